@@ -1,0 +1,90 @@
+"""What the user configured: `.env` and the environment, read once, checked, and never printed whole.
+
+Knows the settings and their meaning; starts nothing and contacts nobody. The process environment is
+read, never changed. Secrets stay in fields without a repr.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from babyai_kit.errors import ConfigError
+
+DEFAULT_MODEL = "gpt-4o-mini-2024-07-18"
+OFFLINE_MODEL = "offline-player"
+OPENAI_URL = "https://api.openai.com/v1/"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force. Empty strings count as unset, as `NAME=` in a `.env` file means."""
+
+    model: str = OFFLINE_MODEL
+    """Name that the model server knows (`AGENT_MODEL`); `offline-player` with neither key nor URL."""
+    openai_base_url: str = ""
+    """Base URL of an OpenAI-compatible server, ending in a slash; empty for the offline player."""
+    openai_api_key: str = field(default="", repr=False)
+    gateway_url: str = ""
+    """HTTP gateway; empty means the gateway embedded in this process."""
+    clickhouse_url: str = field(default="", repr=False)
+    """ClickHouse with credentials; empty means the local server over chDB."""
+
+    @property
+    def offline(self) -> bool:
+        """True when the offline player, which is no LLM, stands in for a model."""
+        return not self.openai_base_url and not self.gateway_url
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Strings that must never reach a log, a journal, a tag or an error text."""
+        password = urlsplit(self.clickhouse_url).password or ""
+        return tuple(s for s in (self.openai_api_key, password) if s)
+
+    def redact(self, text: str) -> str:
+        """`text` with every secret replaced by `***`."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `env_file` (if it exists), with exported variables taking precedence.
+
+    Raises ConfigError for a URL that is not http(s).
+    """
+    environ = os.environ if environ is None else environ
+    values = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
+    values |= {k: v for k, v in environ.items() if v}
+
+    def get(name: str) -> str:
+        return (values.get(name) or "").strip()
+
+    def url(name: str) -> str:
+        value = get(name)
+        if value and urlsplit(value).scheme not in ("http", "https"):
+            raise ConfigError(f"{name} is not an http(s) URL; write it like http://localhost:8000/v1")
+        return value
+
+    key, base_url, gateway = (
+        get("OPENAI_API_KEY"),
+        url("OPENAI_BASE_URL"),
+        url("TENSORZERO_GATEWAY_URL"),
+    )
+    if key and not base_url:
+        base_url = OPENAI_URL
+    if base_url and not base_url.endswith("/"):
+        base_url += "/"
+    offline = not base_url and not gateway
+    return Settings(
+        model=OFFLINE_MODEL if offline else get("AGENT_MODEL") or DEFAULT_MODEL,
+        openai_base_url=base_url,
+        openai_api_key=key,
+        gateway_url=gateway.rstrip("/"),
+        clickhouse_url=url("TENSORZERO_CLICKHOUSE_URL"),
+    )
