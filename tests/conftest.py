@@ -1,0 +1,33 @@
+"""Shared by all tests: no ambient settings, one local ClickHouse for the session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "config"
+SETTINGS = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "AGENT_MODEL",
+    "TENSORZERO_GATEWAY_URL",
+    "TENSORZERO_CLICKHOUSE_URL",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_ambient_settings() -> Iterator[None]:
+    """A developer's keys and servers must not take part in the tests."""
+    kept = {name: os.environ.pop(name) for name in SETTINGS if name in os.environ}
+    yield
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of the local ClickHouse that the end-to-end tests share (its first start is slow)."""
+    return tmp_path_factory.mktemp("data")
