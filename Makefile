@@ -1,0 +1,49 @@
+# make run    set up, execute the notebook; leaves results/babyai.ipynb and the figures in img/
+# make test   lint, types, all tests
+# make bench  timings, as tables and JSON under results/bench/
+# make clean  remove environments and caches; runs and data stay
+# Another interpreter: make PYTHON=python3.12 run
+
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venv/$(VERSION)
+BIN := $(VENV)/bin
+
+.PHONY: run test lint unit e2e bench clean
+
+run: $(VENV)/.run
+	mkdir -p results
+	$(BIN)/python -m papermill babyai.ipynb results/babyai.ipynb --kernel python3 --log-output --no-progress-bar
+
+test: lint unit e2e
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not e2e"
+
+e2e: $(VENV)/.test
+	$(BIN)/python -m pytest -m e2e
+
+bench: $(VENV)/.test
+	mkdir -p results/bench
+	for file in benchmarks/bench_*.py; do \
+		$(BIN)/python $$file --json results/bench/$$(basename $$file .py).json || exit 1; done
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.run: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.10 to 3.13 is needed, this is $(VERSION); try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@

@@ -1,0 +1,47 @@
+"""BabyAI experiment kit: measure and improve LLM agents on BALROG's BabyAI-Text.
+
+The public names; everything else may change without notice. They load on first use: the process that
+holds the ClickHouse engine must not load the gateway, which is in the same package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from babyai_kit.environment import ACTIONS, TASKS, make_env
+    from babyai_kit.experiment import run_experiment
+    from babyai_kit.gateway import connect
+    from babyai_kit.results import load_episodes
+    from babyai_kit.store import clickhouse_client
+
+__all__ = [
+    "ACTIONS",
+    "TASKS",
+    "clickhouse_client",
+    "connect",
+    "load_episodes",
+    "make_env",
+    "run_experiment",
+]
+
+_HOME = {
+    "ACTIONS": "environment",
+    "TASKS": "environment",
+    "clickhouse_client": "store",
+    "connect": "gateway",
+    "load_episodes": "results",
+    "make_env": "environment",
+    "run_experiment": "experiment",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'babyai_kit' has no attribute {name!r}")
+    return getattr(import_module(f"babyai_kit.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

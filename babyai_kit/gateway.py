@@ -1,0 +1,149 @@
+"""`connect()`: the TensorZero gateway, the model it uses and the store it writes to, as one session.
+
+Knows how to start and find them, and in which order they end; nothing of episodes or prompts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from babyai_kit.clickhouse import ensure_server
+from babyai_kit.config import Config, load_config, model_toml, snapshot
+from babyai_kit.errors import ConfigError, GatewayError, ServiceError, StoreError
+from babyai_kit.gateway_errors import understand
+from babyai_kit.offline_player import OfflinePlayer
+from babyai_kit.session import Session
+from babyai_kit.settings import Settings, load_settings
+from babyai_kit.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError
+
+
+@asynccontextmanager
+async def connect(
+    *,
+    env_file: str | Path | None = ".env",
+    config: str | Path = "config",
+    data: str | Path = "data",
+    quiet: bool = False,
+) -> AsyncIterator[Session]:
+    """Open the gateway that the settings ask for, with its model and store; see README, Settings.
+
+    `config`: directory of the TensorZero configuration. `data`: directory of the local ClickHouse.
+    Unless `quiet`, prints what is in use. Raises ConfigError before anything is started if the settings
+    or the configuration cannot work; StoreError or GatewayError if a service cannot be reached.
+    """
+    settings = load_settings(env_file)
+    loaded = load_config(config, settings)
+    async with contextlib.AsyncExitStack() as stack:
+        store_url = settings.clickhouse_url
+        if not store_url:
+            server = await ensure_server(data)
+            stack.callback(server.close)
+            store_url = server.url
+        if settings.gateway_url:
+            gateway = await _build_http(settings)
+        else:
+            base_url = settings.openai_base_url
+            if settings.offline:
+                base_url = (await stack.enter_async_context(OfflinePlayer())).base_url
+            gateway = await _build_embedded(settings, loaded, base_url, store_url)
+        session = Session(gateway, loaded, settings, store_url)
+        del gateway
+        # The gateway must go before the store and the player that it talks to.
+        stack.push_async_callback(session.close)
+        if not quiet:
+            print(await describe(session))
+        yield session
+
+
+async def _build_embedded(
+    settings: Settings, config: Config, base_url: str, store_url: str
+) -> AsyncTensorZeroGateway:
+    with tempfile.TemporaryDirectory(prefix="babyai-config-") as folder:
+        glob = snapshot(config, model_toml(settings, config.price, base_url=base_url), folder)
+        with _exported("OPENAI_API_KEY", settings.openai_api_key):
+            try:
+                return await AsyncTensorZeroGateway.build_embedded(  # type: ignore[misc]
+                    config_file=glob, clickhouse_url=store_url
+                )
+            except BaseTensorZeroError as error:
+                reason = settings.redact(" ".join(str(error).replace(folder + "/", "").split()))
+                raise _build_error(reason) from None
+
+
+def _build_error(reason: str) -> ServiceError | ConfigError:
+    if "ConfigParsing" in reason or "Config {" in reason:
+        message = reason.split('message: "', 1)[-1].split('" }', 1)[0]
+        return ConfigError(f"the gateway refused the configuration; mend config/: {message}")
+    if "ClickHouse" in reason:
+        return StoreError(
+            "the gateway cannot use ClickHouse; see that it runs and that TENSORZERO_CLICKHOUSE_URL is "
+            f"right: {reason}"
+        )
+    return GatewayError(f"the gateway could not start; mend what it names: {reason}")
+
+
+async def _build_http(settings: Settings) -> AsyncTensorZeroGateway:
+    if not await _answers(settings.gateway_url, timeout_s=5):
+        raise GatewayError(
+            f"no gateway answers at {settings.gateway_url}; start it or unset TENSORZERO_GATEWAY_URL"
+        )
+    try:
+        return await AsyncTensorZeroGateway.build_http(gateway_url=settings.gateway_url)  # type: ignore[misc]
+    except BaseTensorZeroError as error:
+        raise understand(error) from None
+
+
+@contextlib.contextmanager
+def _exported(name: str, value: str) -> Iterator[None]:
+    """`name` in the process environment, only while the gateway is built: it reads the key then."""
+    before = os.environ.get(name)
+    if value:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+
+async def _answers(url: str, timeout_s: float) -> bool:
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as client,
+            client.get(f"{url}/health") as reply,
+        ):
+            return reply.status == 200
+    except (aiohttp.ClientError, asyncio.TimeoutError, ValueError):
+        return False
+
+
+async def describe(session: Session) -> str:
+    """What is in use, a line each: model, gateway, store; and a gateway that stands unused."""
+    settings = session.settings
+    if settings.offline:
+        model = "offline player, which is NO language model (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
+    else:
+        price = "price unknown" if session.price is None else "price known"
+        model = f"{settings.model} at {settings.openai_base_url or 'the gateway'} ({price})"
+    store = "as TENSORZERO_CLICKHOUSE_URL says" if settings.clickhouse_url else "local server over chDB"
+    lines = [
+        f"Model:      {model}",
+        f"Gateway:    {'TensorZero, embedded in this process' if session.embedded else settings.gateway_url}",
+        f"ClickHouse: {store}",
+    ]
+    if session.embedded and await _answers("http://127.0.0.1:3000", timeout_s=0.5):
+        lines.append(
+            "Note:       a gateway answers on port 3000; to use it, set TENSORZERO_GATEWAY_URL=http://127.0.0.1:3000"
+        )
+    return "\n".join(lines)

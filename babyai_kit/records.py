@@ -1,0 +1,195 @@
+"""The records of a run: what one step and one finished episode are, and the table they make.
+
+Knows types and columns only; no files, no gateway. Both sources of the table (journal and
+ClickHouse) build it here, so that they cannot differ in form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pandas as pd
+
+R = TypeVar("R", "StepRecord", "EpisodeRecord")
+
+
+@dataclass(frozen=True, order=True)
+class EpisodeKey:
+    """What is measured once: a row of the table has exactly one of these."""
+
+    run: str
+    variant: str
+    model: str
+    task: str
+    num_dists: int
+    seed: int
+    repeat: int
+    history_length: int
+
+    def call_seed(self, step: int) -> int:
+        """Sampling seed of the call for `step`, in [0, 2**31): equal in a resumed run."""
+        text = f"{self.variant}|{self.task}|{self.seed}|{self.repeat}|{step}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One answered call and what it did (a line of `steps.jsonl`)."""
+
+    run: str
+    episode_id: str
+    variant: str
+    variant_digest: str
+    model: str
+    task: str
+    num_dists: int
+    seed: int
+    repeat: int
+    history_length: int
+    step: int
+    """From 0."""
+    observation: str
+    """Seen before the action."""
+    answer: str | None
+    """The model's raw text; None if it sent none."""
+    thinking: str | None
+    action: str
+    """The action executed, also after an invalid answer."""
+    valid: bool
+    reward: float
+    input_tokens: int | None
+    """None where the server reports no usage; likewise output_tokens."""
+    output_tokens: int | None
+    cost_usd: float | None
+    """None without a price."""
+    call_s: float
+    """Seconds of the answered call alone."""
+    inference_id: str
+
+    @property
+    def key(self) -> EpisodeKey:
+        return key_of(vars(self))
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """One finished episode (a line of `episodes.jsonl`, a row of the table).
+
+    Of an error row, success and return are None and the sums cover the steps that were answered.
+    """
+
+    run: str
+    variant: str
+    model: str
+    task: str
+    num_dists: int
+    seed: int
+    repeat: int
+    history_length: int
+    variant_digest: str
+    episode_id: str
+    status: str
+    """`ok`, or `error` when model, gateway or store failed."""
+    error: str | None
+    """`kind: message` of an error row."""
+    success: bool | None
+    episode_return: float | None
+    episode_length: int
+    """Steps."""
+    max_steps: int
+    shortest_length: int | None
+    """Fewest steps to success; None for levels without that figure."""
+    invalid_actions: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    wall_s: float
+    """Sum of call_s: no queueing, no backoff, no failed attempts."""
+
+    @property
+    def key(self) -> EpisodeKey:
+        return key_of(vars(self))
+
+
+KEY_COLUMNS = [f.name for f in dataclasses.fields(EpisodeKey)]
+COLUMNS = [f.name for f in dataclasses.fields(EpisodeRecord)]
+
+# NaN-able figures are float64, so that both sources and all tools treat "unknown" alike.
+DTYPES = {
+    "num_dists": "int64",
+    "seed": "int64",
+    "repeat": "int64",
+    "history_length": "int64",
+    "success": "boolean",
+    "episode_return": "float64",
+    "episode_length": "int64",
+    "max_steps": "int64",
+    "shortest_length": "float64",
+    "invalid_actions": "int64",
+    "input_tokens": "float64",
+    "output_tokens": "float64",
+    "cost_usd": "float64",
+    "wall_s": "float64",
+}
+
+
+def key_of(row: Mapping[str, Any]) -> EpisodeKey:
+    """The key among the fields of `row`."""
+    return EpisodeKey(**{name: row[name] for name in KEY_COLUMNS})
+
+
+def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
+    """A record from a JSON line; keys that a later version may have added are ignored.
+
+    Raises KeyError for a line that lacks a field.
+    """
+    return kind(**{f.name: row[f.name] for f in dataclasses.fields(kind)})
+
+
+def summarize(
+    key: EpisodeKey,
+    digest: str,
+    episode_id: str,
+    steps: Sequence[StepRecord],
+    *,
+    max_steps: int,
+    shortest_length: int | None,
+    error: str | None = None,
+) -> EpisodeRecord:
+    """The row of an episode that ended after `steps`, or broke off there with `error`."""
+    ok = error is None
+    reward = sum(s.reward for s in steps)
+    return EpisodeRecord(
+        **vars(key),
+        variant_digest=digest,
+        episode_id=episode_id,
+        status="ok" if ok else "error",
+        error=error,
+        success=reward > 0 if ok else None,
+        episode_return=float(reward) if ok else None,
+        episode_length=len(steps),
+        max_steps=max_steps,
+        shortest_length=shortest_length,
+        invalid_actions=sum(not s.valid for s in steps),
+        input_tokens=_total(s.input_tokens for s in steps),
+        output_tokens=_total(s.output_tokens for s in steps),
+        cost_usd=_total(s.cost_usd for s in steps),
+        wall_s=sum(s.call_s for s in steps),
+    )
+
+
+def _total(values: Iterable[Any]) -> Any:
+    """The sum, or None if any part is unknown: a partial sum would pass for the whole."""
+    values = list(values)
+    return None if any(v is None for v in values) else sum(values)
+
+
+def to_frame(records: Iterable[EpisodeRecord]) -> pd.DataFrame:
+    """The `episodes` table: COLUMNS with DTYPES, sorted by key, index 0 to n-1."""
+    rows = sorted(records, key=lambda r: r.key)
+    frame = pd.DataFrame([vars(r) for r in rows], columns=COLUMNS)
+    return frame.astype({c: DTYPES.get(c, "object") for c in COLUMNS})

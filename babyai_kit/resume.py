@@ -1,0 +1,77 @@
+"""What a run still owes: the plan against its journal.
+
+Knows keys, digests and recorded steps; runs nothing. An episode counts as done only under the present
+prompt and model; otherwise it starts anew under a new id, and its old steps stay in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from babyai_kit.config import Config
+from babyai_kit.episode import PlannedEpisode
+from babyai_kit.records import EpisodeKey, EpisodeRecord, StepRecord
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """The plan, divided."""
+
+    done: list[EpisodeRecord]
+    owed: list[PlannedEpisode]
+    """With the steps that are already answered, in the order of the plan."""
+
+
+def divide(
+    config: Config,
+    keys: Iterable[EpisodeKey],
+    episodes: Mapping[tuple[EpisodeKey, str], EpisodeRecord],
+    steps: Mapping[str, Sequence[StepRecord]],
+    *,
+    run_id: str,
+    new_episode_id: Callable[[], str],
+) -> Backlog:
+    """Divide the planned `keys` by what the journal's `episodes` and `steps` (by episode_id) hold.
+
+    An episode that ended by an error is owed again, from its steps.
+    """
+    begun = {(s[0].key, s[0].variant_digest): episode_id for episode_id, s in steps.items()}
+    backlog = Backlog([], [])
+    for key in keys:
+        digest = config.variants[key.variant].digest
+        record = episodes.get((key, digest))
+        if record and record.status == "ok":
+            backlog.done.append(record)
+            continue
+        episode_id = begun.get((key, digest))
+        backlog.owed.append(
+            PlannedEpisode(
+                key=key,
+                variant_digest=digest,
+                episode_id=episode_id or new_episode_id(),
+                steps=_gapless(steps[episode_id]) if episode_id else (),
+                tags=_tags(key, digest, run_id),
+            )
+        )
+    return backlog
+
+
+def _gapless(steps: Sequence[StepRecord]) -> tuple[StepRecord, ...]:
+    """The steps before the first that is missing, as after a line deleted by hand."""
+    return tuple(s for i, s in enumerate(steps) if s.step == i)
+
+
+def _tags(key: EpisodeKey, digest: str, run_id: str) -> dict[str, str]:
+    """How an inference is found again in ClickHouse and in the UI; its variant is a column there."""
+    return {
+        "run": key.run,
+        "run_id": run_id,
+        "model": key.model,
+        "task": key.task,
+        "num_dists": str(key.num_dists),
+        "seed": str(key.seed),
+        "repeat": str(key.repeat),
+        "history_length": str(key.history_length),
+        "variant_digest": digest,
+    }

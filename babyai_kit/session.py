@@ -1,0 +1,149 @@
+"""An open gateway: ask the model, send feedback, read the store, let go without losing a row.
+
+Knows the gateway client; nothing of episodes or prompts, nor how the gateway was found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from babyai_kit.clickhouse import clickhouse_client
+from babyai_kit.config import FUNCTION, Config, Price
+from babyai_kit.errors import GatewayError
+from babyai_kit.gateway_errors import understand
+from babyai_kit.settings import Settings
+from babyai_kit.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError, uuid7
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+FLUSH_S = 0.4
+"""Seconds after which a row is in ClickHouse, with the batch settings in config/ (measured)."""
+
+EXIT_GRACE_S = 0.3
+"""The gateway's threads can crash an interpreter that exits sooner after the drop (measured)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answered call. Tokens are None without usage, cost_usd (US dollars) without a price."""
+
+    raw: str | None
+    parsed: Any
+    """The answer as JSON if it satisfies the output schema, else None."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    call_s: float
+    inference_id: str
+
+
+class Session:
+    """An open gateway. Made by `connect()`; not usable after its `async with` has ended."""
+
+    def __init__(
+        self,
+        gateway: AsyncTensorZeroGateway,
+        config: Config,
+        settings: Settings,
+        clickhouse_url: str,
+    ) -> None:
+        self.config = config
+        self.settings = settings
+        self._gateway: AsyncTensorZeroGateway | None = gateway
+        self._clickhouse_url = clickhouse_url
+
+    @property
+    def embedded(self) -> bool:
+        """True when the gateway runs in this process."""
+        return not self.settings.gateway_url
+
+    @property
+    def price(self) -> Price | None:
+        """Price of the default model; None where it is unknown."""
+        return self.config.price
+
+    def __repr__(self) -> str:
+        where = "embedded" if self.embedded else self.settings.gateway_url
+        return f"<Session model={self.settings.model!r} gateway={where}>"
+
+    def new_episode_id(self) -> str:
+        """A fresh UUIDv7 for a plain episode."""
+        return str(uuid7())
+
+    async def infer(
+        self,
+        variant: str,
+        episode_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        tags: Mapping[str, str] | None = None,
+        seed: int | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        dryrun: bool = False,
+    ) -> Answer:
+        """Ask `variant` once, without retry. Raises ModelError, GatewayError or StoreError."""
+        sampling = {"seed": seed, "temperature": temperature, "max_tokens": max_tokens}
+        started = time.perf_counter()
+        with self._typed_errors() as gateway:
+            response: Any = await gateway.inference(
+                function_name=FUNCTION,
+                variant_name=variant,
+                episode_id=episode_id,
+                input=dict(arguments),
+                params={"chat_completion": {k: v for k, v in sampling.items() if v is not None}},
+                tags=dict(tags or {}),
+                dryrun=dryrun,
+            )
+        usage = response.usage
+        return Answer(
+            raw=response.output.raw,
+            parsed=response.output.parsed,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=None if usage.cost is None else float(usage.cost),
+            call_s=time.perf_counter() - started,
+            inference_id=str(response.inference_id),
+        )
+
+    async def feedback(
+        self, metric: str, value: bool | float, episode_id: str, tags: Mapping[str, str]
+    ) -> None:
+        """Store one metric of an episode. The gateway refuses it until an inference of it is stored."""
+        with self._typed_errors() as gateway:
+            await gateway.feedback(metric_name=metric, value=value, episode_id=episode_id, tags=dict(tags))
+
+    def clickhouse(self) -> Client:
+        """A new clickhouse_connect client of the store; its calls block: use a thread. Close it."""
+        return clickhouse_client(self._clickhouse_url)
+
+    @contextlib.contextmanager
+    def _typed_errors(self) -> Iterator[AsyncTensorZeroGateway]:
+        if self._gateway is None:
+            raise GatewayError("the session is closed; open a new one with connect()", kind="closed")
+        try:
+            yield self._gateway
+        except BaseTensorZeroError as error:
+            typed = understand(error)
+            typed.args = (self.settings.redact(str(typed)),)
+            raise typed from None
+
+    async def close(self) -> None:
+        """Hand every pending row to ClickHouse and let the gateway go. `connect()` does this on leaving."""
+        holder = [self._gateway]
+        self._gateway = None
+
+        def drop() -> None:
+            # Pending rows drain only when the last reference goes; close() flushes nothing.
+            holder.clear()
+            gc.collect()
+
+        await asyncio.to_thread(drop)
+        await asyncio.sleep(EXIT_GRACE_S)
