@@ -43,6 +43,11 @@ async def connect(
     loaded = load_config(config, settings)
     async with contextlib.AsyncExitStack() as stack:
         store_url = settings.clickhouse_url
+        if settings.gateway_url and not store_url:
+            raise ConfigError(
+                "TENSORZERO_GATEWAY_URL is set and TENSORZERO_CLICKHOUSE_URL is not; set it to the "
+                "ClickHouse that the gateway writes to"
+            )
         if not store_url:
             server = await ensure_server(data)
             stack.callback(server.close)

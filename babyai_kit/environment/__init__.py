@@ -1,0 +1,24 @@
+"""BALROG's BabyAI-Text on stock minigrid: levels, text, expert and shortest lengths.
+
+Knows the game; nothing of agents, models or gateways. Importing it registers `BabyAIText/<task>-v0`.
+"""
+
+from __future__ import annotations
+
+from babyai_kit.environment.expert import expert_actions
+from babyai_kit.environment.registration import REGISTERED, make_env, register
+from babyai_kit.environment.shortest import shortest_length
+from babyai_kit.environment.tasks import ACTIONS, MAX_DISTRACTORS, MAX_STEPS, TASKS
+
+__all__ = [
+    "ACTIONS",
+    "MAX_DISTRACTORS",
+    "MAX_STEPS",
+    "REGISTERED",
+    "TASKS",
+    "expert_actions",
+    "make_env",
+    "shortest_length",
+]
+
+register()

@@ -1,0 +1,154 @@
+"""The agent's view in words.
+
+Knows the view's geometry, how light spreads in it, and the wording; nothing of tasks, episodes or
+rewards. Reads the cells of a minigrid `Grid` where they are: no slice, no rotation, no picture.
+
+The view is 7 x 7. Column c runs from the agent's left to its right, row r from far to near, and the
+agent stands in column 3 of row 6. A view's square number is 7 r + c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import NamedTuple
+
+from minigrid.core.world_object import Door, WorldObj
+
+Cells = Sequence["WorldObj | None"]
+"""A grid's cells row by row, as in `minigrid.core.grid.Grid.grid`: cell (x, y) at y * width + x."""
+
+VIEW_SIZE = 7
+STEP = ((1, 0), (0, 1), (-1, 0), (0, -1))
+"""(dx, dy) of a step in direction 0 right, 1 down, 2 left, 3 up; y grows downwards."""
+
+_MIDDLE = VIEW_SIZE // 2
+_NEAR = VIEW_SIZE - 1
+
+
+class View(NamedTuple):
+    """What a pose sees of a grid of one size, as indices into its cells."""
+
+    rays: tuple[tuple[tuple[int, str], ...], ...]
+    """Forward, left, right: (cell, line to say if the ray ends there at a wall), from near to far."""
+    cells: Callable[[Cells], tuple[WorldObj | None, ...]]
+    """Picks the cells inside the grid, but the agent's own, in the order in which they are told."""
+    places: tuple[str, ...]
+    """Where each of those lies: "1 step left and 2 steps forward"."""
+    squares: tuple[int, ...]
+    """The view's square of each of those."""
+    area: Callable[[Cells], tuple[WorldObj | None, ...]]
+    """Picks all 49 squares; those outside the grid read as wall."""
+
+
+@lru_cache(maxsize=4096)
+def view_from(width: int, height: int, x: int, y: int, direction: int) -> View:
+    """The view of an agent at (x, y) looking in `direction` (0..3) in a `width` x `height` grid.
+
+    The grid must be walled in, as every BabyAI level is, and the agent inside.
+    """
+    dx, dy = STEP[direction]
+
+    def cell(column: int, row: int) -> int | None:
+        ahead, right = _NEAR - row, column - _MIDDLE
+        i, j = x + dx * ahead - dy * right, y + dy * ahead + dx * right
+        return j * width + i if 0 <= i < width and 0 <= j < height else None
+
+    def ray(squares: list[tuple[int, int]], side: str) -> tuple[tuple[int, str], ...]:
+        found = [(cell(*square), _count(n)) for n, square in enumerate(squares, start=1)]
+        # Nothing is lost beyond the grid: the outer wall has ended the ray before.
+        return tuple((index, f"a wall {count} {side}") for index, count in found if index is not None)
+
+    told = [
+        (index, _place(column - _MIDDLE, _NEAR - row), row * VIEW_SIZE + column)
+        for column in range(VIEW_SIZE)
+        for row in range(VIEW_SIZE)
+        if (column, row) != (_MIDDLE, _NEAR) and (index := cell(column, row)) is not None
+    ]
+    cells, places, squares = zip(*told, strict=True)
+    # The bottom right cell is always a wall: it stands for every cell outside.
+    area = [
+        -1 if (index := cell(column, row)) is None else index
+        for row in range(VIEW_SIZE)
+        for column in range(VIEW_SIZE)
+    ]
+    return View(
+        rays=(
+            ray([(_MIDDLE, row) for row in range(_NEAR - 1, -1, -1)], "forward"),
+            ray([(column, _NEAR) for column in range(_MIDDLE - 1, -1, -1)], "left"),
+            ray([(column, _NEAR) for column in range(_MIDDLE + 1, VIEW_SIZE)], "right"),
+        ),
+        cells=itemgetter(*cells),
+        places=places,
+        squares=squares,
+        area=itemgetter(*area),
+    )
+
+
+def describe(cells: Cells, view: View, carrying: WorldObj | None, *, see_through: bool = False) -> str:
+    """The text of `view`: what is carried, the walls straight ahead and beside, objects and doors.
+
+    `see_through=True` leaves out the search for what walls and closed doors hide. It is right where
+    everything but walls stands in the agent's own convex room, which holds for the five tasks up to
+    and including the last step.
+    """
+    lines = [f"You carry a {carrying.color} {carrying.type}"] if carrying is not None else []
+    # A ray needs no light: along a straight line everything is lit up to the first opaque cell.
+    for ray in view.rays:
+        for index, line in ray:
+            cell = cells[index]
+            if cell is not None:
+                if cell.type == "wall":
+                    lines.append(line)
+                break
+    lit = None if see_through else light(view.area(cells))
+    for cell, place, square in zip(view.cells(cells), view.places, view.squares, strict=True):
+        if cell is not None and cell.type != "wall" and (lit is None or lit[square]):
+            lines.append(f"a {_state(cell)}{cell.color} {cell.type} {place}")
+    return "\n".join(lines)
+
+
+def light(area: Sequence[WorldObj | None]) -> list[bool]:
+    """Which of the 49 squares are seen, by number.
+
+    Light starts at the agent and goes outwards row by row, in each first to the right, then to the
+    left. Order and ranges are minigrid's (`Grid.process_vis`), and the picture shows the same mask.
+    """
+    lit = [False] * (VIEW_SIZE * VIEW_SIZE)
+    lit[_NEAR * VIEW_SIZE + _MIDDLE] = True
+    for row in range(_NEAR, -1, -1):
+        first = row * VIEW_SIZE
+        for sideways, squares in (
+            (1, range(first, first + VIEW_SIZE - 1)),
+            (-1, range(first + VIEW_SIZE - 1, first, -1)),
+        ):
+            for square in squares:
+                cell = area[square]
+                if lit[square] and (cell is None or cell.see_behind()):
+                    lit[square + sideways] = True
+                    if row > 0:
+                        lit[square + sideways - VIEW_SIZE] = True
+                        lit[square - VIEW_SIZE] = True
+    return lit
+
+
+def _state(cell: WorldObj) -> str:
+    if not isinstance(cell, Door):
+        return ""
+    if cell.is_open:
+        return "open "
+    return "locked " if cell.is_locked else "closed "
+
+
+def _count(n: int) -> str:
+    return f"{n} step" if n == 1 else f"{n} steps"
+
+
+def _place(right: int, ahead: int) -> str:
+    parts = []
+    if right:
+        parts.append(f"{_count(abs(right))} {'left' if right < 0 else 'right'}")
+    if ahead:
+        parts.append(f"{_count(ahead)} forward")
+    return " and ".join(parts)

@@ -1,0 +1,82 @@
+"""The rows of a figure: which agents there are, in which order, under which name, colour and marker.
+
+An agent is a variant, together with its model or other settings where these differ. Colours are Okabe and
+Ito's (2008), safe for colour-blind readers; markers differ too, so that a figure reads in grey.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+Agent = tuple[Any, ...]
+"""The values of the columns that name an agent; the variant comes first."""
+
+VARIANTS = ("baseline", "reasoning", "history", "history_and_reasoning")
+STYLES = (  # the four variants; then those that others get by their name; then second use of the colours
+    ("#0072B2", "o"),
+    ("#D55E00", "s"),
+    ("#009E73", "^"),
+    ("#CC79A7", "D"),
+    ("#000000", "v"),
+    ("#E69F00", "P"),
+    ("#56B4E9", "X"),
+    ("#7F7F7F", "p"),
+    ("#0072B2", "<"),
+    ("#D55E00", ">"),
+    ("#009E73", "h"),
+    ("#CC79A7", "d"),
+)
+COLOURS = 8
+
+
+def agents_of(shown: pd.DataFrame, keys: Sequence[str]) -> list[Agent]:
+    """The agents among the rows, the four variants first, whatever the order of the rows."""
+    rank = {name: i for i, name in enumerate(VARIANTS)}
+    agents = {tuple(values) for values in shown[list(keys)].itertuples(index=False)}
+    return sorted(agents, key=lambda agent: (rank.get(agent[0], len(rank)), *map(str, agent)))
+
+
+def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
+    """Colour and marker of each agent.
+
+    By the variant's name, so that both stay when other variants are shown (but where two names collide).
+    Where agents differ by more than the variant, the colour tells the variant and the marker the rest.
+    """
+    styles = dict(zip(VARIANTS, STYLES, strict=False))
+    for name in sorted({agent[0] for agent in agents} - set(VARIANTS)):
+        free = [s for s in STYLES[:COLOURS] if s not in styles.values()]
+        free = free or [s for s in STYLES if s not in styles.values()] or list(STYLES)
+        styles[name] = free[zlib.crc32(str(name).encode()) % len(free)]
+    rest = sorted({agent[1:] for agent in agents}, key=str)
+    if len(rest) < 2:
+        return {agent: styles[agent[0]] for agent in agents}
+    return {a: (styles[a[0]][0], STYLES[rest.index(a[1:]) % len(STYLES)][1]) for a in agents}
+
+
+def label_of(agent: Agent, keys: Sequence[str]) -> str:
+    """Row label: the variant, below it the other settings that tell agents apart."""
+    lines = []
+    for key, value in zip(keys, agent, strict=True):
+        text = str(value) if key in ("variant", "model") else f"{key} {str(value)[:12]}"
+        lines.append(folded(text, 26))
+    return plain("\n".join(lines))
+
+
+def folded(name: str, width: int) -> str:
+    """`name` in lines of about `width` characters, broken after one of - _ / where it has them."""
+    lines = [""]
+    for part in re.findall(r"[^-_/]*[-_/]|[^-_/]+", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """Text as it stands: a dollar sign starts no formula."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,45 @@
+"""The Figure that the kit makes: shown by Jupyter, and the same bytes for the same table."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+DPI = 200
+WIDTH = 9.0
+"""Inches of a full figure: a notebook's width, and shrinks to a page's."""
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "text.usetex": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+class Chart(Figure):
+    """A Figure that Jupyter shows as a cell's value, whether or not pyplot was ever imported."""
+
+    def png(self) -> bytes:
+        """The picture; neither the time nor matplotlib's version is in it."""
+        with rc_context(STYLE):
+            self.savefig(buffer := io.BytesIO(), format="png", dpi=DPI, metadata={"Software": None})
+        return buffer.getvalue()
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = self.get_size_inches() * 100
+        return self.png(), {"width": round(width), "height": round(height)}
+
+
+def picture(pixels: NDArray[np.uint8]) -> Chart:
+    """`pixels` [height, width, 3], such as `env.render()`, as a figure without axes."""
+    height, width = pixels.shape[:2]
+    figure = Chart(figsize=(3, 3 * height / width))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(pixels)
+    axes.set_axis_off()
+    return figure

@@ -1,0 +1,67 @@
+"""One function per figure of a run's outcomes, and `save_all`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from babyai_kit.figures.chart import Chart
+from babyai_kit.figures.panels import panels
+
+NO_TOKENS = "no token usage reported by {}: tokens not shown"
+NO_PRICE = "no price known for {}: cost not shown"
+
+
+def success_rate(episodes: pd.DataFrame) -> Chart:
+    """Share of episodes that reach the goal; a cross marks the rate if every error had failed."""
+    return panels(episodes, "success", "Success rate", unit="{:.0%}", limit=1.0)
+
+
+def episode_return(episodes: pd.DataFrame) -> Chart:
+    """Mean return, between 0 (failure) and 1."""
+    return panels(episodes, "episode_return", "Episode return", limit=1.0)
+
+
+def episode_length(episodes: pd.DataFrame) -> Chart:
+    """Mean steps, in which most failures count the task's maximum; open markers: of the successes alone."""
+    return panels(episodes, "episode_length", "Episode length (steps)", beside="length_given_success")
+
+
+def input_tokens(episodes: pd.DataFrame) -> Chart:
+    """Mean prompt tokens of an episode, all its calls together."""
+    return panels(episodes, "input_tokens", "Input tokens per episode", missing=NO_TOKENS)
+
+
+def output_tokens(episodes: pd.DataFrame) -> Chart:
+    """Mean generated tokens of an episode, all its calls together."""
+    return panels(episodes, "output_tokens", "Generated tokens per episode", missing=NO_TOKENS)
+
+
+def cost(episodes: pd.DataFrame) -> Chart:
+    """Mean cost of an episode in US dollars."""
+    return panels(episodes, "cost_usd", "Cost per episode (US dollars)", missing=NO_PRICE)
+
+
+FIGURES: dict[str, Callable[[pd.DataFrame], Chart]] = {
+    draw.__name__: draw
+    for draw in (success_rate, episode_return, episode_length, input_tokens, output_tokens, cost)
+}
+
+
+def save_all(episodes: pd.DataFrame, folder: str | Path) -> list[Path]:
+    """Write every figure as NAME.png; who reads meanwhile gets the old file or the new one, never a half."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, draw in FIGURES.items():
+        path, part = folder / f"{name}.png", folder / f".{name}.{os.getpid()}.part"
+        try:
+            part.write_bytes(draw(episodes).png())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        paths.append(path)
+    return paths

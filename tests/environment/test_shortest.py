@@ -1,0 +1,168 @@
+"""Shortest lengths: the known means, a plain search over the real environment, and the rules."""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+
+import gymnasium
+import numpy as np
+import pytest
+
+from babyai_kit.environment import TASKS, expert_actions, make_env, shortest_length
+from babyai_kit.environment.missions import State
+from babyai_kit.environment.shortest import World
+from babyai_kit.environment.text_env import TextEnv
+from babyai_kit.errors import StepOrderError, UnsupportedLevelError
+
+KNOWN = {
+    "goto": (4.63, 0.935),
+    "pickup": (5.63, 0.921),
+    "open": (12.24, 0.914),
+    "putnext": (10.04, 0.929),
+    "pick_up_seq_go_to": (9.51, 0.933),
+}
+"""Mean length and return of the shortest ways on seeds 0 to 199."""
+
+
+def lengths(task: str, num_dists: int = 0, *, move_goals: bool = False, seeds: int = 200) -> list[int]:
+    env = make_env(task, num_dists=num_dists)
+    found = []
+    for seed in range(seeds):
+        env.reset(seed=seed)
+        found.append(shortest_length(env, move_goals=move_goals))
+    return found
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_known_means(task: str) -> None:
+    found = lengths(task)
+    assert np.mean(found) == pytest.approx(KNOWN[task][0], abs=0.0051)
+    returns = [1 - 0.9 * n / make_env(task).max_steps for n in found]
+    assert round(np.mean(returns), 3) == KNOWN[task][1]
+
+
+def test_moving_goals_shortens_sequences_only() -> None:
+    for task in TASKS:
+        free, fixed = lengths(task, move_goals=True), lengths(task)
+        if task == "pick_up_seq_go_to":
+            assert np.mean(free) == 9.475
+            assert sum(a < b for a, b in zip(free, fixed, strict=True)) == 6
+        else:
+            assert free == fixed
+
+
+def plain_search(world: World, untouched: frozenset[int]) -> list[int]:
+    """Breadth first, without any bound: the actions of a shortest way."""
+    came: dict[State, tuple[State, int] | None] = {world.start: None}
+    queue = deque([world.start])
+    while queue:
+        state = queue.popleft()
+        for moved_to, action, moved in world.moves(state, untouched):
+            after, success = world.mission.after(moved_to, action, moved)
+            if success:
+                way, at = [action], came[state]
+                while at is not None:
+                    way.append(at[1])
+                    at = came[at[0]]
+                return way[::-1]
+            if after not in came:
+                came[after] = (state, action)
+                queue.append(after)
+    raise AssertionError("no way")
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("move_goals", [False, True])
+def test_as_a_plain_search_and_walkable(task: str, move_goals: bool) -> None:
+    for num_dists, seeds in ((0, 40), (2, 2)):
+        env = make_env(task, num_dists=num_dists)
+        for seed in range(seeds):
+            env.reset(seed=seed)
+            world = World(env)  # type: ignore[arg-type]
+            way = plain_search(world, frozenset() if move_goals else world.mission.landmarks)
+            assert len(way) == shortest_length(env, move_goals=move_goals)
+            # Walked in the real environment it succeeds at the last step and not before.
+            rewards = [env.step(action)[1] for action in way]
+            assert [reward > 0 for reward in rewards] == [False] * (len(way) - 1) + [True]
+
+
+def real_search(env: TextEnv, limit: int) -> int:
+    """Breadth first over copies of the environment itself, told apart by all that is in their grids."""
+
+    def key(e: TextEnv) -> tuple[object, ...]:
+        goals = tuple(getattr(getattr(e.instrs, "desc", None), "obj_poss", ()))
+        grid = tuple(obj and (obj.type, obj.color, getattr(obj, "is_locked", None)) for obj in e.grid.grid)
+        held = e.carrying and (e.carrying.type, e.carrying.color)
+        return (*e.agent_pos, e.agent_dir, held, grid, goals)
+
+    ring, seen = [pickle.dumps(env)], {key(env)}
+    for length in range(1, limit + 1):
+        found = []
+        for state in ring:
+            for action in range(6):
+                other = pickle.loads(state)
+                if other.step(action)[1] > 0:
+                    return length
+                if key(other) not in seen:
+                    seen.add(key(other))
+                    found.append(pickle.dumps(other))
+        ring = found
+    raise AssertionError("no way")
+
+
+@pytest.mark.parametrize("task", ["goto", "pickup", "putnext"])
+def test_as_a_search_over_the_real_environment(task: str) -> None:
+    env = make_env(task)
+    short = [seed for seed in range(60) if env.reset(seed=seed) and shortest_length(env) <= 5][:3]
+    for seed in short:
+        env.reset(seed=seed)
+        assert real_search(env, 6) == shortest_length(env)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("num_dists", [0, 8])
+def test_every_step_is_one_step_nearer_at_most(task: str, num_dists: int) -> None:
+    """Along the expert's way the remaining length falls by one a step at most, and it ends at 1."""
+    env = make_env(task, num_dists=num_dists)
+    for seed in range(15):
+        env.reset(seed=seed)
+        left = first = shortest_length(env)
+        for action in expert_actions(env):
+            assert left >= 1
+            env.step(action)
+            if env.running:
+                now = shortest_length(env)
+                assert now >= left - 1
+                left = now
+        assert left == 1
+        assert env.step_count >= first
+
+
+def test_it_leaves_the_environment_alone() -> None:
+    env, other = make_env("open", num_dists=4), make_env("open", num_dists=4)
+    for each in (env, other):
+        each.reset(seed=3)
+    before = env.np_random.bit_generator.state
+    shortest_length(env)
+    assert env.np_random.bit_generator.state == before
+    assert env.step_count == 0
+    assert [env.step(a) for a in [2, 1, 3, 4]] == [other.step(a) for a in [2, 1, 3, 4]]
+    assert env.reset() == other.reset()
+
+
+def test_errors() -> None:
+    level = make_env("BabyAI-GoTo-v0")
+    level.reset(seed=0)
+    with pytest.raises(UnsupportedLevelError, match="BabyAI-GoTo-v0: use one of goto"):
+        shortest_length(level)
+    env = gymnasium.make("BabyAIText/pickup-v0")
+    with pytest.raises(StepOrderError, match="reset"):
+        shortest_length(env)
+    boxes = (seed for seed in range(100) if "box" in env.reset(seed=seed)[0]["mission"])
+    env.reset(seed=next(boxes))
+    *way, _ = plain_search(World(env.unwrapped), frozenset())  # type: ignore[arg-type]
+    for action in [*way, 5]:
+        env.step(action)
+    with pytest.raises(UnsupportedLevelError, match="no way"):
+        shortest_length(env)
