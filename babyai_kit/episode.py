@@ -8,14 +8,14 @@ steps, since the environment is deterministic.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from babyai_kit.agents import LastSteps, Memory, decide, gateway_input
-from babyai_kit.environment import ACTIONS, make_env
-from babyai_kit.errors import JournalError, ServiceError
+from babyai_kit.environment import ACTIONS, make_env, shortest_length
+from babyai_kit.errors import JournalError, ServiceError, UnsupportedLevelError
 from babyai_kit.plan import Sampling
 from babyai_kit.records import EpisodeKey, EpisodeRecord, StepRecord, summarize
 from babyai_kit.session import Answer, Session
@@ -33,7 +33,6 @@ class PlannedEpisode:
     episode_id: str
     steps: tuple[StepRecord, ...] = ()
     """Steps answered before, in order from 0."""
-    shortest_length: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     """Sent with every call, beside the step's number."""
 
@@ -48,6 +47,9 @@ class LiveEpisode:
         first, _ = self.env.reset(seed=key.seed)
         self.mission: str = first["mission"]
         self.observation: str = first["text"]
+        self.shortest_length: int | None = None
+        with suppress(UnsupportedLevelError):
+            self.shortest_length = shortest_length(self.env)
         self.done = False
         self.steps: list[StepRecord] = []
         for step in planned.steps:
@@ -95,7 +97,7 @@ class LiveEpisode:
             self.planned.episode_id,
             self.steps,
             max_steps=self.env.max_steps,
-            shortest_length=self.planned.shortest_length,
+            shortest_length=self.shortest_length,
             error=error,
         )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import aiohttp
 
-from babyai_kit.clickhouse import ensure_server
+from babyai_kit.clickhouse import ensure_server, migrating
 from babyai_kit.config import Config, load_config, model_toml, snapshot
 from babyai_kit.errors import ConfigError, GatewayError, ServiceError, StoreError
 from babyai_kit.gateway_errors import understand
@@ -48,6 +48,7 @@ async def connect(
                 "TENSORZERO_GATEWAY_URL is set and TENSORZERO_CLICKHOUSE_URL is not; set it to the "
                 "ClickHouse that the gateway writes to"
             )
+        server = None
         if not store_url:
             server = await ensure_server(data)
             stack.callback(server.close)
@@ -58,7 +59,8 @@ async def connect(
             base_url = settings.openai_base_url
             if settings.offline:
                 base_url = (await stack.enter_async_context(OfflinePlayer())).base_url
-            gateway = await _build_embedded(settings, loaded, base_url, store_url)
+            async with migrating(server, data) if server else contextlib.nullcontext():
+                gateway = await _build_embedded(settings, loaded, base_url, store_url)
         session = Session(gateway, loaded, settings, store_url)
         del gateway
         # The gateway must go before the store and the player that it talks to.

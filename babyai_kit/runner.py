@@ -11,13 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-from babyai_kit.environment import make_env, shortest_length
 from babyai_kit.episode import PlannedEpisode, run_episode
-from babyai_kit.errors import BudgetReached, KitError, ServiceError, UnsupportedLevelError
+from babyai_kit.errors import BudgetReached, KitError, ServiceError
 from babyai_kit.feedback import send_feedback
 from babyai_kit.journal import Journal
 from babyai_kit.plan import Sampling
@@ -81,12 +78,10 @@ class Runner:
         async with self._live:
             if self.stopped:
                 return
-            key = planned.key
-            shortest = await asyncio.to_thread(_shortest, key.task, key.num_dists, key.seed)
             try:
                 episode = await run_episode(
                     self._session,
-                    replace(planned, shortest_length=shortest),
+                    planned,
                     sampling=self._sampling,
                     slot=self._slot,
                     record=self._record,
@@ -140,13 +135,3 @@ async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@lru_cache(maxsize=4096)
-def _shortest(task: str, num_dists: int, seed: int) -> int | None:
-    env = make_env(task, num_dists=num_dists)
-    env.reset(seed=seed)
-    try:
-        return shortest_length(env)
-    except UnsupportedLevelError:
-        return None
