@@ -44,6 +44,11 @@ class Variant:
     templates: dict[str, str]
     """Template source by role (`system`, `user`)."""
 
+    @property
+    def asks_reasoning(self) -> bool:
+        """True if the prompt asks for `thinking` beside the action."""
+        return "thinking" in self.templates.get("system", "")
+
 
 @dataclass(frozen=True)
 class Config:

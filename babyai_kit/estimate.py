@@ -41,11 +41,12 @@ def estimate(config: Config, calls: Iterable[tuple[EpisodeKey, int]], price: Pri
     """Bound the plan, given as episodes with the number of steps each may still take."""
     total = input_tokens = output_tokens = 0
     for key, steps in calls:
-        system, user = (config.variants[key.variant].templates.get(r, "") for r in ("system", "user"))
+        variant = config.variants[key.variant]
+        system, user = (variant.templates.get(role, "") for role in ("system", "user"))
         history = min(key.history_length, steps) if "history" in user else 0
         total += steps
         input_tokens += steps * (count_text(system) + OBSERVATION_TOKENS * (1 + history))
-        output_tokens += steps * ANSWER_TOKENS["thinking" in system]
+        output_tokens += steps * ANSWER_TOKENS[variant.asks_reasoning]
     cost = None
     if price is not None:
         cost = (input_tokens * price.input + output_tokens * price.output) / 1e6

@@ -8,7 +8,7 @@ the run returns when its feedback is stored and journal and ClickHouse have been
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +42,8 @@ class Outcome:
     """Why the run stopped before its plan was done: the budget or a fatal answer."""
     reconciliation: Reconciliation | None
     """None if ClickHouse could not be asked."""
+    unasked_reasoning: Mapping[str, int]
+    """Answers that reason though their variant's prompt does not ask for it, by variant."""
 
     @property
     def complete(self) -> bool:
@@ -148,8 +150,10 @@ async def execute(
             await runner.all(backlog.owed)
         records = backlog.done + runner.ended
         answered = [s for episode in read_steps(folder).values() for s in episode]
+        silent = {v for v in plan.variants if not session.config.variants[v].asks_reasoning}
+        unasked = Counter(s.variant for s in answered if s.thinking and s.variant in silent)
         found = await _compare(session, run_ids(manifest), answered, records)
-    outcome = Outcome(to_frame(records), len(keys), runner.stopped, found)
+    outcome = Outcome(to_frame(records), len(keys), runner.stopped, found, unasked)
     _tell(outcome)
     return outcome
 
@@ -188,6 +192,8 @@ def _tell(outcome: Outcome) -> None:
         print(
             f"{len(errors)} episodes ended by an error, not by the agent ({counts}); run again to retry them."
         )
+    for variant, count in outcome.unasked_reasoning.items():
+        print(f"{count} answers of {variant} reason, which its prompt does not ask for.")
     if outcome.reconciliation and not outcome.reconciliation.clean:
         print(f"ClickHouse differs from the journal: {outcome.reconciliation}")
 

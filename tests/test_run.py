@@ -180,6 +180,18 @@ async def test_a_model_that_fails_for_one_question_makes_an_error_and_no_failure
     same_figures(mended, clean)
 
 
+async def test_reasoning_that_was_not_asked_for_is_counted(open_session, tmp_path, capsys):
+    def answers(request: ChatRequest) -> str:
+        return '{"thinking": "hm", "action": "turn left"}'
+
+    async with OfflinePlayer(answers=answers) as player, open_session(player) as session:
+        episodes = await run_experiment(
+            session, "r", ["baseline", "reasoning"], ["goto"], [1], results=tmp_path, progress=False
+        )
+    assert set(episodes["invalid_actions"]) == {0}
+    assert "64 answers of baseline reason, which its prompt does not ask for." in capsys.readouterr().out
+
+
 async def test_a_refused_key_stops_before_the_plan_and_is_not_told(open_session, tmp_path):
     async with (
         OfflinePlayer(api_key="right") as player,
