@@ -21,7 +21,7 @@ from babyai_kit import TASKS, connect, run_experiment
 from babyai_kit.journal import read_steps
 from babyai_kit.offline_player import OfflinePlayer
 
-CASES = ((1, 0.0, 1), (16, 0.0, 4), (64, 0.0, 8), (64, 0.5, 8))
+CASES = ((1, 0.0, 1), (16, 0.0, 4), (64, 0.0, 8), (64, 0.25, 20))
 """Calls in flight, mean latency in seconds (lognormal), seeds."""
 
 
