@@ -2,11 +2,11 @@ import json
 from typing import Any
 
 import pytest
-from babyai_kit.environment import ACTIONS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from babyai_kit.agents import LastSteps, decide, gateway_input
+from babyai_kit.environment import ACTIONS
 from tests.test_records import step
 
 STEPS = [step(i) for i in range(10)]

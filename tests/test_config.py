@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 import tomlkit
-from babyai_kit.environment import ACTIONS
 
 from babyai_kit.config import Price, load_config, model_toml, prices
+from babyai_kit.environment import ACTIONS
 from babyai_kit.errors import ConfigError
 from babyai_kit.feedback import metrics
 from babyai_kit.settings import DEFAULT_MODEL, load_settings
