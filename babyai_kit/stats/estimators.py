@@ -75,7 +75,7 @@ def clustered_success(cells: Array, confidence: float = CONFIDENCE) -> Estimate:
     n, tasks = cells.shape
     if not n:
         return nothing()
-    if cells.min() < 0 or cells.max() > 1:
+    if np.min(cells) < 0 or np.max(cells) > 1:
         raise InputError("success lies outside [0, 1]; give 0, 1 or rates")
     means = cells.mean(axis=1)
     value = float(means.mean())
