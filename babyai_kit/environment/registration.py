@@ -21,7 +21,7 @@ def make_env(task: str, num_dists: int = 0, render_mode: str | None = None) -> T
     """A fresh environment, without wrappers.
 
     `task` is one of TASKS or a registered BabyAI level of minigrid ("BabyAI-BossLevel-v0"); `num_dists`
-    (0..14) adds objects to one of the five tasks; `render_mode` is None or "rgb_array".
+    (0..16) adds objects to one of the five tasks; `render_mode` is None or "rgb_array".
     Raises UnknownTaskError or InputError, each naming what is valid.
     """
     if not (isinstance(task, str) and task.startswith(PREFIX)):

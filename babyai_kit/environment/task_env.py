@@ -18,7 +18,7 @@ from babyai_kit.errors import InputError, UnknownTaskError
 
 
 class TaskEnv(TextEnv):
-    """One of `TASKS` with `num_dists` further objects, 0 to 14 (BALROG uses 0).
+    """One of `TASKS` with `num_dists` further objects, 0 to 16 (BALROG uses 0).
 
     `objects` are the episode's doors, keys, balls and boxes, also those carried or destroyed. The rooms
     of `room_grid` tell positions only: their lists of doors and objects stay empty.

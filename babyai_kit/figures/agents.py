@@ -68,13 +68,15 @@ def label_of(agent: Agent, keys: Sequence[str]) -> str:
 
 
 def folded(name: str, width: int) -> str:
-    """`name` in lines of about `width` characters, broken after one of - _ / where it has them."""
+    """`name` in lines of at most `width` characters, broken after a space or - _ / : if it has one."""
     lines = [""]
-    for part in re.findall(r"[^-_/]*[-_/]|[^-_/]+", name):
-        if lines[-1] and len(lines[-1] + part) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
+    for part in re.findall(r"[^-_/:\s]*[-_/:\s]|[^-_/:\s]+", " ".join(name.split())):
+        for start in range(0, len(part), width):
+            piece = part[start : start + width]
+            if lines[-1] and len(lines[-1] + piece) > width:
+                lines.append("")
+            lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def plain(text: str) -> str:

@@ -10,35 +10,41 @@ WATERMARK = "offline player: not an LLM"
 
 
 def caption(
-    episodes: pd.DataFrame, shown: pd.DataFrame, *, several: bool, beside: bool = False, note: str = ""
+    episodes: pd.DataFrame,
+    shown: pd.DataFrame,
+    measure: str,
+    *,
+    several: bool,
+    beside: pd.DataFrame | None = None,
+    note: str = "",
 ) -> str:
-    """One line. `shown`: the estimates drawn; `several`: the first panel is over several tasks."""
+    """One line. `shown`: the estimates of `measure` drawn; `beside`: those in open points; `several`: the
+    first panel is over several tasks."""
     parts = []
     errors = int((episodes["status"] == "error").sum())
     finished = len(episodes) - errors
+    known = int(episodes.loc[episodes["status"] == "ok", measure].notna().sum())
     overall = shown[shown["task"] == shown["task"].iloc[0]] if len(shown) else shown
     if shown["value"].notna().any():
-        parts.append(f"Points: means; lines: 95% intervals ({_kinds(overall, shown, several)}).")
-        if beside:
-            parts.append("Open points: successes only.")
+        kinds = _kinds(overall, shown, several)
+        parts.append(f"Points: means; lines: 95% intervals ({kinds}).")
+        if beside is not None and beside["value"].notna().any():
+            others = f" ({_kinds_of(beside)})" if _kinds_of(beside) != kinds else ""
+            parts.append(f"Open points: successes only{others}.")
         used = overall[overall["value"].notna()]
-        seeds = " to ".join(
-            str(n) for n in sorted({used["n_seeds"].min(), used["n_seeds"].max()}) if len(used)
-        )
+        least, most = (int(used["n_seeds"].min()), int(used["n_seeds"].max())) if len(used) else (0, 0)
+        seeds = f"n={f'{least} to ' * (least < most)}{_count(most, 'seed')}"
         count = int(used["n_episodes"].sum())
-        if count == finished:
-            parts.append(f"n={seeds} seeds, {finished} episodes.")
-        elif several:
-            parts.append(f"n={seeds or 0} seeds with every task finished ({count} of {finished} episodes).")
-        else:
-            parts.append(f"n={seeds} seeds ({count} of {finished} episodes).")
+        whole = " with every task finished" * (several and count < known)
+        part = f"{count} of " * (count < known)
+        parts.append(f"{seeds}{whole}, {part}{_count(known, 'episode')}.")
+        if known < finished:
+            parts.append(f"{_count(finished - known, 'episode')} without a value.")
     else:
-        parts.append(f"{finished} finished episodes.")
-    if errors:
-        crosses = "; x: the rate if each had failed" if shown["worst"].notna().any() else ""
-        parts.append(f"{errors} errors, left out{crosses}.")
-    else:
-        parts.append("No errors.")
+        parts.append(f"{_count(finished, 'finished episode')}.")
+    parts.append(f"{_count(errors, 'error')}, left out." if errors else "No errors.")
+    if (shown["worst"] < shown["value"]).any():
+        parts.append("x: the rate if errors and missing episodes had failed.")
     if note:
         parts.append(f"{note[0].upper()}{note[1:]}.")
     models = sorted(map(str, episodes["model"].unique()))
@@ -54,8 +60,13 @@ def watermark(episodes: pd.DataFrame) -> str:
 
 
 def _kinds(overall: pd.DataFrame, shown: pd.DataFrame, several: bool) -> str:
-    def kinds(rows: pd.DataFrame) -> str:
-        return " or ".join(sorted(set(rows.loc[rows["value"].notna(), "interval"]))) or "none"
-
-    every, each = kinds(overall), kinds(shown.drop(overall.index))
+    every, each = _kinds_of(overall), _kinds_of(shown.drop(overall.index))
     return every if not several or every == each else f"all tasks: {every}; each task: {each}"
+
+
+def _kinds_of(rows: pd.DataFrame) -> str:
+    return " or ".join(sorted(set(rows.loc[rows["value"].notna(), "interval"]))) or "none"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)

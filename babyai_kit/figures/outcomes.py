@@ -16,7 +16,7 @@ NO_PRICE = "no price known for {}: cost not shown"
 
 
 def success_rate(episodes: pd.DataFrame) -> Chart:
-    """Share of episodes that reach the goal; a cross marks the rate if every error had failed."""
+    """Share of episodes that reach the goal; a cross: with errors and missing ones as failures."""
     return panels(episodes, "success", "Success rate", unit="{:.0%}", limit=1.0)
 
 

@@ -30,7 +30,7 @@ def panels(
     measure: str,
     title: str,
     *,
-    unit: str = "{:,g}",
+    unit: str = "{:,.10g}",
     limit: float | None = None,
     beside: str | None = None,
     missing: str = "no value known for {}",
@@ -59,11 +59,12 @@ def panels(
                     _draw(axes, second, keys, shift=0.17, filled=False)
         else:
             figure = Chart(figsize=(WIDTH, 1.8), layout="constrained")
-            why = f"no finished episode: {len(episodes)} errors" if len(episodes) else "no episodes"
-            figure.text(0.5, 0.5, plain(note or why), ha="center", va="center", fontsize=12)
+            why = note or ("no finished episode" if len(episodes) else "no episodes")
+            lines = "\n".join(textwrap.wrap(why, 80))
+            figure.text(0.5, 0.5, plain(lines), ha="center", va="center", fontsize=12)
             note = ""
         several = shown["task"].nunique() > 1
-        text = caption(episodes, shown, several=several, beside=beside is not None, note=note)
+        text = caption(episodes, shown, measure, several=several, beside=second, note=note)
         _frame(figure, title, text, watermark(episodes))
     return figure
 
@@ -98,7 +99,7 @@ def _layout(shown: pd.DataFrame, keys: Sequence[str], top: float, unit: str, roo
         axes.patch.set_visible(False)  # lets the watermark shine through from behind the data
         axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.tick_params(axis="y", length=0, labelleft=i % columns == 0)
+        axes.tick_params(axis="y", length=0, pad=6, labelleft=i % columns == 0)
         axes.set_xlim(0, top)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_yticks(range(len(labels)), labels)

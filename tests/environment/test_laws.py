@@ -6,18 +6,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from minigrid.core.world_object import Key
 
-from babyai_kit.environment import ACTIONS, TASKS, make_env
+from babyai_kit.environment import TASKS, make_env
 from babyai_kit.environment.text import describe, view_from
+from tests.environment.playing import DROP, PICK_UP, TOGGLE, episodes, play
 from tests.environment.telling import tell
-
-PICK_UP, DROP, TOGGLE = (ACTIONS.index(name) for name in ("pick up", "drop", "toggle"))
-
-# Turning about in place teaches little: half of the moves go forward or handle something.
-moves = st.lists(st.sampled_from([0, 1, 2, 2, 2, 3, 3, 4, 5]), min_size=30, max_size=130)
-episodes = st.tuples(st.sampled_from(TASKS), st.sampled_from([0, 0, 1, 8]), st.integers(0, 2**40), moves)
 
 
 class Referee:
@@ -75,14 +69,15 @@ class Referee:
 @settings(max_examples=150, deadline=None)
 @given(episodes)
 def test_laws(episode: tuple[str, int, int, list[int]]) -> None:
-    task, num_dists, seed, actions = episode
+    task, num_dists, seed, choices = episode
     env = make_env(task, num_dists=num_dists)
     observation, info = env.reset(seed=seed)
     referee = Referee(env)
     stream = env.np_random.bit_generator.state
     mission = observation["mission"]
-    told = [(observation, info)]
-    for count, action in enumerate(actions, start=1):
+    told, actions = [(observation, info)], []
+    for count, action in enumerate(play(env, choices), start=1):
+        actions.append(action)
         held = env.carrying
         observation, reward, terminated, truncated, info = env.step(action)
         told.append((observation, info))
@@ -100,13 +95,11 @@ def test_laws(episode: tuple[str, int, int, list[int]]) -> None:
         assert truncated is (count >= env.max_steps)
         assert reward == (1 - 0.9 * (count / env.max_steps) if success else 0)
         assert info == {"progression": float(success)}
-        if terminated or truncated:
-            break
     assert env.np_random.bit_generator.state == stream
     # The seed and the actions determine the episode: a fresh environment tells the same.
     again = make_env(task, num_dists=num_dists)
     retold = [again.reset(seed=seed)]
-    for action in actions[: len(told) - 1]:
+    for action in actions:
         seen, _, _, _, info = again.step(action)
         retold.append((seen, info))
     assert retold == told
@@ -115,16 +108,14 @@ def test_laws(episode: tuple[str, int, int, list[int]]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(episodes)
 def test_light_changes_no_text_of_the_tasks(episode: tuple[str, int, int, list[int]]) -> None:
-    task, num_dists, seed, actions = episode
+    task, num_dists, seed, choices = episode
     env = make_env(task, num_dists=num_dists)
     env.reset(seed=seed)
-    for action in actions:
+    for action in play(env, choices):
         env.step(action)
         view = view_from(env.grid.width, env.grid.height, *env.agent_pos, env.agent_dir)
         lit, plain = (describe(env.grid.grid, view, env.carrying, see_through=s) for s in (False, True))
         assert lit == plain
-        if not env.running:
-            break
 
 
 @pytest.mark.parametrize("task", TASKS)

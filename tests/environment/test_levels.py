@@ -33,7 +33,7 @@ def test_which_levels_can_be_built() -> None:
 
 
 @pytest.mark.parametrize("level_id", level_ids())
-def test_text_is_what_minigrid_shows(level_id: str) -> None:
+def test_text_is_what_minigrid_shows(level_id: str, capfd: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(level_id)
     env = make_env(level_id)
     for seed in range(2):
@@ -50,6 +50,7 @@ def test_text_is_what_minigrid_shows(level_id: str) -> None:
             observation, reward, terminated, truncated, info = env.step(rng.choice([0, 1, 2, 2, 2, 3, 4, 5]))
             assert info["progression"] == float(reward > 0)
             assert env.running is not (terminated or truncated)
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize("level_id", ["BabyAI-GoToLocal-v0", "BabyAI-BossLevel-v0", "BabyAI-KeyInBox-v0"])

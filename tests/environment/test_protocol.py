@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import pickle
 import random
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -126,10 +128,10 @@ def test_unknown_tasks(task: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"task": "goto", "num_dists": -1}, "0 to 14"),
-        ({"task": "goto", "num_dists": 15}, "0 to 14"),
-        ({"task": "goto", "num_dists": True}, "0 to 14"),
-        ({"task": "goto", "num_dists": 1.0}, "0 to 14"),
+        ({"task": "goto", "num_dists": -1}, "0 to 16"),
+        ({"task": "goto", "num_dists": 17}, "0 to 16"),
+        ({"task": "goto", "num_dists": True}, "0 to 16"),
+        ({"task": "goto", "num_dists": 1.0}, "0 to 16"),
         ({"task": "BabyAI-GoTo-v0", "num_dists": 3}, "num_dists with goto"),
         ({"task": "goto", "render_mode": "human"}, "rgb_array"),
         ({"task": "BabyAI-GoTo-v0", "render_mode": "ansi"}, "rgb_array"),
@@ -206,6 +208,17 @@ def test_silent_and_apart_from_global_randomness(task: str, capfd: pytest.Captur
     after = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[index,union-attr]
     assert before == after
     assert capfd.readouterr().out == ""
+
+
+def test_importing_it_is_silent_and_draws_nothing() -> None:
+    program = """
+import random, numpy
+before = random.getstate(), numpy.random.get_state()[1].tobytes()
+import babyai_kit.environment
+assert before == (random.getstate(), numpy.random.get_state()[1].tobytes())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b""
 
 
 def test_done_actions_of_minigrid_do_not_reach_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

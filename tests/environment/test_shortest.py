@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import pickle
+import random
 from collections import deque
+from contextlib import suppress
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+from minigrid.envs.babyai.core.verifier import GoToInstr, PickupInstr, SeqInstr
 
-from babyai_kit.environment import TASKS, expert_actions, make_env, shortest_length
+from babyai_kit.environment import ACTIONS, TASKS, expert_actions, make_env, shortest_length
 from babyai_kit.environment.missions import State
 from babyai_kit.environment.shortest import World
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.errors import StepOrderError, UnsupportedLevelError
+from tests.environment.playing import ADVICE, PICK_UP, TOGGLE, play
 
 KNOWN = {
     "goto": (4.63, 0.935),
@@ -87,37 +91,88 @@ def test_as_a_plain_search_and_walkable(task: str, move_goals: bool) -> None:
             assert [reward > 0 for reward in rewards] == [False] * (len(way) - 1) + [True]
 
 
-def real_search(env: TextEnv, limit: int) -> int:
-    """Breadth first over copies of the environment itself, told apart by all that is in their grids."""
+class Snapshots:
+    """Puts an environment back to where it was: all that its steps change."""
 
-    def key(e: TextEnv) -> tuple[object, ...]:
-        goals = tuple(getattr(getattr(e.instrs, "desc", None), "obj_poss", ()))
-        grid = tuple(obj and (obj.type, obj.color, getattr(obj, "is_locked", None)) for obj in e.grid.grid)
-        held = e.carrying and (e.carrying.type, e.carrying.color)
-        return (*e.agent_pos, e.agent_dir, held, grid, goals)
+    def __init__(self, env: TextEnv) -> None:
+        instrs: Any = env.instrs
+        parts = [instrs.instr_a, instrs.instr_b] if isinstance(instrs, SeqInstr) else [instrs]
+        names = ("desc", "desc_move", "desc_fixed")
+        self.descs: list[Any] = [
+            getattr(part, name) for part in parts for name in names if hasattr(part, name)
+        ]
+        self.env: Any = env
+        self.changing = [env, instrs, *parts, *self.descs, *self.env.objects]
 
-    ring, seen = [pickle.dumps(env)], {key(env)}
+    def take(self) -> tuple[list[dict[str, Any]], list[Any]]:
+        return [dict(vars(each)) for each in self.changing], list(self.env.grid.grid)
+
+    def put_back(self, snapshot: tuple[list[dict[str, Any]], list[Any]]) -> None:
+        kept, cells = snapshot
+        for each, attributes in zip(self.changing, kept, strict=True):
+            vars(each).update(attributes)
+        self.env.grid.grid[:] = cells
+
+    def key(self) -> tuple[object, ...]:
+        """What the future depends on."""
+        env = self.env
+        done = [getattr(env.instrs, name, None) for name in ("a_done", "b_done")]
+        cached = [tuple(desc.obj_poss) for desc in self.descs]
+        return (*env.agent_pos, env.agent_dir, id(env.carrying), *map(id, env.grid.grid), *cached, *done)
+
+
+def real_search(env: TextEnv, limit: int, untouched: list[Any]) -> int:
+    """Breadth first over the environment itself, with every action but on what must stay untouched."""
+    snapshots = Snapshots(env)
+    start = snapshots.take()
+    ring, seen = [start], {snapshots.key()}
     for length in range(1, limit + 1):
         found = []
         for state in ring:
-            for action in range(6):
-                other = pickle.loads(state)
-                if other.step(action)[1] > 0:
+            for action in range(len(ACTIONS)):
+                snapshots.put_back(state)
+                front = env.grid.get(*env.front_pos)
+                if action in (PICK_UP, TOGGLE) and any(front is obj for obj in untouched):
+                    continue
+                if env.step(action)[1] > 0:
+                    snapshots.put_back(start)
                     return length
-                if key(other) not in seen:
-                    seen.add(key(other))
-                    found.append(pickle.dumps(other))
+                if snapshots.key() not in seen:
+                    seen.add(snapshots.key())
+                    found.append(snapshots.take())
         ring = found
     raise AssertionError("no way")
 
 
-@pytest.mark.parametrize("task", ["goto", "pickup", "putnext"])
+def landmarks(env: TextEnv) -> list[Any]:
+    """The objects to go to that are not to be picked up."""
+    instrs: Any = env.instrs
+    if not isinstance(instrs, SeqInstr):
+        return list(instrs.desc.obj_set) if isinstance(instrs, GoToInstr) else []
+    go, pick = sorted((instrs.instr_a, instrs.instr_b), key=lambda part: isinstance(part, PickupInstr))
+    return [obj for obj in go.desc.obj_set if not any(obj is other for other in pick.desc.obj_set)]
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_as_a_search_over_the_real_environment(task: str) -> None:
-    env = make_env(task)
-    short = [seed for seed in range(60) if env.reset(seed=seed) and shortest_length(env) <= 5][:3]
-    for seed in short:
-        env.reset(seed=seed)
-        assert real_search(env, 6) == shortest_length(env)
+    """From starts, and from the middle of episodes with things taken, moved and destroyed."""
+    longest = {"goto": 9, "pickup": 9, "open": 11}.get(task, 8)
+    rng = random.Random(task)
+    compared = []
+    for num_dists, prefix in ((0, 0), (0, 12), (1, 5), (3, 8)) * 12:
+        env = make_env(task, num_dists=num_dists)
+        env.reset(seed=rng.randrange(10**6))
+        for action in play(env, rng.choices([2, 3, 3, 4, 5, ADVICE, ADVICE], k=prefix)):
+            env.step(action)
+        for untouched, move_goals in ((landmarks(env), False), ([], True)):
+            length = longest + 1
+            with suppress(StepOrderError, UnsupportedLevelError):  # It has ended; the goal was destroyed.
+                length = shortest_length(env, move_goals=move_goals)
+            if length <= longest:
+                assert real_search(env, length, untouched) == length
+                compared.append(length)
+    assert len(compared) > 20
+    assert max(compared) == longest
 
 
 @pytest.mark.parametrize("task", TASKS)

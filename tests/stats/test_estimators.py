@@ -1,0 +1,239 @@
+"""Estimators on arrays against figures computed by hand, published ones, scipy's, and their laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import stats as scipy_stats
+
+from babyai_kit.errors import InputError
+from babyai_kit.stats import bootstrap, clustered_success, complete_blocks, wilson
+
+matrices = array_shapes(min_dims=2, max_dims=2, max_side=8)
+outcomes = arrays(float, matrices, elements=st.sampled_from([0.0, 1.0]))
+rates = arrays(float, matrices, elements=st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 1.0]))
+lengths = arrays(float, st.tuples(st.integers(2, 8), st.integers(1, 4)), elements=st.integers(0, 128))
+
+
+def limits(found) -> tuple[float, float]:
+    return found.low, found.high
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [  # Newcombe 1998, Statistics in Medicine 17, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_as_published(successes: int, n: int, low: float, high: float) -> None:
+    assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 500), st.sampled_from([0.5, 0.9, 0.95, 0.99]), st.data())
+def test_wilson_is_scipys(n: int, confidence: float, data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, n))
+    known = scipy_stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
+    assert wilson(k, n, confidence) == pytest.approx((known.low, known.high), abs=1e-12)
+
+
+@given(st.integers(1, 500), st.floats(0, 1), st.floats(0, 1))
+@example(49, 1.0, 1.0)
+@example(3, 0.0, 0.0)
+def test_wilson_laws(n: int, one: float, other: float) -> None:
+    less, more = sorted((one * n, other * n))
+    low, high = wilson(less, n)
+    assert 0 <= low <= less / n <= high <= 1
+    assert wilson(n - less, n) == pytest.approx((1 - high, 1 - low))
+    low_of_more, high_of_more = wilson(more, n)
+    assert low <= low_of_more + 1e-12
+    assert high <= high_of_more + 1e-12
+
+
+def test_no_trial_has_no_interval() -> None:
+    assert np.isnan(wilson(0, 0)).all()
+
+
+@pytest.mark.parametrize(("successes", "n"), [(-1, 5), (6, 5), (0, -1), (np.nan, 5)])
+def test_impossible_counts(successes: float, n: int) -> None:
+    with pytest.raises(InputError, match="impossible"):
+        wilson(successes, n)
+
+
+def test_clustered_success_by_hand() -> None:
+    # Ten seeds with mean 3/4, ten with 1/2: mean 5/8, sd 1/8 * sqrt(20/19); t(.975, 19) = 2.0930.
+    found = clustered_success(np.tile([[1.0, 1, 1, 0], [1, 0, 1, 0]], (10, 1)))
+    half = 2.0930 * 0.125 / np.sqrt(19)
+    assert found.value == 0.625
+    assert limits(found) == pytest.approx((0.625 - half, 0.625 + half), abs=1e-5)
+    assert (found.n_seeds, found.n_episodes, found.interval) == (20, 80, "t over seeds")
+    # Three seeds with 1, 1/2, 0: t(.975, 2) = 4.30 times 1/2 / sqrt(3) reaches past both ends.
+    assert limits(clustered_success(np.array([[1, 1], [1, 0], [0, 0]]))) == (0, 1)
+
+
+def test_success_by_wilson_where_t_has_no_answer() -> None:
+    one_task = clustered_success(np.array([[1], [1], [0], [1]]))
+    assert (*limits(one_task), one_task.interval) == (*wilson(3, 4), "Wilson")
+    one_seed = clustered_success(np.array([[1, 1, 0, 1, 1]]))
+    assert (*limits(one_seed), one_seed.interval) == (*wilson(4, 5), "pooled Wilson")
+    all_equal = clustered_success(np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]]))
+    assert (*limits(all_equal), all_equal.interval) == (*wilson(6, 9), "pooled Wilson")
+    perfect = clustered_success(np.ones((20, 5)))
+    assert (perfect.value, perfect.high) == (1, 1)
+    assert perfect.low == pytest.approx(0.96300, abs=1e-5)  # 100 / (100 + 1.96^2)
+
+
+@given(rates)
+def test_clustered_success_laws(cells: np.ndarray) -> None:
+    found = clustered_success(cells)
+    means = cells.mean(axis=1)
+    assert found.value == pytest.approx(means.mean())
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low < found.high
+    assert (found.n_seeds, found.n_episodes, found.n_errors) == (len(cells), cells.size, 0)
+    if found.interval == "t over seeds":
+        known = scipy_stats.ttest_1samp(means, 0).confidence_interval()
+        assert limits(found) == pytest.approx((max(known.low, 0), min(known.high, 1)), abs=1e-9)
+    for axis in (0, 1):  # no seed and no task comes first
+        again = clustered_success(np.flip(cells, axis))
+        assert (again.value, *limits(again)) == pytest.approx((found.value, *limits(found)))
+        assert again.interval == found.interval
+    more = clustered_success(np.where(np.arange(cells.size).reshape(cells.shape) == 0, 1.0, cells))
+    assert more.value >= found.value
+
+
+@given(outcomes, st.integers(2, 4))
+def test_tasks_that_share_their_outcome_tell_nothing_new(cells: np.ndarray, copies: int) -> None:
+    assume(cells.shape[1] > 1 and np.ptp(cells.mean(axis=1)) > 0)
+    once, often = clustered_success(cells), clustered_success(np.hstack([cells] * copies))
+    assert (often.value, *limits(often)) == pytest.approx((once.value, *limits(once)))
+
+
+@given(outcomes, st.data())
+def test_incomplete_seeds_are_left_out(cells: np.ndarray, data: st.DataObject) -> None:
+    holes = data.draw(arrays(bool, cells.shape))
+    holed = np.where(holes, np.nan, cells)
+    whole = cells[[not any(row) for row in holes]]
+    assert complete_blocks(holed).tolist() == whole.tolist()
+    if len(whole):
+        assert clustered_success(holed) == clustered_success(whole)
+    else:
+        for found in (clustered_success(holed), bootstrap(holed)):
+            assert np.isnan([found.value, *limits(found)]).all()
+            assert (found.n_seeds, found.n_episodes) == (0, 0)
+            assert found.interval == "none: no complete seed block"
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 0), (2, 2, 2)])
+def test_what_is_no_matrix_is_refused(shape: tuple[int, ...]) -> None:
+    for estimator in (complete_blocks, clustered_success, bootstrap):
+        with pytest.raises(InputError, match="matrix"):
+            estimator(np.zeros(shape))
+
+
+def test_what_makes_no_rate_or_ratio_is_refused() -> None:
+    for bad in (-0.1, 1.1):
+        with pytest.raises(InputError, match="outside"):
+            clustered_success(np.array([[0.0, bad]]))
+    with pytest.raises(InputError, match="one shape"):
+        bootstrap(np.zeros((2, 2)), np.zeros((2, 3)))
+
+
+def test_bootstrap_of_symmetric_outcomes_by_hand() -> None:
+    # A resample's sum is Binomial(20, 1/2): P(<= 5) = .021, P(<= 6) = .058. No bias, no acceleration.
+    found = bootstrap(np.tile([[0.0], [1.0]], (10, 1)))
+    assert (found.value, *limits(found)) == pytest.approx((0.5, 0.3, 0.7))
+    assert (found.n_seeds, found.n_episodes, found.interval) == (20, 20, "BCa bootstrap over seeds")
+
+
+def test_bootstrap_of_skewed_outcomes_by_hand() -> None:
+    # Binomial(20, 1/10) is below 2 with .534, so the bias is .086; the acceleration 1.44 / (6 * 1.8^1.5) is
+    # .099; the levels become .068 and .996. P(0) = .122; P(<= 5) = .989, P(<= 6) = .998.
+    found = bootstrap(np.array([[1.0]] * 2 + [[0.0]] * 18))
+    assert (found.value, *limits(found)) == pytest.approx((0.1, 0.0, 0.3))
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 1.5])
+def test_bootstrap_is_near_scipys(spread: float) -> None:
+    cells = np.random.default_rng(1).lognormal(3, spread, (40, 5))
+    found = bootstrap(cells)
+    near(found, scipy_stats.bootstrap((cells.mean(axis=1),), np.mean, rng=np.random.default_rng(2)))
+    assert found.value == pytest.approx(cells.mean())
+
+
+def test_bootstrap_of_a_ratio_is_near_scipys() -> None:
+    rng = np.random.default_rng(3)
+    success = (rng.random((40, 5)) < 0.7).astype(float)
+    tokens = rng.lognormal(5, 1, (40, 5))
+    found = bootstrap(tokens, success)
+    means = (tokens.mean(axis=1), success.mean(axis=1))
+
+    def ratio(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+        return a.mean(axis=axis) / b.mean(axis=axis)
+
+    near(found, scipy_stats.bootstrap(means, ratio, paired=True, rng=np.random.default_rng(4)))
+    assert found.value == pytest.approx(tokens.sum() / success.sum())
+
+
+def near(found, known) -> None:
+    """Both are random: within a twentieth of the width."""
+    low, high = known.confidence_interval
+    assert found.interval == "BCa bootstrap over seeds"
+    assert limits(found) == pytest.approx((low, high), abs=0.05 * (high - low))
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths, st.sampled_from([0.25, 0.5, 4.0]), st.integers(0, 1000))
+def test_bootstrap_laws(cells: np.ndarray, scale: float, shift: int) -> None:
+    found = bootstrap(cells)
+    means = cells.mean(axis=1)
+    assert found.value == pytest.approx(means.mean())
+    assert means.min() - 1e-9 <= found.low <= found.value <= found.high <= means.max() + 1e-9
+    assert (found.low == found.high) == (found.interval == "no width: all equal") == (np.ptp(means) < 1e-9)
+    assert bootstrap(cells) == found  # the generator is fixed
+    for other, image in (  # another unit, another origin, the same tasks in another order, a task twice
+        (cells * scale, lambda x: x * scale),
+        (cells + shift, lambda x: x + shift),
+        (cells[:, ::-1], lambda x: x),
+        (np.hstack([cells, cells]), lambda x: x),
+    ):
+        again = bootstrap(other)
+        assert (again.value, *limits(again)) == pytest.approx([*map(image, (found.value, *limits(found)))])
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths, st.data())
+def test_ratio_laws(cells: np.ndarray, data: st.DataObject) -> None:
+    success = data.draw(arrays(float, cells.shape, elements=st.sampled_from([0.0, 1.0])))
+    found = bootstrap(cells, success)
+    if not success.any():
+        assert np.isnan([found.value, *limits(found)]).all()
+        assert found.interval == "none: no success"
+        return
+    assert found.value == pytest.approx(cells.sum() / success.sum())
+    assert found.low <= found.value <= found.high
+    assert bootstrap(cells, np.ones_like(cells)) == bootstrap(cells)
+    given_success = bootstrap(cells * success, success)
+    assert given_success.low >= cells[success == 1].min() - 1e-9
+    assert given_success.high <= cells[success == 1].max() + 1e-9
+
+
+def test_a_ratio_that_a_resample_cannot_have_has_no_upper_limit() -> None:
+    # One success in four seeds: a resample holds it 0 times with .32 (infinite), 4 times with .004, 3 or
+    # more with .05, so the .025 quantile is 4 * 8 / 3.
+    found = bootstrap(np.full((4, 1), 8.0), np.array([[1.0], [0], [0], [0]]))
+    assert (found.value, *limits(found)) == pytest.approx((32, 32 / 3, np.inf))
+    assert found.interval == "percentile bootstrap over seeds"
+
+
+def test_bootstrap_of_one_seed_or_of_equal_ones() -> None:
+    one = bootstrap(np.array([[3.0, 5.0]]))
+    assert (one.value, one.n_seeds, one.interval) == (4, 1, "none: one seed")
+    assert np.isnan(limits(one)).all()
+    equal = bootstrap(np.tile([[7.0, 9.0], [9.0, 7.0]], (5, 1)))
+    assert (equal.value, *limits(equal), equal.interval) == (8, 8, 8, "no width: all equal")
