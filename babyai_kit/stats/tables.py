@@ -75,6 +75,7 @@ def success_bounds(rows: pd.DataFrame, tasks: Sequence[str]) -> tuple[float, flo
             cells(rows.assign(success=rows["success"].where(finished, fill)), "success", tasks)
             .fillna(fill)
             .to_numpy()
+            .mean(axis=1)  # in the order of clustered_success, so that equal rates are equal floats
             .mean()
         )
         for fill in (0.0, 1.0)
