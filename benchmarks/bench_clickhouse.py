@@ -1,13 +1,15 @@
 """Speed of the local ClickHouse: start, small queries, and inserts that wait for their rows.
 
-    python benchmarks/bench_clickhouse.py
+    python benchmarks/bench_clickhouse.py [--json PATH]
 
-Prints one line per figure. Uses a temporary data directory and leaves nothing behind.
+Uses a temporary data directory and leaves nothing behind.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
 import statistics
 import tempfile
 import time
@@ -16,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
+import pandas as pd
 
 from babyai_kit.clickhouse import clickhouse_client, ensure_server_sync
 
@@ -54,11 +57,14 @@ async def flood(
 
 
 def main() -> None:
-    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         handle = ensure_server_sync(folder, port=0)
-        print(f"start, empty directory: {time.perf_counter() - started:.2f} s")
+        rows.append({"what": "start, empty directory", "median_ms": 1000 * (time.perf_counter() - started)})
         client = clickhouse_client(handle.url)
         client.command(TABLE)
         for i in range(VIEWS):
@@ -67,7 +73,9 @@ def main() -> None:
         url = f"http://127.0.0.1:{handle.port}/?database=babyai"
         for concurrency in (1, 16, 64):
             rate, median = asyncio.run(flood(url, password, lambda i: "SELECT 1", 300, concurrency))
-            print(f"SELECT 1, {concurrency} at once: {rate:.0f}/s, median {median * 1000:.1f} ms")
+            rows.append(
+                {"what": "SELECT 1", "at once": concurrency, "per_s": rate, "median_ms": 1000 * median}
+            )
         row = '{{"a":{},"s":"' + "x" * ROW_BYTES + '"}}'
         for concurrency, count in ((1, 50), (16, 1000), (64, 3000)):
             rate, median = asyncio.run(
@@ -79,18 +87,28 @@ def main() -> None:
                     concurrency,
                 )
             )
-            what = f"INSERT of a row, {VIEWS} views, {concurrency} at once"
-            print(f"{what}: {rate:.0f}/s, median {median * 1000:.1f} ms")
+            rows.append(
+                {
+                    "what": f"INSERT of a row, {VIEWS} views",
+                    "at once": concurrency,
+                    "per_s": rate,
+                    "median_ms": 1000 * median,
+                }
+            )
         try:
             status = Path(f"/proc/{handle.pid}/status").read_text()
-            print(next(line for line in status.splitlines() if line.startswith("VmRSS")))
-        except OSError:
+            resident = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+            rows.append({"what": "memory, resident", "MB": int(resident) / 1024})
+        except OSError:  # no /proc
             pass
         client.close()
         handle.close()
         while Path(folder, "clickhouse.json").exists():
             time.sleep(0.1)
         time.sleep(1)
+    print(pd.DataFrame(rows).round(2).to_string(index=False, na_rep=""))
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=2))
 
 
 if __name__ == "__main__":
