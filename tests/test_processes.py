@@ -126,6 +126,8 @@ def test_a_run_broken_off_goes_on_in_the_middle_of_episodes(project: Path, sign:
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # A shell that started the tests in the background has SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     steps = project / "results/r/steps.jsonl"
     wait_for_lines(steps, 40)

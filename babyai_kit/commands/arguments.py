@@ -1,0 +1,36 @@
+"""Flags that several commands share, and the forms that their values take."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The run's name and the folder it lies in."""
+    parser.add_argument("run", metavar="RUN", help="name of the run, also its folder under --results")
+    parser.add_argument("--results", default="results")
+
+
+def names(text: str) -> list[str]:
+    """`a,b` as a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def seeds(text: str) -> list[int]:
+    """`200:220` (half-open) or `1,5,9`."""
+    try:
+        if ":" in text:
+            first, end = map(int, text.split(":"))
+            return list(range(first, end))
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seeds; write 200:220 or 1,5,9") from None
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`0/4`."""
+    try:
+        index, count = map(int, text.split("/"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard; write 0/4") from None
+    return index, count
