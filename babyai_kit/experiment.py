@@ -32,6 +32,7 @@ from babyai_kit.resume import Backlog, divide
 from babyai_kit.runner import Runner
 from babyai_kit.session import Session
 from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.store_watch import store_watch
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ async def execute(
             for note in await preflight(session, plan.variants, sampling):
                 print(note)
         evaluated = not session.embedded if workflow_evaluation is None else workflow_evaluation
-        evaluations = await open_evaluations(session, backlog.owed, manifest) if evaluated else {}
+        evaluations = await open_evaluations(session, backlog.owed, manifest, _waits) if evaluated else {}
         journal.write_run(manifest)
         with Progress(len(keys), backlog.done, show=progress and bool(backlog.owed)) as bar:
             runner = Runner(
@@ -165,7 +166,8 @@ async def execute(
                 ),
                 registrar=Registrar(session, journal, evaluations) if evaluations else None,
             )
-            await runner.all(backlog.owed)
+            async with store_watch(session, bar.say):
+                await runner.all(backlog.owed)
         records = backlog.done + runner.ended
         answered = [s for episode in read_steps(folder).values() for s in episode]
         silent = {v for v in plan.variants if not session.config.variants[v].asks_reasoning}
@@ -182,6 +184,10 @@ def _announce(session: Session, backlog: Backlog) -> str:
     price = Price(0, 0) if session.settings.model == OFFLINE_MODEL else session.price
     bound = estimate(session.config, left, price)
     return f"{len(backlog.done)} of {planned} episodes are done; the rest takes {bound}."
+
+
+def _waits(error: ServiceError) -> None:
+    print(f"Waiting before the first call: {error}")
 
 
 async def _compare(
@@ -213,7 +219,10 @@ def _tell(outcome: Outcome) -> None:
     for variant, count in outcome.unasked_reasoning.items():
         print(f"{count} answers of {variant} reason, which its prompt does not ask for.")
     if outcome.reconciliation and not outcome.reconciliation.clean:
-        print(f"ClickHouse differs from the journal: {outcome.reconciliation}")
+        print(
+            f"ClickHouse differs from the journal: {outcome.reconciliation}. The journal is whole; "
+            "`python -m babyai_kit reconcile RUN` names the episodes."
+        )
 
 
 def _check(
