@@ -139,7 +139,7 @@ async def _until_it_answers(session: Session, patience_s: float) -> None:
         await session.revive_store()
         if loop.time() > give_up:
             raise StoreError(
-                "ClickHouse does not answer; when it is back, compare with python -m babyai_kit reconcile RUN",
+                "ClickHouse does not answer; once it is back, compare by: python -m babyai_kit reconcile RUN",
                 kind="store",
             )
         await asyncio.sleep(FLUSH_S)
