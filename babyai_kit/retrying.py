@@ -20,11 +20,17 @@ FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 20
 
 
-def retrying(told: Callable[[ServiceError], None] = lambda error: None) -> AsyncRetrying:
+def retrying(
+    told: Callable[[ServiceError], None] = lambda error: None, *, only: str | None = None
+) -> AsyncRetrying:
     """Call it with a coroutine function: it is called until it succeeds or trying again cannot help.
 
-    `told` gets each failure that is about to be waited for. The last failure is raised as it is.
+    `told` gets each failure that is about to be waited for. `only`: the one kind of failure that is tried
+    again; None: every one that may pass. The last failure is raised as it is.
     """
+
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, ServiceError) and error.retryable and only in (None, error.kind)
 
     def tell(state: RetryCallState) -> None:
         error = _failure(state)
@@ -32,7 +38,7 @@ def retrying(told: Callable[[ServiceError], None] = lambda error: None) -> Async
             told(error)
 
     return AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, ServiceError) and error.retryable),
+        retry=retry_if_exception(may_pass),
         wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
         stop=_EnoughFailures(),
         before_sleep=tell,
