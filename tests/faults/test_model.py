@@ -1,4 +1,4 @@
-"""A model server that fails: what passes leaves no trace, what will not pass stops the run, and work is kept."""
+"""A model server that fails: what passes leaves no trace, what will not pass stops the run. Work is kept."""
 
 from __future__ import annotations
 
