@@ -84,8 +84,8 @@ def kills(folder: Path) -> list[Row]:
                 sum(r.kills for r in runs),
                 sum(r.kills for r in runs if r.equal),
                 sum(r.lost + r.double for r in runs) + max(0, extra - allowed),
-                f"{len(runs)} runs of {len(whole)} episodes, {starts} starts; {extra} calls paid twice, at most "
-                f"{CONCURRENCY} a kill; ClickHouse missed {sum(r.missing for r in runs)} steps, all named",
+                f"{len(runs)} runs of {len(whole)} episodes, {starts} starts; {extra} calls paid twice (at "
+                f"most {CONCURRENCY} a kill allowed); ClickHouse missed {sum(r.missing for r in runs)} steps, all named",
             )
         )
     return rows
@@ -167,7 +167,6 @@ def rate_limit(folder: Path) -> list[Row]:
 def outages(folder: Path) -> list[Row]:
     """ClickHouse away for 10 s in the middle, for plain episodes and for those of a workflow evaluation."""
     plan = {"variants": ["baseline", "history"], "tasks": ["goto", "open"], "seeds": range(6)}
-    rows = []
 
     async def run(url: str, evaluated: bool) -> Row:
         slow = False
@@ -210,8 +209,7 @@ def outages(folder: Path) -> list[Row]:
         )
 
     with store_by_hand(folder / "store") as store:
-        for evaluated in (False, True):
-            rows.append(asyncio.run(run(store.url, evaluated)))
+        rows = [asyncio.run(run(store.url, evaluated)) for evaluated in (False, True)]
     del os.environ["TENSORZERO_CLICKHOUSE_URL"]
     return rows
 

@@ -1,4 +1,4 @@
-"""Interrupting: Ctrl-C in a terminal, the stop button of a notebook. Nothing stays behind, a rerun goes on."""
+"""Interrupting: Ctrl-C in a terminal, the stop button of a notebook. Nothing is left, a rerun goes on."""
 
 from __future__ import annotations
 
