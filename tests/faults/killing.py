@@ -116,7 +116,7 @@ def kill_store(project: Path) -> bool:
 class Killed:
     """What a run came to that was killed again and again."""
 
-    target: str
+    targets: str
     kills: int = 0
     runner_kills: int = 0
     starts: int = 0
@@ -149,19 +149,21 @@ def run_killed(
     name: str,
     plan: Sequence[str],
     whole: pd.DataFrame,
-    target: str,
+    targets: Sequence[str],
     kills: int,
     rng: random.Random,
     *,
     window_s: float,
     latency_s: float = 0.02,
 ) -> Killed:
-    """Run `plan`, send SIGKILL up to `kills` times to `target` (runner, clickhouse, both), and let it end.
+    """Run `plan`, send SIGKILL up to `kills` times to `targets` (runner, clickhouse, both), and let it end.
+
+    The targets take turns.
 
     Each kill comes at a random point of the `window_s` seconds after a start. A run that ends before its
     last kill gets no more.
     """
-    found = Killed(target)
+    found = Killed("+".join(targets))
     steps, log = project / "results" / name / "steps.jsonl", project / f"{name}.log"
     with player_process("--latency-s", str(latency_s), "--latency-sigma", "0.5") as player:
         settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
@@ -174,6 +176,7 @@ def run_killed(
                     time.sleep(rng.random() * window_s)
                     if process.poll() is not None:
                         break
+                    target = targets[found.kills % len(targets)]
                     if target in ("clickhouse", "both"):
                         found.kills += kill_store(project) and target == "clickhouse"
                     if target != "clickhouse":

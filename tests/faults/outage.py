@@ -45,6 +45,10 @@ class Store:
             self._process.kill()
             self._process.wait()
 
+    def signal(self, number: int) -> None:
+        if self._process:
+            self._process.send_signal(number)
+
     async def away(self, seconds: float) -> None:
         """Killed now, started again after `seconds`."""
         self.kill()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -73,7 +74,9 @@ def kills(folder: Path) -> list[Row]:
             left = 12 - sum(r.kills for r in runs)
             name = f"{target}-{len(runs)}"
             runs.append(
-                run_killed(project, name, plan, whole, target, min(left, 4), rng, window_s=9, latency_s=0.08)
+                run_killed(
+                    project, name, plan, whole, [target], min(left, 4), rng, window_s=9, latency_s=0.08
+                )
             )
             print(runs[-1], flush=True)
         extra, starts = sum(r.extra_calls for r in runs), sum(r.starts for r in runs)
@@ -84,8 +87,8 @@ def kills(folder: Path) -> list[Row]:
                 sum(r.kills for r in runs),
                 sum(r.kills for r in runs if r.equal),
                 sum(r.lost + r.double for r in runs) + max(0, extra - allowed),
-                f"{len(runs)} runs of {len(whole)} episodes, {starts} starts; {extra} calls paid twice (at "
-                f"most {CONCURRENCY} a kill allowed); ClickHouse missed {sum(r.missing for r in runs)} steps, all named",
+                f"{len(runs)} runs of {len(whole)} episodes, {starts} starts; {extra} calls paid twice (at most "
+                f"{CONCURRENCY} a kill); ClickHouse missed {sum(r.missing for r in runs)} steps",
             )
         )
     return rows
@@ -98,7 +101,8 @@ def torn(folder: Path, every: int = 1) -> list[Row]:
     async def tear() -> tuple[int, int]:
         async with OfflinePlayer() as player, session_on(player, folder / "data") as session:
             whole = await run_experiment(session, "r", **plan, results=folder, progress=False)
-            count, tables = await resume_all(session, "r", folder, plan, every, folder / "torn")
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                count, tables = await resume_all(session, "r", folder, plan, every, folder / "torn")
             return count, sum(same_figures(table, whole) for table in tables)
 
     count, equal = asyncio.run(tear())

@@ -34,7 +34,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(values)
 def test_any_value_decides(value):
     decision = decide(value)

@@ -8,16 +8,25 @@ import signal
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from jupyter_client.manager import start_new_async_kernel
 
 from babyai_kit import load_episodes
 from babyai_kit.clickhouse.state import Home, read_state
-from tests.faults.killing import environment, make_project, player_process, same_figures, start
+from tests.faults.killing import environment, make_project, player_process, run_whole, same_figures, start
 
 pytestmark = pytest.mark.e2e
 
 PLAN = ["--variants", "baseline,history", "--tasks", "goto", "--seeds", "0:4"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, data: Path) -> pd.DataFrame:
+    """The table of the plan, undisturbed."""
+    project = make_project(tmp_path_factory.mktemp("whole"), data)
+    with player_process() as player:
+        return run_whole(project, "whole", PLAN, player.base_url)
 
 
 def wait_for_steps(file: Path, count: int) -> None:
@@ -37,26 +46,25 @@ def server_is_gone(project: Path) -> bool:
     return True
 
 
-def test_ctrl_c_ends_at_once_with_a_line_and_nothing_stays(tmp_path: Path, data: Path):
+def test_ctrl_c_and_sigterm_end_with_a_line_and_nothing_stays(tmp_path: Path, data: Path, whole):
     project = make_project(tmp_path / "project", data)
     log = project / "log"
     with player_process("--latency-s", "0.1") as player:
         settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
-        for interrupts in (1, 2):
+        for interrupts, number in ((1, signal.SIGINT), (2, signal.SIGINT), (3, signal.SIGTERM)):
             before = log.read_bytes().count(b"interrupted;") if log.exists() else 0
             process = start(project, "run", "r", *PLAN, "--concurrency", "4", log=log, **settings)
             wait_for_steps(project / "results/r/steps.jsonl", 30 * interrupts)
             sent = time.monotonic()
-            for _ in range(interrupts):
-                os.kill(process.pid, signal.SIGINT)
+            for _ in range(1 + (interrupts == 2)):
+                os.kill(process.pid, number)
                 time.sleep(0.05)
             assert process.wait(60) == 130, log.read_text()
             assert time.monotonic() - sent < 30
             assert log.read_bytes().count(b"interrupted;") == before + 1
         assert start(project, "run", "r", *PLAN, log=log, **settings).wait(120) == 0
-        assert start(project, "run", "whole", *PLAN, log=log, **settings).wait(120) == 0
     assert "Traceback" not in log.read_text()
-    assert same_figures(*(load_episodes(run, results=project / "results") for run in ("r", "whole")))
+    assert same_figures(load_episodes("r", results=project / "results"), whole)
     assert server_is_gone(project)
 
 
@@ -73,7 +81,9 @@ print([repr(t) for t in asyncio.all_tasks() if "run_experiment" in repr(t) or "b
 """
 
 
-async def test_an_interrupted_cell_leaves_no_task_and_goes_on_when_run_again(tmp_path: Path, data: Path):
+async def test_an_interrupted_cell_leaves_no_task_and_goes_on_when_run_again(
+    tmp_path: Path, data: Path, whole
+):
     project = make_project(tmp_path / "project", data)
     with player_process("--latency-s", "0.1") as player:
         settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
@@ -101,6 +111,5 @@ async def test_an_interrupted_cell_leaves_no_task_and_goes_on_when_run_again(tmp
         finally:
             client.stop_channels()
             await manager.shutdown_kernel()
-        assert start(project, "run", "whole", *PLAN, **settings).wait(120) == 0
-    assert same_figures(*(load_episodes(run, results=project / "results") for run in ("r", "whole")))
+    assert same_figures(load_episodes("r", results=project / "results"), whole)
     assert await asyncio.to_thread(server_is_gone, project)

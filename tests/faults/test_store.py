@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ async def test_a_store_that_stays_away_is_told_and_reconciled_when_it_is_back(
             settings(player, TENSORZERO_CLICKHOUSE_URL=store.url) as session,
         ):
             run = asyncio.create_task(run_experiment(session, "r", **plan, max_concurrency=6))
-            await until_steps(tmp_path / "r", 150)
+            await until_steps(tmp_path / "r", 120)
             store.kill()
             episodes = await run
             assert "Not compared with ClickHouse" in capsys.readouterr().out
@@ -122,13 +123,37 @@ async def test_a_store_that_stays_away_is_told_and_reconciled_when_it_is_back(
                 await reconcile_run(session, "r", results=tmp_path)
             store.start()
             found = await reconcile_run(session, "r", results=tmp_path)
+            again = await reconcile_run(session, "r", results=tmp_path)
     finally:
         store.kill()
         store.start()
     assert set(episodes["status"]) == {"ok"}
     assert found.missing
-    assert found.feedback_sent + len(found.unreachable) == len(episodes)
     assert found.feedback_sent > 0
+    assert again.feedback_sent == 0
+    assert again.missing == found.missing
+
+
+async def test_a_store_that_hangs_holds_nothing_up(store, settings, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("babyai_kit.session.STORE_S", 1.0)
+    loop = asyncio.get_running_loop()
+    try:
+        async with (
+            OfflinePlayer(latency_s=0.02) as player,
+            settings(player, TENSORZERO_CLICKHOUSE_URL=store.url) as session,
+        ):
+            plan = {"variants": ["baseline"], "tasks": ["goto"], "seeds": range(6), "results": tmp_path}
+            run = asyncio.create_task(run_experiment(session, "hung", **plan, progress=False))
+            await until_steps(tmp_path / "hung", 60)
+            store.signal(signal.SIGSTOP)
+            episodes = await asyncio.wait_for(run, 60)
+            ended = loop.time()
+        assert loop.time() - ended < 10
+    finally:
+        store.signal(signal.SIGCONT)
+    told = capsys.readouterr().out
+    assert set(episodes["status"]) == {"ok"}
+    assert "Not compared with ClickHouse" in told
 
 
 async def test_a_local_store_that_dies_is_started_again(settings, data, tmp_path, capsys, monkeypatch):
