@@ -78,6 +78,12 @@ def seed_interval(
     return min(low, value), max(high, value), kind
 
 
+def resampled_means(means: Array) -> Array:
+    """Seed means [seeds, ...] averaged over each resample: [RESAMPLES, ...]."""
+    values: Array = _draws(len(means)) @ means / len(means)
+    return values
+
+
 def sign_flips(n: int) -> tuple[Array, bool]:
     """Signs [draws, n]: all 2^n where these are at most RESAMPLES (True), else random ones (False)."""
     return _flips(n), 2**n <= RESAMPLES
