@@ -32,6 +32,8 @@ NAMES = {
 """Measure: (name, unit, factor, decimals)."""
 
 GREY = "#666666"
+FOLD = 26
+"""Characters of a row's name in one line."""
 
 
 def paired_differences(
@@ -73,32 +75,37 @@ def _empty(why: str, name: str, episodes: pd.DataFrame) -> Chart:
     return figure
 
 
-def _places(table: pd.DataFrame, keys: list[str]) -> tuple[dict[str, float], dict[tuple[str, Any], float]]:
-    """Height of every task's heading, and of every (task, agent)."""
+def _places(
+    table: pd.DataFrame, keys: list[str]
+) -> tuple[dict[str, float], dict[tuple[str, Any], float], float]:
+    """Height of every task's heading, of every (task, agent), and of all, by the lines of their names."""
     headings, rows, y = {}, {}, 0.0
-    lines = max(label_of(a, keys).count("\n") + 1 for a in agents_of(table, keys))
+
+    def place(name: str) -> float:
+        nonlocal y
+        half = 0.1 + 0.43 * (1 + name.count("\n"))
+        y += 2 * half
+        return y - half
+
     for task in tasks_of(table):
-        headings[task] = y
+        headings[task] = place(folded(task, FOLD))
         for agent in agents_of(table, keys):
-            y += 0.55 + 0.45 * lines
-            rows[task, agent] = y
-        y += 0.65 + 0.45 * lines
-    return headings, rows
+            rows[task, agent] = place(label_of(agent, keys))
+    return headings, rows, y
 
 
 def _layout(table: pd.DataFrame, keys: list[str]) -> tuple[Chart, Axes]:
-    headings, rows = _places(table, keys)
-    last = max(rows.values())
-    figure = Chart(figsize=(WIDTH, 1.15 + 0.19 * (last + 1.5)), layout="constrained")
+    headings, rows, end = _places(table, keys)
+    figure = Chart(figsize=(WIDTH, 1.1 + 0.19 * end), layout="constrained")
     axes = figure.add_subplot(label=ALL_TASKS)
+    axes.set_ylim(end, 0)
     axes.patch.set_visible(False)  # lets the watermark shine through from behind the data
-    axes.set_ylim(last + 0.75, -0.75)
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.axvline(0, color="black", linewidth=0.9, zorder=1)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0, pad=6)
-    at = [(y, folded(task, 26), True) for task, y in headings.items()]
+    at = [(y, folded(task, FOLD), True) for task, y in headings.items()]
     at += [(y, label_of(agent, keys), False) for (_, agent), y in rows.items()]
     axes.set_yticks([y for y, _, _ in at], [text if not bold else plain(text) for _, text, bold in at])
     for tick, (_, _, bold) in zip(axes.get_yticklabels(), at, strict=True):
@@ -109,11 +116,13 @@ def _layout(table: pd.DataFrame, keys: list[str]) -> tuple[Chart, Axes]:
 def _rows(axes: Axes, table: pd.DataFrame, keys: list[str], factor: float, decimals: int) -> None:
     """Point, line and figures of every row."""
     styles = styles_of(agents_of(table, keys))
-    _, places = _places(table, keys)
+    headings, places, _ = _places(table, keys)
     by_agent = {(row["task"], tuple(row[k] for k in keys)): row for row in table.to_dict("records")}
     aside = axes.get_yaxis_transform()
     heading = "difference  [95% interval]  p"
-    axes.text(1.02, 0, heading, transform=aside, va="center", fontsize=7.5, fontweight="bold")
+    axes.text(
+        1.02, min(headings.values()), heading, transform=aside, va="center", fontsize=7.5, fontweight="bold"
+    )
     for (task, agent), y in places.items():
         row = by_agent.get((task, agent))
         why = "no episodes" if row is None else row["interval"].removeprefix("none: ")
