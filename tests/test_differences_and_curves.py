@@ -128,7 +128,8 @@ def results(tmp_path: Path) -> Path:
     """A folder with a run on disk: two variants, an error, one variant played by another model too."""
     rows = pd.concat([episodes(VARIANTS[:2], error=0.02), episodes(("mine",), model="large")])
     with Journal(tmp_path / "r") as journal:
-        journal.write_run({"run": "r"})
+        plan = {"variants": [*VARIANTS[:2], "mine"], "tasks": TASKS, "seeds": [*range(9)]}
+        journal.write_run({"run": "r", "plans": [plan | {"repeats": 1, "num_dists": 0, "history_length": 0}]})
         for row in rows.assign(run="r").to_dict("records"):
             clean = {k: None if pd.isna(v) else v for k, v in row.items()}
             journal.append(EpisodeRecord(**clean))
