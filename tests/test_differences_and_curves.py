@@ -56,8 +56,8 @@ def test_the_forest_of_any_measure(measure: str) -> None:
 def test_the_forest_says_what_it_rests_on() -> None:
     assert said(figure_of("paired_differences", "one task")) == (
         "Paired by seed; lines: 95% intervals (Bonett-Price). p: exact McNemar test, corrected over agents "
-        "(Holm). n=8 seeds on which both finished it. True differences of 53.2 to 69.2 are found with 80% "
-        "power. No errors. Model: m."
+        "(Holm), as the intervals are not. n=8 seeds on which both finished it. True differences of 53.2 to "
+        "69.2 are found with 80% power. No errors. Model: m."
     )
     text = said(figure_of("paired_differences", "errors"))
     assert "n=3 seeds on which both finished every task." in text
