@@ -45,11 +45,11 @@ def add(commands: Any) -> None:
     parser.set_defaults(command=_command)
 
 
-def _baseline(text: str) -> str | dict[str, Any]:
+def _baseline(text: str) -> str | dict[str, str]:
     if "=" not in text:
         return text
     pairs = [part.partition("=") for part in text.split(",")]
-    return {key.strip(): int(value) if value.isdigit() else value for key, _, value in pairs}
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _command(args: argparse.Namespace) -> int:

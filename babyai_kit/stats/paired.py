@@ -108,12 +108,11 @@ def paired_success(agent: Array, baseline: Array, confidence: float = CONFIDENCE
     only_a, only_b = float((a * (1 - b)).sum()), float((b * (1 - a)).sum())
     d = (a - b).mean(axis=1)
     value, other, mean = float(a.mean(axis=1).mean()), float(b.mean(axis=1).mean()), float(d.mean())
-    whole = bool(np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all())
-    if (tasks == 1 and whole) or n == 1 or np.ptp(d) < 1e-12:
+    one_table = tasks == 1 and bool(np.isin(np.hstack([a, b]), (0, 1)).all())
+    if one_table or n == 1 or np.ptp(d) < 1e-12:
         low, high = bonett_price(only_a, only_b, a.size, confidence)
-        kind = BONETT_PRICE if tasks == 1 and whole else POOLED
-        p, test = (mcnemar((d > 1e-12).sum(), (d < -1e-12).sum()), SIGNS)
-        test = MCNEMAR if tasks == 1 and whole else test
+        p = mcnemar((d > 1e-12).sum(), (d < -1e-12).sum())  # of one table McNemar's, of seeds the sign test
+        kind, test = (BONETT_PRICE, MCNEMAR) if one_table else (POOLED, SIGNS)
         quantiles = special.ndtri(0.5 + confidence / 2) + special.ndtri(POWER)
         found = float(quantiles * _adjusted(only_a, only_b, a.size)[1])
     else:
