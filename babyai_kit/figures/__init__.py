@@ -6,6 +6,7 @@ Figure. pyplot is not used, so no figure stays open behind the caller's back.
 """
 
 from babyai_kit.figures.chart import Chart, picture
+from babyai_kit.figures.failures import failure_classes
 from babyai_kit.figures.outcomes import (
     FIGURES,
     cost,
@@ -23,6 +24,7 @@ __all__ = [
     "cost",
     "episode_length",
     "episode_return",
+    "failure_classes",
     "input_tokens",
     "output_tokens",
     "picture",
