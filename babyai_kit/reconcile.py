@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from babyai_kit.errors import InputError, ServiceError
 from babyai_kit.feedback import metrics, send_feedback
@@ -48,6 +50,11 @@ class Reconciliation:
     def clean(self) -> bool:
         """True if ClickHouse holds exactly what the journal holds."""
         return not (self.missing or self.orphans or self.mismatched or self.unreachable)
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields, `text` (what it says) and `compared` (when)."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return asdict(self) | {"clean": self.clean, "text": str(self), "compared": now}
 
     def __str__(self) -> str:
         missing = sum(map(len, self.missing.values()))
@@ -121,10 +128,12 @@ async def reconcile_run(session: Session, run: str, *, results: str | Path = "re
     manifest = read_run(folder)
     if not manifest:
         raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
-    with Journal(folder):
+    with Journal(folder) as journal:
         steps = [s for episode in read_steps(folder).values() for s in episode]
         episodes = list(read_episodes(folder).values())
-        return await reconcile(session, run_ids(manifest), steps, episodes)
+        found = await reconcile(session, run_ids(manifest), steps, episodes)
+        journal.write_reconciliation(found.as_json())
+        return found
 
 
 def _missing(steps: Sequence[StepRecord], stored: Mapping[str, StoredStep]) -> dict[str, list[int]]:

@@ -92,7 +92,9 @@ def _fill(name: str) -> dict[str, str]:
 def _caption(episodes: pd.DataFrame, shown: pd.DataFrame, several: bool) -> str:
     errors = int((episodes["status"] == "error").sum())
     finished = len(episodes) - errors
-    parts = ["Bars: share of episodes that failed, no intervals; each failure counts once, as the first class"]
+    parts = [
+        "Bars: share of episodes that failed, no intervals; each failure counts once, as the first class"
+    ]
     parts[0] += " in the order of the legend that it meets."
     overall = shown[shown["task"] == shown["task"].iloc[0]] if len(shown) else shown
     used = int(overall["n_episodes"].sum())

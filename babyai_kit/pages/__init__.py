@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from datetime import datetime, timezone
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -61,7 +62,7 @@ def frame(whole_page: str, title: str, height: int) -> Markup:
 
 @lru_cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("babyai_kit", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -69,6 +70,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_fit,
     )
+    environment.filters["when"] = _when
+    return environment
+
+
+def _when(time: str) -> str:
+    """A time in ISO 8601, to the minute: 2026-01-31 14:05 UTC."""
+    return f"{datetime.fromisoformat(time).astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def _fit(value: Any) -> Any:

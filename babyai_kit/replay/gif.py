@@ -37,7 +37,13 @@ def gif(film: Film) -> bytes:
     durations = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
     buffer = io.BytesIO()
     frames[0].save(
-        buffer, format="gif", save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
+        buffer,
+        format="gif",
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
+        optimize=True,
     )
     return buffer.getvalue()
 

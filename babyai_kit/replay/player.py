@@ -15,7 +15,7 @@ from babyai_kit.replay.film import Film, Pixels, Scene
 from babyai_kit.replay.words import about, ending, not_llm
 
 TILE = 32
-HEIGHT, HEIGHT_OF_WIDE = 480, 680
+HEIGHT, HEIGHT_OF_WIDE = 450, 680
 """Pixels that the player takes in another page, if level and view have room beside each other or not."""
 WIDE = 8
 """Cells of the widest level that has."""

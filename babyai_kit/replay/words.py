@@ -10,7 +10,9 @@ def about(trajectory: Trajectory) -> str:
     """One line: which episode this is."""
     key = trajectory.key
     parts = [key.variant, f"{key.task}, seed {key.seed}"]
-    parts += [f"repeat {key.repeat}"] * bool(key.repeat) + [f"{key.num_dists} distractors"] * bool(key.num_dists)
+    parts += [f"repeat {key.repeat}"] * bool(key.repeat) + [f"{key.num_dists} distractors"] * bool(
+        key.num_dists
+    )
     return " · ".join([*parts, f"model {key.model}", f"run {key.run}"])
 
 
