@@ -20,7 +20,7 @@ class Aim:
     """What is to be done next. Equal aims are one stage of the mission."""
 
     stage: str
-    """`go to`, `pick up`, `put next to`, `open`, or `get the key for`; joined by "and" where any may be next."""
+    """`go to`, `pick up`, `put next to`, `open` or `get the key for`; with "and" where any may be next."""
     objects: tuple[str, ...]
     """What to do it with or to, in the words of the observation ("red key"), sorted."""
 

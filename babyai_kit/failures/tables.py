@@ -35,8 +35,8 @@ def load_failures(run: str, *, results: str | Path = "results") -> pd.DataFrame:
     COLUMNS: the episode's key, variant_digest and episode_id; failure (its class, one of CLASSES); is_CLASS
     (bool: whether that class's condition holds, for all but the last); steps; invalid_answers, repeated_steps
     and goal_seen_steps (steps, see `Facts`); destroyed_goals and wrong_objects ("red key, grey box", empty
-    if none); stage and goal (what the mission still asked for at the end). Raises InputError for an unknown run, JournalError
-    where the run cannot be read or does not replay.
+    if none); stage and goal (what the mission still asked for at the end).
+    Raises InputError for an unknown run, JournalError where it cannot be read or does not replay.
     """
     return failures_of(read_trajectories(run, results=results))
 

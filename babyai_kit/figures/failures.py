@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib import rc_context
@@ -34,7 +35,7 @@ STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 def failure_classes(episodes: pd.DataFrame, failures: pd.DataFrame) -> Chart:
-    """Share of the episodes that failed, by class (see `failures.CLASSES`); a bar's length is 1 - success rate.
+    """Share of the episodes that failed, by class (`failures.CLASSES`); a bar is as long as 1 - success rate.
 
     `failures`: the table of `load_failures` for the run of `episodes`.
     """
@@ -56,8 +57,9 @@ def failure_classes(episodes: pd.DataFrame, failures: pd.DataFrame) -> Chart:
             handles = [Patch(label=LABELS[name], **_fill(name)) for name in there]
             if handles:
                 columns = 3 if len(figure.axes) > 1 else 2
-                place = {"loc": "outside upper right", "ncols": columns, "frameon": False}
-                figure.legend(handles=handles, fontsize=7.5, **place)
+                figure.legend(
+                    handles=handles, loc="outside upper right", ncols=columns, frameon=False, fontsize=7.5
+                )
         else:
             figure = Chart(figsize=(WIDTH, 1.8), layout="constrained")
             why = "no finished episode" if len(episodes) else "no episodes"
@@ -84,7 +86,7 @@ def _draw(axes: Axes, shown: pd.DataFrame, keys: Sequence[str]) -> None:
             left += row[name]
 
 
-def _fill(name: str) -> dict[str, str]:
+def _fill(name: str) -> dict[str, Any]:
     colour, hatch = FILLS[name]
     return {"facecolor": colour, "edgecolor": "#333333", "hatch": hatch}
 

@@ -39,14 +39,14 @@ class Film:
     mission: str
     max_steps: int
     tiles: Pixels
-    """[tiles, size, size, 3], RGB."""
+    """[tiles, size, size, 3], RGB (or without the last axis, numbers of colours)."""
     scenes: tuple[Scene, ...]
 
     def picture(self, numbers: NDArray[np.int64]) -> Pixels:
-        """The picture [height * size, width * size, 3] of `numbers` [height, width], a grid or view."""
+        """The picture [height * size, width * size, ...] of `numbers` [height, width], a grid or view."""
         height, width = numbers.shape
-        size = self.tiles.shape[1]
-        return self.tiles[numbers].transpose(0, 2, 1, 3, 4).reshape(height * size, width * size, 3)
+        size, colour = self.tiles.shape[1], self.tiles.shape[3:]
+        return self.tiles[numbers].swapaxes(1, 2).reshape(height * size, width * size, *colour)
 
 
 def film(trajectory: Trajectory, tile_size: int) -> Film:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -14,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from babyai_kit.hostile_text import shown
-from babyai_kit.replay.film import Film, Scene
+from babyai_kit.replay.film import Film, Pixels, Scene
 from babyai_kit.replay.words import about, ending, not_llm
 
 TILE = 24
@@ -32,61 +34,75 @@ FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 def gif(film: Film) -> bytes:
     """An endless GIF; it rests at the end."""
-    palette = _palette(film)
-    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in _frames(film)]
+    colours, tiles = _colours(film)
+    frames = [_frame_image(pixels, colours) for pixels in _frames(replace(film, tiles=tiles), len(colours))]
     durations = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
     buffer = io.BytesIO()
     frames[0].save(
-        buffer,
-        format="gif",
-        save_all=True,
-        append_images=frames[1:],
-        duration=durations,
-        loop=0,
-        optimize=True,
+        *(buffer, "gif"), save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
     )
     return buffer.getvalue()
 
 
-def _frames(film: Film) -> list[Image.Image]:
+def _colours(film: Film) -> tuple[Pixels, Pixels]:
+    """At most 256 - GREYS colours [n, 3], and the tiles as numbers of them."""
+    tiles = film.tiles
+    colours, numbers = np.unique(tiles.reshape(-1, 3), axis=0, return_inverse=True)
+    if len(colours) > 256 - GREYS:
+        few = Image.fromarray(tiles.reshape(-1, *tiles.shape[2:])).quantize(256 - GREYS)
+        colours = np.array(few.getpalette(), np.uint8).reshape(-1, 3)
+        numbers = np.asarray(few)
+    return colours, numbers.reshape(tiles.shape[:3]).astype(np.uint8)
+
+
+def _frame_image(pixels: Pixels, colours: Pixels) -> Image.Image:
+    """`pixels` [height, width]: numbers of colours or, from len(colours) on, of greys."""
+    greys = np.linspace(0, 255, GREYS).astype(np.uint8)[:, None].repeat(3, axis=1)
+    image = Image.fromarray(pixels)
+    image.putpalette(np.concatenate([colours, greys]).tobytes())
+    return image
+
+
+def _frames(film: Film, first_grey: int) -> Iterator[Pixels]:
     grid_width, view_width = (part.shape[1] * TILE for part in (film.scenes[0].grid, film.scenes[0].view))
     width = max(3 * GAP + grid_width + view_width, LEAST_WIDTH)
     columns = int((width - 2 * GAP) / (0.6 * SIZE))
     told = [_lines(scene.observation, columns) for scene in film.scenes]
     thought = [_lines((scene.step and scene.step.thinking) or "", columns) for scene in film.scenes]
-    high = GAP + film.scenes[0].grid.shape[0] * TILE + GAP
+    high = GAP + max(film.scenes[0].grid.shape[0] * TILE, view_width) + GAP
     rows = [max(map(len, told)), max(map(len, thought))]
-    below = [line for line in (about(film.trajectory), not_llm(film.trajectory)) if line]
-    height = high + LINE * (2 + sum(rows) + len(below)) + 3 * GAP
+    mission = _lines(film.mission, columns - 4)
+    below = [*_lines(about(film.trajectory), columns), *_lines(not_llm(film.trajectory), columns)]
+    height = high + LINE * (1 + len(mission) + sum(rows) + len(below)) + 3 * GAP
     regular, bold = (
         ImageFont.truetype(str(FONTS / name), SIZE) for name in ("DejaVuSansMono.ttf", "DejaVuSans-Bold.ttf")
     )
     small = ImageFont.truetype(str(FONTS / "DejaVuSans.ttf"), SIZE - 2)
-    frames = []
     for index, scene in enumerate(film.scenes):
-        frame = Image.new("RGB", (width, height), "white")
-        frame.paste(Image.fromarray(film.picture(scene.grid)), (GAP, GAP))
-        frame.paste(Image.fromarray(film.picture(scene.view)), (2 * GAP + grid_width, GAP))
-        pen = ImageDraw.Draw(frame)
+        words = Image.new("L", (width, height), 255)
+        pen = ImageDraw.Draw(words)
         y = high
-        pen.text((GAP, y), film.mission, fill="black", font=bold)
-        y += LINE + GAP // 2
-        _write(pen, y, told[index], regular, "#404040")
+        _write(pen, y, mission, bold, 0)
+        y += LINE * len(mission) + GAP // 2
+        _write(pen, y, told[index], regular, 64)
         y += LINE * rows[0] + GAP // 2
-        _write(pen, y, thought[index], regular, "#707070")
+        _write(pen, y, thought[index], regular, 112)
         y += LINE * rows[1] + GAP // 2
-        pen.text((GAP, y), _deed(film, scene, index), fill="black", font=bold)
+        _write(pen, y, [_deed(film, scene, index)], bold, 0)
         y += LINE + GAP // 2
-        _write(pen, y, below, small, "#707070")
-        frames.append(frame)
-    return frames
+        _write(pen, y, below, small, 112)
+        pixels = (np.asarray(words) // (256 // GREYS) + first_grey).astype(np.uint8)
+        for part, left in ((scene.grid, GAP), (scene.view, 2 * GAP + grid_width)):
+            picture = film.picture(part)
+            pixels[GAP : GAP + picture.shape[0], left : left + picture.shape[1]] = picture
+        yield pixels
 
 
 def _write(
-    pen: ImageDraw.ImageDraw, y: int, lines: list[str], font: ImageFont.FreeTypeFont, colour: str
+    pen: ImageDraw.ImageDraw, y: int, lines: list[str], font: ImageFont.FreeTypeFont, grey: int
 ) -> None:
     for number, line in enumerate(lines):
-        pen.text((GAP, y + number * LINE), line, fill=colour, font=font)
+        pen.text((GAP, y + number * LINE), line, fill=grey, font=font)
 
 
 def _deed(film: Film, scene: Scene, index: int) -> str:
@@ -99,16 +115,3 @@ def _deed(film: Film, scene: Scene, index: int) -> str:
 def _lines(text: str, columns: int) -> list[str]:
     lines = [piece for line in shown(text).split("\n") for piece in textwrap.wrap(line, columns)]
     return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "..."]
-
-
-def _palette(film: Film) -> Image.Image:
-    """An image whose palette are the tiles' colours and greys."""
-    colours = np.unique(film.tiles.reshape(-1, 3), axis=0)
-    if len(colours) > 256 - GREYS:
-        sheet = Image.fromarray(film.tiles.reshape(-1, *film.tiles.shape[2:]))
-        few = sheet.quantize(256 - GREYS, dither=Image.Dither.NONE).getpalette() or []
-        colours = np.array(few, np.uint8).reshape(-1, 3)
-    greys = np.linspace(0, 255, GREYS).astype(np.uint8)[:, None].repeat(3, axis=1)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(np.concatenate([colours, greys]).tobytes())
-    return palette

@@ -1,14 +1,14 @@
 """`summary.json`: a run in the form of BALROG's result files, to be laid beside its leaderboard.
 
-Knows BALROG's names for things. Source of the form: `collect_and_summarize_results` of BALROG's package, whose
-`summary.json` holds a score per environment and whose `babyai_summary.json` one per task; this file has
-both for each agent of the run, and the better intervals beside.
+Knows BALROG's names for things. Source of the form: `collect_and_summarize_results` of BALROG's package. Its
+`summary.json` holds a score per environment, its `babyai_summary.json` one per task; ours has both for each
+agent of the run, and better intervals beside.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def make_summary(manifest: Mapping[str, Any], episodes: pd.DataFrame, standing: 
     }
 
 
-def _score(rows: pd.DataFrame, estimate: Mapping[str, Any]) -> dict[str, Any]:
+def _score(rows: pd.DataFrame, estimate: Mapping[Hashable, Any]) -> dict[str, Any]:
     """BALROG's figures of the finished `rows`, and the interval of `estimate`."""
     finished = rows[rows["status"] == "ok"]
     outcomes = finished["success"].astype(float)

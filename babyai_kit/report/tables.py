@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from babyai_kit.environment import TASKS
+from babyai_kit.errors import KitError
 from babyai_kit.failures import CLASSES, failure_table
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.figures.agents import agents_of
-from babyai_kit.stats import estimates, groups, summarize
+from babyai_kit.stats import ALL_TASKS, compare, estimates, groups, summarize
 
 Say = Callable[[float], str]
 
@@ -76,6 +77,38 @@ def by_task(episodes: pd.DataFrame) -> Table:
     return Table("Success per task; in brackets 95% Wilson intervals.", ["agent", *tasks], rows)
 
 
+def comparison(episodes: pd.DataFrame) -> Table | str:
+    """Success of every agent against the baseline, or why there is nothing to compare.
+
+    The baseline is the variant of that name or, if there are none or several, the first agent.
+    """
+    keys, split = groups(episodes, ("variant",))
+    if len(split) < 2:
+        return "There is one agent alone, and nothing to compare it with."
+    first = agents_of(pd.DataFrame([names for names, _, _ in split]), keys)[0]
+    try:
+        table = compare(episodes, dict(zip(keys, first, strict=True)), measures=["success"])
+    except KitError as error:
+        return str(error)
+    agent = list(table.columns[2 : list(table.columns).index("baseline")])
+    rows: list[list[Cell]] = []
+    for names in agents_of(table, agent):
+        here = [row for row in table.to_dict("records") if tuple(row[k] for k in agent) == names]
+        for i, row in enumerate(sorted(here, key=lambda r: _place(r["task"]))):
+            cells: list[Cell] = ["" if i else _name(names), row["task"]]
+            cells.append(_bracketed(row["difference"], row["low"], row["high"], _points))
+            cells += [_chance(row["p_value"]), _chance(row["p_holm"])]
+            cells += [_points(row["detectable"]).lstrip("+"), str(row["n_seeds"])]
+            rows.append(cells)
+    head = ["agent", "task", "difference", "p", "p, Holm", "detectable", "seeds"]
+    said = (
+        f"Success rate less that of {table['baseline'].iloc[0]}, in points, paired by seed; in brackets 95% "
+        "intervals, not corrected for several comparisons; Holm's p is. Detectable: the smallest true "
+        "difference that these seeds find with 80% power."
+    )
+    return Table(said, head, rows, labels=2)
+
+
 def spending(episodes: pd.DataFrame) -> Table:
     """Tokens, cost and time per agent."""
     rows: list[list[Cell]] = []
@@ -116,7 +149,7 @@ def failures(episodes: pd.DataFrame, failed: pd.DataFrame) -> Table:
     return Table("Failed episodes; each counts in one class.", head, rows, labels=2)
 
 
-def _agents(episodes: pd.DataFrame) -> list[tuple[str, dict[str, Any], pd.DataFrame]]:
+def _agents(episodes: pd.DataFrame) -> list[tuple[str, Mapping[Hashable, Any], pd.DataFrame]]:
     """Per agent its name, its row of `summarize` and its episodes."""
     keys, split = groups(episodes, ("variant",))
     table = summarize(episodes)
@@ -127,15 +160,16 @@ def _agents(episodes: pd.DataFrame) -> list[tuple[str, dict[str, Any], pd.DataFr
 
 
 def _place(task: str) -> tuple[int, str]:
-    """Sorts tasks: the five in their order, then others by name."""
-    return (TASKS.index(task) if task in TASKS else len(TASKS), task)
+    """Sorts tasks: all of them together, the five in their order, others by name."""
+    order = (ALL_TASKS, *TASKS)
+    return (order.index(task) if task in order else len(order), task)
 
 
 def _name(agent: Sequence[Any]) -> str:
     return ", ".join(map(str, agent))
 
 
-def _interval(row: Mapping[str, Any], measure: str, say: Say) -> Cell:
+def _interval(row: Mapping[Hashable, Any], measure: str, say: Say) -> Cell:
     return _bracketed(row[measure], row[f"{measure}_low"], row[f"{measure}_high"], say)
 
 
@@ -143,6 +177,14 @@ def _bracketed(value: float, low: float, high: float, say: Say) -> Cell:
     if math.isnan(value):
         return "–"
     return say(value) if math.isnan(low) else (say(value), f"[{say(low)}, {say(high)}]")
+
+
+def _points(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100 * value:+.1f}"
+
+
+def _chance(value: float) -> str:
+    return "–" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _percent(value: float) -> str:

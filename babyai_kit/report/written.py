@@ -63,6 +63,7 @@ def write_report(run: str, *, results: str | Path = "results", config: str | Pat
         manifest=manifest,
         standing=stands,
         outcomes=[tables.outcomes(episodes), tables.by_task(episodes)],
+        comparison=tables.comparison(episodes),
         spending=tables.spending(episodes),
         figures={name: _figure(draw(episodes)) for name, draw in FIGURES.items()},
         failures=_or_why(lambda: _failures(episodes, trajectories)),
