@@ -67,9 +67,7 @@ def standing(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Standing:
         for repeat in range(plan["repeats"])
     }
     models = manifest.get("models", {})
-    present = episodes[
-        [models.get(v, m) == m for v, m in zip(episodes["variant"], episodes["model"], strict=True)]
-    ]
+    present = episodes[episodes["model"] == episodes["variant"].map(models).fillna(episodes["model"])]
     places = list(present[list(_PLACE)].itertuples(index=False, name=None))
     status = dict(zip(places, present["status"], strict=True))
     missing = Counter(dict.fromkeys(dict.fromkeys(place[0] for place in sorted(planned)), 0))

@@ -266,13 +266,12 @@ def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
     assert "not compared with ClickHouse yet" in words_of(folder)
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     answers = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE)]
-    folder = write_run(
-        tmp_path,
-        [play(answers, seed=0, model=HOSTILE), play(answers, seed=1, model=HOSTILE, error=f"{HOSTILE}: x")],
-        model=HOSTILE,
-    )
+    name = HOSTILE.replace("\ud800", "")
+    broken = play(answers, seed=1, model=name, error=f"{HOSTILE}: x")
+    folder = write_run(tmp_path, [play(answers, seed=0, model=name), broken], model=name)
     write_report("r", results=tmp_path, config=CONFIG)
     page = page_of(folder)
     assert not page.scripts
@@ -281,7 +280,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert page.tags.count("img") == len([link for link in page.links if link.startswith("data:image/png")])
     assert "<script>window.hacked" in page.words
     assert "<script>window" not in (folder / "report.html").read_text(encoding="utf-8")
-    assert HOSTILE.replace("\ud800", "\\ud800") not in page.words  # control characters are shown by signs
+    assert not set("\x00\x07\x1b\u202e\u2028") & set(page.words)
     summary_of(folder)
 
 
