@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +12,11 @@ from matplotlib.patches import Patch
 
 from babyai_kit.failures.classes import CLASSES, LABELS
 from babyai_kit.failures.tables import failure_shares
-from babyai_kit.figures.agents import agents_of
-from babyai_kit.figures.caption import WATERMARK, watermark
-from babyai_kit.figures.chart import STYLE, WIDTH, Chart
-from babyai_kit.figures.panels import ALL_TASKS, GREY, _frame, _layout
-from babyai_kit.settings import OFFLINE_MODEL
-from babyai_kit.stats import groups
+from babyai_kit.figures.agents import agents_of, keys_of
+from babyai_kit.figures.caption import count, ending, watermark
+from babyai_kit.figures.chart import STYLE, Chart, frame, words
+from babyai_kit.figures.panels import GREY, layout
+from babyai_kit.stats import ALL_TASKS
 
 FILLS = {
     "invalid_answers": ("#000000", ""),
@@ -39,32 +37,27 @@ def failure_classes(episodes: pd.DataFrame, failures: pd.DataFrame) -> Chart:
 
     `failures`: the table of `load_failures` for the run of `episodes`.
     """
-    keys, _ = groups(episodes, ("variant",))
-    if episodes["model"].nunique() > 1 and "model" not in keys:
-        keys = [*keys, "model"]
+    keys = keys_of(episodes)
     shown = failure_shares(episodes, failures, [*keys, "task"])
     if several := shown["task"].nunique() > 1:
         over_all = failure_shares(episodes, failures, keys).assign(task=ALL_TASKS)
         shown = pd.concat([over_all, shown], ignore_index=True)
-    longest = shown[list(CLASSES)].sum(axis=1).max() if len(shown) else math.nan
     with rc_context({**STYLE, "hatch.linewidth": 0.5}):
         if shown["n_episodes"].any():
+            longest = shown[list(CLASSES)].sum(axis=1).max()
             top = next(step for step in STEPS if longest <= step + 1e-9)
-            figure = _layout(shown, keys, top, "{:.0%}", roomy=False)
+            figure = layout(shown, keys, (0.0, top), "{:.0%}", roomy=False)
             for axes in figure.axes:
                 _draw(axes, shown, keys)
             there = [name for name in CLASSES if (shown[name] > 0).any()]
-            handles = [Patch(label=LABELS[name], **_fill(name)) for name in there]
-            if handles:
+            if handles := [Patch(label=LABELS[name], **_fill(name)) for name in there]:
                 columns = 3 if len(figure.axes) > 1 else 2
                 figure.legend(
                     handles=handles, loc="outside upper right", ncols=columns, frameon=False, fontsize=7.5
                 )
         else:
-            figure = Chart(figsize=(WIDTH, 1.8), layout="constrained")
-            why = "no finished episode" if len(episodes) else "no episodes"
-            figure.text(0.5, 0.5, why, ha="center", va="center", fontsize=12)
-        _frame(figure, "How episodes failed", _caption(episodes, shown, several), watermark(episodes))
+            figure = words("no finished episode" if len(episodes) else "no episodes")
+        frame(figure, "How episodes failed", _caption(episodes, shown, several), watermark(episodes))
     return figure
 
 
@@ -73,12 +66,12 @@ def _draw(axes: Axes, shown: pd.DataFrame, keys: Sequence[str]) -> None:
     rows = {tuple(row[k] for k in keys): row for row in here.to_dict("records")}
     for y, agent in enumerate(agents_of(shown, keys)):
         row = rows.get(agent)
-        words = "no episodes" if row is None else "" if row["n_episodes"] else "no complete seed block"
+        why = "no episodes" if row is None else "" if row["n_episodes"] else "no complete seed block"
         if row is not None and row["n_episodes"] and not any(row[name] for name in CLASSES):
-            words = "none"
-        if row is None or words:
+            why = "none"
+        if row is None or why:
             place = axes.get_yaxis_transform()
-            axes.text(0.02, y, words, transform=place, va="center", fontsize=7.5, color=GREY)
+            axes.text(0.02, y, why, transform=place, va="center", fontsize=7.5, color=GREY)
             continue
         left = 0.0
         for name in CLASSES:
@@ -92,27 +85,15 @@ def _fill(name: str) -> dict[str, Any]:
 
 
 def _caption(episodes: pd.DataFrame, shown: pd.DataFrame, several: bool) -> str:
-    errors = int((episodes["status"] == "error").sum())
-    finished = len(episodes) - errors
-    parts = [
-        "Bars: share of episodes that failed, no intervals; each failure counts once, as the first class"
-    ]
-    parts[0] += " in the order of the legend that it meets."
+    finished = int((episodes["status"] == "ok").sum())
     overall = shown[shown["task"] == shown["task"].iloc[0]] if len(shown) else shown
     used = int(overall["n_episodes"].sum())
-    if used:
-        least, most = int(overall["n_seeds"].min()), int(overall["n_seeds"].max())
-        seeds = f"n={f'{least} to ' * (least < most)}{most} seed" + "s" * (most != 1)
-        whole = " with every task finished" * (several and used < finished)
-        parts.append(f"{seeds}{whole}, {f'{used} of ' * (used < finished)}{_count(finished, 'episode')}.")
-    else:
-        parts = [f"{_count(finished, 'finished episode')}."]
-    parts.append(f"{_count(errors, 'error')}, left out." if errors else "No errors.")
-    models = sorted(map(str, episodes["model"].unique()))
-    offline = f" ({WATERMARK})" if OFFLINE_MODEL in models else ""
-    parts.append(f"Model: {', '.join(models) or 'none'}{offline}.")
-    return " ".join(parts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + "s" * (number != 1)
+    if not used:
+        return f"{count(finished, 'finished episode')}. {ending(episodes)}"
+    least, most = int(overall["n_seeds"].min()), int(overall["n_seeds"].max())
+    whole = " with every task finished" * (several and used < finished)
+    return (
+        "Bars: share of episodes that failed, no intervals; each failure counts once, as the first class in the "
+        f"order of the legend that it meets. n={f'{least} to ' * (least < most)}{count(most, 'seed')}{whole}, "
+        f"{f'{used} of ' * (used < finished)}{count(finished, 'episode')}. {ending(episodes)}"
+    )

@@ -13,7 +13,7 @@ from babyai_kit.environment import TASKS
 from babyai_kit.errors import KitError
 from babyai_kit.failures import CLASSES, failure_table
 from babyai_kit.failures.classes import LABELS
-from babyai_kit.figures.agents import agents_of
+from babyai_kit.figures.agents import agents_of, keys_of
 from babyai_kit.stats import ALL_TASKS, compare, estimates, groups, summarize
 
 Say = Callable[[float], str]
@@ -78,18 +78,15 @@ def by_task(episodes: pd.DataFrame) -> Table:
 
 
 def comparison(episodes: pd.DataFrame) -> Table | str:
-    """Success of every agent against the baseline, or why there is nothing to compare.
-
-    The baseline is the variant of that name or, if there are none or several, the first agent.
-    """
-    keys, split = groups(episodes, ("variant",))
-    if len(split) < 2:
-        return "There is one agent alone, and nothing to compare it with."
-    first = agents_of(pd.DataFrame([names for names, _, _ in split]), keys)[0]
+    """Success of every agent against the first, which is the baseline if there is one; or why there is
+    nothing to compare."""
+    baseline = first_agent(episodes)
     try:
-        table = compare(episodes, dict(zip(keys, first, strict=True)), measures=["success"])
+        table = compare(episodes, baseline, measures=["success"])
     except KitError as error:
         return str(error)
+    if table.empty:
+        return "There is one agent alone, and nothing to compare it with."
     agent = list(table.columns[2 : list(table.columns).index("baseline")])
     rows: list[list[Cell]] = []
     for names in agents_of(table, agent):
@@ -107,6 +104,13 @@ def comparison(episodes: pd.DataFrame) -> Table | str:
         "difference that these seeds find with 80% power."
     )
     return Table(said, head, rows, labels=2)
+
+
+def first_agent(episodes: pd.DataFrame) -> dict[str, Any]:
+    """The settings of the agent that others are compared with: the first in the order of the figures."""
+    keys = keys_of(episodes)
+    agents = agents_of(episodes, keys)
+    return dict(zip(keys, agents[0], strict=True)) if agents else {}
 
 
 def spending(episodes: pd.DataFrame) -> Table:

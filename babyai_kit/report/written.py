@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import pandas as pd
 from markupsafe import Markup
 
-from babyai_kit.errors import JournalError, NoEpisodeError
+from babyai_kit.errors import JournalError, KitError, NoEpisodeError
 from babyai_kit.failures import CLASSES
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.failures.tables import failures_of
-from babyai_kit.figures import FIGURES, Chart, failure_classes
+from babyai_kit.figures import FIGURES, Chart, failure_classes, paired_differences
 from babyai_kit.files import write_whole
 from babyai_kit.journal import read_reconciliation, read_run, read_steps, run_folder
 from babyai_kit.pages import data_uri, page, part
@@ -65,7 +65,7 @@ def write_report(run: str, *, results: str | Path = "results", config: str | Pat
         outcomes=[tables.outcomes(episodes), tables.by_task(episodes)],
         comparison=tables.comparison(episodes),
         spending=tables.spending(episodes),
-        figures={name: _figure(draw(episodes)) for name, draw in FIGURES.items()},
+        figures={name: _figure(draw) for name, draw in _drawn(episodes).items()},
         failures=_or_why(lambda: _failures(episodes, trajectories)),
         replays=[_replay(trajectories, success) for success in (True, False)],
         commands=commands(manifest),
@@ -91,9 +91,23 @@ def _failures(episodes: pd.DataFrame, trajectories: list[Trajectory]) -> dict[st
     }
 
 
+def _drawn(episodes: pd.DataFrame) -> dict[str, Chart]:
+    """Every figure that the table has something for."""
+    draws = dict(FIGURES)
+    try:
+        differences = paired_differences(episodes, tables.first_agent(episodes))
+        draws["paired_differences"] = lambda _: differences
+    except KitError:  # said where the comparison would be
+        del draws["paired_differences"]
+    return {name: draw(episodes) for name, draw in draws.items()}
+
+
 def _figure(chart: Chart) -> Markup:
-    """The figure with its own caption as the text for who cannot see it."""
+    """The figure with its own caption as the text for who cannot see it; or why there is nothing to draw."""
     title = Markup.escape(chart.get_suptitle().replace("\\$", "$"))
+    if not chart.axes:
+        why = " ".join(chart.texts[0].get_text().replace("\\$", "$").split())
+        return Markup("<p>{}: {}.</p>").format(title, why)
     text = Markup.escape(" ".join(chart.get_supxlabel().replace("\\$", "$").split()))
     return Markup(f'<img src="{data_uri(chart.png(), "image/png")}" alt="{title}. {text}">')
 
