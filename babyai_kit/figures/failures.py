@@ -91,9 +91,10 @@ def _caption(episodes: pd.DataFrame, shown: pd.DataFrame, several: bool) -> str:
     if not used:
         return f"{count(finished, 'finished episode')}. {ending(episodes)}"
     least, most = int(overall["n_seeds"].min()), int(overall["n_seeds"].max())
-    whole = " with every task finished" * (several and used < finished)
-    return (
-        "Bars: share of episodes that failed, no intervals; each failure counts once, as the first class in the "
-        f"order of the legend that it meets. n={f'{least} to ' * (least < most)}{count(most, 'seed')}{whole}, "
-        f"{f'{used} of ' * (used < finished)}{count(finished, 'episode')}. {ending(episodes)}"
-    )
+    parts = [
+        "Bars: share of episodes that failed, no intervals; each failure counts once, as the first class",
+        f"in the order of the legend that it meets. n={f'{least} to ' * (least < most)}{count(most, 'seed')}",
+        *["with every task finished"] * (several and used < finished),
+    ]
+    counted = f"{f'{used} of ' * (used < finished)}{count(finished, 'episode')}"
+    return f"{' '.join(parts)}, {counted}. {ending(episodes)}"

@@ -126,7 +126,7 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
     assert "50.0%" in words
     assert "83.3%" in words
     assert "was not compared with ClickHouse yet: python -m babyai_kit reconcile r" in words
-    assert "Success rate less that of baseline" in words
+    assert "Success rate over all tasks less that of baseline" in words
     assert "+33.3" in words
     assert "if errors and missing episodes failed" not in words
 
