@@ -61,6 +61,17 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise JournalError(f"{folder / 'run.json'} is damaged; move {folder} away and run again") from None
 
 
+def existing_run(results: str | Path, run: str) -> tuple[Path, dict[str, Any]]:
+    """The folder and `run.json` of a run that was begun. Raises InputError if there is none."""
+    folder = run_folder(results, run)
+    manifest = read_run(folder)
+    if not manifest and (folder / "shards").is_dir():
+        raise InputError(f"run {run!r} lies in shards; join them first: python -m babyai_kit merge {run}")
+    if not manifest:
+        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
+    return folder, manifest
+
+
 def read_reconciliation(folder: Path) -> dict[str, Any]:
     """What the latest comparison with ClickHouse found (fields of Reconciliation), or an empty dict."""
     try:

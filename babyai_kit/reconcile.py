@@ -14,9 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.errors import InputError, ServiceError
+from babyai_kit.errors import ServiceError
 from babyai_kit.feedback import metrics, send_feedback
-from babyai_kit.journal import Journal, read_episodes, read_run, read_steps, run_folder
+from babyai_kit.journal import Journal, existing_run, read_episodes, read_steps
 from babyai_kit.manifest import run_ids
 from babyai_kit.records import EpisodeRecord, StepRecord
 from babyai_kit.session import FLUSH_S, Session
@@ -124,10 +124,7 @@ async def reconcile(
 
 async def reconcile_run(session: Session, run: str, *, results: str | Path = "results") -> Reconciliation:
     """Reconcile the run on disk under `results`. Raises InputError if there is none."""
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
-    if not manifest:
-        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
+    folder, manifest = existing_run(results, run)
     with Journal(folder) as journal:
         steps = [s for episode in read_steps(folder).values() for s in episode]
         episodes = list(read_episodes(folder).values())

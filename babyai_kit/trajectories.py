@@ -12,8 +12,8 @@ from pathlib import Path
 
 from babyai_kit.environment import ACTIONS, TASKS, make_env
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.errors import InputError, JournalError, NoEpisodeError
-from babyai_kit.journal import read_episodes, read_run, read_steps, run_folder
+from babyai_kit.errors import JournalError, NoEpisodeError
+from babyai_kit.journal import existing_run, read_episodes, read_steps
 from babyai_kit.records import EpisodeKey, EpisodeRecord, StepRecord
 
 
@@ -76,10 +76,7 @@ def read_trajectories(run: str, *, results: str | Path = "results") -> list[Traj
     In the order of the plan: by variant, task, seed, repeat. Raises InputError for an unknown run,
     JournalError for one that cannot be read.
     """
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
-    if not manifest:
-        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
+    folder, manifest = existing_run(results, run)
     records = {r.episode_id: r for r in read_episodes(folder).values()}
     finished = {(r.key, r.variant_digest) for r in records.values()}
     steps = read_steps(folder)

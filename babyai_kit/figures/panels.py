@@ -48,7 +48,7 @@ def panels(
         if shown["value"].notna().any():
             drawn = pd.concat([frame for frame in (shown, second) if frame is not None])
             ends = drawn[["value", "high"]].replace(math.inf, math.nan)
-            top = limit or start + 1.03 * (ends.max().max() - start) or start + 1.0
+            top = limit or start + (1.03 * (ends.max().max() - start) or 1.0)
             figure = layout(shown, keys, (start, top), unit, roomy=beside is not None)
             for axes in figure.axes:
                 _draw(axes, shown, keys, shift=-0.13 if beside else 0)

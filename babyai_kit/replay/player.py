@@ -12,7 +12,7 @@ from PIL import Image
 from babyai_kit.hostile_text import shown
 from babyai_kit.pages import data_uri, frame, json_block, page, part, policy
 from babyai_kit.replay.film import Film, Pixels, Scene
-from babyai_kit.replay.words import about, ending, not_llm
+from babyai_kit.replay.words import about, ending, not_llm, way_of_failing
 
 TILE = 32
 HEIGHT, HEIGHT_OF_WIDE = 450, 680
@@ -61,7 +61,7 @@ def _scene(film: Film, scene: Scene) -> dict[str, Any]:
     pictures = {"grid": scene.grid.ravel().tolist(), "view": scene.view.ravel().tolist()}
     if step is None:
         said: dict[str, Any] = {"action": ending(film.trajectory), "valid": True, "thinking": None}
-        said |= {"answer": None, "figures": ""}
+        said |= {"answer": None, "figures": way_of_failing(film.trajectory)}
     else:
         figures = [f"reward {step.reward:.3f}"] if step.reward else []
         if step.input_tokens is not None and step.output_tokens is not None:

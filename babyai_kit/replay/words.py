@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from babyai_kit.failures import CLASSES, classify, observe
+from babyai_kit.failures.classes import LABELS
 from babyai_kit.settings import OFFLINE_MODEL
 from babyai_kit.trajectories import Trajectory
 
@@ -32,6 +34,14 @@ def ending(trajectory: Trajectory) -> str:
         shortest = f"; the shortest way takes {record.shortest_length}" if record.shortest_length else ""
         return f"Success after {steps}, return {record.episode_return:.3f}{shortest}"
     return f"Failure: the goal was not reached in {steps}"
+
+
+def way_of_failing(trajectory: Trajectory) -> str:
+    """The class of a failed episode and what it means; empty for others."""
+    if trajectory.outcome != "failure":
+        return ""
+    name = classify(observe(trajectory))
+    return f"{LABELS[name]}: {CLASSES[name].__doc__}"
 
 
 def _count(steps: int) -> str:

@@ -22,7 +22,7 @@ from babyai_kit.failures.classes import LABELS
 from babyai_kit.failures.tables import failures_of
 from babyai_kit.figures import FIGURES, Chart, failure_classes, paired_differences
 from babyai_kit.files import write_whole
-from babyai_kit.journal import read_reconciliation, read_run, read_steps, run_folder
+from babyai_kit.journal import existing_run, read_reconciliation, read_steps
 from babyai_kit.pages import data_uri, page, part
 from babyai_kit.replay.film import film
 from babyai_kit.replay.player import TILE, framed, player_policy
@@ -53,8 +53,7 @@ def write_report(run: str, *, results: str | Path = "results", config: str | Pat
     cannot be read.
     """
     episodes = load_episodes(run, results=results)
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
+    folder, manifest = existing_run(results, run)
     trajectories = read_trajectories(run, results=results)
     stands = standing(manifest, episodes)
     summary = json.dumps(make_summary(manifest, episodes, stands), indent=2, allow_nan=False) + "\n"
@@ -89,7 +88,7 @@ def _failures(episodes: pd.DataFrame, trajectories: list[Trajectory]) -> dict[st
         "count": len(failed),
         "figure": _figure(failure_classes(episodes, failed)),
         "table": tables.failures(episodes, failed),
-        "classes": [(LABELS[name], (condition.__doc__ or "").strip()) for name, condition in CLASSES.items()],
+        "classes": [(LABELS[name], condition.__doc__) for name, condition in CLASSES.items()],
     }
 
 

@@ -192,6 +192,20 @@ def test_the_player_needs_nothing_else_and_holds_every_step(results: Path) -> No
     assert len(text) < 100_000
 
 
+def test_of_a_failure_the_player_tells_the_class(results: Path) -> None:
+    end = episode_of(load_replay("r", results=results, task="goto", success=False).html())["scenes"][-1]
+    assert end["action"] == "Failure: the goal was not reached in 64 steps"
+    assert end["figures"].startswith("loop: At least half of its steps")
+
+
+def test_a_run_in_shards_is_to_be_joined_first(tmp_path: Path) -> None:
+    write_run(tmp_path, [play(expert, seed=1)]).rename(tmp_path / "0-of-2")
+    (tmp_path / "r" / "shards").mkdir(parents=True)
+    (tmp_path / "0-of-2").rename(tmp_path / "r" / "shards" / "0-of-2")
+    with pytest.raises(InputError, match="lies in shards; join them first: python -m babyai_kit merge r"):
+        load_replay("r", results=tmp_path)
+
+
 def test_hostile_text_stays_text(results: Path) -> None:
     text = load_replay("r", results=results, variant="reasoning").html()
     page, data = Page(text), episode_of(text)

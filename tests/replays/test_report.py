@@ -14,6 +14,7 @@ import pytest
 from babyai_kit import load_episodes, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError
+from babyai_kit.figures import FIGURES
 from babyai_kit.journal import Journal
 from babyai_kit.merge import merge
 from babyai_kit.reconcile import Reconciliation
@@ -23,7 +24,13 @@ from tests.replays.journals import Said, expert, idle, play, write_run
 from tests.replays.test_replay import HOSTILE, Page
 
 TWO = ("goto", "pickup")
-CLEAN = Reconciliation(steps=0)
+
+
+@pytest.fixture
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of the figures only, where a test is about words: drawing all takes most of a report's time."""
+    few = {name: FIGURES[name] for name in ("success_rate", "success_against_steps", "paired_differences")}
+    monkeypatch.setattr("babyai_kit.report.written.FIGURES", few)
 
 
 def outcomes(results: Path, matrix: dict[str, list[list[int]]], model: str = "offline-player") -> Path:
@@ -144,6 +151,7 @@ def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
     assert (args.temperature, args.max_tokens) == (0.5, 1024)
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> None:
     episodes = [
         play(expert, task="goto", seed=0),
@@ -170,6 +178,7 @@ def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> Non
     assert babyai["tasks"]["goto"]["episodes_played"] == 2
 
 
+@pytest.mark.usefixtures("few_figures")
 @pytest.mark.parametrize("episodes", [[], [play(idle, stop_after=2)], [play([], error="timeout: slow")]])
 def test_a_run_without_an_outcome_has_a_report(tmp_path: Path, episodes: list[Any]) -> None:
     folder = write_run(tmp_path, episodes)
@@ -181,6 +190,7 @@ def test_a_run_without_an_outcome_has_a_report(tmp_path: Path, episodes: list[An
         assert agent["Final score"] is None
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_a_model_is_named_and_called_one(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 0]]}, model="gpt-4o-mini-2024-07-18")
     write_report("r", results=tmp_path, config=CONFIG)
@@ -192,6 +202,7 @@ def test_a_model_is_named_and_called_one(tmp_path: Path) -> None:
     assert "one agent alone" in words
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_two_models_are_two_agents(tmp_path: Path) -> None:
     episodes = [play(p, seed=0, model=m) for p, m in ((expert, "small"), (idle, "offline-player"))]
     folder = write_run(tmp_path, episodes, model="small")
@@ -204,6 +215,7 @@ def test_two_models_are_two_agents(tmp_path: Path) -> None:
     assert scores == {"baseline, offline-player": 0.0, "baseline, small": 100.0}
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_merged_shards_make_one_report(tmp_path: Path) -> None:
     for index in range(2):
         folder = write_run(
@@ -223,6 +235,7 @@ def test_merged_shards_make_one_report(tmp_path: Path) -> None:
     assert all(run_id in words_of(tmp_path / "r") for run_id in merged)
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_changed_prompts_are_not_shown(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 1]]})
     config = Path(shutil.copytree(CONFIG, tmp_path / "config"))
@@ -236,6 +249,7 @@ def test_changed_prompts_are_not_shown(tmp_path: Path) -> None:
     assert "no TOML file under" in words_of(folder)
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_what_does_not_replay_is_said_and_the_rest_stands(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 0], [0, 0]]})
     file = folder / "steps.jsonl"
@@ -247,6 +261,7 @@ def test_what_does_not_replay_is_said_and_the_rest_stands(tmp_path: Path) -> Non
     assert not page_of(folder).frames
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 1]]})
     steps = len((folder / "steps.jsonl").read_text().splitlines())
@@ -288,22 +303,18 @@ def test_the_command_says_how_far_the_run_is(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    before = sorted(path.name for path in whole.iterdir())
+    before = {path.name: path.read_bytes() for path in whole.iterdir()}
     assert main(["report", "r", "--results", str(whole.parent)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "12 of 12 planned episodes are finished; none ended by an error."
     assert said[1:] == [f"{whole}/report.html", f"{whole}/summary.json"]
-    assert sorted(path.name for path in whole.iterdir()) == before
+    # The same journal gives the same files.
+    assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
     assert main(["report", "none", "--results", str(tmp_path)]) == 2
     assert "no run 'none'" in capsys.readouterr().err
 
 
-def test_the_same_journal_gives_the_same_files(whole: Path) -> None:
-    before = [(whole / name).read_bytes() for name in ("report.html", "summary.json")]
-    write_report("r", results=whole.parent, config=CONFIG)
-    assert [(whole / name).read_bytes() for name in ("report.html", "summary.json")] == before
-
-
+@pytest.mark.usefixtures("few_figures")
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 1]]})
     (folder / "report.html").write_text("old")
