@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from babyai_kit.hostile_text import shown
 from babyai_kit.replay.film import Film, Pixels, Scene
-from babyai_kit.replay.words import about, ending, not_llm
+from babyai_kit.replay.words import about, ending, not_llm, way_of_failing
 
 TILE = 24
 GAP = 12
@@ -70,10 +70,11 @@ def _frames(film: Film, first_grey: int) -> Iterator[Pixels]:
     told = [_lines(scene.observation, columns) for scene in film.scenes]
     thought = [_lines((scene.step and scene.step.thinking) or "", columns) for scene in film.scenes]
     high = GAP + max(film.scenes[0].grid.shape[0] * TILE, view_width) + GAP
-    rows = [max(map(len, told)), max(map(len, thought))]
+    deeds = [_deed(film, scene, i, columns - 6) for i, scene in enumerate(film.scenes)]
+    rows = [max(map(len, lines)) for lines in (told, thought, deeds)]
     mission = _lines(film.mission, columns - 4)
-    below = [*_lines(about(film.trajectory), columns), *_lines(not_llm(film.trajectory), columns)]
-    height = high + LINE * (1 + len(mission) + sum(rows) + len(below)) + 3 * GAP
+    below = [*_lines(about(film.trajectory), columns + 12), *_lines(not_llm(film.trajectory), columns)]
+    height = high + LINE * (len(mission) + sum(rows) + len(below)) + 3 * GAP
     regular, bold = (
         ImageFont.truetype(str(FONTS / name), SIZE) for name in ("DejaVuSansMono.ttf", "DejaVuSans-Bold.ttf")
     )
@@ -88,8 +89,8 @@ def _frames(film: Film, first_grey: int) -> Iterator[Pixels]:
         y += LINE * rows[0] + GAP // 2
         _write(pen, y, thought[index], regular, 112)
         y += LINE * rows[1] + GAP // 2
-        _write(pen, y, [_deed(film, scene, index)], bold, 0)
-        y += LINE + GAP // 2
+        _write(pen, y, deeds[index], bold, 0)
+        y += LINE * rows[2] + GAP // 2
         _write(pen, y, below, small, 112)
         pixels = (np.asarray(words) // (256 // GREYS) + first_grey).astype(np.uint8)
         for part, left in ((scene.grid, GAP), (scene.view, 2 * GAP + grid_width)):
@@ -105,11 +106,12 @@ def _write(
         pen.text((GAP, y + number * LINE), line, fill=grey, font=font)
 
 
-def _deed(film: Film, scene: Scene, index: int) -> str:
+def _deed(film: Film, scene: Scene, index: int, columns: int) -> list[str]:
     if scene.step is None:
-        return ending(film.trajectory)
+        class_of_failure = way_of_failing(film.trajectory).partition(":")[0]
+        return [*_lines(ending(film.trajectory), columns), *_lines(class_of_failure, columns)]
     answer = "" if scene.step.valid else " (invalid answer)"
-    return f"{index + 1}: {scene.step.action}{answer}"
+    return [f"{index + 1}: {scene.step.action}{answer}"]
 
 
 def _lines(text: str, columns: int) -> list[str]:
