@@ -34,6 +34,9 @@ STYLES = (  # the four variants; then those that others get by their name; then 
     ("#D55E00", ">"),
     ("#009E73", "h"),
     ("#CC79A7", "d"),
+    ("#000000", "*"),
+    ("#E69F00", "8"),
+    ("#56B4E9", "H"),
 )
 COLOURS = 8
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))

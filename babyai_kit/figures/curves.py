@@ -75,7 +75,7 @@ def _layout(tasks: list[str], shown: pd.DataFrame, keys: list[str], unit: str) -
         axes.set_axisbelow(True)
         axes.tick_params(labelleft=i % columns == 0)
         axes.set_xlim(0, float(shown["threshold"].max()) or 1.0)
-        axes.set_ylim(0, 1.02)
+        axes.set_ylim(-0.02, 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 4, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
         if i + columns >= len(tasks):

@@ -44,15 +44,13 @@ def success_by_step(episodes: pd.DataFrame, by: Sequence[str] = ("variant",)) ->
 
     Columns as of `return_profiles`; the interval at each threshold is that of the success rate.
     """
-    found = _curves(episodes, by, _steps(episodes), _within, _clustered)
-    last = found["task"].map(episodes.groupby("task")["episode_length"].max()).fillna(np.inf)
+    if "status" not in episodes or "episode_length" not in episodes:
+        groups(episodes, by)  # says what is missing
+    longest = episodes[episodes["status"] == "ok"].groupby("task")["episode_length"].max()
+    at = np.arange((longest.max() if len(longest) else 0) + 1.0)
+    found = _curves(episodes, by, at, _within, _clustered)
+    last = found["task"].map(longest).fillna(np.inf)
     return found[found["threshold"] <= last].reset_index(drop=True)
-
-
-def _steps(episodes: pd.DataFrame) -> Array:
-    """0 to the longest episode."""
-    known = "episode_length" in episodes and len(episodes)
-    return np.arange(int(episodes["episode_length"].max()) + 1 if known else 1, dtype=float)
 
 
 def _above(rows: pd.DataFrame, at: Array) -> Array:
