@@ -106,8 +106,11 @@ def comparison(episodes: pd.DataFrame) -> Table | str:
 
 
 def first_agent(episodes: pd.DataFrame) -> dict[str, Any]:
-    """The settings of the agent that others are compared with: the first in the order of the figures."""
-    keys = keys_of(episodes)
+    """The settings of the agent that others are compared with: the first in the order of the figures.
+
+    Without num_dists: levels of it are compared each by itself.
+    """
+    keys = [key for key in keys_of(episodes) if key != "num_dists"]
     agents = agents_of(episodes, keys)
     return dict(zip(keys, agents[0], strict=True)) if agents else {}
 

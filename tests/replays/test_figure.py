@@ -17,8 +17,8 @@ from babyai_kit.failures.classes import LABELS
 from babyai_kit.figures import Chart, failure_classes
 from babyai_kit.figures.chart import DPI
 from babyai_kit.figures.failures import FILLS
+from tests.drawn import VARIANTS, episodes, said, texts_of
 from tests.stats.building import table
-from tests.test_figures import VARIANTS, episodes, said, texts_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -15,7 +15,7 @@ from babyai_kit import load_episodes, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError
 from babyai_kit.figures import FIGURES
-from babyai_kit.journal import Journal
+from babyai_kit.journal import Journal, read_reconciliation
 from babyai_kit.merge import merge
 from babyai_kit.reconcile import Reconciliation
 from babyai_kit.stats import estimates
@@ -216,6 +216,30 @@ def test_two_models_are_two_agents(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_figures")
+def test_levels_and_repeats_are_kept_apart(tmp_path: Path) -> None:
+    episodes = [
+        play(policy, variant=variant, num_dists=level, repeat=repeat, seed=seed)
+        for level in (0, 2)
+        for seed in (0, 1)
+        for variant, policies in {"baseline": (expert, idle), "history": (expert, expert)}.items()
+        for repeat, policy in enumerate(policies)
+    ]
+    folder = write_run(tmp_path, episodes)
+    write_report("r", results=tmp_path, config=CONFIG)
+    agents = summary_of(folder)["agents"]
+    assert {name: agent["Final score"] for name, agent in agents.items()} == {
+        "baseline, 0": 50.0,
+        "baseline, 2": 50.0,
+        "history, 0": 100.0,
+        "history, 2": 100.0,
+    }
+    assert agents["history, 2"]["environments"]["babyai"]["episodes_played"] == 4
+    words = words_of(folder)
+    assert "history, 0+50.0" in words
+    assert "history, 2+50.0" in words
+
+
+@pytest.mark.usefixtures("few_figures")
 def test_merged_shards_make_one_report(tmp_path: Path) -> None:
     for index in range(2):
         folder = write_run(
@@ -277,8 +301,7 @@ def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
         assert expected in words
         assert absent not in words
     (folder / "reconciliation.json").write_text("{")
-    write_report("r", results=tmp_path, config=CONFIG)
-    assert "not compared with ClickHouse yet" in words_of(folder)
+    assert read_reconciliation(folder) == {}
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
