@@ -105,7 +105,8 @@ class FileRoutes:
         if not http.content_type.startswith("multipart/"):
             raise ProtocolError(400, "Invalid body: expected multipart/form-data.")
         purpose, filename, content = "", "", None
-        async for part in await http.multipart():
+        parts = await http.multipart()
+        while (part := await parts.next()) is not None:
             if not isinstance(part, BodyPartReader):
                 continue
             if part.name == "purpose":

@@ -97,9 +97,7 @@ class TableTrainer:
         table = _load(job.base_folder) if job.base_folder else {}
         training = await asyncio.to_thread(_usable, job.training_file)
         if not training:
-            raise TrainingError(
-                "No example ends with one of the six actions, which is all that this can learn"
-            )
+            raise TrainingError("No example ends with one of the six actions, all that this can learn")
         validation = await asyncio.to_thread(_usable, job.validation_file) if job.validation_file else []
         random.Random(job.seed).shuffle(training)
         size = math.ceil(len(training) / REPORTS)

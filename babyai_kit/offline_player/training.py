@@ -66,10 +66,15 @@ class Report(Protocol):
 class Trainer(Protocol):
     """Something that serves base models and can fine-tune them."""
 
-    models: Sequence[str]
-    """Names of the base models that it serves and fine-tunes."""
-    resumable: bool
-    """True if `train` may be called again for a job that a restart broke off."""
+    @property
+    def models(self) -> Sequence[str]:
+        """Names of the base models that it serves and fine-tunes."""
+        ...
+
+    @property
+    def resumable(self) -> bool:
+        """True if `train` may be called again for a job that a restart broke off."""
+        ...
 
     def player(self, model: str, folder: Path | None) -> Player:
         """Who answers for base `model` (folder None), or for the finished job that `folder` belongs to."""
