@@ -45,7 +45,7 @@ class FileStore:
 
     def add(self, filename: str, purpose: str, content: bytes) -> dict[str, Any]:
         """Keep `content`; returns its file object. Blocks."""
-        entry = {
+        entry: dict[str, Any] = {
             "id": new_id("file-"),
             "object": "file",
             "bytes": len(content),
