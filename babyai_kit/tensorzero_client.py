@@ -10,7 +10,24 @@ import os
 
 os.environ.setdefault("RUST_LOG", "off")
 
-from tensorzero import AsyncTensorZeroGateway, BaseTensorZeroError, TensorZeroError
+from tensorzero import (
+    AsyncTensorZeroGateway,
+    BaseTensorZeroError,
+    CreateDatapointsFromInferenceRequestParamsInferenceIds,
+    InferenceFilterTag,
+    ListDatapointsRequest,
+    ListInferencesRequest,
+    TensorZeroError,
+)
 from tensorzero.util import uuid7
 
-__all__ = ["AsyncTensorZeroGateway", "BaseTensorZeroError", "TensorZeroError", "uuid7"]
+__all__ = [
+    "AsyncTensorZeroGateway",
+    "BaseTensorZeroError",
+    "CreateDatapointsFromInferenceRequestParamsInferenceIds",
+    "InferenceFilterTag",
+    "ListDatapointsRequest",
+    "ListInferencesRequest",
+    "TensorZeroError",
+    "uuid7",
+]
