@@ -170,16 +170,18 @@ def model_toml(settings: Settings, price: Price | None, *, base_url: str | None 
     provider["api_key_location"] = "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
     provider["timeouts"] = {"non_streaming": {"total_ms": settings.timeout_ms}}
     if price is not None:
-        provider["cost"] = [
-            {"pointer": "/usage/prompt_tokens", "cost_per_million": price.input, "required": True},
-            {
-                "pointer": "/usage/completion_tokens",
-                "cost_per_million": price.output,
-                "required": True,
-            },
-        ]
+        provider.update(tomlkit.parse(cost_toml(price)))
     model = {"routing": ["primary"], "providers": {"primary": provider}}
     return tomlkit.dumps({"models": {MODEL_ALIAS: model}})
+
+
+def cost_toml(price: Price) -> str:
+    """The provider's line of TOML that tells the gateway what tokens cost."""
+    entries = (
+        f'{{ pointer = "/usage/{tokens}_tokens", cost_per_million = {dollars}, required = true }}'
+        for tokens, dollars in (("prompt", price.input), ("completion", price.output))
+    )
+    return f"cost = [{', '.join(entries)}]"
 
 
 def snapshot(config: Config, model: str, folder: str | Path) -> str:
