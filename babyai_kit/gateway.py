@@ -18,8 +18,8 @@ from babyai_kit.errors import ConfigError, GatewayError, ServiceError, StoreErro
 from babyai_kit.gateway_errors import understand
 from babyai_kit.offline_player import OfflinePlayer
 from babyai_kit.preflight import name_model
-from babyai_kit.remote import healthy, version_note
 from babyai_kit.registered import point_at
+from babyai_kit.remote import healthy, version_note
 from babyai_kit.session import Session
 from babyai_kit.settings import OFFLINE_MODEL, Settings, load_settings
 from babyai_kit.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError

@@ -81,7 +81,9 @@ def start_overlap(
         known: dict[str, int] = {}
         for seed in train:
             known.setdefault(_start(task, num_dists, seed), seed)
-        rows += [(task, seed, known[start]) for seed in test if (start := _start(task, num_dists, seed)) in known]
+        rows += [
+            (task, seed, known[start]) for seed in test if (start := _start(task, num_dists, seed)) in known
+        ]
     return pd.DataFrame(rows, columns=["task", "seed", "alike"])
 
 

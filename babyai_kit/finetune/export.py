@@ -103,7 +103,11 @@ def export(
         tokens=tokens,
         digests=digests,
     )
-    content = asdict(made) | {"folder": None, "runs": curation.runs, "counts": curation.counts.to_dict("list")}
+    content = asdict(made) | {
+        "folder": None,
+        "runs": curation.runs,
+        "counts": curation.counts.to_dict("list"),
+    }
     (folder / "export.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return made
 
@@ -126,9 +130,7 @@ def read_export(folder: str | Path) -> Export:
     for name, digest in made.digests.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
             raise InputError(f"{folder / name} was changed after its export; export the examples again")
-        check_rows(
-            read_rows(folder / name), name, fewest=FEWEST_EXAMPLES if name == "train.jsonl" else 1
-        )
+        check_rows(read_rows(folder / name), name, fewest=FEWEST_EXAMPLES if name == "train.jsonl" else 1)
     return made
 
 

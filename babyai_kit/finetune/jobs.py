@@ -58,8 +58,10 @@ class Job:
 
     def __str__(self) -> str:
         said = f"job {self.job_id or '(not created yet)'}: {self.status}"
-        return said + (f", {self.fine_tuned_model}" if self.fine_tuned_model else "") + (
-            f" ({self.error})" if self.error else ""
+        return (
+            said
+            + (f", {self.fine_tuned_model}" if self.fine_tuned_model else "")
+            + (f" ({self.error})" if self.error else "")
         )
 
 

@@ -140,7 +140,8 @@ class Provider:
         found = self._json(response).get("id")
         if not isinstance(found, str) or not found:
             raise ModelError(
-                f"{self._server.base_url} gave the {what} no id; check that it can fine-tune", kind="bad answer"
+                f"{self._server.base_url} gave the {what} no id; check that it can fine-tune",
+                kind="bad answer",
             )
         return found
 
@@ -175,7 +176,7 @@ class Provider:
 
 
 def outcome(job: Mapping[str, Any]) -> str:
-    """"succeeded", "failed", "cancelled" or "running" for whatever else a server says."""
+    """ "succeeded", "failed", "cancelled" or "running" for whatever else a server says."""
     status = str(job.get("status") or "").lower()
     if status in FAILED:
         return "failed"

@@ -10,12 +10,12 @@ import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from babyai_kit.config import FUNCTION, Price, load_config, prices
+from babyai_kit.compose import PLAYER_URL, inside
+from babyai_kit.config import FUNCTION, Price, cost_toml, load_config, prices
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.costs import root_model
 from babyai_kit.registered import FOLDER
@@ -72,10 +72,7 @@ def register_variant(
         price = listed.get(f"ft:{root_model(model_name)}") if model_name.startswith("ft:") else None
         price = price or listed.get(model_name)
     if price is not None and "cost" not in provider:
-        provider["cost"] = [
-            {"pointer": f"/usage/{kind}_tokens", "cost_per_million": amount, "required": True}
-            for kind, amount in (("prompt", price.input), ("completion", price.output))
-        ]
+        provider |= tomlkit.parse(cost_toml(price)).unwrap()
     provider.setdefault("timeouts", {"non_streaming": {"total_ms": settings.timeout_ms}})
     text = _document(name, provider, _variant(like, config, file))
     _write(file, text)
@@ -91,21 +88,12 @@ def unregister_variant(name: str, *, config: str | Path = "config") -> None:
 
 
 def _own_provider(model: str, settings: Settings) -> dict[str, Any]:
+    """As the gateway image needs it; the embedded gateway's copy is pointed at the present server."""
     provider: dict[str, Any] = {"type": "openai", "model_name": model}
-    if settings.openai_base_url and settings.openai_base_url != OPENAI_URL:
-        provider["api_base"] = _seen_from_image(settings.openai_base_url)
-    # The gateway image knows the key by this name, whether or not one is set.
-    provider["api_key_location"] = "env::OPENAI_API_KEY"
+    if settings.openai_base_url != OPENAI_URL:
+        provider["api_base"] = inside(settings.openai_base_url) if settings.openai_base_url else PLAYER_URL
+    provider["api_key_location"] = "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
     return provider
-
-
-def _seen_from_image(url: str) -> str:
-    """The address for the gateway image, to which this machine is not `localhost`."""
-    parts = urlsplit(url)
-    if parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        return url
-    port = f":{parts.port}" if parts.port else ""
-    return parts._replace(netloc=f"host.docker.internal{port}").geturl()
 
 
 def _snippet_provider(snippet: str) -> dict[str, Any]:
@@ -114,14 +102,18 @@ def _snippet_provider(snippet: str) -> dict[str, Any]:
     except TOMLKitError as error:
         raise InputError(f"the snippet is not TOML ({error}); copy it whole from the UI") from None
     if len(models) != 1:
-        raise InputError(f"the snippet holds {len(models)} models and must hold one; copy it whole from the UI")
+        raise InputError(
+            f"the snippet holds {len(models)} models and must hold one; copy it whole from the UI"
+        )
     (model,) = models.values()
     try:
         (first, *_) = model["routing"]
         provider = dict(model["providers"][first])
         str(provider["type"]), str(provider["model_name"])
     except (KeyError, TypeError, ValueError):
-        raise InputError("the snippet's model has no provider with a model_name; copy it whole from the UI") from None
+        raise InputError(
+            "the snippet's model has no provider with a model_name; copy it whole from the UI"
+        ) from None
     return provider
 
 

@@ -98,7 +98,9 @@ async def make_dataset(session: Session, curation: Curation) -> str:
     name = f"curated-{curation.variant}-{curation.digest}"
     ids = [e.inference_id for e in curation.examples]
     with session.client() as gateway:
-        held = await gateway.list_datapoints(dataset_name=name, request=ListDatapointsRequest(limit=len(ids) + 1))
+        held = await gateway.list_datapoints(
+            dataset_name=name, request=ListDatapointsRequest(limit=len(ids) + 1)
+        )
         there = {str(d.source_inference_id) for d in held.datapoints}
         missing = [i for i in ids if i not in there]
         for start in range(0, len(missing), BATCH):

@@ -79,7 +79,7 @@ class OfflinePlayer:
         elif not isinstance(faults, FaultPlan):
             faults = FaultPlan(dict(faults or {}))
         self.port = port
-<<<<<<< HEAD
+        self._host = host
         self._trainers: list[Trainer] = [TableTrainer((MODEL_ID, *aliases)), *trainers]
         self.players: dict[str, Player] = {
             model: trainer.player(model, None) for trainer in self._trainers for model in trainer.models
@@ -87,10 +87,6 @@ class OfflinePlayer:
         self._folder = folder
         self._unkept: tempfile.TemporaryDirectory[str] | None = None
         self._tuning: FineTuning | None = None
-=======
-        self._host = host
-        self.players: dict[str, Player] = dict.fromkeys((MODEL_ID, *aliases), play)
->>>>>>> b843fcebf769e5d698ea0604d1b1a409102f97db
         self._chat = ChatEndpoint(
             self.players,
             faults=faults,
