@@ -81,9 +81,8 @@ def start_overlap(
         known: dict[str, int] = {}
         for seed in train:
             known.setdefault(_start(task, num_dists, seed), seed)
-        rows += [
-            (task, seed, known[start]) for seed in test if (start := _start(task, num_dists, seed)) in known
-        ]
+        starts = ((seed, _start(task, num_dists, seed)) for seed in test)
+        rows += [(task, seed, known[start]) for seed, start in starts if start in known]
     return pd.DataFrame(rows, columns=["task", "seed", "alike"])
 
 

@@ -98,7 +98,7 @@ async def launch(
     model = model or made.model
     server = server_of(where) if isinstance(where, Session) else where
     offline = isinstance(where, Session) and where.settings.offline
-    job = _known(made, model) or Job(
+    job = known_job(made, model) or Job(
         made.folder, model, made.variant, made.digests, "" if offline else server.base_url
     )
     if job.job_id:
@@ -215,11 +215,12 @@ def _read(folder: Path) -> Job | None:
         raise InputError(f"{folder / 'job.json'} is damaged; move it away and launch again") from None
 
 
-def _known(made: Export, model: str) -> Job | None:
+def known_job(made: Export, model: str) -> Job | None:
     """The job begun for these very files and this base, unless it came to nothing."""
     job = _read(made.folder)
-    same = job is not None and job.digests == made.digests and job.model == model
-    return job if same and job.outcome in ("running", "succeeded") else None
+    if job is None or (job.digests, job.model) != (made.digests, model):
+        return None
+    return job if job.outcome in ("running", "succeeded") else None
 
 
 def _server(where: Session | Server, job: Job) -> Server:

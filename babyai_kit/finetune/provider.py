@@ -6,6 +6,7 @@ since only an id and, in time, a status are sure to come. Keeps no state; nothin
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Provider:
     async def upload(self, file: Path) -> str:
         """Upload a training file; its id."""
         with self._errors("upload"):
-            content = (file.name, file.read_bytes(), "application/jsonl")
+            content = (file.name, await asyncio.to_thread(file.read_bytes), "application/jsonl")
             client = self._client.with_options(timeout=UPLOAD_TIMEOUT_S)
             answer = await client.files.with_raw_response.create(file=content, purpose="fine-tune")
             return self._id(answer.http_response, "file")
@@ -131,7 +132,7 @@ class Provider:
             answer = None
         if not isinstance(answer, dict):
             raise ModelError(
-                f"{self._server.base_url} does not answer as OpenAI's fine-tuning API does; check the address",
+                f"{self._server.base_url} does not speak OpenAI's fine-tuning API; check the address",
                 kind="bad answer",
             )
         return answer

@@ -50,7 +50,7 @@ def register_variant(
     settings = load_settings(env_file)
     if not VARIANT_NAME.fullmatch(name):
         raise InputError(
-            f"variant name {name!r} is not valid; use 1 to 64 letters, digits, '_' or '-', starting with a letter"
+            f"variant name {name!r} is not valid; use 1 to 64 letters, digits, '_' or '-', first a letter"
         )
     if (model is None) == (snippet is None):
         raise InputError("give either the model's name or the UI's snippet")

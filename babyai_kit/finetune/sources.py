@@ -64,9 +64,9 @@ async def from_journal(session: Session, run: str, variant: str, results: str | 
         await asyncio.to_thread(client.close)
     named = {s.inference_id for of_one in steps.values() for s in of_one}
     orphans: dict[str, int] = {}
-    for found in stored.values():
-        if found.inference_id not in named:
-            orphans[found.episode_id] = orphans.get(found.episode_id, 0) + 1
+    for kept in stored.values():
+        if kept.inference_id not in named:
+            orphans[kept.episode_id] = orphans.get(kept.episode_id, 0) + 1
     episodes = []
     for row in rows:
         recorded = steps.get(row.episode_id, [])
@@ -129,7 +129,6 @@ def _assembled(
             orphans += len(more)
             continue
         parsed = inference.output.parsed
-        action = parsed.get("action") if isinstance(parsed, dict) else None
         steps.append(
             SourceStep(
                 inference_id=str(inference.inference_id),

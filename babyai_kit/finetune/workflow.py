@@ -19,7 +19,7 @@ from babyai_kit.finetune.blocks import check_block
 from babyai_kit.finetune.costs import estimate_training
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
-from babyai_kit.finetune.jobs import Job, read_job, write_job
+from babyai_kit.finetune.jobs import Job, known_job, write_job
 from babyai_kit.session import Session
 from babyai_kit.settings import OPENAI_URL
 from babyai_kit.tensorzero_client import (
@@ -53,19 +53,15 @@ async def launch_workflow(
     check_block(curation.seeds, "train", "training data")
     if session.settings.openai_base_url != OPENAI_URL:
         raise InputError(
-            "the gateway's workflow fine-tunes at OpenAI alone; set OPENAI_API_KEY and no OPENAI_BASE_URL, or "
-            "use launch() for any other server"
+            "the gateway's workflow fine-tunes at OpenAI alone; set OPENAI_API_KEY and no OPENAI_BASE_URL, "
+            "or use launch() for any other server"
         )
     made = export(curation, folder, validation_fraction=0.0)
     model = model or made.model
-    try:
-        known = read_job(folder)
-    except InputError:
-        known = None
-    if known and (known.digests, known.model) == (made.digests, model):
-        if known.outcome in ("running", "succeeded"):
-            say(f"Launched before: {known}")
-            return known
+    known = known_job(made, model)
+    if known and known.job_id:
+        say(f"Launched before: {known}")
+        return known
     estimate = estimate_training(made, model=model, n_epochs=n_epochs, config=session.config.path)
     say(f"Fine-tuning {model}: {estimate}.")
     dataset = await make_dataset(session, curation)
