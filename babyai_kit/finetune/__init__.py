@@ -10,7 +10,9 @@ it, in rounds).
 from babyai_kit.finetune.blocks import BASE, BLOCKS, TEST, TRAIN, VALIDATION, check_block, start_overlap
 from babyai_kit.finetune.costs import TrainingEstimate, estimate_training
 from babyai_kit.finetune.curation import Curation, Example, curate
+from babyai_kit.finetune.evaluation import Evaluation, assess, evaluate
 from babyai_kit.finetune.export import Export, export, read_export
+from babyai_kit.finetune.improvement import Improvement, Round, improve
 from babyai_kit.finetune.jobs import Job, cancel, launch, poll, read_job, server_of, wait
 from babyai_kit.finetune.provider import Server
 from babyai_kit.finetune.registration import register_variant, unregister_variant
@@ -23,16 +25,22 @@ __all__ = [
     "TRAIN",
     "VALIDATION",
     "Curation",
+    "Evaluation",
     "Example",
     "Export",
+    "Improvement",
     "Job",
+    "Round",
     "Server",
     "TrainingEstimate",
+    "assess",
     "cancel",
     "check_block",
     "curate",
     "estimate_training",
+    "evaluate",
     "export",
+    "improve",
     "launch",
     "launch_workflow",
     "poll",

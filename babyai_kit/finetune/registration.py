@@ -34,7 +34,7 @@ def register_variant(
     like: str | None = None,
     price: Price | None = None,
     config: str | Path = "config",
-    env_file: str | Path | None = ".env",
+    settings: Settings | None = None,
 ) -> Path:
     """Add the variant `name` of the function `act`, played by a fine-tuned model; returns its file.
 
@@ -47,7 +47,7 @@ def register_variant(
     not exactly one model.
     """
     config = Path(config)
-    settings = load_settings(env_file)
+    settings = settings or load_settings()
     if not VARIANT_NAME.fullmatch(name):
         raise InputError(
             f"variant name {name!r} is not valid; use 1 to 64 letters, digits, '_' or '-', first a letter"
