@@ -14,9 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _COPY = tempfile.TemporaryDirectory(prefix="babyai-tests-")
 # Without the variants that a user of this checkout has registered.
 CONFIG = Path(
-    shutil.copytree(
-        ROOT / "config", Path(_COPY.name) / "config", ignore=shutil.ignore_patterns("finetuned")
-    )
+    shutil.copytree(ROOT / "config", Path(_COPY.name) / "config", ignore=shutil.ignore_patterns("finetuned"))
 )
 SETTINGS = (
     "OPENAI_API_KEY",

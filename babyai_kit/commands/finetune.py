@@ -33,9 +33,7 @@ def add(commands: Any) -> None:
 
 
 def _launch(steps: Any) -> None:
-    step = steps.add_parser(
-        "launch", help="curate a run's episodes, write training files, create a job"
-    )
+    step = steps.add_parser("launch", help="curate a run's episodes, write training files, create a job")
     add_run(step)
     step.add_argument("--variant", required=True, help="whose episodes are learned from")
     _choice(step)

@@ -120,7 +120,8 @@ def read_export(folder: str | Path) -> Export:
     folder = Path(folder)
     try:
         content = json.loads((folder / "export.json").read_text(encoding="utf-8"))
-        made = Export(**{name: content[name] for name in Export.__dataclass_fields__} | {"folder": folder})
+        fields = {name: content[name] for name in Export.__dataclass_fields__}
+        made = Export(**fields | {"folder": folder, "seeds": tuple(content["seeds"])})
         files = {name: (folder / name).read_bytes() for name in made.digests}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

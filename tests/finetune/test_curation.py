@@ -141,7 +141,9 @@ async def test_an_episode_with_a_lost_step_is_left_out_whole(open_offline: Open,
 @pytest.mark.parametrize(("seeds", "block"), [([198, 200], "validation"), ([5, 1000], "test")])
 async def test_a_seed_of_another_block_is_refused(open_offline: Open, tmp_path: Path, seeds, block: str):
     async with open_offline() as session:
-        await run_experiment(session, "mixed", ["baseline"], ["goto"], seeds, results=tmp_path, progress=False)
+        await run_experiment(
+            session, "mixed", ["baseline"], ["goto"], seeds, results=tmp_path, progress=False
+        )
         for source in ("clickhouse", "journal"):
             with pytest.raises(InputError, match=f"of the {block} block"):
                 await finetune.curate(session, "mixed", "baseline", source=source, results=tmp_path)
