@@ -22,6 +22,8 @@ from babyai_kit.session import Session
 
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 30.0
+NAMELESS_S = 60.0
+"""How long a job that succeeded may lack its model's name."""
 AWAY_S = 900.0
 """How long a server may stay away while a job is waited for."""
 
@@ -54,7 +56,8 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        return self.outcome != "running"
+        # Some servers name the model a little after they say that it is done.
+        return self.outcome != "running" and (self.outcome != "succeeded" or bool(self.fine_tuned_model))
 
     def __str__(self) -> str:
         said = f"job {self.job_id or '(not created yet)'}: {self.status}"
@@ -148,7 +151,7 @@ async def wait(
     loop = asyncio.get_running_loop()
     end = None if timeout_s is None else loop.time() + timeout_s
     said: set[str] = set()
-    pause, away_since, status = FIRST_WAIT_S, None, job.status
+    pause, away_since, nameless_since, status = FIRST_WAIT_S, None, None, job.status
     async with _server(where, job).connected() as provider:
         while True:
             try:
@@ -166,6 +169,11 @@ async def wait(
                 if key not in said:
                     said.add(key)
                     say(f"  {' '.join(str(event.get('message') or '').split())}")
+            if job.outcome == "succeeded" and not job.fine_tuned_model:
+                nameless_since = nameless_since or loop.time()
+                if loop.time() - nameless_since > NAMELESS_S:
+                    told = "the provider says it is done and names no model"
+                    job = write_job(replace(job, outcome="failed", error=told))
             if job.ended or (end is not None and loop.time() >= end):
                 return job
             await asyncio.sleep(min(pause, max(0.0, end - loop.time())) if end is not None else pause)
