@@ -39,8 +39,9 @@ async def preflight(session: Session, variants: Sequence[str], sampling: Samplin
         answer = await _ask(session, name, model, sampling)
         if had_json_mode and model in session.without_json_mode:
             notes.append(f"{model} answers only without JSON mode, so it is asked in words alone.")
-        if not session.embedded and model == session.settings.model and answer.model not in (None, model):
-            notes.append(f"The gateway's model calls itself {answer.model}, and AGENT_MODEL says {model}.")
+        told = answer.model or model
+        if not session.embedded and model == session.settings.model and not told.startswith(model):
+            notes.append(f"The gateway's model calls itself {told}, and AGENT_MODEL says {model}.")
     return list(dict.fromkeys(notes))
 
 

@@ -116,17 +116,9 @@ class EpisodeRecord:
 
 
 @dataclass(frozen=True)
-class Registration:
+class Registration(EpisodeKey):
     """An episode's id from a workflow evaluation, before its first call (a line of `registered.jsonl`)."""
 
-    run: str
-    variant: str
-    model: str
-    task: str
-    num_dists: int
-    seed: int
-    repeat: int
-    history_length: int
     variant_digest: str
     episode_id: str
 
