@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from babyai_kit.errors import InputError, ModelError
-from babyai_kit.finetune.costs import estimate_training
+from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.export import Export, read_export
 from babyai_kit.finetune.provider import Provider, Server, outcome, reason
 from babyai_kit.session import Session
@@ -88,13 +88,14 @@ async def launch(
     suffix: str = "act",
     n_epochs: int | None = None,
     seed: int | None = None,
+    max_cost_usd: float | None = None,
     say: Callable[[str], None] = print,
 ) -> Job:
     """Upload the files of `made` and create a job; returns it without waiting for its end.
 
     `model`: the base (default: the export's); `n_epochs`: None lets the provider choose; `seed`: of the
-    training. Says the estimate first. Called again for the same files and model it returns the job that is
-    there, unless that failed or was cancelled. Raises InputError for files that would be refused or were
+    training; `max_cost_usd`: launch nothing whose estimate is more. Says the estimate first. Called again for
+    the same files and model it returns the job that is there, unless that failed or was cancelled. Raises InputError for files that would be refused or were
     changed, ModelError with the provider's words if it refuses.
     """
     made = read_export(made.folder)
@@ -108,7 +109,9 @@ async def launch(
         say(f"Launched before: {job}")
         return job
     config = where.config.path if isinstance(where, Session) else "config"
-    say(f"Fine-tuning {model}: {estimate_training(made, model=model, n_epochs=n_epochs, config=config)}.")
+    estimate = estimate_training(made, model=model, n_epochs=n_epochs, config=config)
+    say(f"Fine-tuning {model}: {estimate}.")
+    check_budget(estimate, max_cost_usd)
     async with server.connected() as provider:
         resumed = bool(job.training_file)
         if not job.training_file:
@@ -235,7 +238,14 @@ def _server(where: Session | Server, job: Job) -> Server:
     if isinstance(where, Server):
         return where
     server = server_of(where)
-    return Server(job.base_url, server.api_key) if job.base_url else server
+    here = "" if where.settings.offline else server.base_url
+    if job.base_url != here:
+        # The key is for the settings' server: no other may see it.
+        raise InputError(
+            f"the job is at {job.base_url or 'the offline player'} and the settings name "
+            f"{here or 'the offline player'}; set OPENAI_BASE_URL as it was at the launch"
+        )
+    return server
 
 
 async def _create(

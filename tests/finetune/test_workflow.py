@@ -29,8 +29,8 @@ async def main(config, data, results, folder):
     async with connect(env_file=None, config=config, data=data, quiet=True) as session:
         for _ in range(2):  # the second finds the job of the first
             curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=results)
-            await finetune.launch_workflow(session, curation, folder, n_epochs=1)
-        print(await finetune.wait(session, folder))
+            job = await finetune.launch_workflow(session, curation, folder, n_epochs=1)
+        print(await finetune.wait(finetune.Server(job.base_url, "sk-x"), folder))
 
 asyncio.run(main(*sys.argv[1:]))
 sys.stdout.flush()
