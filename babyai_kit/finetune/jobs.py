@@ -94,9 +94,10 @@ async def launch(
     """Upload the files of `made` and create a job; returns it without waiting for its end.
 
     `model`: the base (default: the export's); `n_epochs`: None lets the provider choose; `seed`: of the
-    training; `max_cost_usd`: launch nothing whose estimate is more. Says the estimate first. Called again for
-    the same files and model it returns the job that is there, unless that failed or was cancelled. Raises InputError for files that would be refused or were
-    changed, ModelError with the provider's words if it refuses.
+    training; `max_cost_usd`: launch nothing whose estimate, which is said first, is more. Called again for
+    the same files and model it returns the job that is there, unless that failed or was cancelled.
+    Raises InputError for files that would be refused or were changed, ModelError with the provider's words
+    if it refuses.
     """
     made = read_export(made.folder)
     model = model or made.model
