@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.settings import is_offline_player
 from babyai_kit.stats import SOURCES
 
 WATERMARK = "offline player: not an LLM"
@@ -60,7 +60,7 @@ def ending(episodes: pd.DataFrame, *notes: str) -> str:
     errors = int((episodes["status"] == "error").sum())
     parts = [f"{count(errors, 'error')}, left out." if errors else "No errors."]
     models = sorted(map(str, episodes["model"].unique()))
-    offline = f" ({WATERMARK})" if OFFLINE_MODEL in models else ""
+    offline = f" ({WATERMARK})" if any(map(is_offline_player, models)) else ""
     return " ".join([*parts, *notes, f"Model: {', '.join(models) or 'none'}{offline}."])
 
 
@@ -71,7 +71,7 @@ def known_of(rows: pd.DataFrame, measure: str) -> pd.Series[bool]:
 
 def watermark(episodes: pd.DataFrame) -> str:
     """The text across a figure of the offline player, or an empty one."""
-    offline = episodes["model"] == OFFLINE_MODEL
+    offline = episodes["model"].map(is_offline_player).astype(bool)
     return "" if not offline.any() else WATERMARK if offline.all() else f"in part {WATERMARK}"
 
 
