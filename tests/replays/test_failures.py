@@ -140,7 +140,7 @@ def test_boxes_of_the_mission_are_gone_exactly_where_no_way_is_left(tmp_path: Pa
     rng, often = np.random.default_rng(2), [0.15, 0.15, 0.4, 0.02, 0.03, 0.25]
     episodes = [play(rng.choice(ACTIONS, 128, p=often).tolist(), task=task, seed=s) for s in range(40)]
     table = failed(tmp_path, *episodes).set_index("episode_id")
-    assert 5 < table["is_goal_destroyed"].sum() < len(table)
+    assert 1 < table["is_goal_destroyed"].sum() < len(table)
     for trajectory in read_trajectories("r", results=tmp_path):
         if trajectory.outcome != "failure":
             continue
