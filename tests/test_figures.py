@@ -220,7 +220,7 @@ def test_the_offline_player_is_marked_where_nothing_is_drawn() -> None:
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
-    frame = episodes(tasks=TWO, error=0.1)
+    frame = episodes(VARIANTS[:2], tasks=TWO, error=0.1)
     paths = save_all(frame, tmp_path / "new" / "img")
     assert [path.name for path in paths] == [f"{name}.png" for name in FIGURES]
     assert sorted((tmp_path / "new" / "img").iterdir()) == sorted(paths)

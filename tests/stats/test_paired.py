@@ -87,6 +87,7 @@ def test_mcnemar_by_hand() -> None:
         mcnemar(0.5, 1)
 
 
+@settings(max_examples=25, deadline=None)
 @given(p_values)
 def test_holm_is_statsmodels(p: list[float]) -> None:
     assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-9)
