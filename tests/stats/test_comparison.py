@@ -157,6 +157,7 @@ def test_runs_as_agents() -> None:
     rows = pd.concat([block(cold, run="cold"), block(hot, run="hot")])
     found = compare(rows, "cold", by=("run",))
     assert (found["run"] == "hot").all()
+    pd.testing.assert_frame_equal(compare(rows, "cold", by="run"), found)
     assert row(found)["difference"] == pytest.approx(hot.mean() - cold.mean())
 
 
