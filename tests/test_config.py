@@ -79,7 +79,8 @@ def test_a_directory_without_configuration_is_told(tmp_path: Path):
 
 
 def test_the_default_model_has_a_price():
-    assert prices(CONFIG)[DEFAULT_MODEL] == Price(input=0.15, output=0.6)
+    price = prices(CONFIG)[DEFAULT_MODEL]
+    assert (price.input, price.output) == (0.15, 0.6)
 
 
 def test_the_model_toml_names_the_key_and_never_holds_it():
