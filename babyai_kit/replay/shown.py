@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from babyai_kit.errors import InputError
 from babyai_kit.files import write_whole
 from babyai_kit.replay.film import film
@@ -14,6 +16,11 @@ from babyai_kit.replay.gif import gif
 from babyai_kit.replay.player import TILE, framed, player
 from babyai_kit.replay.words import about
 from babyai_kit.trajectories import Trajectory, choose, read_trajectories
+
+UNTRUSTED = Markup(
+    "<p hidden>The replay of {} shows once this notebook is trusted: run its cell, or jupyter trust FILE.</p>"
+)
+"""Notebooks that somebody else executed are shown without frames, and without the word hidden."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,7 +61,7 @@ class Replay:
         return write_whole(path, make())
 
     def _repr_html_(self) -> str:
-        return framed(film(self.trajectory, TILE))
+        return framed(film(self.trajectory, TILE)) + UNTRUSTED.format(self.about)
 
     def __repr__(self) -> str:
         return f"<Replay of {self.about}: {self.trajectory.outcome}>"

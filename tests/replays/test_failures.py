@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,11 @@ import pandas as pd
 import pytest
 
 from babyai_kit import load_episodes, load_failures
-from babyai_kit.environment import ACTIONS, TASKS, make_env
+from babyai_kit.environment import ACTIONS, TASKS, make_env, shortest_length
+from babyai_kit.errors import UnsupportedLevelError
 from babyai_kit.failures import CLASSES, COLUMNS, Facts, classify, failure_shares, failure_table
 from babyai_kit.stats import estimates
+from babyai_kit.trajectories import read_trajectories
 from tests.replays.journals import (
     Episode,
     Policy,
@@ -129,6 +132,25 @@ def test_a_box_of_the_mission_that_is_opened_is_gone(tmp_path: Path) -> None:
 
     row = only(tmp_path, policy, task="pickup", seed=seed)
     assert (row["failure"], row["destroyed_goals"], row["wrong_objects"]) == ("goal_destroyed", goal, "")
+
+
+@pytest.mark.parametrize("task", ["pickup", "putnext"])
+def test_boxes_of_the_mission_are_gone_exactly_where_no_way_is_left(tmp_path: Path, task: str) -> None:
+    """The search for the shortest way is the oracle; random agents destroy boxes now and then."""
+    rng, often = np.random.default_rng(2), [0.15, 0.15, 0.4, 0.02, 0.03, 0.25]
+    episodes = [play(rng.choice(ACTIONS, 128, p=often).tolist(), task=task, seed=s) for s in range(40)]
+    table = failed(tmp_path, *episodes).set_index("episode_id")
+    assert 1 < table["is_goal_destroyed"].sum() < len(table)
+    for trajectory in read_trajectories("r", results=tmp_path):
+        if trajectory.outcome != "failure":
+            continue
+        *_, (env, _) = itertools.islice(trajectory.states(), len(trajectory.steps))  # before the last step
+        try:
+            hopeless = shortest_length(env) == 0
+        except UnsupportedLevelError:
+            hopeless = True
+        if trajectory.steps[-1].action != "toggle":  # which may have destroyed one more
+            assert hopeless == table.loc[trajectory.episode_id, "is_goal_destroyed"]
 
 
 def apart(env: Any) -> bool:

@@ -15,6 +15,7 @@ from tests.replays.test_report import words_of
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.usefixtures("few_figures")
 async def test_a_run_is_reported_as_it_was(data: Path, tmp_path: Path) -> None:
     async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
         plan = {"variants": ["baseline", "reasoning"], "tasks": ["goto", "pickup"], "seeds": range(200, 204)}

@@ -229,7 +229,8 @@ def test_signs_stand_for_what_cannot_be_seen() -> None:
 def test_in_a_page_the_player_is_a_sandboxed_frame(results: Path) -> None:
     replay = load_replay("r", results=results, variant="reasoning")
     page = Page(replay._repr_html_())
-    assert page.tags == ["iframe"]
+    assert page.tags == ["iframe", "p"]
+    assert page.words.startswith("The replay of reasoning · putnext, seed 2 · model offline-player · run r ")
     (frame,) = page.frames
     assert frame["srcdoc"] == replay.html()
     assert frame["sandbox"] == "allow-scripts"

@@ -14,7 +14,6 @@ import pytest
 from babyai_kit import load_episodes, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError
-from babyai_kit.figures import FIGURES
 from babyai_kit.journal import Journal, read_reconciliation
 from babyai_kit.merge import merge
 from babyai_kit.reconcile import Reconciliation
@@ -24,13 +23,6 @@ from tests.replays.journals import Said, expert, idle, play, write_run
 from tests.replays.test_replay import HOSTILE, Page
 
 TWO = ("goto", "pickup")
-
-
-@pytest.fixture
-def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of the figures only, where a test is about words: drawing all takes most of a report's time."""
-    few = {name: FIGURES[name] for name in ("success_rate", "success_against_steps", "paired_differences")}
-    monkeypatch.setattr("babyai_kit.report.written.FIGURES", few)
 
 
 def outcomes(results: Path, matrix: dict[str, list[list[int]]], model: str = "offline-player") -> Path:
