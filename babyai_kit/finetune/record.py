@@ -74,7 +74,8 @@ def write_job(job: Job) -> Job:
 
 def known_job(made: Export, model: str, base_url: str | None) -> Job | None:
     """The job begun for these very files, this base and this server (empty: the offline player; None: any),
-    unless it came to nothing. Raises InputError if another one of the folder may still run: its id would be lost.
+    unless it came to nothing. Raises InputError if another one of the folder may still run: its id would be
+    lost.
     """
     job = _read(made.folder)
     if job is None or job.outcome in ("failed", "cancelled"):
