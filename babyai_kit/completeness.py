@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from babyai_kit.errors import InputError
-from babyai_kit.journal import read_run, read_steps, run_folder
+from babyai_kit.journal import existing_run, read_steps
 from babyai_kit.manifest import run_ids
 from babyai_kit.records import StepRecord
 from babyai_kit.stored import StoredStep, stored_steps
@@ -57,9 +56,6 @@ def completeness(client: Client, run: str, *, results: str | Path = "results") -
     Episodes of earlier prompts and unfinished ones are among those compared. Raises InputError if there is
     no such run, StoreError if ClickHouse is away.
     """
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
-    if not manifest:
-        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
+    folder, manifest = existing_run(results, run)
     steps = [step for episode in read_steps(folder).values() for step in episode]
     return compare_steps(steps, stored_steps(client, run_ids(manifest)))

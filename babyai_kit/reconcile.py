@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from babyai_kit.completeness import compare_steps
-from babyai_kit.errors import InputError, ServiceError, StoreError
+from babyai_kit.errors import ServiceError, StoreError
 from babyai_kit.feedback import metrics, send_feedback
-from babyai_kit.journal import Journal, read_episodes, read_run, read_steps, run_folder
+from babyai_kit.journal import Journal, existing_run, read_episodes, read_steps
 from babyai_kit.manifest import run_ids
 from babyai_kit.records import EpisodeRecord, StepRecord
 from babyai_kit.session import FLUSH_S, Session
@@ -52,6 +53,11 @@ class Reconciliation:
     def clean(self) -> bool:
         """True if ClickHouse holds exactly what the journal holds."""
         return not (self.missing or self.orphans or self.mismatched or self.unreachable)
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields, `text` (what it says) and `compared` (when)."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return asdict(self) | {"clean": self.clean, "text": str(self), "compared": now}
 
     def __str__(self) -> str:
         missing = sum(map(len, self.missing.values()))
@@ -122,14 +128,13 @@ async def reconcile(
 
 async def reconcile_run(session: Session, run: str, *, results: str | Path = "results") -> Reconciliation:
     """Reconcile the run on disk under `results`. Raises InputError if there is none."""
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
-    if not manifest:
-        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
-    with Journal(folder):
+    folder, manifest = existing_run(results, run)
+    with Journal(folder) as journal:
         steps = [s for episode in read_steps(folder).values() for s in episode]
         episodes = list(read_episodes(folder).values())
-        return await reconcile(session, run_ids(manifest), steps, episodes)
+        found = await reconcile(session, run_ids(manifest), steps, episodes)
+        journal.write_reconciliation(found.as_json())
+        return found
 
 
 async def _until_it_answers(session: Session, patience_s: float) -> None:

@@ -87,8 +87,8 @@ def kills(folder: Path) -> list[Row]:
                 sum(r.kills for r in runs),
                 sum(r.kills for r in runs if r.equal),
                 sum(r.lost + r.double for r in runs) + max(0, extra - allowed),
-                f"{len(runs)} runs of {len(whole)} episodes, {starts} starts; {extra} calls paid twice (at most "
-                f"{CONCURRENCY} a kill); ClickHouse missed {sum(r.missing for r in runs)} steps",
+                f"{len(runs)} runs of {len(whole)} episodes, {starts} starts; {extra} calls paid twice, at "
+                f"most {CONCURRENCY} a kill; ClickHouse missed {sum(r.missing for r in runs)} steps",
             )
         )
     return rows
@@ -101,11 +101,11 @@ def torn(folder: Path, every: int = 1) -> list[Row]:
     async def tear() -> tuple[int, int]:
         async with OfflinePlayer() as player, session_on(player, folder / "data") as session:
             whole = await run_experiment(session, "r", **plan, results=folder, progress=False)
-            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-                count, tables = await resume_all(session, "r", folder, plan, every, folder / "torn")
+            count, tables = await resume_all(session, "r", folder, plan, every, folder / "torn")
             return count, sum(same_figures(table, whole) for table in tables)
 
-    count, equal = asyncio.run(tear())
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        count, equal = asyncio.run(tear())
     return [row("journal cut at a byte", count, equal, count - equal, "steps, episodes, and both together")]
 
 
