@@ -59,6 +59,7 @@ class Store:
 @contextmanager
 def store_by_hand(folder: Path) -> Iterator[Store]:
     """A running Store with its data under `folder`."""
+    folder.mkdir(exist_ok=True)
     store = Store(folder)
     store.start()
     try:
