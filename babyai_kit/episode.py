@@ -11,17 +11,13 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
 from babyai_kit.agents import LastSteps, Memory, decide, gateway_input
 from babyai_kit.environment import ACTIONS, make_env, shortest_length
 from babyai_kit.errors import JournalError, ServiceError, UnsupportedLevelError
 from babyai_kit.plan import Sampling
 from babyai_kit.records import EpisodeKey, EpisodeRecord, StepRecord, summarize
+from babyai_kit.retrying import retrying
 from babyai_kit.session import Answer, Session
-
-ATTEMPTS = 10
-LONGEST_WAIT_S = 20
 
 
 @dataclass(frozen=True)
@@ -123,11 +119,13 @@ async def run_episode(
     memory: Memory | None = None,
     slot: Callable[[int], AbstractAsyncContextManager[None]] = lambda urgency: nullcontext(),
     record: Callable[[StepRecord], None] = lambda step: None,
+    told: Callable[[ServiceError], None] = lambda error: None,
 ) -> EpisodeRecord:
     """Play `planned` to its end and return its row.
 
     `slot(urgency)` is held during each call; urgency is the number of steps left. `record` gets every
-    step as soon as it is answered. A service that keeps failing gives a row of status `error`.
+    step as soon as it is answered, `told` every failure that is waited for. A service that keeps failing
+    gives a row of status `error`.
     Raises ServiceError when the failure is fatal for every call, JournalError when the recorded steps
     do not replay, and whatever `slot` and `record` raise.
     """
@@ -151,15 +149,10 @@ async def run_episode(
             record(episode.take(answer))
 
     # The wait lies outside the slot, so that a failing call does not keep others from theirs.
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(lambda e: isinstance(e, ServiceError) and e.retryable),
-        wait=wait_random_exponential(multiplier=0.25, max=LONGEST_WAIT_S),
-        stop=stop_after_attempt(ATTEMPTS),
-        reraise=True,
-    )
+    persistently = retrying(told)
     try:
         while not episode.done:
-            await retrying(take_step)
+            await persistently(take_step)
     except ServiceError as error:
         if error.fatal:
             raise

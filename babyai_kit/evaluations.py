@@ -8,15 +8,14 @@ episodes side by side. Ids are made once and journalled before the first call; a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
-from babyai_kit.episode import ATTEMPTS, LONGEST_WAIT_S, PlannedEpisode
+from babyai_kit.episode import PlannedEpisode
 from babyai_kit.errors import ServiceError
 from babyai_kit.journal import Journal
 from babyai_kit.records import EpisodeKey, Registration
+from babyai_kit.retrying import retrying
 from babyai_kit.session import Session
 
 PROJECT = "babyai"
@@ -31,11 +30,15 @@ def task_name(key: EpisodeKey) -> str:
 
 
 async def open_evaluations(
-    session: Session, owed: Iterable[PlannedEpisode], manifest: dict[str, Any]
+    session: Session,
+    owed: Iterable[PlannedEpisode],
+    manifest: dict[str, Any],
+    told: Callable[[ServiceError], None] = lambda error: None,
 ) -> dict[str, str]:
     """Ids of the workflow evaluation runs by variant, for every variant with an episode that is not begun.
 
     Those of the `manifest` are used again while prompt and model are the same; new ones are added to it.
+    `told` gets each failure that is waited for.
     """
     known: dict[str, Any] = manifest["workflow_runs"]
     ids: dict[str, str] = {}
@@ -46,7 +49,7 @@ async def open_evaluations(
         place = f"{key.variant}:{planned.variant_digest}:{key.model}"
         if place not in known:
             tags = {"run": key.run, "run_id": manifest["run_id"], "model": key.model}
-            async for attempt in _retrying():
+            async for attempt in retrying(told):
                 with attempt:
                     known[place] = await session.start_evaluation(
                         key.variant, PROJECT, f"{key.run}: {key.variant}", tags
@@ -63,11 +66,16 @@ class Registrar:
         self._journal = journal
         self._ids = evaluation_ids
 
-    async def register(self, planned: PlannedEpisode) -> PlannedEpisode:
-        """`planned` under the id of its registration. Raises ServiceError if the gateway keeps failing."""
+    async def register(
+        self, planned: PlannedEpisode, told: Callable[[ServiceError], None] = lambda error: None
+    ) -> PlannedEpisode:
+        """`planned` under the id of its registration; `told` gets each failure that is waited for.
+
+        Raises ServiceError if the gateway keeps failing, and what `told` raises.
+        """
         if planned.begun or planned.key.variant not in self._ids:
             return planned
-        async for attempt in _retrying():
+        async for attempt in retrying(told):
             with attempt:
                 episode_id = await self._session.start_evaluated_episode(
                     self._ids[planned.key.variant], task_name(planned.key), {"run": planned.key.run}
@@ -76,12 +84,3 @@ class Registrar:
             Registration(**vars(planned.key), variant_digest=planned.variant_digest, episode_id=episode_id)
         )
         return dataclasses.replace(planned, episode_id=episode_id, registered=True)
-
-
-def _retrying() -> AsyncRetrying:
-    return AsyncRetrying(
-        retry=retry_if_exception(lambda e: isinstance(e, ServiceError) and e.retryable),
-        wait=wait_random_exponential(multiplier=0.25, max=LONGEST_WAIT_S),
-        stop=stop_after_attempt(ATTEMPTS),
-        reraise=True,
-    )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from babyai_kit.budget import Budget, Limits
 from babyai_kit.config import Price
 from babyai_kit.environment import TASKS, make_env
 from babyai_kit.errors import InputError, KitError, ServiceError
@@ -31,6 +32,7 @@ from babyai_kit.resume import Backlog, divide
 from babyai_kit.runner import Runner
 from babyai_kit.session import Session
 from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.store_watch import store_watch
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ async def run_experiment(
     call_seeds: bool = True,
     max_concurrency: int = 50,
     max_cost_usd: float | None = None,
+    max_tokens_total: int | None = None,
     workflow_evaluation: bool | None = None,
     shard: tuple[int, int] | None = None,
     results: str | Path = "results",
@@ -77,8 +80,9 @@ async def run_experiment(
 
     Returns the `episodes` table (see README) of this plan. Prints the estimate before, and afterwards
     whatever the user should know: errors by kind, a budget that ran out, rows that ClickHouse lost.
-    `max_concurrency`: calls in flight. `max_cost_usd`: budget of the run, earlier commands included; calls
-    in flight when it is reached still finish. `workflow_evaluation`: let the UI compare the variants episode
+    `max_concurrency`: calls in flight; fewer while the model server limits the rate. `max_cost_usd` and
+    `max_tokens_total` (prompts and answers together): budget of the run, earlier commands included; calls in
+    flight when it is reached still finish. `workflow_evaluation`: let the UI compare the variants episode
     by episode; None: if the gateway is reached over HTTP, since each call then reads ClickHouse first.
     `shard` (i, n): every n-th seed from the i-th on.
     Raises InputError for bad input before any call, ServiceError if the model does not answer at all or a
@@ -99,6 +103,7 @@ async def run_experiment(
         make_sampling(temperature, max_tokens, call_seeds),
         max_concurrency=max_concurrency,
         max_cost_usd=max_cost_usd,
+        max_tokens_total=max_tokens_total,
         workflow_evaluation=workflow_evaluation,
         shard=shard,
         results=results,
@@ -116,13 +121,15 @@ async def execute(
     *,
     max_concurrency: int = 50,
     max_cost_usd: float | None = None,
+    max_tokens_total: int | None = None,
     workflow_evaluation: bool | None = None,
     shard: tuple[int, int] | None = None,
     results: str | Path = "results",
     progress: bool = True,
 ) -> Outcome:
     """`run_experiment` for a checked plan; a budget or a fatal answer is told in the outcome."""
-    _check(session, max_concurrency, max_cost_usd, shard)
+    limits = Limits(max_cost_usd, max_tokens_total)
+    _check(session, max_concurrency, limits, shard)
     keys = plan.keys(session.config, shard)
     folder = run_folder(results, plan.run, shard)
     manifest = make_manifest(read_run(folder), plan, sampling, session.config, session.settings)
@@ -142,7 +149,7 @@ async def execute(
             for note in await preflight(session, plan.variants, sampling):
                 print(note)
         evaluated = not session.embedded if workflow_evaluation is None else workflow_evaluation
-        evaluations = await open_evaluations(session, backlog.owed, manifest) if evaluated else {}
+        evaluations = await open_evaluations(session, backlog.owed, manifest, _waits) if evaluated else {}
         journal.write_run(manifest)
         with Progress(len(keys), backlog.done, show=progress and bool(backlog.owed)) as bar:
             runner = Runner(
@@ -152,11 +159,15 @@ async def execute(
                 run_id=manifest["run_id"],
                 sampling=sampling,
                 max_concurrency=max_concurrency,
-                max_cost_usd=max_cost_usd,
-                spent_usd=sum(s.cost_usd or 0.0 for episode in steps.values() for s in episode),
+                budget=Budget(
+                    limits,
+                    (s for episode in steps.values() for s in episode),
+                    free=session.settings.model == OFFLINE_MODEL,
+                ),
                 registrar=Registrar(session, journal, evaluations) if evaluations else None,
             )
-            await runner.all(backlog.owed)
+            async with store_watch(session, bar.say):
+                await runner.all(backlog.owed)
         records = backlog.done + runner.ended
         answered = [s for episode in read_steps(folder).values() for s in episode]
         silent = {v for v in plan.variants if not session.config.variants[v].asks_reasoning}
@@ -175,6 +186,10 @@ def _announce(session: Session, backlog: Backlog) -> str:
     price = Price(0, 0) if session.settings.model == OFFLINE_MODEL else session.price
     bound = estimate(session.config, left, price)
     return f"{len(backlog.done)} of {planned} episodes are done; the rest takes {bound}."
+
+
+def _waits(error: ServiceError) -> None:
+    print(f"Waiting before the first call: {error}")
 
 
 async def _compare(
@@ -206,27 +221,27 @@ def _tell(outcome: Outcome) -> None:
     for variant, count in outcome.unasked_reasoning.items():
         print(f"{count} answers of {variant} reason, which its prompt does not ask for.")
     if outcome.reconciliation and not outcome.reconciliation.clean:
-        print(f"ClickHouse differs from the journal: {outcome.reconciliation}")
+        print(
+            f"ClickHouse differs from the journal: {outcome.reconciliation}. The journal is whole; "
+            "`python -m babyai_kit reconcile RUN` names the episodes."
+        )
 
 
 def _check(
     session: Session,
     max_concurrency: int,
-    max_cost_usd: float | None,
+    limits: Limits,
     shard: tuple[int, int] | None,
 ) -> None:
     if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
         raise InputError(
             f"max_concurrency {max_concurrency!r} is not valid; use a whole number of at least 1"
         )
-    if max_cost_usd is not None:
-        if not max_cost_usd > 0:
-            raise InputError(f"max_cost_usd {max_cost_usd!r} is not valid; use a positive amount or None")
-        if session.price is None and session.settings.model != OFFLINE_MODEL:
-            raise InputError(
-                f"max_cost_usd needs a price, and {session.settings.model!r} has none; add it to "
-                "config/prices.json or leave the budget out"
-            )
+    if limits.max_cost_usd is not None and session.price is None and session.settings.model != OFFLINE_MODEL:
+        raise InputError(
+            f"max_cost_usd needs a price, and {session.settings.model!r} has none; add it to "
+            "config/prices.json or leave the budget out"
+        )
     if shard is not None and not (shard[1] >= 1 and 0 <= shard[0] < shard[1]):
         raise InputError(f"shard {shard[0]}/{shard[1]} is not valid; use i/n with 0 <= i < n")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -63,7 +63,8 @@ async def connect(
                 base_url = (await stack.enter_async_context(player)).base_url
             async with migrating(server, data) if server else contextlib.nullcontext():
                 gateway = await _build_embedded(settings, loaded, base_url, store_url)
-        session = Session(gateway, loaded, settings, store_url, base_url)
+        revive = _reviving(data) if server else None
+        session = Session(gateway, loaded, settings, store_url, base_url, revive)
         del gateway
         # The gateway must go before the store and the player that it talks to.
         stack.push_async_callback(session.close)
@@ -72,6 +73,15 @@ async def connect(
         if not quiet:
             print(await describe(session))
         yield session
+
+
+def _reviving(data: str | Path) -> Callable[[], Awaitable[None]]:
+    """How a local server that died is started again: under its old URL, held by the session's first hold."""
+
+    async def revive() -> None:
+        (await ensure_server(data)).close()
+
+    return revive
 
 
 async def _build_embedded(

@@ -58,11 +58,16 @@ def read_registrations(folder: Path) -> dict[tuple[EpisodeKey, str], str]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """`run.json`, or an empty dict if the run was never started."""
+    """`run.json`, or an empty dict if the run was never started.
+
+    Raises JournalError if it is damaged or out of reach; all readers here do.
+    """
     try:
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise _unwritable(folder, error) from None
     except ValueError:
         raise JournalError(f"{folder / 'run.json'} is damaged; move {folder} away and run again") from None
 
@@ -91,6 +96,8 @@ def _read(file: Path, kind: type[R]) -> Iterator[R]:
         stream = file.open("rb")
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise _unwritable(file.parent, error) from None
     with stream:
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
@@ -150,9 +157,9 @@ class Journal:
         try:
             # Surrogates can reach us in model text; they have no UTF-8 form.
             data = line.encode("utf-8", errors="backslashreplace") + b"\n"
-            written = file.write(data)
-            if written != len(data):
-                raise OSError("short write")
+            # A full disk takes a part first and says why with the next.
+            while written < len(data):
+                written += file.write(data[written:]) or 0
         except OSError as error:
             with contextlib.suppress(OSError):
                 file.truncate(file.tell() - written)

@@ -14,6 +14,7 @@ from babyai_kit.agents import gateway_input
 from babyai_kit.config import FUNCTION, prices
 from babyai_kit.errors import GatewayError, InputError, ServiceError
 from babyai_kit.plan import Sampling
+from babyai_kit.retrying import retrying
 from babyai_kit.session import Answer, Session
 
 TRIES = 3
@@ -73,11 +74,12 @@ async def _ask(session: Session, variant: str, model: str, sampling: Sampling) -
             return outcome
         error = outcome
         refused = error.kind == "bad request"
-        hopeless = error.fatal or not (error.retryable or refused)
+        limited = error.kind == "rate limit"
+        hopeless = error.fatal or limited or not (error.retryable or refused)
         if hopeless or attempt == TRIES or (refused and model in session.without_json_mode):
             break
         # Servers without JSON mode mostly say 400, some another status, which could pass by itself.
-        if refused or attempt == TRIES - 1:
+        if refused or (error.kind == "server" and attempt == TRIES - 1):
             session.without_json_mode.add(model)
         if not refused:
             await asyncio.sleep(WAIT_S)
@@ -97,8 +99,13 @@ async def _ask(session: Session, variant: str, model: str, sampling: Sampling) -
 
 
 async def _try(session: Session, variant: str, sampling: Sampling) -> Answer | ServiceError:
-    try:
+    """One try; a rate limit, which no wrong name looks like, is waited for as in the run."""
+
+    async def call() -> Answer:
         return await _call(session, variant, sampling)
+
+    try:
+        return await retrying(only="rate limit")(call)
     except ServiceError as error:
         return error
 

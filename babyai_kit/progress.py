@@ -1,4 +1,4 @@
-"""The live bar of a run: episodes done, success so far, errors, tokens, cost, time left.
+"""The live bar of a run: episodes done, success so far, errors, tokens, cost, calls in flight, time left.
 
 Knows how to show counts; decides nothing.
 """
@@ -19,6 +19,7 @@ class Progress:
         self._bar = tqdm(total=total, initial=len(done), unit="episode", disable=not show)
         self._finished = self._succeeded = self._errors = self._tokens = 0
         self._cost_usd = 0.0
+        self._limit = ""
         for episode in done:
             self.count(episode)
 
@@ -42,11 +43,21 @@ class Progress:
         self._cost_usd += step.cost_usd or 0.0
         self._show()
 
+    def limit(self, calls: int, most: int) -> None:
+        """So many calls may be in flight now, of `most` when the server does not limit the rate."""
+        self._limit = str(most) if calls == most else f"{calls} of {most}"
+
+    def say(self, line: str) -> None:
+        """Print a line without disturbing the bar."""
+        self._bar.write(line)
+
     def _show(self) -> None:
         shown = {"success": f"{self._succeeded / self._finished:.0%}" if self._finished else "-"}
         shown |= {"errors": str(self._errors), "tokens": f"{self._tokens:,}"}
         if self._cost_usd:
             shown["cost"] = f"${self._cost_usd:.3f}"
+        if self._limit:
+            shown["calls"] = self._limit
         self._bar.set_postfix(shown, refresh=False)
 
     def __enter__(self) -> Progress:

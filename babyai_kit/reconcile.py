@@ -7,26 +7,29 @@ Steps that the gateway answered but never stored cannot be sent again; they are 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from babyai_kit.errors import ServiceError
+from babyai_kit.completeness import compare_steps
+from babyai_kit.errors import ServiceError, StoreError
 from babyai_kit.feedback import metrics, send_feedback
 from babyai_kit.journal import Journal, existing_run, read_episodes, read_steps
 from babyai_kit.manifest import run_ids
 from babyai_kit.records import EpisodeRecord, StepRecord
 from babyai_kit.session import FLUSH_S, Session
-from babyai_kit.stored import StoredStep, stored_feedback, stored_steps
+from babyai_kit.stored import stored_feedback, stored_steps
 
 PATIENCE_S = 10.0
-"""How long rows may take to become visible before they count as missing."""
+"""How long rows may take to become visible before they count as missing, and a store to answer."""
 
 AT_ONCE = 16
 """Episodes whose feedback is sent at the same time."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Reconciliation:
     """Steps in the journal."""
     missing: dict[str, list[int]] = field(default_factory=dict)
     """By episode_id, the steps that ClickHouse does not hold (or not whole)."""
-    orphans: dict[str, int] = field(default_factory=dict)
-    """By episode_id, stored inferences that no journalled step names."""
+    orphans: dict[str, list[str]] = field(default_factory=dict)
+    """By episode_id, the inference_ids that are stored and that no journalled step names."""
     mismatched: list[str] = field(default_factory=list)
     """inference_ids whose stored tokens differ from the journal's."""
     feedback_sent: int = 0
@@ -59,7 +62,7 @@ class Reconciliation:
     def __str__(self) -> str:
         missing = sum(map(len, self.missing.values()))
         parts = [f"{self.steps} steps in the journal, {missing} of them missing in ClickHouse"]
-        parts.append(f"{sum(self.orphans.values())} orphans")
+        parts.append(f"{sum(map(len, self.orphans.values()))} orphans")
         if self.mismatched:
             parts.append(f"{len(self.mismatched)} with other token counts")
         if self.feedback_sent:
@@ -79,46 +82,47 @@ async def reconcile(
 ) -> Reconciliation:
     """Compare the journal's `steps` and finished `episodes` with ClickHouse, and repair the feedback.
 
-    `ids`: the run's ids in ClickHouse (see `manifest.run_ids`). Waits up to `patience_s` seconds for rows
-    under way. Raises StoreError if ClickHouse is away.
+    `ids`: the run's ids in ClickHouse (see `manifest.run_ids`). Waits up to `patience_s` seconds for a store
+    that is away and for rows under way. Raises StoreError if ClickHouse stays away.
     """
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + patience_s
+    await _until_it_answers(session, patience_s)
     client = await asyncio.to_thread(session.clickhouse)
-    try:
-        while True:
-            stored = await asyncio.to_thread(stored_steps, client, ids)
-            missing = _missing(steps, stored)
-            if not missing or loop.time() > give_up:
-                break
-            await asyncio.sleep(FLUSH_S)
+
+    async def feedback_owed(of: Iterable[EpisodeRecord]) -> list[EpisodeRecord]:
         held = await asyncio.to_thread(stored_feedback, client, ids)
+        return [e for e in of if not held.get(e.episode_id, set()) >= set(metrics(e))]
+
+    try:
+        stored = await _until(
+            lambda: asyncio.to_thread(stored_steps, client, ids),
+            lambda found: not compare_steps(steps, found).missing,
+            patience_s,
+        )
+        compared = compare_steps(steps, stored)
+        reachable = {row.episode_id for row in stored.values()}
+        owed = await feedback_owed(e for e in episodes if e.status == "ok")
+        if owed:
+            # What was sent a moment ago is not yet seen, and would be stored twice.
+            await asyncio.sleep(FLUSH_S)
+            owed = await feedback_owed(owed)
+        sent = [e for e in owed if e.episode_id in reachable]
+        await _send_all(session, sent, ids[0])
+        lost = await _until(lambda: feedback_owed(sent), lambda found: not found, patience_s) if sent else []
     finally:
         await asyncio.to_thread(client.close)
-
-    journalled = {s.inference_id for s in steps}
-    orphans = Counter(row.episode_id for row in stored.values() if row.inference_id not in journalled)
-    mismatched = [
-        s.inference_id
-        for s in steps
-        if (row := stored.get(s.inference_id))
-        and (row.input_tokens, row.output_tokens) != (s.input_tokens, s.output_tokens)
-    ]
-    reachable = {row.episode_id for row in stored.values()}
-    owed = [e for e in episodes if e.status == "ok" and not held.get(e.episode_id, set()) >= set(metrics(e))]
-    limit = asyncio.Semaphore(AT_ONCE)
-    sent = await asyncio.gather(
-        *(_send(session, e, ids[0], limit) for e in owed if e.episode_id in reachable)
-    )
-    unreachable = [e.episode_id for e in owed if e.episode_id not in reachable]
-    unreachable += [episode_id for episode_id, ok in sent if not ok]
     return Reconciliation(
         steps=len(steps),
-        missing=missing,
-        orphans=dict(orphans),
-        mismatched=mismatched,
-        feedback_sent=sum(ok for _, ok in sent),
-        unreachable=unreachable,
+        missing=compared.missing,
+        orphans=compared.orphans,
+        mismatched=[
+            s.inference_id
+            for s in steps
+            if (row := stored.get(s.inference_id))
+            and (row.input_tokens, row.output_tokens) != (s.input_tokens, s.output_tokens)
+        ],
+        feedback_sent=len(sent) - len(lost),
+        unreachable=[e.episode_id for e in owed if e.episode_id not in reachable]
+        + [e.episode_id for e in lost],
     )
 
 
@@ -133,21 +137,37 @@ async def reconcile_run(session: Session, run: str, *, results: str | Path = "re
         return found
 
 
-def _missing(steps: Sequence[StepRecord], stored: Mapping[str, StoredStep]) -> dict[str, list[int]]:
-    missing: dict[str, list[int]] = {}
-    for step in steps:
-        row = stored.get(step.inference_id)
-        if row is None or row.model_calls == 0:
-            missing.setdefault(step.episode_id, []).append(step.step)
-    return missing
+async def _until_it_answers(session: Session, patience_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + patience_s
+    while not await session.store_answers():
+        await session.revive_store()
+        if loop.time() > give_up:
+            raise StoreError(
+                "ClickHouse does not answer; once it is back, compare by: python -m babyai_kit reconcile RUN",
+                kind="store",
+            )
+        await asyncio.sleep(FLUSH_S)
 
 
-async def _send(
-    session: Session, episode: EpisodeRecord, run_id: str, limit: asyncio.Semaphore
-) -> tuple[str, bool]:
-    async with limit:
-        try:
-            await send_feedback(session, episode, run_id)
-        except ServiceError:
-            return episode.episode_id, False
-        return episode.episode_id, True
+async def _until(read: Callable[[], Awaitable[T]], good: Callable[[T], bool], patience_s: float) -> T:
+    """What `read` gives once it is `good`, or after `patience_s` seconds."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + patience_s
+    while True:
+        found = await read()
+        if good(found) or loop.time() > give_up:
+            return found
+        await asyncio.sleep(FLUSH_S)
+
+
+async def _send_all(session: Session, episodes: Sequence[EpisodeRecord], run_id: str) -> None:
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def send(episode: EpisodeRecord) -> None:
+        # What fails is found missing afterwards.
+        async with limit:
+            with contextlib.suppress(ServiceError):
+                await send_feedback(session, episode, run_id)
+
+    await asyncio.gather(*map(send, episodes))

@@ -15,7 +15,12 @@ CLIENT_VERSION = version("tensorzero")
 
 async def healthy(url: str, timeout_s: float) -> bool:
     """True if a gateway answers at `url` and says that it and its stores are well."""
-    return (await _get(f"{url}/health", timeout_s)) is not None
+    return await answers(f"{url}/health", timeout_s)
+
+
+async def answers(url: str, timeout_s: float) -> bool:
+    """True if `url` answers with status 200."""
+    return (await _get(url, timeout_s)) is not None
 
 
 async def gateway_version(url: str, timeout_s: float = 5) -> str | None:

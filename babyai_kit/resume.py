@@ -36,7 +36,8 @@ def divide(
     """Divide the planned `keys` by what the journal's `episodes`, `steps` (by episode_id) and `registered`
     ids of workflow evaluations hold.
 
-    An episode that ended by an error is owed again, from its steps.
+    An episode that ended by an error is owed again, from its steps; so is one whose last steps were torn off
+    the file.
     """
     begun = {(s[0].key, s[0].variant_digest): episode_id for episode_id, s in steps.items()}
     begun = {**registered, **begun}
@@ -44,10 +45,10 @@ def divide(
     for key in keys:
         digest = config.variants[key.variant].digest
         record = episodes.get((key, digest))
-        if record and record.status == "ok":
+        episode_id = begun.get((key, digest))
+        if record and record.status == "ok" and not _torn(record, steps.get(record.episode_id, ())):
             backlog.done.append(record)
             continue
-        episode_id = begun.get((key, digest))
         backlog.owed.append(
             PlannedEpisode(
                 key=key,
@@ -59,6 +60,11 @@ def divide(
             )
         )
     return backlog
+
+
+def _torn(record: EpisodeRecord, steps: Sequence[StepRecord]) -> bool:
+    """True if some of the episode's steps are there and others are not; a file without any was put away."""
+    return 0 < len(steps) < record.episode_length
 
 
 def _gapless(steps: Sequence[StepRecord]) -> tuple[StepRecord, ...]:

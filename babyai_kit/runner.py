@@ -3,7 +3,8 @@
 Knows concurrency and when no new call may start; nothing of plans, prompts or files.
 - The limit is on calls in flight. Episodes with most steps left are served first, since a long episode
   left for last runs alone at the end.
-- When the budget is spent or an answer is fatal, calls in flight still finish and are recorded.
+- When the budget is spent, an answer is fatal or nothing is answered any more, no new call starts; calls in
+  flight still finish and are recorded.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from babyai_kit.budget import Budget
 from babyai_kit.episode import PlannedEpisode, run_episode
-from babyai_kit.errors import BudgetReached, KitError, ServiceError
+from babyai_kit.errors import KitError, ServiceError, StoreError
 from babyai_kit.evaluations import Registrar
 from babyai_kit.feedback import send_feedback
 from babyai_kit.journal import Journal
@@ -27,6 +29,9 @@ from babyai_kit.slots import Slots
 LIVE_PER_SLOT = 4
 """Episodes alive at once, as a multiple of the calls in flight: enough to keep every slot busy."""
 
+HOPELESS = 3
+"""Episodes that use up their tries, with no call answered in between, after which the run stops."""
+
 
 class _Stopped(Exception):
     """No new call may start; says nothing about why."""
@@ -35,9 +40,8 @@ class _Stopped(Exception):
 class Runner:
     """Runs episodes under one limit and one budget, and journals them.
 
-    `spent_usd` is what the run has cost before; `registrar` makes new episodes part of a workflow
-    evaluation. After `all`, `ended` holds the rows of the episodes that ended, and `stopped` says why the
-    others did not.
+    `registrar` makes new episodes part of a workflow evaluation. After `all`, `ended` holds the rows of the
+    episodes that ended, and `stopped` says why the others did not.
     """
 
     def __init__(
@@ -49,8 +53,7 @@ class Runner:
         run_id: str,
         sampling: Sampling,
         max_concurrency: int,
-        max_cost_usd: float | None,
-        spent_usd: float,
+        budget: Budget,
         registrar: Registrar | None = None,
     ) -> None:
         self.stopped: KitError | None = None
@@ -62,9 +65,11 @@ class Runner:
         self._sampling = sampling
         self._slots = Slots(max_concurrency)
         self._live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
-        self._max_cost_usd = max_cost_usd
-        self._spent_usd = spent_usd
+        self._budget = budget
         self._registrar = registrar
+        self._failure: ServiceError | None = None
+        self._failed_in_a_row = 0
+        self._waiting_for_store = False
         self._feedback: set[asyncio.Task[None]] = set()
 
     async def all(self, owed: Iterable[PlannedEpisode]) -> None:
@@ -84,13 +89,14 @@ class Runner:
                 return
             try:
                 if self._registrar:
-                    planned = await self._registrar.register(planned)
+                    planned = await self._registrar.register(planned, self._told)
                 episode = await run_episode(
                     self._session,
                     planned,
                     sampling=self._sampling,
                     slot=self._slot,
                     record=self._record,
+                    told=self._told,
                 )
             except _Stopped:
                 return
@@ -100,27 +106,56 @@ class Runner:
             self._journal.append(episode)
             self.ended.append(episode)
             self._progress.episode(episode)
-            if episode.status == "ok":
+            if episode.status == "error":
+                self._count_failed()
+            else:
                 task = asyncio.create_task(self._send(episode))
                 self._feedback.add(task)
                 task.add_done_callback(self._feedback.discard)
 
     @asynccontextmanager
     async def _slot(self, urgency: int) -> AsyncIterator[None]:
-        async with self._slots.hold(urgency):
-            if self._max_cost_usd is not None and self._spent_usd >= self._max_cost_usd:
-                self.stopped = self.stopped or BudgetReached(
-                    f"the budget of ${self._max_cost_usd:g} is spent (${self._spent_usd:.4f}); "
-                    "run again with a larger max_cost_usd to go on"
-                )
+        async with self._slots.hold(urgency) as began:
+            self.stopped = self.stopped or self._budget.spent()
             if self.stopped:
                 raise _Stopped
-            yield
+            try:
+                yield
+            except ServiceError as error:
+                self._failure = error
+                if error.kind == "rate limit":
+                    self._slots.refused(began)
+                    self._progress.limit(self._slots.limit, self._slots.most)
+                raise
+            self._slots.answered()
+            self._progress.limit(self._slots.limit, self._slots.most)
 
     def _record(self, step: StepRecord) -> None:
         self._journal.append(step)
-        self._spent_usd += step.cost_usd or 0.0
+        self._budget.spend(step)
+        self._failed_in_a_row = 0
+        self._waiting_for_store = False
         self._progress.step(step)
+
+    def _told(self, error: ServiceError) -> None:
+        """A failure is about to be waited for."""
+        if self.stopped:
+            raise _Stopped
+        if isinstance(error, StoreError) and not self._waiting_for_store:
+            self._waiting_for_store = True
+            self._progress.say(f"Waiting for ClickHouse, which these episodes need for every call: {error}")
+
+    def _count_failed(self) -> None:
+        """Stop before a service that is gone turns the whole plan into errors."""
+        self._failed_in_a_row += 1
+        error = self._failure
+        if error and error.retryable and self._failed_in_a_row >= HOPELESS:
+            self.stopped = self.stopped or type(error)(
+                f"{HOPELESS} episodes in a row used up their tries and no call was answered meanwhile; see "
+                f"that the model is still served, then run again: {error}",
+                kind=error.kind,
+                fatal=True,
+            )
 
     async def _send(self, episode: EpisodeRecord) -> None:
         # The gateway looks for the episode's rows in ClickHouse, and polls slowly if they are not there.

@@ -9,15 +9,18 @@ import asyncio
 import contextlib
 import gc
 import json
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from babyai_kit.clickhouse import clickhouse_client
 from babyai_kit.config import FUNCTION, Config, Price
-from babyai_kit.errors import GatewayError
+from babyai_kit.errors import GatewayError, ServiceError, StoreError
 from babyai_kit.gateway_errors import understand
+from babyai_kit.remote import answers
 from babyai_kit.settings import Settings
 from babyai_kit.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError, uuid7
 
@@ -29,6 +32,15 @@ FLUSH_S = 0.4
 
 EXIT_GRACE_S = 0.3
 """The gateway's threads can crash an interpreter that exits sooner after the drop (measured)."""
+
+
+GRACE_S = 10.0
+"""How much longer than its own timeout a call may take before the gateway, or what it waits for, hangs."""
+
+STORE_S = 30.0
+"""Longest wait for a call that only reads or writes ClickHouse, and for the last rows on closing."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ class Session:
         settings: Settings,
         clickhouse_url: str,
         model_url: str = "",
+        revive: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.config = config
         self.settings = settings
@@ -67,6 +80,7 @@ class Session:
         gateway over HTTP."""
         self._gateway: AsyncTensorZeroGateway | None = gateway
         self._clickhouse_url = clickhouse_url
+        self._revive = revive
 
     @property
     def embedded(self) -> bool:
@@ -113,15 +127,20 @@ class Session:
         }
         started = time.perf_counter()
         with self._typed_errors() as gateway:
-            response: Any = await gateway.inference(
-                function_name=FUNCTION,
-                variant_name=None if pinned else variant,
-                episode_id=episode_id,
-                input=dict(arguments),
-                params={"chat_completion": {k: v for k, v in sampling.items() if v is not None}},
-                tags=dict(tags or {}),
-                dryrun=dryrun,
-                include_raw_response=dryrun,
+            response: Any = await _within(
+                self.settings.timeout_ms / 1000 + GRACE_S,
+                gateway.inference(
+                    function_name=FUNCTION,
+                    variant_name=None if pinned else variant,
+                    episode_id=episode_id,
+                    input=dict(arguments),
+                    params={"chat_completion": {k: v for k, v in sampling.items() if v is not None}},
+                    tags=dict(tags or {}),
+                    dryrun=dryrun,
+                    include_raw_response=dryrun,
+                ),
+                # The model has a timeout of its own; what else a pinned call waits for is the store.
+                StoreError if pinned else GatewayError,
             )
         usage = response.usage
         return Answer(
@@ -146,16 +165,22 @@ class Session:
     async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
         """Open a workflow evaluation run of `variant`, shown in the UI as `name` of `project`; its id."""
         with self._typed_errors() as gateway:
-            run: Any = await gateway.workflow_evaluation_run(
-                variants={FUNCTION: variant}, project_name=project, display_name=name, tags=dict(tags)
+            run: Any = await _within(
+                STORE_S,
+                gateway.workflow_evaluation_run(
+                    variants={FUNCTION: variant}, project_name=project, display_name=name, tags=dict(tags)
+                ),
             )
         return str(run.run_id)
 
     async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
         """Open an episode of a workflow evaluation run; its id. Runs are compared by `task`."""
         with self._typed_errors() as gateway:
-            episode: Any = await gateway.workflow_evaluation_run_episode(
-                run_id=evaluation_id, task_name=task, tags=dict(tags)
+            episode: Any = await _within(
+                STORE_S,
+                gateway.workflow_evaluation_run_episode(
+                    run_id=evaluation_id, task_name=task, tags=dict(tags)
+                ),
             )
         return str(episode.episode_id)
 
@@ -164,7 +189,10 @@ class Session:
     ) -> None:
         """Store one metric of an episode. The gateway refuses it until an inference of it is stored."""
         with self._typed_errors() as gateway:
-            await gateway.feedback(metric_name=metric, value=value, episode_id=episode_id, tags=dict(tags))
+            await _within(
+                STORE_S,
+                gateway.feedback(metric_name=metric, value=value, episode_id=episode_id, tags=dict(tags)),
+            )
 
     def clickhouse(self) -> Client:
         """A new clickhouse_connect client of the store; its calls block: use a thread. Close it."""
@@ -174,6 +202,20 @@ class Session:
         """The gateway's own client for what this class does not offer, with typed errors:
         `with session.client() as gateway: await gateway...`. Keep no reference to it."""
         return self._typed_errors()
+
+    async def store_answers(self, timeout_s: float = 5.0) -> bool:
+        """True if ClickHouse answers a ping."""
+        parts = urlsplit(self._clickhouse_url)
+        host = parts.netloc.rpartition("@")[2]
+        return await answers(f"{parts.scheme}://{host}/ping", timeout_s)
+
+    async def revive_store(self) -> None:
+        """Start the local ClickHouse again, where it died; another one is its owner's.
+
+        Raises StoreError if it does not start.
+        """
+        if self._revive:
+            await self._revive()
 
     @contextlib.contextmanager
     def _typed_errors(self) -> Iterator[AsyncTensorZeroGateway]:
@@ -187,17 +229,42 @@ class Session:
             raise typed from None
 
     async def close(self) -> None:
-        """Hand every pending row to ClickHouse and let the gateway go. `connect()` does this on leaving."""
+        """Hand every pending row to ClickHouse and let the gateway go. `connect()` does this on leaving.
+
+        A ClickHouse that hangs is given up after STORE_S seconds; `reconcile` tells what it misses.
+        """
         holder = [self._gateway]
         self._gateway = None
+        loop, gone = asyncio.get_running_loop(), asyncio.Event()
 
         def drop() -> None:
             # Pending rows drain only when the last reference goes; close() flushes nothing.
             holder.clear()
             gc.collect()
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(gone.set)
 
-        await asyncio.to_thread(drop)
+        # A daemon, since the drop cannot be cancelled, and a hanging store must not keep the process alive.
+        threading.Thread(target=drop, daemon=True, name="gateway-drop").start()
+        try:
+            await asyncio.wait_for(gone.wait(), STORE_S)
+        except asyncio.TimeoutError:
+            print(f"ClickHouse took no rows for {STORE_S:.0f} s and was given up; see that it runs")
         await asyncio.sleep(EXIT_GRACE_S)
+
+
+async def _within(seconds: float, call: Awaitable[T], blamed: Callable[..., ServiceError] = StoreError) -> T:
+    """What `call` gives. After `seconds` without an end, its service hangs: raises `blamed`."""
+    # wait_for() of Python 3.10 and 3.11 can swallow a cancellation that comes with the answer.
+    answer = asyncio.ensure_future(call)
+    try:
+        await asyncio.wait([answer], timeout=seconds)
+        if answer.done():
+            return answer.result()
+    finally:
+        answer.cancel()
+    what, kind = ("ClickHouse", "store") if blamed is StoreError else ("the gateway", "timeout")
+    raise blamed(f"{what} did not answer within {seconds:g} s; see that it runs", kind=kind, retryable=True)
 
 
 def _own_name(raw: Any) -> str | None:

@@ -1,7 +1,8 @@
-"""The limit on calls in flight: a semaphore that serves the most urgent waiter first.
+"""The limit on calls in flight: a semaphore that serves the most urgent waiter first and yields to 429.
 
 Knows nothing of what the calls are. asyncio's own semaphore serves in order of arrival, which leaves
-the longest episodes for last and lets them run alone.
+the longest episodes for last and lets them run alone. The limit adapts as TCP does: a refusal for the
+rate cuts it by a part, each answer adds a little, so that it settles just below what the server takes.
 """
 
 from __future__ import annotations
@@ -12,28 +13,53 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+CUT = 0.7
+"""What is left of the limit after a refusal."""
+
 
 class Slots:
-    """At most `limit` holders at a time; waiters with the highest urgency go first, then in order."""
+    """At most `limit` holders at a time, from 1 to `most`; waiters with the highest urgency go first, then
+    in order."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.held = 0
+        self._limit = float(most)
+        self._cuts = 0
         self._order = itertools.count()
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
 
+    @property
+    def limit(self) -> int:
+        return int(self._limit)
+
     @asynccontextmanager
-    async def hold(self, urgency: float) -> AsyncIterator[None]:
-        """Hold a slot for the length of the block."""
+    async def hold(self, urgency: float) -> AsyncIterator[int]:
+        """Hold a slot for the length of the block. Gives what `refused` wants to know of it."""
         if self.held < self.limit and not self._waiting:
             self.held += 1
         else:
             await self._wait(urgency)
         try:
-            yield
+            yield self._cuts
         finally:
             self.held -= 1
             self._grant()
+
+    def refused(self, began: int) -> None:
+        """The server limits the rate of a call that `began` so.
+
+        Of calls that were in flight together only the first cuts the limit: the others began before they
+        could know.
+        """
+        if began == self._cuts:
+            self._cuts += 1
+            self._limit = max(1.0, self._limit * CUT)
+
+    def answered(self) -> None:
+        """A call was answered: a whole round of answers raises the limit by one."""
+        self._limit = min(float(self.most), self._limit + 1 / self._limit)
+        self._grant()
 
     async def _wait(self, urgency: float) -> None:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()

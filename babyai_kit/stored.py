@@ -28,6 +28,13 @@ class StoredStep:
     """Rows in ModelInference; 1 in an undisturbed run."""
     input_tokens: int | None
     output_tokens: int | None
+    indexed: bool
+    """True if the UI and feedback find it by its id."""
+
+    @property
+    def whole(self) -> bool:
+        """False if a kill of ClickHouse left a part of it only."""
+        return self.model_calls > 0 and self.indexed
 
 
 def stored_steps(client: Client, run_ids: Sequence[str]) -> dict[str, StoredStep]:
@@ -42,8 +49,11 @@ def stored_steps(client: Client, run_ids: Sequence[str]) -> dict[str, StoredStep
         ), calls AS (
             SELECT inference_id, count() AS calls, sum(input_tokens) AS input, sum(output_tokens) AS output
             FROM ModelInference WHERE inference_id IN (SELECT id FROM steps) GROUP BY inference_id
+        ), index AS (
+            SELECT id_uint FROM InferenceById WHERE id_uint IN (SELECT toUInt128(id) FROM steps)
         )
-        SELECT toString(s.id), toString(s.episode_id), s.step, c.calls, c.input, c.output
+        SELECT toString(s.id), toString(s.episode_id), s.step, c.calls, c.input, c.output,
+               (toUInt128(s.id) IN (SELECT id_uint FROM index))::Bool
         FROM steps AS s LEFT JOIN calls AS c ON c.inference_id = s.id
         """,
         run_ids=list(run_ids),

@@ -58,3 +58,27 @@ async def test_an_error_inside_releases_the_slot():
     except ValueError:
         pass
     assert slots.held == 0
+
+
+async def test_a_refusal_cuts_the_limit_once_for_calls_in_flight_together_and_answers_raise_it():
+    slots = Slots(10)
+    async with slots.hold(1) as first, slots.hold(1) as second:
+        slots.refused(first)
+        slots.refused(second)
+    assert slots.limit == 7
+    async with slots.hold(1) as later:
+        slots.refused(later)
+    assert slots.limit == 4
+    for _ in range(200):
+        slots.answered()
+    assert slots.limit == 10
+
+
+async def test_the_limit_never_falls_below_one_call():
+    slots = Slots(3)
+    for _ in range(20):
+        async with slots.hold(1) as began:
+            slots.refused(began)
+    assert slots.limit == 1
+    async with slots.hold(1):
+        assert slots.held == 1

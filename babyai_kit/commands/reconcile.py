@@ -30,6 +30,6 @@ async def _reconcile(args: argparse.Namespace) -> int:
     print(found)
     for episode_id, steps in found.missing.items():
         print(f"missing in ClickHouse: episode {episode_id}, steps {', '.join(map(str, steps))}")
-    for episode_id, count in found.orphans.items():
-        print(f"orphans: episode {episode_id}, {count}")
+    for episode_id, inference_ids in found.orphans.items():
+        print(f"orphans: episode {episode_id}, inferences {', '.join(inference_ids)}")
     return 0 if found.clean else 1

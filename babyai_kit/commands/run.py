@@ -25,6 +25,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--concurrency", type=int, default=50, help="calls in flight")
     parser.add_argument("--max-cost-usd", type=float, default=None, help="budget of the run")
     parser.add_argument(
+        "--max-tokens-total", type=int, default=None, help="budget of the run, prompts and answers together"
+    )
+    parser.add_argument(
         "--workflow-evaluation",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -65,6 +68,7 @@ async def _run(args: argparse.Namespace) -> int:
             make_sampling(args.temperature, args.max_tokens, not args.no_call_seeds),
             max_concurrency=args.concurrency,
             max_cost_usd=args.max_cost_usd,
+            max_tokens_total=args.max_tokens_total,
             workflow_evaluation=args.workflow_evaluation,
             shard=args.shard,
             results=args.results,

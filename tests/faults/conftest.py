@@ -1,0 +1,34 @@
+"""A session on a player of the test's own, by the settings a user would make."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from babyai_kit import connect
+from babyai_kit.session import Session
+from tests.conftest import CONFIG
+
+
+@pytest.fixture
+def open_session(data: Path, monkeypatch: pytest.MonkeyPatch):
+    @asynccontextmanager
+    async def opened(base_url: str, **settings: str) -> AsyncIterator[Session]:
+        monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+        monkeypatch.setenv("AGENT_MODEL", "offline-player")
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
+            yield session
+
+    return opened
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between tries that are as many as ever, and short."""
+    monkeypatch.setattr("babyai_kit.retrying.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("babyai_kit.retrying.LONGEST_WAIT_S", 0.02)

@@ -1,0 +1,106 @@
+"""Interrupting: Ctrl-C in a terminal, the stop button of a notebook. Nothing is left, a rerun goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from jupyter_client.manager import start_new_async_kernel
+
+from babyai_kit import load_episodes
+from babyai_kit.clickhouse.state import Home, read_state
+from tests.faults.killing import environment, make_project, player_process, same_figures, start
+
+pytestmark = pytest.mark.e2e
+
+PLAN = ["--variants", "baseline,history", "--tasks", "goto", "--seeds", "0:4"]
+
+
+def wait_for_steps(file: Path, count: int) -> None:
+    give_up = time.monotonic() + 60
+    while not (file.exists() and file.read_bytes().count(b"\n") >= count):
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+def server_is_gone(project: Path) -> bool:
+    """True once the local ClickHouse has ended with its last user."""
+    give_up = time.monotonic() + 30
+    while read_state(Home.at(project / "data")) is not None:
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_ctrl_c_ends_at_once_with_a_line_and_nothing_stays(tmp_path: Path, data: Path):
+    project = make_project(tmp_path / "project", data)
+    log = project / "log"
+    with player_process("--latency-s", "0.1") as player:
+        settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
+        for interrupts in (1, 2):
+            before = log.read_bytes().count(b"interrupted;") if log.exists() else 0
+            process = start(project, "run", "r", *PLAN, "--concurrency", "4", log=log, **settings)
+            wait_for_steps(project / "results/r/steps.jsonl", 30 * interrupts)
+            sent = time.monotonic()
+            for _ in range(interrupts):
+                os.kill(process.pid, signal.SIGINT)
+                time.sleep(0.05)
+            assert process.wait(60) == 130, log.read_text()
+            assert time.monotonic() - sent < 30
+            assert log.read_bytes().count(b"interrupted;") == before + 1
+        assert start(project, "run", "r", *PLAN, log=log, **settings).wait(120) == 0
+        assert start(project, "run", "whole", *PLAN, log=log, **settings).wait(120) == 0
+    assert "Traceback" not in log.read_text()
+    assert same_figures(*(load_episodes(run, results=project / "results") for run in ("r", "whole")))
+    assert server_is_gone(project)
+
+
+CELL = """
+from babyai_kit import connect, run_experiment
+async with connect(quiet=True) as session:
+    plan = {"variants": ["baseline", "history"], "tasks": ["goto"], "seeds": range(4)}
+    episodes = await run_experiment(session, "r", **plan, max_concurrency=4)
+print(len(episodes), "rows")
+"""
+LEFT = """
+import asyncio
+print([repr(t) for t in asyncio.all_tasks() if "run_experiment" in repr(t) or "babyai_kit" in repr(t)])
+"""
+
+
+async def test_an_interrupted_cell_leaves_no_task_and_goes_on_when_run_again(tmp_path: Path, data: Path):
+    project = make_project(tmp_path / "project", data)
+    with player_process("--latency-s", "0.1") as player:
+        settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
+        manager, client = await start_new_async_kernel(cwd=str(project), env=environment(**settings))
+        shown: list[str] = []
+
+        async def run(cell: str) -> dict:
+            shown.clear()
+            reply = await client.execute_interactive(
+                cell, output_hook=lambda m: shown.append(m["content"].get("text", "")), timeout=120
+            )
+            return reply["content"]
+
+        try:
+            cell = asyncio.create_task(run(CELL))
+            await asyncio.to_thread(wait_for_steps, project / "results/r/steps.jsonl", 30)
+            await manager.interrupt_kernel()
+            broken = await cell
+            assert broken["status"] == "error"
+            assert broken["ename"] in ("KeyboardInterrupt", "CancelledError")
+            assert (await run(LEFT))["status"] == "ok"
+            assert "".join(shown).strip() == "[]"
+            assert (await run(CELL))["status"] == "ok"
+            assert "8 rows" in "".join(shown)
+        finally:
+            client.stop_channels()
+            await manager.shutdown_kernel()
+        assert start(project, "run", "whole", *PLAN, **settings).wait(120) == 0
+    assert same_figures(*(load_episodes(run, results=project / "results") for run in ("r", "whole")))
+    assert await asyncio.to_thread(server_is_gone, project)
