@@ -135,12 +135,12 @@ def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
     from babyai_kit.report.made import commands
 
     manifest = json.loads((whole / "run.json").read_text())
-    sampling = manifest["sampling"] | {"temperature": 0.5}
+    sampling = manifest["sampling"] | {"temperature": 0.5, "call_seeds": False}
     plan = manifest["plan"] | {"seeds": [5, 9]}
     (line,) = commands(manifest | {"sampling": sampling, "plans": [plan]})
     args = _parser().parse_args(line.split()[3:])
     assert {name: getattr(args, name) for name in plan} == {**plan, "run": "r"}
-    assert (args.temperature, args.max_tokens) == (0.5, 1024)
+    assert (args.temperature, args.max_tokens, args.no_call_seeds) == (0.5, 1024, True)
 
 
 @pytest.mark.usefixtures("few_figures")
