@@ -1,7 +1,7 @@
 # make run    set up, execute the notebook; leaves results/babyai.ipynb and the figures in img/
 # make test   lint, types, all tests
 # make bench  timings, as tables and JSON under results/bench/
-# make soak   faults by the hundred (about 20 minutes): a table, and JSON in results/soak.json
+# make soak   faults by the hundred (about 25 minutes): a table, and JSON in results/soak.json
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
 # make clean  remove environments and caches; runs and data stay
 # Another interpreter: make PYTHON=python3.12 run
@@ -10,6 +10,8 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 .PHONY: run test lint unit e2e bench soak up down clean
 
@@ -26,10 +28,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not e2e"
+	$(PYTEST) -m "not e2e"
 
 e2e: $(VENV)/.test
-	$(BIN)/python -m pytest -m e2e
+	$(PYTEST) -m e2e
 
 bench: $(VENV)/.test
 	mkdir -p results/bench

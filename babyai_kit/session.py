@@ -198,6 +198,11 @@ class Session:
         """A new clickhouse_connect client of the store; its calls block: use a thread. Close it."""
         return clickhouse_client(self._clickhouse_url)
 
+    def client(self) -> contextlib.AbstractContextManager[AsyncTensorZeroGateway]:
+        """The gateway's own client for what this class does not offer, with typed errors:
+        `with session.client() as gateway: await gateway...`. Keep no reference to it."""
+        return self._typed_errors()
+
     async def store_answers(self, timeout_s: float = 5.0) -> bool:
         """True if ClickHouse answers a ping."""
         parts = urlsplit(self._clickhouse_url)
@@ -211,11 +216,6 @@ class Session:
         """
         if self._revive:
             await self._revive()
-
-    def client(self) -> contextlib.AbstractContextManager[AsyncTensorZeroGateway]:
-        """The gateway's own client for what this class does not offer, with typed errors:
-        `with session.client() as gateway: await gateway...`. Keep no reference to it."""
-        return self._typed_errors()
 
     @contextlib.contextmanager
     def _typed_errors(self) -> Iterator[AsyncTensorZeroGateway]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from babyai_kit.failures import CLASSES, classify, observe
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.hostile_text import shown
-from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.settings import is_offline_player
 from babyai_kit.trajectories import Trajectory
 
 
@@ -21,7 +21,7 @@ def about(trajectory: Trajectory) -> str:
 
 def not_llm(trajectory: Trajectory) -> str:
     """What must be said of the offline player's episodes; empty for others."""
-    return "Offline player: not an LLM" if trajectory.key.model == OFFLINE_MODEL else ""
+    return "Offline player: not an LLM" if is_offline_player(trajectory.key.model) else ""
 
 
 def ending(trajectory: Trajectory) -> str:

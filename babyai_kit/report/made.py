@@ -37,6 +37,7 @@ def commands(manifest: Mapping[str, Any]) -> list[str]:
         if sampling["temperature"] is not None:
             words += ["--temperature", str(sampling["temperature"])]
         words += ["--max-tokens", str(sampling["max_tokens"])]
+        words += ["--no-call-seeds"] * (not sampling["call_seeds"])
         lines.append(shlex.join(words))
     return lines
 

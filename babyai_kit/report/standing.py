@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.settings import is_offline_player
 
 _PLACE = ("variant", "task", "num_dists", "seed", "repeat", "history_length")
 
@@ -45,7 +45,7 @@ class Standing:
     @property
     def llm(self) -> bool | None:
         """Whether language models alone played; None if the offline player played beside them."""
-        offline = [model == OFFLINE_MODEL for model in self.models]
+        offline = [is_offline_player(model) for model in self.models]
         return None if any(offline) and not all(offline) else not any(offline)
 
     def __str__(self) -> str:

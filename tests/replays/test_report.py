@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babyai_kit import load_episodes, write_report
+from babyai_kit import load_episodes, load_replay, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError
 from babyai_kit.journal import Journal, read_reconciliation
@@ -135,12 +135,12 @@ def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
     from babyai_kit.report.made import commands
 
     manifest = json.loads((whole / "run.json").read_text())
-    sampling = manifest["sampling"] | {"temperature": 0.5}
+    sampling = manifest["sampling"] | {"temperature": 0.5, "call_seeds": False}
     plan = manifest["plan"] | {"seeds": [5, 9]}
     (line,) = commands(manifest | {"sampling": sampling, "plans": [plan]})
     args = _parser().parse_args(line.split()[3:])
     assert {name: getattr(args, name) for name in plan} == {**plan, "run": "r"}
-    assert (args.temperature, args.max_tokens) == (0.5, 1024)
+    assert (args.temperature, args.max_tokens, args.no_call_seeds) == (0.5, 1024, True)
 
 
 @pytest.mark.usefixtures("few_figures")
@@ -192,6 +192,15 @@ def test_a_model_is_named_and_called_one(tmp_path: Path) -> None:
     assert "not an LLM" not in words
     assert summary_of(folder)["llm"] is True
     assert "one agent alone" in words
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_the_offline_player_stays_what_it_is_when_trained(tmp_path: Path) -> None:
+    folder = outcomes(tmp_path, {"baseline": [[1, 0]]}, model="ft:offline-player:kit:curated:1")
+    write_report("r", results=tmp_path, config=CONFIG)
+    assert "No language model played." in words_of(folder)
+    assert summary_of(folder)["llm"] is False
+    assert "Offline player: not an LLM" in load_replay("r", results=tmp_path).html()
 
 
 @pytest.mark.usefixtures("few_figures")

@@ -21,8 +21,9 @@ spreads = st.floats(0.01, 10)
 @given(seeds, spreads, st.floats(0, 3))
 def test_power_is_statsmodels(n: int, sd: float, effect: float) -> None:
     known = TTestPower().power(effect, n, 0.05)
-    if math.isnan(known):  # statsmodels lacks the far tail, which is next to nothing
-        known = 1.0
+    if math.isnan(known):  # statsmodels has no answer where the far tail underflows
+        assert power(effect * sd, sd, n) > 0.999
+        return
     assert power(effect * sd, sd, n) == pytest.approx(known, abs=1e-9)
 
 
