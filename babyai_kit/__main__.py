@@ -30,8 +30,6 @@ except ModuleNotFoundError as error:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: the process's own) and return its exit code."""
     args = _parser().parse_args(argv)
-    # A job scheduler's word before it kills: as clean an end as Ctrl-C's.
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return args.command(args)
     except InputError as error:
@@ -58,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # A job scheduler's word before it kills: as clean an end as Ctrl-C's.
+    signal.signal(signal.SIGTERM, _interrupt)
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
