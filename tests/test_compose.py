@@ -92,7 +92,8 @@ def test_no_password_is_in_the_file_and_all_users_have_the_same():
 
 
 def test_data_outlive_the_containers_and_the_order_of_start_is_by_health():
-    assert FILE["volumes"] == {"clickhouse-data": None}
+    assert FILE["volumes"] == {"clickhouse-data": None, "player-data": None}
+    assert SERVICES["player"]["volumes"] == ["player-data:/data"]
     assert SERVICES["clickhouse"]["volumes"] == ["clickhouse-data:/var/lib/clickhouse"]
     assert SERVICES["gateway"]["depends_on"] == {"clickhouse": {"condition": "service_healthy"}}
     assert SERVICES["ui"]["depends_on"] == {"gateway": {"condition": "service_healthy"}}
@@ -172,8 +173,9 @@ def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
 
     absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tenacity", "tqdm"]
     absent += ["dotenv", "tomlkit", "openai", "minijinja", "papermill", "IPython"]
-    assert SERVICES["player"]["command"] == ["--host", "0.0.0.0", "--port", str(DEFAULT_PORT)]
-    words = ["player", "--host", "127.0.0.2", "--port", "0"]
+    command = ["--host", "0.0.0.0", "--port", str(DEFAULT_PORT), "--folder", "/data"]
+    assert SERVICES["player"]["command"] == command
+    words = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]
     script = f"""
 import sys
 for name in {absent!r}:
