@@ -139,8 +139,9 @@ class Killed:
 
 def run_whole(project: Path, name: str, plan: Sequence[str], base_url: str) -> pd.DataFrame:
     """The table of an undisturbed run."""
-    process = start(project, "run", name, *plan, OPENAI_BASE_URL=base_url, AGENT_MODEL="offline-player")
-    assert process.wait(LONGEST_S) == 0
+    settings, log = {"OPENAI_BASE_URL": base_url, "AGENT_MODEL": "offline-player"}, project / f"{name}.log"
+    process = start(project, "run", name, *plan, log=log, **settings)
+    assert process.wait(LONGEST_S) == 0, log.read_text()[-2000:]
     return load_episodes(name, results=project / "results")
 
 
