@@ -1,6 +1,7 @@
 # make run    set up, execute the notebook; leaves results/babyai.ipynb and the figures in img/
 # make test   lint, types, all tests
 # make bench  timings, as tables and JSON under results/bench/
+# make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
 # make clean  remove environments and caches; runs and data stay
 # Another interpreter: make PYTHON=python3.12 run
 
@@ -9,7 +10,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: run test lint unit e2e bench clean
+.PHONY: run test lint unit e2e bench up down clean
 
 run: $(VENV)/.run
 	mkdir -p results
@@ -32,6 +33,9 @@ bench: $(VENV)/.test
 	mkdir -p results/bench
 	for file in benchmarks/bench_*.py; do \
 		$(BIN)/python $$file --json results/bench/$$(basename $$file .py).json || exit 1; done
+
+up down: $(VENV)/.run
+	@$(BIN)/python -m babyai_kit.compose $@
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,8 +11,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from babyai_kit.commands import COMMANDS
-from babyai_kit.errors import InputError, KitError
+if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+    # Before anything is imported that such a Python may not even have.
+    sys.exit(
+        f"error: this is Python {sys.version.split()[0]}, and 3.10 to 3.13 is needed; run it with python3.12"
+    )
+
+try:
+    from babyai_kit.commands import COMMANDS
+    from babyai_kit.errors import InputError, KitError
+except ModuleNotFoundError as error:
+    package = (error.name or "").partition(".")[0]
+    sys.exit(f"error: the package {package} is missing; run: pip install -r requirements.txt")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

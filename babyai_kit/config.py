@@ -21,7 +21,6 @@ from babyai_kit.settings import Settings
 
 FUNCTION = "act"
 MODEL_ALIAS = "agent"
-MODEL_TIMEOUT_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -167,18 +166,20 @@ def model_toml(settings: Settings, price: Price | None, *, base_url: str | None 
     provider["model_name"] = settings.model
     provider["api_base"] = base_url or settings.openai_base_url
     provider["api_key_location"] = "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
-    provider["timeouts"] = {"non_streaming": {"total_ms": MODEL_TIMEOUT_MS}}
+    provider["timeouts"] = {"non_streaming": {"total_ms": settings.timeout_ms}}
     if price is not None:
-        provider["cost"] = [
-            {"pointer": "/usage/prompt_tokens", "cost_per_million": price.input, "required": True},
-            {
-                "pointer": "/usage/completion_tokens",
-                "cost_per_million": price.output,
-                "required": True,
-            },
-        ]
+        provider.update(tomlkit.parse(cost_toml(price)))
     model = {"routing": ["primary"], "providers": {"primary": provider}}
     return tomlkit.dumps({"models": {MODEL_ALIAS: model}})
+
+
+def cost_toml(price: Price) -> str:
+    """The provider's line of TOML that tells the gateway what tokens cost."""
+    entries = (
+        f'{{ pointer = "/usage/{tokens}_tokens", cost_per_million = {dollars}, required = true }}'
+        for tokens, dollars in (("prompt", price.input), ("completion", price.output))
+    )
+    return f"cost = [{', '.join(entries)}]"
 
 
 def snapshot(config: Config, model: str, folder: str | Path) -> str:

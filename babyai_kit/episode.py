@@ -35,6 +35,13 @@ class PlannedEpisode:
     """Steps answered before, in order from 0."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Sent with every call, beside the step's number."""
+    registered: bool = False
+    """True if the id comes from a workflow evaluation, whose run names the variant."""
+
+    @property
+    def begun(self) -> bool:
+        """True if the episode keeps the id it has."""
+        return self.registered or bool(self.steps)
 
 
 class LiveEpisode:
@@ -135,6 +142,7 @@ async def run_episode(
                 planned.key.variant,
                 planned.episode_id,
                 gateway_input(episode.mission, episode.observation, memory.recall(episode.steps)),
+                pinned=planned.registered,
                 tags={**planned.tags, "step": str(index)},
                 seed=planned.key.call_seed(index) if sampling.call_seeds else None,
                 temperature=sampling.temperature,

@@ -19,7 +19,8 @@ from babyai_kit.config import Price
 from babyai_kit.environment import TASKS, make_env
 from babyai_kit.errors import InputError, KitError, ServiceError
 from babyai_kit.estimate import estimate
-from babyai_kit.journal import Journal, read_episodes, read_run, read_steps, run_folder
+from babyai_kit.evaluations import Registrar, open_evaluations
+from babyai_kit.journal import Journal, read_episodes, read_registrations, read_run, read_steps, run_folder
 from babyai_kit.manifest import make_manifest, run_ids
 from babyai_kit.plan import DEFAULT_SEEDS, DEFAULT_VARIANTS, Plan, Sampling, make_plan, make_sampling
 from babyai_kit.preflight import preflight
@@ -29,6 +30,7 @@ from babyai_kit.records import EpisodeRecord, StepRecord, to_frame
 from babyai_kit.resume import Backlog, divide
 from babyai_kit.runner import Runner
 from babyai_kit.session import Session
+from babyai_kit.settings import OFFLINE_MODEL
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ async def run_experiment(
     Returns the `episodes` table (see README) of this plan. Prints the estimate before, and afterwards
     whatever the user should know: errors by kind, a budget that ran out, rows that ClickHouse lost.
     `max_concurrency`: calls in flight. `max_cost_usd`: budget of the run, earlier commands included; calls
-    in flight when it is reached still finish. `shard` (i, n): every n-th seed from the i-th on.
+    in flight when it is reached still finish. `workflow_evaluation`: let the UI compare the variants episode
+    by episode; None: if the gateway is reached over HTTP, since each call then reads ClickHouse first.
+    `shard` (i, n): every n-th seed from the i-th on.
     Raises InputError for bad input before any call, ServiceError if the model does not answer at all or a
     fatal answer stopped the run (what is done is kept), JournalError if the run cannot be written.
     """
@@ -118,7 +122,7 @@ async def execute(
     progress: bool = True,
 ) -> Outcome:
     """`run_experiment` for a checked plan; a budget or a fatal answer is told in the outcome."""
-    _check(session, max_concurrency, max_cost_usd, workflow_evaluation, shard)
+    _check(session, max_concurrency, max_cost_usd, shard)
     keys = plan.keys(session.config, shard)
     folder = run_folder(results, plan.run, shard)
     manifest = make_manifest(read_run(folder), plan, sampling, session.config, session.settings)
@@ -129,12 +133,16 @@ async def execute(
             keys,
             read_episodes(folder),
             steps,
+            read_registrations(folder),
             run_id=manifest["run_id"],
             new_episode_id=session.new_episode_id,
         )
         if backlog.owed:
             print(_announce(session, backlog))
-            await preflight(session, plan.variants, sampling.max_tokens)
+            for note in await preflight(session, plan.variants, sampling):
+                print(note)
+        evaluated = not session.embedded if workflow_evaluation is None else workflow_evaluation
+        evaluations = await open_evaluations(session, backlog.owed, manifest) if evaluated else {}
         journal.write_run(manifest)
         with Progress(len(keys), backlog.done, show=progress and bool(backlog.owed)) as bar:
             runner = Runner(
@@ -146,6 +154,7 @@ async def execute(
                 max_concurrency=max_concurrency,
                 max_cost_usd=max_cost_usd,
                 spent_usd=sum(s.cost_usd or 0.0 for episode in steps.values() for s in episode),
+                registrar=Registrar(session, journal, evaluations) if evaluations else None,
             )
             await runner.all(backlog.owed)
         records = backlog.done + runner.ended
@@ -161,7 +170,7 @@ async def execute(
 def _announce(session: Session, backlog: Backlog) -> str:
     planned = len(backlog.done) + len(backlog.owed)
     left = [(p.key, _step_limit(p.key.task, p.key.num_dists) - len(p.steps)) for p in backlog.owed]
-    price = Price(0, 0) if session.settings.offline else session.price
+    price = Price(0, 0) if session.settings.model == OFFLINE_MODEL else session.price
     bound = estimate(session.config, left, price)
     return f"{len(backlog.done)} of {planned} episodes are done; the rest takes {bound}."
 
@@ -202,7 +211,6 @@ def _check(
     session: Session,
     max_concurrency: int,
     max_cost_usd: float | None,
-    workflow_evaluation: bool | None,
     shard: tuple[int, int] | None,
 ) -> None:
     if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
@@ -212,13 +220,11 @@ def _check(
     if max_cost_usd is not None:
         if not max_cost_usd > 0:
             raise InputError(f"max_cost_usd {max_cost_usd!r} is not valid; use a positive amount or None")
-        if session.price is None and not session.settings.offline:
+        if session.price is None and session.settings.model != OFFLINE_MODEL:
             raise InputError(
                 f"max_cost_usd needs a price, and {session.settings.model!r} has none; add it to "
                 "config/prices.json or leave the budget out"
             )
-    if workflow_evaluation:
-        raise InputError("workflow evaluations are not available yet; leave workflow_evaluation out")
     if shard is not None and not (shard[1] >= 1 and 0 <= shard[0] < shard[1]):
         raise InputError(f"shard {shard[0]}/{shard[1]} is not valid; use i/n with 0 <= i < n")
 

@@ -5,7 +5,6 @@ Knows how to start and find them, and in which order they end; nothing of episod
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import tempfile
@@ -13,15 +12,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
-
 from babyai_kit.clickhouse import ensure_server, migrating
 from babyai_kit.config import Config, load_config, model_toml, snapshot
 from babyai_kit.errors import ConfigError, GatewayError, ServiceError, StoreError
 from babyai_kit.gateway_errors import understand
 from babyai_kit.offline_player import OfflinePlayer
+from babyai_kit.preflight import name_model
+from babyai_kit.remote import healthy, version_note
 from babyai_kit.session import Session
-from babyai_kit.settings import Settings, load_settings
+from babyai_kit.settings import OFFLINE_MODEL, Settings, load_settings
 from babyai_kit.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError
 
 
@@ -46,7 +45,7 @@ async def connect(
         if settings.gateway_url and not store_url:
             raise ConfigError(
                 "TENSORZERO_GATEWAY_URL is set and TENSORZERO_CLICKHOUSE_URL is not; set it to the "
-                "ClickHouse that the gateway writes to"
+                "ClickHouse that the gateway writes to (with docker-compose.yml, CLICKHOUSE_PASSWORD will do)"
             )
         server = None
         if not store_url:
@@ -65,6 +64,8 @@ async def connect(
         del gateway
         # The gateway must go before the store and the player that it talks to.
         stack.push_async_callback(session.close)
+        if not settings.model_named:
+            await name_model(session)
         if not quiet:
             print(await describe(session))
         yield session
@@ -98,9 +99,11 @@ def _build_error(reason: str) -> ServiceError | ConfigError:
 
 
 async def _build_http(settings: Settings) -> AsyncTensorZeroGateway:
-    if not await _answers(settings.gateway_url, timeout_s=5):
+    if not await healthy(settings.gateway_url, timeout_s=5):
         raise GatewayError(
-            f"no gateway answers at {settings.gateway_url}; start it or unset TENSORZERO_GATEWAY_URL"
+            f"no gateway answers at {settings.redact(settings.gateway_url)}; start it (make up) or unset "
+            "TENSORZERO_GATEWAY_URL",
+            kind="gateway",
         )
     try:
         return await AsyncTensorZeroGateway.build_http(gateway_url=settings.gateway_url)  # type: ignore[misc]
@@ -123,34 +126,27 @@ def _exported(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-async def _answers(url: str, timeout_s: float) -> bool:
-    timeout = aiohttp.ClientTimeout(total=timeout_s)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as client,
-            client.get(f"{url}/health") as reply,
-        ):
-            return reply.status == 200
-    except (aiohttp.ClientError, asyncio.TimeoutError, ValueError):
-        return False
-
-
 async def describe(session: Session) -> str:
     """What is in use, a line each: model, gateway, store; and a gateway that stands unused."""
     settings = session.settings
-    if settings.offline:
+    if settings.model == OFFLINE_MODEL:
         model = "offline player, which is NO language model (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
     else:
         price = "price unknown" if session.price is None else "price known"
-        model = f"{settings.model} at {settings.openai_base_url or 'the gateway'} ({price})"
+        where = "the gateway" if settings.gateway_url else settings.redact(settings.openai_base_url)
+        model = f"{settings.model} at {where} ({price})"
     store = "as TENSORZERO_CLICKHOUSE_URL says" if settings.clickhouse_url else "local server over chDB"
+    gateway = settings.redact(settings.gateway_url) or "TensorZero, embedded in this process"
     lines = [
         f"Model:      {model}",
-        f"Gateway:    {'TensorZero, embedded in this process' if session.embedded else settings.gateway_url}",
+        f"Gateway:    {gateway}",
         f"ClickHouse: {store}",
     ]
-    if session.embedded and await _answers("http://127.0.0.1:3000", timeout_s=0.5):
+    if session.embedded and await healthy("http://127.0.0.1:3000", timeout_s=0.5):
         lines.append(
             "Note:       a gateway answers on port 3000; to use it, set TENSORZERO_GATEWAY_URL=http://127.0.0.1:3000"
         )
+    note = None if session.embedded else await version_note(settings.gateway_url)
+    if note:
+        lines.append(f"Note:       {note}")
     return "\n".join(lines)

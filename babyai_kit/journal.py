@@ -22,8 +22,9 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from babyai_kit.errors import InputError, JournalError
-from babyai_kit.records import EpisodeKey, EpisodeRecord, R, StepRecord, from_json
+from babyai_kit.records import EpisodeKey, EpisodeRecord, R, Registration, StepRecord, from_json
 
+FILES = {StepRecord: "steps.jsonl", EpisodeRecord: "episodes.jsonl", Registration: "registered.jsonl"}
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -49,6 +50,11 @@ def read_steps(folder: Path) -> dict[str, list[StepRecord]]:
 def read_episodes(folder: Path) -> dict[tuple[EpisodeKey, str], EpisodeRecord]:
     """Finished episodes by key and variant digest; the last line of a key wins."""
     return {(r.key, r.variant_digest): r for r in _read(folder / "episodes.jsonl", EpisodeRecord)}
+
+
+def read_registrations(folder: Path) -> dict[tuple[EpisodeKey, str], str]:
+    """Ids from workflow evaluations by key and variant digest; the last line of a key wins."""
+    return {(r.key, r.variant_digest): r.episode_id for r in _read(folder / "registered.jsonl", Registration)}
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -100,7 +106,7 @@ class Journal:
         except OSError as error:
             raise _unwritable(self.folder, error) from None
         try:
-            for name in ("steps.jsonl", "episodes.jsonl"):
+            for name in FILES.values():
                 self._files[name] = _open_for_append(self.folder / name)
         except OSError as error:
             self.__exit__(None, None, None)
@@ -118,10 +124,9 @@ class Journal:
         self._files.clear()
         self._lock.release()
 
-    def append(self, record: StepRecord | EpisodeRecord) -> None:
+    def append(self, record: StepRecord | EpisodeRecord | Registration) -> None:
         """Write one line. Raises JournalError if it cannot be written whole (disk full, read-only)."""
-        name = "steps.jsonl" if isinstance(record, StepRecord) else "episodes.jsonl"
-        file, written = self._files[name], 0
+        file, written = self._files[FILES[type(record)]], 0
         line = json.dumps(vars(record), ensure_ascii=False, allow_nan=False)
         try:
             # Surrogates can reach us in model text; they have no UTF-8 form.

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from babyai_kit.errors import InputError
-from babyai_kit.journal import Journal, read_episodes, read_run, read_steps, run_folder
+from babyai_kit.journal import Journal, read_episodes, read_registrations, read_run, read_steps, run_folder
 from babyai_kit.manifest import run_ids
+from babyai_kit.records import Registration
 
 
 def merge(run: str, *, results: str | Path = "results") -> int:
@@ -30,13 +31,19 @@ def merge(run: str, *, results: str | Path = "results") -> int:
         whole = read_run(folder) or manifests[0]
         ids = list(dict.fromkeys(i for m in [whole, *manifests] for i in run_ids(m)))
         have_steps, have_episodes = read_steps(folder), read_episodes(folder)
+        have_registered = set(read_registrations(folder).values())
         for shard, manifest in zip(shards, manifests, strict=True):
             with Journal(shard):
+                for (key, digest), episode_id in read_registrations(shard).items():
+                    if episode_id not in have_registered:
+                        journal.append(
+                            Registration(**vars(key), variant_digest=digest, episode_id=episode_id)
+                        )
                 for episode_id, steps in read_steps(shard).items():
                     for step in steps[len(have_steps.get(episode_id, ())) :]:
                         journal.append(step)
-                for key, episode in read_episodes(shard).items():
-                    if have_episodes.get(key) != episode:
+                for place, episode in read_episodes(shard).items():
+                    if have_episodes.get(place) != episode:
                         journal.append(episode)
                         added += 1
             for name in ("digests", "models"):

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-R = TypeVar("R", "StepRecord", "EpisodeRecord")
+R = TypeVar("R", "StepRecord", "EpisodeRecord", "Registration")
 
 
 @dataclass(frozen=True, order=True)
@@ -109,6 +109,18 @@ class EpisodeRecord:
     cost_usd: float | None
     wall_s: float
     """Sum of call_s: no queueing, no backoff, no failed attempts."""
+
+    @property
+    def key(self) -> EpisodeKey:
+        return key_of(vars(self))
+
+
+@dataclass(frozen=True)
+class Registration(EpisodeKey):
+    """An episode's id from a workflow evaluation, before its first call (a line of `registered.jsonl`)."""
+
+    variant_digest: str
+    episode_id: str
 
     @property
     def key(self) -> EpisodeKey:

@@ -28,15 +28,18 @@ def divide(
     keys: Iterable[EpisodeKey],
     episodes: Mapping[tuple[EpisodeKey, str], EpisodeRecord],
     steps: Mapping[str, Sequence[StepRecord]],
+    registered: Mapping[tuple[EpisodeKey, str], str],
     *,
     run_id: str,
     new_episode_id: Callable[[], str],
 ) -> Backlog:
-    """Divide the planned `keys` by what the journal's `episodes` and `steps` (by episode_id) hold.
+    """Divide the planned `keys` by what the journal's `episodes`, `steps` (by episode_id) and `registered`
+    ids of workflow evaluations hold.
 
     An episode that ended by an error is owed again, from its steps.
     """
     begun = {(s[0].key, s[0].variant_digest): episode_id for episode_id, s in steps.items()}
+    begun = {**registered, **begun}
     backlog = Backlog([], [])
     for key in keys:
         digest = config.variants[key.variant].digest
@@ -50,8 +53,9 @@ def divide(
                 key=key,
                 variant_digest=digest,
                 episode_id=episode_id or new_episode_id(),
-                steps=_gapless(steps[episode_id]) if episode_id else (),
+                steps=_gapless(steps.get(episode_id, ())) if episode_id else (),
                 tags=_tags(key, digest, run_id),
+                registered=episode_id is not None and registered.get((key, digest)) == episode_id,
             )
         )
     return backlog

@@ -15,6 +15,7 @@ from typing import Any
 
 from babyai_kit.episode import PlannedEpisode, run_episode
 from babyai_kit.errors import BudgetReached, KitError, ServiceError
+from babyai_kit.evaluations import Registrar
 from babyai_kit.feedback import send_feedback
 from babyai_kit.journal import Journal
 from babyai_kit.plan import Sampling
@@ -34,8 +35,9 @@ class _Stopped(Exception):
 class Runner:
     """Runs episodes under one limit and one budget, and journals them.
 
-    `spent_usd` is what the run has cost before. After `all`, `ended` holds the rows of the episodes that
-    ended, and `stopped` says why the others did not.
+    `spent_usd` is what the run has cost before; `registrar` makes new episodes part of a workflow
+    evaluation. After `all`, `ended` holds the rows of the episodes that ended, and `stopped` says why the
+    others did not.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Runner:
         max_concurrency: int,
         max_cost_usd: float | None,
         spent_usd: float,
+        registrar: Registrar | None = None,
     ) -> None:
         self.stopped: KitError | None = None
         self.ended: list[EpisodeRecord] = []
@@ -61,6 +64,7 @@ class Runner:
         self._live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
         self._max_cost_usd = max_cost_usd
         self._spent_usd = spent_usd
+        self._registrar = registrar
         self._feedback: set[asyncio.Task[None]] = set()
 
     async def all(self, owed: Iterable[PlannedEpisode]) -> None:
@@ -79,6 +83,8 @@ class Runner:
             if self.stopped:
                 return
             try:
+                if self._registrar:
+                    planned = await self._registrar.register(planned)
                 episode = await run_episode(
                     self._session,
                     planned,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class Answer:
     cost_usd: float | None
     call_s: float
     inference_id: str
+    model: str | None = None
+    """What the model server calls its model; told by dry runs only."""
 
 
 class Session:
@@ -56,6 +59,8 @@ class Session:
     ) -> None:
         self.config = config
         self.settings = settings
+        self.without_json_mode: set[str] = set()
+        """Models whose server refuses JSON mode: they are asked in words alone."""
         self._gateway: AsyncTensorZeroGateway | None = gateway
         self._clickhouse_url = clickhouse_url
 
@@ -83,24 +88,36 @@ class Session:
         episode_id: str,
         arguments: Mapping[str, Any],
         *,
+        pinned: bool = False,
         tags: Mapping[str, str] | None = None,
         seed: int | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
         dryrun: bool = False,
     ) -> Answer:
-        """Ask `variant` once, without retry. Raises ModelError, GatewayError or StoreError."""
-        sampling = {"seed": seed, "temperature": temperature, "max_tokens": max_tokens}
+        """Ask `variant` once, without retry. Raises ModelError, GatewayError or StoreError.
+
+        `pinned`: the episode belongs to a workflow evaluation, whose run names the variant. `dryrun`: the
+        model is asked, nothing is stored.
+        """
+        model = self.config.variants[variant].model
+        sampling = {
+            "seed": seed,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "json_mode": "off" if model in self.without_json_mode else None,
+        }
         started = time.perf_counter()
         with self._typed_errors() as gateway:
             response: Any = await gateway.inference(
                 function_name=FUNCTION,
-                variant_name=variant,
+                variant_name=None if pinned else variant,
                 episode_id=episode_id,
                 input=dict(arguments),
                 params={"chat_completion": {k: v for k, v in sampling.items() if v is not None}},
                 tags=dict(tags or {}),
                 dryrun=dryrun,
+                include_raw_response=dryrun,
             )
         usage = response.usage
         return Answer(
@@ -108,10 +125,35 @@ class Session:
             parsed=response.output.parsed,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
-            cost_usd=None if usage.cost is None else float(usage.cost),
+            cost_usd=self._cost(model, usage),
             call_s=time.perf_counter() - started,
             inference_id=str(response.inference_id),
+            model=_own_name(response.raw_response) if dryrun else None,
         )
+
+    def _cost(self, model: str, usage: Any) -> float | None:
+        """The gateway's figure, or the kit's own where the gateway was not told the price."""
+        if usage.cost is not None:
+            return float(usage.cost)
+        if model != self.settings.model or self.price is None or usage.input_tokens is None:
+            return None
+        return (usage.input_tokens * self.price.input + usage.output_tokens * self.price.output) / 1e6
+
+    async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
+        """Open a workflow evaluation run of `variant`, shown in the UI as `name` of `project`; its id."""
+        with self._typed_errors() as gateway:
+            run: Any = await gateway.workflow_evaluation_run(
+                variants={FUNCTION: variant}, project_name=project, display_name=name, tags=dict(tags)
+            )
+        return str(run.run_id)
+
+    async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
+        """Open an episode of a workflow evaluation run; its id. Runs are compared by `task`."""
+        with self._typed_errors() as gateway:
+            episode: Any = await gateway.workflow_evaluation_run_episode(
+                run_id=evaluation_id, task_name=task, tags=dict(tags)
+            )
+        return str(episode.episode_id)
 
     async def feedback(
         self, metric: str, value: bool | float, episode_id: str, tags: Mapping[str, str]
@@ -147,3 +189,12 @@ class Session:
 
         await asyncio.to_thread(drop)
         await asyncio.sleep(EXIT_GRACE_S)
+
+
+def _own_name(raw: Any) -> str | None:
+    """`model` of the model server's own answer, as the gateway passes it on."""
+    try:
+        name = json.loads(raw[0].data)["model"]
+    except (TypeError, LookupError, ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None

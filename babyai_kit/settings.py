@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -19,6 +19,9 @@ from babyai_kit.errors import ConfigError
 DEFAULT_MODEL = "gpt-4o-mini-2024-07-18"
 OFFLINE_MODEL = "offline-player"
 OPENAI_URL = "https://api.openai.com/v1/"
+TIMEOUT_MS = 60_000
+COMPOSE_CLICKHOUSE = "http://babyai:{password}@127.0.0.1:8123/tensorzero"
+"""Where docker-compose.yml publishes its ClickHouse."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Settings:
 
     model: str = OFFLINE_MODEL
     """Name that the model server knows (`AGENT_MODEL`); `offline-player` with neither key nor URL."""
+    model_named: bool = False
+    """True if the user named the model; else a gateway over HTTP is asked what it calls its own."""
     openai_base_url: str = ""
     """Base URL of an OpenAI-compatible server, ending in a slash; empty for the offline player."""
     openai_api_key: str = field(default="", repr=False)
@@ -34,6 +39,8 @@ class Settings:
     """HTTP gateway; empty means the gateway embedded in this process."""
     clickhouse_url: str = field(default="", repr=False)
     """ClickHouse with credentials; empty means the local server over chDB."""
+    timeout_ms: int = TIMEOUT_MS
+    """Longest wait for one answer of the model server (`AGENT_TIMEOUT_MS`), milliseconds."""
 
     @property
     def offline(self) -> bool:
@@ -43,8 +50,9 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Strings that must never reach a log, a journal, a tag or an error text."""
-        password = urlsplit(self.clickhouse_url).password or ""
-        return tuple(s for s in (self.openai_api_key, password) if s)
+        urls = (self.clickhouse_url, self.openai_base_url, self.gateway_url)
+        passwords = [urlsplit(url).password or "" for url in urls]
+        return tuple(s for s in (self.openai_api_key, *passwords, *map(unquote, passwords)) if s)
 
     def redact(self, text: str) -> str:
         """`text` with every secret replaced by `***`."""
@@ -56,7 +64,9 @@ class Settings:
 def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `env_file` (if it exists), with exported variables taking precedence.
 
-    Raises ConfigError for a URL that is not http(s).
+    A gateway over HTTP whose ClickHouse is not named is taken for docker-compose.yml's if
+    `CLICKHOUSE_PASSWORD` is there. Raises ConfigError for a URL that is not http(s) or a timeout that is no
+    whole number of milliseconds.
     """
     environ = os.environ if environ is None else environ
     values = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
@@ -81,10 +91,18 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     if base_url and not base_url.endswith("/"):
         base_url += "/"
     offline = not base_url and not gateway
+    clickhouse, password = url("TENSORZERO_CLICKHOUSE_URL"), get("CLICKHOUSE_PASSWORD")
+    if gateway and password and not clickhouse:
+        clickhouse = COMPOSE_CLICKHOUSE.format(password=quote(password, safe=""))
+    timeout = get("AGENT_TIMEOUT_MS") or str(TIMEOUT_MS)
+    if not timeout.isdecimal() or int(timeout) == 0:
+        raise ConfigError(f"AGENT_TIMEOUT_MS {timeout!r} is no time; give milliseconds, like {TIMEOUT_MS}")
     return Settings(
         model=OFFLINE_MODEL if offline else get("AGENT_MODEL") or DEFAULT_MODEL,
+        model_named=offline or bool(get("AGENT_MODEL")),
         openai_base_url=base_url,
         openai_api_key=key,
         gateway_url=gateway.rstrip("/"),
-        clickhouse_url=url("TENSORZERO_CLICKHOUSE_URL"),
+        clickhouse_url=clickhouse,
+        timeout_ms=int(timeout),
     )

@@ -21,17 +21,24 @@ from babyai_kit import TASKS, connect, run_experiment
 from babyai_kit.journal import read_steps
 from babyai_kit.offline_player import OfflinePlayer
 
-CASES = ((1, 0.0, 1), (16, 0.0, 4), (64, 0.0, 8), (64, 0.25, 20))
-"""Calls in flight, mean latency in seconds (lognormal), seeds."""
+CASES = (
+    (1, 0.0, 1, False),
+    (16, 0.0, 4, False),
+    (16, 0.0, 4, True),
+    (64, 0.0, 8, False),
+    (64, 0.0, 8, True),
+    (64, 0.25, 20, False),
+)
+"""Calls in flight, mean latency in seconds (lognormal), seeds, as a workflow evaluation."""
 
 
 async def measure(
-    concurrency: int, latency_s: float, seeds: int, folder: Path, data: Path
+    concurrency: int, latency_s: float, seeds: int, evaluated: bool, folder: Path, data: Path
 ) -> dict[str, float]:
     async with OfflinePlayer(latency_s=latency_s, latency_sigma=0.5 if latency_s else 0.0) as player:
         os.environ |= {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
         async with connect(env_file=None, data=data, quiet=True) as session:
-            name = f"c{concurrency}-{latency_s}"
+            name = f"c{concurrency}-{latency_s}-{evaluated}"
             cpu, started = time.process_time(), time.perf_counter()
             episodes = await run_experiment(
                 session,
@@ -39,6 +46,7 @@ async def measure(
                 tasks=TASKS,
                 seeds=range(seeds),
                 max_concurrency=concurrency,
+                workflow_evaluation=evaluated,
                 results=folder,
                 progress=False,
             )
@@ -48,6 +56,7 @@ async def measure(
     return {
         "calls in flight": concurrency,
         "latency_s": latency_s,
+        "workflow evaluation": evaluated,
         "episodes": len(episodes),
         "steps": steps,
         "wall_s": wall_s,

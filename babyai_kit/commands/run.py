@@ -25,6 +25,15 @@ def add(commands: Any) -> None:
     parser.add_argument("--concurrency", type=int, default=50, help="calls in flight")
     parser.add_argument("--max-cost-usd", type=float, default=None, help="budget of the run")
     parser.add_argument(
+        "--workflow-evaluation",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="let the UI compare the variants (default: if the gateway is reached over HTTP)",
+    )
+    parser.add_argument(
+        "--no-call-seeds", action="store_true", help="for model servers that refuse the parameter seed"
+    )
+    parser.add_argument(
         "--shard", type=shard, default=None, metavar="I/N", help="this share of the seeds only"
     )
     parser.set_defaults(command=_command)
@@ -53,9 +62,10 @@ async def _run(args: argparse.Namespace) -> int:
         outcome = await execute(
             session,
             plan,
-            make_sampling(args.temperature, args.max_tokens, call_seeds=True),
+            make_sampling(args.temperature, args.max_tokens, not args.no_call_seeds),
             max_concurrency=args.concurrency,
             max_cost_usd=args.max_cost_usd,
+            workflow_evaluation=args.workflow_evaluation,
             shard=args.shard,
             results=args.results,
         )

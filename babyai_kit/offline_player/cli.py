@@ -7,13 +7,14 @@ import asyncio
 import contextlib
 
 from babyai_kit.offline_player.faults import FaultPlan
-from babyai_kit.offline_player.server import DEFAULT_PORT, serve
+from babyai_kit.offline_player.server import DEFAULT_PORT, HOST, serve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `python -m babyai_kit player` to a parser."""
     add = parser.add_argument
     add("--port", type=int, default=DEFAULT_PORT, help="0: any free one (default: %(default)s)")
+    add("--host", default=HOST, help="another address than loopback is for containers (default: %(default)s)")
     add("--api-key", help="ask clients for this key (default: none)")
     add("--latency-s", type=float, default=0.0, help="seconds before each answer")
     add("--latency-sigma", type=float, default=0.0, help="lognormal spread of it (0: fixed)")
@@ -32,6 +33,7 @@ def main(args: argparse.Namespace) -> int:
         asyncio.run(
             serve(
                 args.port,
+                host=args.host,
                 say=lambda line: print(line, flush=True),
                 api_key=args.api_key,
                 latency_s=args.latency_s,

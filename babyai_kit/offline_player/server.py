@@ -34,7 +34,8 @@ _MAX_BODY_BYTES = 16 * 1024**2
 class OfflinePlayer:
     """A server in the present event loop: `async with OfflinePlayer() as player: player.base_url`.
 
-    port: 0 takes a free one. api_key: asked for in the Authorization header; None: none needed.
+    port: 0 takes a free one. host: the address to listen on; another than loopback is for containers.
+    api_key: asked for in the Authorization header; None: none needed.
     latency_s, latency_sigma: seconds before an answer (see faults.Latency). faults: a FaultPlan, rates
     by kind, or text for FaultPlan.parse. capacity: calls in flight beyond it get 429; None: no limit.
     usage: whether answers tell their tokens. aliases: more model names that the same policy answers to.
@@ -47,6 +48,7 @@ class OfflinePlayer:
         self,
         port: int = 0,
         *,
+        host: str = HOST,
         api_key: str | None = None,
         latency_s: float = 0.0,
         latency_sigma: float = 0.0,
@@ -65,6 +67,7 @@ class OfflinePlayer:
         elif not isinstance(faults, FaultPlan):
             faults = FaultPlan(dict(faults or {}))
         self.port = port
+        self._host = host
         self.players: dict[str, Player] = dict.fromkeys((MODEL_ID, *aliases), play)
         self._chat = ChatEndpoint(
             self.players,
@@ -80,7 +83,7 @@ class OfflinePlayer:
     @property
     def base_url(self) -> str:
         """Where clients go, "http://127.0.0.1:PORT/v1/"; the port is known once it has started."""
-        return f"http://{HOST}:{self.port}/v1/"
+        return f"http://{self._host}:{self.port}/v1/"
 
     @property
     def stats(self) -> Stats:
@@ -99,7 +102,7 @@ class OfflinePlayer:
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, HOST, self.port, backlog=1024).start()
+            await web.TCPSite(self._runner, self._host, self.port, backlog=1024).start()
         except OSError as error:
             await self.close()
             raise InputError(f"port {self.port} is taken: choose another, or 0 for any") from error
