@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from babyai_kit.experiment import run_experiment
     from babyai_kit.gateway import connect
     from babyai_kit.results import load_episodes
+    from babyai_kit.stats import compare
     from babyai_kit.store import clickhouse_client
 
 __all__ = [
     "ACTIONS",
     "TASKS",
     "clickhouse_client",
+    "compare",
     "connect",
     "load_episodes",
     "make_env",
@@ -30,6 +32,7 @@ _HOME = {
     "ACTIONS": "environment",
     "TASKS": "environment",
     "clickhouse_client": "store",
+    "compare": "stats",
     "connect": "gateway",
     "load_episodes": "results",
     "make_env": "environment",

@@ -29,6 +29,8 @@ class Price:
 
     input: float
     output: float
+    training: float | None = None
+    """Of a token seen once in fine-tuning; None where the model cannot be fine-tuned or nobody said."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,14 @@ class InvalidSeedError(InputError, gymnasium.error.Error):
     """A seed that is not a Python int >= 0."""
 
 
+class UnknownBaselineError(InputError):
+    """A baseline that no agent of the table, or more than one, goes by."""
+
+
+class NoSharedSeedsError(InputError):
+    """Agents that were played on different seeds and can't be paired."""
+
+
 class StepOrderError(KitError, gymnasium.error.ResetNeeded):
     """step() before reset() or past the end of the episode."""
 

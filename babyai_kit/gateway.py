@@ -18,6 +18,7 @@ from babyai_kit.errors import ConfigError, GatewayError, ServiceError, StoreErro
 from babyai_kit.gateway_errors import understand
 from babyai_kit.offline_player import OfflinePlayer
 from babyai_kit.preflight import name_model
+from babyai_kit.registered import point_at
 from babyai_kit.remote import healthy, version_note
 from babyai_kit.session import Session
 from babyai_kit.settings import OFFLINE_MODEL, Settings, load_settings
@@ -52,15 +53,17 @@ async def connect(
             server = await ensure_server(data)
             stack.callback(server.close)
             store_url = server.url
+        base_url = settings.openai_base_url
         if settings.gateway_url:
             gateway = await _build_http(settings)
         else:
-            base_url = settings.openai_base_url
             if settings.offline:
-                base_url = (await stack.enter_async_context(OfflinePlayer())).base_url
+                # Its fine-tuned models outlive this process; another one may use the folder at the same time.
+                player = OfflinePlayer(folder=Path(data) / "player")
+                base_url = (await stack.enter_async_context(player)).base_url
             async with migrating(server, data) if server else contextlib.nullcontext():
                 gateway = await _build_embedded(settings, loaded, base_url, store_url)
-        session = Session(gateway, loaded, settings, store_url)
+        session = Session(gateway, loaded, settings, store_url, base_url)
         del gateway
         # The gateway must go before the store and the player that it talks to.
         stack.push_async_callback(session.close)
@@ -76,6 +79,8 @@ async def _build_embedded(
 ) -> AsyncTensorZeroGateway:
     with tempfile.TemporaryDirectory(prefix="babyai-config-") as folder:
         glob = snapshot(config, model_toml(settings, config.price, base_url=base_url), folder)
+        key = "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
+        point_at(Path(folder) / "config", base_url, key)
         with _exported("OPENAI_API_KEY", settings.openai_api_key):
             try:
                 return await AsyncTensorZeroGateway.build_embedded(  # type: ignore[misc]

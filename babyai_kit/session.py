@@ -56,11 +56,15 @@ class Session:
         config: Config,
         settings: Settings,
         clickhouse_url: str,
+        model_url: str = "",
     ) -> None:
         self.config = config
         self.settings = settings
         self.without_json_mode: set[str] = set()
         """Models whose server refuses JSON mode: they are asked in words alone."""
+        self.model_url = model_url or settings.openai_base_url
+        """Where the model server is now: the settings' address or the offline player's; may be empty for a
+        gateway over HTTP."""
         self._gateway: AsyncTensorZeroGateway | None = gateway
         self._clickhouse_url = clickhouse_url
 
@@ -165,6 +169,11 @@ class Session:
     def clickhouse(self) -> Client:
         """A new clickhouse_connect client of the store; its calls block: use a thread. Close it."""
         return clickhouse_client(self._clickhouse_url)
+
+    def client(self) -> contextlib.AbstractContextManager[AsyncTensorZeroGateway]:
+        """The gateway's own client for what this class does not offer, with typed errors:
+        `with session.client() as gateway: await gateway...`. Keep no reference to it."""
+        return self._typed_errors()
 
     @contextlib.contextmanager
     def _typed_errors(self) -> Iterator[AsyncTensorZeroGateway]:

@@ -32,7 +32,7 @@ class StoredStep:
 
 def stored_steps(client: Client, run_ids: Sequence[str]) -> dict[str, StoredStep]:
     """Stored inferences of the runs with these ids, by inference_id."""
-    rows = _query(
+    rows = query(
         client,
         """
         WITH steps AS (
@@ -53,7 +53,7 @@ def stored_steps(client: Client, run_ids: Sequence[str]) -> dict[str, StoredStep
 
 def stored_feedback(client: Client, run_ids: Sequence[str]) -> dict[str, set[str]]:
     """Names of the metrics that each episode of these runs has, by episode_id."""
-    rows = _query(
+    rows = query(
         client,
         """
         SELECT toString(target_id), groupUniqArray(metric_name) FROM (
@@ -69,7 +69,7 @@ def stored_feedback(client: Client, run_ids: Sequence[str]) -> dict[str, set[str
 
 def stored_episodes(client: Client, run: str, run_ids: Sequence[str] | None = None) -> list[EpisodeRecord]:
     """Finished episodes of `run`, oldest first, one per episode_id; of the runs `run_ids` if given."""
-    rows = _query(
+    rows = query(
         client,
         """
         SELECT argMax(tags, timestamp) FROM BooleanMetricFeedback
@@ -84,7 +84,7 @@ def stored_episodes(client: Client, run: str, run_ids: Sequence[str] | None = No
     return [from_tags(tags) for (tags,) in rows]
 
 
-def _query(client: Client, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+def query(client: Client, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
     try:
         return client.query(sql, parameters=parameters).result_rows
     except Exception as error:

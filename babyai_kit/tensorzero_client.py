@@ -10,7 +10,26 @@ import os
 
 os.environ.setdefault("RUST_LOG", "off")
 
-from tensorzero import AsyncTensorZeroGateway, BaseTensorZeroError, TensorZeroError
+from tensorzero import (
+    AsyncTensorZeroGateway,
+    BaseTensorZeroError,
+    CreateDatapointsFromInferenceRequestParamsInferenceIds,
+    InferenceFilterBooleanMetric,
+    InferenceFilterTag,
+    ListDatapointsRequest,
+    ListInferencesRequest,
+    TensorZeroError,
+)
 from tensorzero.util import uuid7
 
-__all__ = ["AsyncTensorZeroGateway", "BaseTensorZeroError", "TensorZeroError", "uuid7"]
+__all__ = [
+    "AsyncTensorZeroGateway",
+    "BaseTensorZeroError",
+    "CreateDatapointsFromInferenceRequestParamsInferenceIds",
+    "InferenceFilterBooleanMetric",
+    "InferenceFilterTag",
+    "ListDatapointsRequest",
+    "ListInferencesRequest",
+    "TensorZeroError",
+    "uuid7",
+]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIG = ROOT / "config"
+_COPY = tempfile.TemporaryDirectory(prefix="babyai-tests-")
+# Without the variants that a user of this checkout has registered.
+CONFIG = Path(
+    shutil.copytree(ROOT / "config", Path(_COPY.name) / "config", ignore=shutil.ignore_patterns("finetuned"))
+)
 SETTINGS = (
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",

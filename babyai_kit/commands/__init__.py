@@ -1,9 +1,9 @@
 """One module per subcommand. Each has `add(commands)`, which registers its flags and the function that
 turns them into calls of the package and returns the exit code."""
 
-from babyai_kit.commands import clickhouse, doctor, merge, player, reconcile, run
+from babyai_kit.commands import clickhouse, compare, doctor, finetune, merge, player, reconcile, run
 
-COMMANDS = (run, reconcile, merge, clickhouse, player, doctor)
+COMMANDS = (run, compare, reconcile, merge, finetune, clickhouse, player, doctor)
 """In the order of the help."""
 
 __all__ = ["COMMANDS"]

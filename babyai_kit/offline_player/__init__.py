@@ -5,7 +5,9 @@ is the tests' double: answers can be scripted, delayed and spoiled. Its figures 
 language model.
 
 Rooms: `prompt` reads the chat messages, `policy` chooses an action, `request` and `answer` know the
-protocol, `tokens` counts, `faults` spoils, `stats` counts, `server` joins them, `cli` starts them.
+protocol, `tokens` counts, `faults` spoils, `stats` counts, `server` joins them, `cli` starts them. For
+fine-tuning: `files`, `jobs` and `tuning` keep and work, `job_routes` and `job_request` speak, `examples`
+checks, `training` is what a trainer has to offer, and `learning` is the hand-written player's.
 """
 
 from babyai_kit.offline_player.faults import Fault, FaultPlan

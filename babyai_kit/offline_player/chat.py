@@ -46,14 +46,20 @@ class ChatEndpoint:
         usage: bool,
     ) -> None:
         self.players, self.faults, self.latency = players, faults, latency
+        self.find: Callable[[str], Awaitable[Player | None]] | None = None
         self.capacity, self.usage = capacity, usage
         self.answers = answers if answers is None or callable(answers) else deque(answers)
         self.stats = Stats()
         # Resolved when the server closes. Made on opening: a future belongs to one event loop.
         self.closing: asyncio.Future[None] | None = None
 
-    def player(self, name: str) -> Player:
-        """Raises ProtocolError (404, model_not_found) for a name that nobody plays."""
+    async def player(self, name: str) -> Player:
+        """Who plays `name`: an entry of `players`, which `find` may add to.
+
+        Raises ProtocolError (404, model_not_found) for a name that nobody plays.
+        """
+        if name not in self.players and self.find and (found := await self.find(name)):
+            self.players[name] = found
         if name not in self.players:
             message = f"The model `{name}` does not exist; this server has {', '.join(self.players)}."
             raise ProtocolError(404, message, code="model_not_found", param="model")
@@ -64,7 +70,7 @@ class ChatEndpoint:
         with self.stats.working():
             try:
                 request = parse_request(await http.read())
-                player = self.player(request.model)
+                player = await self.player(request.model)
             except (ProtocolError, web.HTTPException):
                 self.stats.refused += 1
                 raise

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--retry-after-s", type=float, help="Retry-After of injected statuses")
     add("--capacity", type=int, help="calls in flight beyond it get 429")
     add("--alias", action="append", default=[], metavar="MODEL", help="another model name")
+    add("--folder", help="keep files, jobs and fine-tuned models there (default: keep nothing)")
     add("--no-usage", action="store_true", help="leave token figures out of the answers")
 
 
@@ -42,6 +43,7 @@ def main(args: argparse.Namespace) -> int:
                 capacity=args.capacity,
                 usage=not args.no_usage,
                 aliases=args.alias,
+                folder=args.folder,
             )
         )
     return 0

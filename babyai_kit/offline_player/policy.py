@@ -83,6 +83,12 @@ def choose(prompt: Prompt, rng: random.Random, temperature: float = 1.0) -> Choi
     return Choice(action, f"I want to {aim} and {thing}, so I {action}.")
 
 
+def next_target(prompt: Prompt) -> tuple[str, Thing | None]:
+    """What is to be done next ("" if the mission asks nothing) and to which thing, if one is known."""
+    aim = _aim(prompt)
+    return (aim.verb, _nearest(prompt, aim.nouns)) if aim else ("", None)
+
+
 def _aim(prompt: Prompt) -> _Aim | None:
     """What the mission asks for next, as far as the view (what is carried) tells."""
     if not prompt.mission:

@@ -88,7 +88,7 @@ def parse_request(raw: bytes) -> ChatRequest:
     limit = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
     return ChatRequest(
         model=model,
-        messages=_parse_messages(body.get("messages")),
+        messages=parse_messages(body.get("messages")),
         temperature=1.0 if temperature is None else temperature,
         seed=_integer(body, "seed", -(2**63)),
         max_tokens=_integer(body, limit, 1),
@@ -100,7 +100,7 @@ def parse_request(raw: bytes) -> ChatRequest:
     )
 
 
-def _parse_messages(messages: object) -> tuple[tuple[str, str], ...]:
+def parse_messages(messages: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(messages, list) or not messages:
         raise _refuse("messages", "a list of at least one message")
     parsed = []

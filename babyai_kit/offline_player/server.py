@@ -1,6 +1,7 @@
 """The OpenAI-compatible server on loopback: routes, key, refusals, start and stop.
 
-Knows HTTP. Knows nothing of how calls are answered or spoiled (see `chat`).
+Knows HTTP. Knows nothing of how calls are answered or spoiled (see `chat`) or of how models are
+fine-tuned (see `tuning`).
 """
 
 from __future__ import annotations
@@ -9,19 +10,26 @@ import asyncio
 import contextlib
 import hmac
 import signal
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from aiohttp import web
 
 from babyai_kit.errors import InputError
-from babyai_kit.offline_player.answer import play
 from babyai_kit.offline_player.chat import ChatEndpoint, Player, Script
 from babyai_kit.offline_player.faults import Fault, FaultPlan, Latency
+from babyai_kit.offline_player.files import FileRoutes, FileStore
+from babyai_kit.offline_player.job_routes import JobRoutes
+from babyai_kit.offline_player.jobs import JobStore
+from babyai_kit.offline_player.learning import TableTrainer
 from babyai_kit.offline_player.request import ProtocolError
 from babyai_kit.offline_player.stats import Stats
 from babyai_kit.offline_player.tokens import count_text
+from babyai_kit.offline_player.training import Trainer
+from babyai_kit.offline_player.tuning import FineTuning
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 18124
@@ -39,6 +47,8 @@ class OfflinePlayer:
     latency_s, latency_sigma: seconds before an answer (see faults.Latency). faults: a FaultPlan, rates
     by kind, or text for FaultPlan.parse. capacity: calls in flight beyond it get 429; None: no limit.
     usage: whether answers tell their tokens. aliases: more model names that the same policy answers to.
+    trainers: more models, which can be fine-tuned too; the hand-written policy always can (see learning).
+    folder: where files, jobs and fine-tuned models are kept over restarts; None: nothing is kept.
     answers: for tests, a function from ChatRequest to answer text, a Fault or None (let the policy
     play), or a queue of texts and faults, used up in order of arrival, after which calls get 400.
     Raises InputError for options out of range and, on entering, for a port that is taken.
@@ -57,6 +67,8 @@ class OfflinePlayer:
         capacity: int | None = None,
         usage: bool = True,
         aliases: Iterable[str] = (),
+        trainers: Iterable[Trainer] = (),
+        folder: str | Path | None = None,
     ) -> None:
         if not 0 <= port <= 65535:
             raise InputError(f"port {port} is out of range: use 0 (any) to 65535")
@@ -68,7 +80,13 @@ class OfflinePlayer:
             faults = FaultPlan(dict(faults or {}))
         self.port = port
         self._host = host
-        self.players: dict[str, Player] = dict.fromkeys((MODEL_ID, *aliases), play)
+        self._trainers: list[Trainer] = [TableTrainer((MODEL_ID, *aliases)), *trainers]
+        self.players: dict[str, Player] = {
+            model: trainer.player(model, None) for trainer in self._trainers for model in trainer.models
+        }
+        self._folder = folder
+        self._unkept: tempfile.TemporaryDirectory[str] | None = None
+        self._tuning: FineTuning | None = None
         self._chat = ChatEndpoint(
             self.players,
             faults=faults,
@@ -97,6 +115,7 @@ class OfflinePlayer:
         app.router.add_get("/v1/models", self._list_models)
         app.router.add_get("/v1/models/{id:.+}", self._show_model)
         app.router.add_get("/stats", self._show_stats)
+        self._tuning = self._open_tuning(app.router)
         self._chat.closing = asyncio.get_running_loop().create_future()
         # Handlers end with their client, so that a stalled call is not held for one that has gone.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
@@ -107,6 +126,7 @@ class OfflinePlayer:
             await self.close()
             raise InputError(f"port {self.port} is taken: choose another, or 0 for any") from error
         self.port = self._runner.addresses[0][1]
+        self._tuning.resume()
         return self
 
     async def __aexit__(
@@ -124,6 +144,23 @@ class OfflinePlayer:
             closing.set_result(None)
         if runner is not None:
             await runner.cleanup()
+        if self._tuning is not None:
+            await self._tuning.close()
+        if self._unkept is not None:
+            self._unkept.cleanup()
+        self._tuning = self._unkept = None
+
+    def _open_tuning(self, router: web.UrlDispatcher) -> FineTuning:
+        folder = self._folder
+        if folder is None:
+            self._unkept = tempfile.TemporaryDirectory(prefix="babyai-player-", ignore_cleanup_errors=True)
+            folder = self._unkept.name
+        files = FileStore(Path(folder) / "files")
+        tuning = FineTuning(JobStore(Path(folder) / "jobs"), files, self._trainers)
+        self._chat.find = tuning.player
+        FileRoutes(files).add_to(router)
+        JobRoutes(tuning).add_to(router)
+        return tuning
 
     @web.middleware
     async def _guard(
@@ -154,11 +191,13 @@ class OfflinePlayer:
             raise ProtocolError(401, "Incorrect API key provided.", code="invalid_api_key")
 
     async def _list_models(self, http: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [_card(name) for name in self.players]})
+        tuned = self._tuning.models() if self._tuning else []
+        names = dict.fromkeys([*self.players, *tuned])
+        return web.json_response({"object": "list", "data": [_card(name) for name in names]})
 
     async def _show_model(self, http: web.Request) -> web.Response:
         name = http.match_info["id"]
-        self._chat.player(name)
+        await self._chat.player(name)
         return web.json_response(_card(name))
 
     async def _show_stats(self, http: web.Request) -> web.Response:

@@ -1,15 +1,19 @@
 """Statistics: pure functions from arrays (`estimators`) and the `episodes` table (`tables`) to figures with
 intervals. Knows nothing of gateway, journal or plots."""
 
+from babyai_kit.stats.comparison import compare
 from babyai_kit.stats.estimators import (
     CONFIDENCE,
     Estimate,
-    bootstrap,
     clustered_success,
     complete_blocks,
     wilson,
 )
+from babyai_kit.stats.paired import Difference, bonett_price, holm, mcnemar, paired_bootstrap, paired_success
+from babyai_kit.stats.power import power, seeds_needed, smallest_detectable
+from babyai_kit.stats.resampling import bootstrap
 from babyai_kit.stats.tables import (
+    ALL_TASKS,
     MEASURES,
     SETTINGS,
     cells,
@@ -21,17 +25,28 @@ from babyai_kit.stats.tables import (
 )
 
 __all__ = [
+    "ALL_TASKS",
     "CONFIDENCE",
     "MEASURES",
     "SETTINGS",
+    "Difference",
     "Estimate",
+    "bonett_price",
     "bootstrap",
     "cells",
     "clustered_success",
+    "compare",
     "complete_blocks",
     "estimate",
     "estimates",
     "groups",
+    "holm",
+    "mcnemar",
+    "paired_bootstrap",
+    "paired_success",
+    "power",
+    "seeds_needed",
+    "smallest_detectable",
     "success_bounds",
     "summarize",
     "wilson",

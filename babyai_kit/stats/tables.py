@@ -17,9 +17,13 @@ import pandas as pd
 
 from babyai_kit.errors import InputError
 from babyai_kit.records import KEY_COLUMNS
-from babyai_kit.stats.estimators import Estimate, bootstrap, clustered_success, nothing
+from babyai_kit.stats.estimators import Estimate, clustered_success, nothing
+from babyai_kit.stats.resampling import bootstrap
 
 _Group = tuple[dict[str, Any], pd.DataFrame, list[str]]
+
+ALL_TASKS = "all tasks"
+"""Stands in a `task` column for all tasks together."""
 
 SETTINGS = ("variant", "model", "num_dists", "history_length", "variant_digest")
 """Rows that differ in one of these are different agents or tasks and are never averaged together."""
@@ -29,13 +33,17 @@ MEASURES: dict[str, tuple[str, str | None]] = {
     "episode_return": ("episode_return", None),
     "episode_length": ("episode_length", None),
     "length_given_success": ("_successful_steps", "success"),
+    "optimality": ("_detour", "success"),
     "input_tokens": ("input_tokens", None),
     "output_tokens": ("output_tokens", None),
     "cost_usd": ("cost_usd", None),
     "tokens_per_success": ("_tokens", "success"),
     "cost_per_success": ("cost_usd", "success"),
 }
-"""Measure: (numerator, denominator). Without a denominator it is a mean, with one a ratio of two means."""
+"""Measure: (numerator, denominator). Without a denominator it is a mean, with one a ratio of two means.
+
+`optimality` is the mean over successes of steps / shortest_length: 1 is the shortest way, 2 twice as long.
+"""
 
 
 def cells(rows: pd.DataFrame, column: str, tasks: Sequence[str]) -> pd.DataFrame:
@@ -151,7 +159,8 @@ def summarize(episodes: pd.DataFrame, by: Sequence[str] = ("variant",)) -> pd.Da
 
 def _prepared(episodes: pd.DataFrame) -> pd.DataFrame:
     """A checked copy with float columns, and the sums that the ratios need."""
-    figures = ["success", "episode_return", "episode_length", "input_tokens", "output_tokens", "cost_usd"]
+    figures = ["success", "episode_return", "episode_length", "shortest_length"]
+    figures += ["input_tokens", "output_tokens", "cost_usd"]
     needed = [*KEY_COLUMNS, "variant_digest", "status", *figures]
     if missing := [c for c in needed if c not in episodes.columns]:
         raise InputError(f"episodes lacks the columns {', '.join(missing)}; give a table of load_episodes")
@@ -173,5 +182,8 @@ def _prepared(episodes: pd.DataFrame) -> pd.DataFrame:
     if table.duplicated([*KEY_COLUMNS, "variant_digest"]).any():
         raise InputError("episodes holds an episode twice; drop_duplicates() or give one source only")
     table["_successful_steps"] = table["episode_length"] * table["success"]
+    if (table["shortest_length"] <= 0).any():
+        raise InputError("a shortest_length is not above 0; give a table of load_episodes")
+    table["_detour"] = table["_successful_steps"] / table["shortest_length"]
     table["_tokens"] = table["input_tokens"] + table["output_tokens"]
     return table

@@ -1,0 +1,54 @@
+"""Learning from experience: choose episodes, fine-tune on them, register the model, measure the gain.
+
+Rooms, in the order of the way: `blocks` (which seeds may be learned from), `sources` and `rendering` (what
+a run recorded, as the model saw it), `curation` and `marking` (what is worth learning from), `export` and
+`costs` (training files), `provider`, `jobs` and `workflow` (launching and waiting, two ways),
+`registration` (a model becomes a variant), `evaluation` (the gain on the test block), `improvement` (all of
+it, in rounds).
+"""
+
+from babyai_kit.finetune.blocks import BASE, BLOCKS, TEST, TRAIN, VALIDATION, check_block, start_overlap
+from babyai_kit.finetune.costs import TrainingEstimate, estimate_training
+from babyai_kit.finetune.curation import Curation, Example, curate
+from babyai_kit.finetune.evaluation import Evaluation, assess, evaluate
+from babyai_kit.finetune.export import Export, export, read_export
+from babyai_kit.finetune.improvement import Improvement, Round, improve
+from babyai_kit.finetune.jobs import Job, cancel, launch, poll, read_job, server_of, wait
+from babyai_kit.finetune.provider import Server
+from babyai_kit.finetune.registration import register_variant, unregister_variant
+from babyai_kit.finetune.workflow import launch_workflow
+
+__all__ = [
+    "BASE",
+    "BLOCKS",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "Curation",
+    "Evaluation",
+    "Example",
+    "Export",
+    "Improvement",
+    "Job",
+    "Round",
+    "Server",
+    "TrainingEstimate",
+    "assess",
+    "cancel",
+    "check_block",
+    "curate",
+    "estimate_training",
+    "evaluate",
+    "export",
+    "improve",
+    "launch",
+    "launch_workflow",
+    "poll",
+    "read_export",
+    "read_job",
+    "register_variant",
+    "server_of",
+    "start_overlap",
+    "unregister_variant",
+    "wait",
+]

@@ -1,0 +1,49 @@
+"""What a fine-tuning job will take at most, before anything is uploaded.
+
+Knows tokens and training prices; asks nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from babyai_kit.config import prices
+from babyai_kit.finetune.export import Export
+from babyai_kit.settings import OFFLINE_MODEL
+
+DEFAULT_EPOCHS = 3
+"""What providers mostly choose for a few hundred to some thousand examples."""
+
+
+@dataclass(frozen=True)
+class TrainingEstimate:
+    """Tokens are of all epochs; cost in US dollars, None where the price is unknown."""
+
+    examples: int
+    epochs: int
+    tokens: int
+    cost_usd: float | None
+
+    def __str__(self) -> str:
+        cost = "no training price known" if self.cost_usd is None else f"about ${self.cost_usd:,.2f}"
+        return f"{self.examples:,} examples, {self.epochs} epochs, {self.tokens:,} tokens, {cost}"
+
+
+def estimate_training(
+    made: Export, *, model: str | None = None, n_epochs: int | None = None, config: str | Path = "config"
+) -> TrainingEstimate:
+    """For a job of `model` (default: the export's) over `n_epochs` (None: the provider chooses; 3 taken)."""
+    name = root_model(model or made.model)
+    epochs = n_epochs or DEFAULT_EPOCHS
+    price = prices(config).get(name)
+    per_million = 0.0 if name == OFFLINE_MODEL else price.training if price else None
+    tokens = made.tokens * epochs
+    return TrainingEstimate(
+        made.examples, epochs, tokens, None if per_million is None else tokens * per_million / 1e6
+    )
+
+
+def root_model(model: str) -> str:
+    """The base model's name in `ft:BASE:ORGANIZATION:SUFFIX:ID`; any other name as it is."""
+    return model.split(":")[1] if model.startswith("ft:") and model.count(":") >= 2 else model

@@ -1,0 +1,123 @@
+"""What fine-tuning gained: base and tuned variant on the same test episodes, paired.
+
+Knows the plan and the comparison; the estimators are `stats`'. Only seeds of the test block count, and the
+gain is told twice: on all of them, and without those on which an episode starts as one of the train block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from babyai_kit.environment import TASKS
+from babyai_kit.errors import InputError, NoSharedSeedsError
+from babyai_kit.experiment import run_experiment
+from babyai_kit.finetune.blocks import TEST, TRAIN, check_block, start_overlap
+from babyai_kit.session import Session
+from babyai_kit.stats import compare
+from babyai_kit.stats.tables import ALL_TASKS
+
+SHOWN = {
+    "success": ("success", "{:.1%}", "{:+.1%}"),
+    "episode_return": ("return", "{:.3f}", "{:+.3f}"),
+    "episode_length": ("steps", "{:.1f}", "{:+.1f}"),
+    "input_tokens": ("input tokens", "{:,.0f}", "{:+,.0f}"),
+    "output_tokens": ("output tokens", "{:,.0f}", "{:+,.0f}"),
+    "cost_usd": ("dollars", "{:.5f}", "{:+.5f}"),
+}
+"""Measure: its name, the forms of a value and of a difference; per episode."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The gain of `tuned` over `base` on the test block."""
+
+    base: str
+    tuned: str
+    episodes: pd.DataFrame
+    comparison: pd.DataFrame
+    """See `compare`: a row per measure and task."""
+    overlap: pd.DataFrame
+    """The test episodes that start as a train episode does (see `start_overlap`)."""
+    comparison_apart: pd.DataFrame
+    """The same without the seeds in `overlap`; empty if none is left."""
+
+    @property
+    def gain(self) -> pd.Series:
+        """The row of success over all tasks: difference, low, high and the rest."""
+        rows = self.comparison
+        return rows[(rows["measure"] == "success") & (rows["task"] == ALL_TASKS)].iloc[0]
+
+    def __str__(self) -> str:
+        lines = [f"{self.tuned} against {self.base}, test block, 95% intervals"]
+        lines += _lines(self.comparison)
+        seeds = self.overlap["seed"].nunique()
+        alike = f"{len(self.overlap)} test episodes (of {seeds} seeds) start as a train episode does"
+        if len(self.comparison_apart):
+            success = self.comparison_apart[self.comparison_apart["measure"] == "success"]
+            return "\n".join([*lines, f"{alike}; without these seeds:", *_lines(success)])
+        return "\n".join([*lines, f"{alike}{'; no seed is without one' if seeds else ''}"])
+
+
+async def evaluate(
+    session: Session,
+    run: str,
+    *,
+    base: str,
+    tuned: str,
+    tasks: Iterable[str] = TASKS,
+    seeds: Iterable[int] = TEST,
+    train: Iterable[int] = TRAIN,
+    num_dists: int = 0,
+    results: str | Path = "results",
+    **options: Any,
+) -> Evaluation:
+    """Run `base` and `tuned` on the same test episodes, as `run`, and compare them, paired by seed.
+
+    `seeds` must be of the test block; `train`: the seeds that were learned from. `options` are those of
+    `run_experiment`. Raises InputError for other seeds or a variant that the gateway does not serve (one
+    registered just now needs a new session), and what `run_experiment` raises.
+    """
+    tasks, seeds = list(tasks), list(seeds)
+    check_block(seeds, "test", "an evaluation")
+    check_block(train, "train", "training data")
+    if base == tuned:
+        raise InputError(f"{base!r} can't be compared with itself; name the tuned variant")
+    episodes = await run_experiment(
+        session, run, [base, tuned], tasks, seeds, num_dists=num_dists, results=results, **options
+    )
+    return assess(episodes, base, tuned, start_overlap(tasks, train=train, test=seeds, num_dists=num_dists))
+
+
+def assess(episodes: pd.DataFrame, base: str, tuned: str, overlap: pd.DataFrame) -> Evaluation:
+    """The evaluation of episodes that were run before. Raises what `compare` raises."""
+    both = episodes[episodes["variant"].isin([base, tuned])]
+    comparison = _compared(both, base)
+    apart = both[~both["seed"].isin(overlap["seed"])]
+    try:
+        without = _compared(apart, base) if len(overlap) and len(apart) else comparison.iloc[:0]
+    except NoSharedSeedsError:
+        without = comparison.iloc[:0]
+    return Evaluation(base, tuned, both, comparison, overlap, without)
+
+
+def _compared(episodes: pd.DataFrame, base: str) -> pd.DataFrame:
+    return compare(episodes, base, measures=list(SHOWN), by=("variant",))
+
+
+def _lines(comparison: pd.DataFrame) -> list[str]:
+    lines = []
+    for _, row in comparison[comparison["task"] == ALL_TASKS].iterrows():
+        name, value, difference = SHOWN[row["measure"]]
+        if pd.isna(row["difference"]):
+            continue
+        told = [difference.format(row[column]) for column in ("difference", "low", "high")]
+        lines.append(
+            f"  {name:<14}{value.format(row['baseline_value'])} -> {value.format(row['value'])}, "
+            f"{told[0]} ({told[1]} to {told[2]}), {row['n_seeds']} seeds"
+        )
+    return lines

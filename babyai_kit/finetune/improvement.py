@@ -1,0 +1,157 @@
+"""`improve`: collect, curate, fine-tune, register, and collect again with what was learned.
+
+Knows the order of the rounds and which seeds each part may use; every part is another room's. Runs, jobs
+and registrations are found again by name, so that the same call goes on where an earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from babyai_kit.environment import TASKS
+from babyai_kit.errors import InputError, ModelError
+from babyai_kit.experiment import run_experiment
+from babyai_kit.finetune.blocks import TEST, TRAIN, VALIDATION, check_block, check_disjoint
+from babyai_kit.finetune.curation import curate
+from babyai_kit.finetune.evaluation import Evaluation, evaluate
+from babyai_kit.finetune.export import export
+from babyai_kit.finetune.jobs import Job, launch, wait
+from babyai_kit.finetune.registration import register_variant
+from babyai_kit.gateway import connect
+from babyai_kit.journal import run_folder
+from babyai_kit.session import Session
+
+
+@dataclass(frozen=True)
+class Round:
+    """One turn of the loop."""
+
+    number: int
+    """From 1."""
+    variant: str
+    """That collected the episodes."""
+    train_success: float
+    """Its share of successes on the train seeds; no measure of gain."""
+    examples: int
+    job: Job
+    tuned: str
+    """The variant that came of it."""
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """What `improve` came to."""
+
+    rounds: tuple[Round, ...]
+    validation: pd.DataFrame
+    """Episodes of the base and every tuned variant on the validation seeds."""
+    chosen: str
+    """The tuned variant with most successes there; of equal ones the earliest."""
+    evaluation: Evaluation
+    """Of the chosen one against the base, on test seeds."""
+
+    def __str__(self) -> str:
+        rates = self.validation.groupby("variant")["success"].mean()
+        lines = [
+            f"round {r.number}: {r.variant} succeeded on {r.train_success:.1%} of the train episodes, "
+            f"{r.examples} examples, now {r.tuned}"
+            for r in self.rounds
+        ]
+        told = ", ".join(f"{variant} {rate:.1%}" for variant, rate in rates.items())
+        return "\n".join([*lines, f"validation: {told}; chosen: {self.chosen}", str(self.evaluation)])
+
+
+async def improve(
+    name: str,
+    variant: str = "history_and_reasoning",
+    *,
+    rounds: int = 1,
+    tasks: Iterable[str] = TASKS,
+    train: Iterable[int] = TRAIN,
+    validation: Iterable[int] = VALIDATION,
+    test: Iterable[int] = TEST,
+    min_return: float = 0.5,
+    max_per_task: int | None = 40,
+    validation_fraction: float = 0.2,
+    n_epochs: int | None = None,
+    open_session: Callable[[], AbstractAsyncContextManager[Session]] = connect,
+    results: str | Path = "results",
+    say: Callable[[str], None] = print,
+    **options: Any,
+) -> Improvement:
+    """Let `variant` learn from its own episodes, `rounds` times, and measure the gain.
+
+    In each round the latest variant plays the train seeds, its best episodes are curated (see `curate`),
+    its model is fine-tuned on them and registered as `VARIANT_NAME_ROUND`. Then all play the validation
+    seeds, the tuned variant that does best there is chosen, and it alone is compared with the base on the
+    test seeds. Runs are called `NAME-ROUND-train`, `NAME-validation` and `NAME-test`; training files and
+    job lie in the folder `finetune` of the train run. `options` are those of `run_experiment`.
+    Raises InputError for seeds outside their blocks or a gateway over HTTP, which must be restarted by hand
+    between rounds; ModelError if a job fails, with the provider's reason.
+    """
+    tasks, train, validation, test = list(tasks), list(train), list(validation), list(test)
+    check_block(train, "train", "training data")
+    check_block(validation, "validation", "the choice of a variant")
+    check_block(test, "test", "an evaluation")
+    check_disjoint(train=train, validation=validation, test=test)
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise InputError(f"rounds {rounds!r} is not valid; use a whole number of at least 1")
+    options |= {"results": results}
+    latest, done = variant, []
+    for number in range(1, rounds + 1):
+        run = f"{name}-{number}-train"
+        folder = run_folder(results, run) / "finetune"
+        async with open_session() as session:
+            _check(session, latest)
+            say(f"Round {number} of {rounds}: {latest} plays the train block.")
+            episodes = await run_experiment(session, run, [latest], tasks, train, **options)
+            curation = await curate(
+                session, run, latest, min_return=min_return, max_per_task=max_per_task, results=results
+            )
+            say(str(curation))
+            made = export(curation, folder, validation_fraction=validation_fraction)
+            job = await launch(session, made, suffix=f"{name}-{number}"[:40], n_epochs=n_epochs, say=say)
+            job = await wait(session, folder, say=say)
+            config, settings = session.config.path, session.settings
+        if job.outcome != "succeeded" or not job.fine_tuned_model:
+            raise ModelError(f"{job}; mend what it names and call improve again", kind="fine-tuning")
+        tuned = f"{variant}_{re.sub('[^A-Za-z0-9]+', '_', name)}_{number}"
+        register_variant(tuned, model=job.fine_tuned_model, like=variant, config=config, settings=settings)
+        success = float(episodes["success"].mean())
+        done.append(Round(number, latest, success, len(curation.examples), job, tuned))
+        latest = tuned
+    async with open_session() as session:
+        candidates = [variant, *(r.tuned for r in done)]
+        chosen_on = await run_experiment(
+            session, f"{name}-validation", candidates, tasks, validation, **options
+        )
+        rates = chosen_on.groupby("variant")["success"].mean()
+        chosen = max(candidates[1:], key=lambda v: float(rates[v]))
+        gain = await evaluate(
+            session,
+            f"{name}-test",
+            base=variant,
+            tuned=chosen,
+            tasks=tasks,
+            seeds=test,
+            train=train,
+            **options,
+        )
+    return Improvement(tuple(done), chosen_on, chosen, gain)
+
+
+def _check(session: Session, variant: str) -> None:
+    if not session.embedded:
+        raise InputError(
+            "a gateway over HTTP must be restarted to serve a new variant; unset TENSORZERO_GATEWAY_URL, or "
+            "go step by step: python -m babyai_kit finetune --help"
+        )
+    if variant not in session.config.variants:
+        raise InputError(f"unknown variant {variant!r}; choose from {', '.join(session.config.variants)}")

@@ -1,0 +1,274 @@
+"""One fine-tuning job, from its launch to its model, so that a process may end in between.
+
+Knows the order of things and what is on disk: job.json beside the training files says how far it came
+(uploaded, created, ended) and is written as soon as anything is paid for, so that the same call goes on
+where an earlier one stopped and never launches twice. How a server is spoken to is `provider`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from babyai_kit.errors import InputError, ModelError
+from babyai_kit.finetune.costs import estimate_training
+from babyai_kit.finetune.export import Export, read_export
+from babyai_kit.finetune.provider import Provider, Server, outcome, reason
+from babyai_kit.session import Session
+
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 30.0
+AWAY_S = 900.0
+"""How long a server may stay away while a job is waited for."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A fine-tuning job as last seen. Everything but `folder` is in its job.json."""
+
+    folder: Path
+    model: str
+    """The base that is fine-tuned."""
+    variant: str
+    """Whose episodes it learns from."""
+    digests: dict[str, str]
+    """Of the training files (see Export)."""
+    base_url: str = ""
+    """Of the server; empty for the offline player, whose address changes from start to start."""
+    job_id: str = ""
+    """Empty until the server has it."""
+    training_file: str = ""
+    validation_file: str = ""
+    status: str = "uploading"
+    """The server's own word for it."""
+    outcome: str = "running"
+    """running, succeeded, failed or cancelled."""
+    fine_tuned_model: str = ""
+    error: str = ""
+    """Why it failed, in the provider's words."""
+    trained_tokens: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.outcome != "running"
+
+    def __str__(self) -> str:
+        said = f"job {self.job_id or '(not created yet)'}: {self.status}"
+        return (
+            said
+            + (f", {self.fine_tuned_model}" if self.fine_tuned_model else "")
+            + (f" ({self.error})" if self.error else "")
+        )
+
+
+def server_of(session: Session) -> Server:
+    """The model server of the settings, or the session's offline player.
+
+    Raises InputError if the session has none to speak to.
+    """
+    if not session.model_url:
+        raise InputError(
+            "no model server to fine-tune at; set OPENAI_API_KEY or OPENAI_BASE_URL beside the gateway"
+        )
+    return Server(session.model_url, session.settings.openai_api_key)
+
+
+async def launch(
+    where: Session | Server,
+    made: Export,
+    *,
+    model: str | None = None,
+    suffix: str = "act",
+    n_epochs: int | None = None,
+    seed: int | None = None,
+    say: Callable[[str], None] = print,
+) -> Job:
+    """Upload the files of `made` and create a job; returns it without waiting for its end.
+
+    `model`: the base (default: the export's); `n_epochs`: None lets the provider choose; `seed`: of the
+    training. Says the estimate first. Called again for the same files and model it returns the job that is
+    there, unless that failed or was cancelled. Raises InputError for files that would be refused or were
+    changed, ModelError with the provider's words if it refuses.
+    """
+    made = read_export(made.folder)
+    model = model or made.model
+    server = server_of(where) if isinstance(where, Session) else where
+    offline = isinstance(where, Session) and where.settings.offline
+    job = known_job(made, model) or Job(
+        made.folder, model, made.variant, made.digests, "" if offline else server.base_url
+    )
+    if job.job_id:
+        say(f"Launched before: {job}")
+        return job
+    config = where.config.path if isinstance(where, Session) else "config"
+    say(f"Fine-tuning {model}: {estimate_training(made, model=model, n_epochs=n_epochs, config=config)}.")
+    async with server.connected() as provider:
+        resumed = bool(job.training_file)
+        if not job.training_file:
+            job = write_job(replace(job, training_file=await provider.upload(made.training_file)))
+        if made.validation_file and not job.validation_file:
+            job = write_job(replace(job, validation_file=await provider.upload(made.validation_file)))
+        found = await provider.find(job.training_file) if resumed else None
+        if found is None:
+            found = await _create(provider, job, suffix, n_epochs, seed)
+        job = write_job(_seen(job, found))
+    say(str(job))
+    return job
+
+
+async def poll(where: Session | Server, folder: str | Path) -> Job:
+    """Ask once how the job of `folder` stands. Raises InputError if none was launched there."""
+    job = read_job(folder)
+    if job.ended:
+        return job
+    async with _server(where, job).connected() as provider:
+        return await _ask(provider, job)
+
+
+async def wait(
+    where: Session | Server,
+    folder: str | Path,
+    *,
+    timeout_s: float | None = None,
+    longest_wait_s: float = LONGEST_WAIT_S,
+    say: Callable[[str], None] = print,
+) -> Job:
+    """Wait for the end of the job of `folder`, saying its events as they come.
+
+    May be broken off and called again, in another process too. Returns the job, also when it failed or
+    when `timeout_s` passed; raises ModelError if the server stays away.
+    """
+    job = read_job(folder)
+    if job.ended:
+        return job
+    loop = asyncio.get_running_loop()
+    end = None if timeout_s is None else loop.time() + timeout_s
+    said: set[str] = set()
+    pause, away_since, status = FIRST_WAIT_S, None, job.status
+    async with _server(where, job).connected() as provider:
+        while True:
+            try:
+                job = await _ask(provider, job)
+                away_since = None
+            except ModelError as error:
+                away_since = away_since or loop.time()
+                if not error.retryable or loop.time() - away_since > AWAY_S:
+                    raise
+            if job.status != status:
+                status = job.status
+                say(f"Status: {status}")
+            for event in await provider.events(job.job_id):
+                key = str(event.get("id") or (event.get("created_at"), event.get("message")))
+                if key not in said:
+                    said.add(key)
+                    say(f"  {' '.join(str(event.get('message') or '').split())}")
+            if job.ended or (end is not None and loop.time() >= end):
+                return job
+            await asyncio.sleep(min(pause, max(0.0, end - loop.time())) if end is not None else pause)
+            pause = min(pause * 1.5, longest_wait_s)
+
+
+async def cancel(where: Session | Server, folder: str | Path) -> Job:
+    """Cancel the job of `folder`; one that has ended meanwhile is returned as it ended."""
+    job = read_job(folder)
+    if job.ended:
+        return job
+    async with _server(where, job).connected() as provider:
+        try:
+            return write_job(_seen(job, await provider.cancel(job.job_id)))
+        except ModelError:
+            job = await _ask(provider, job)
+            if not job.ended:
+                raise
+            return job
+
+
+def read_job(folder: str | Path) -> Job:
+    """The job of `folder` as last seen. Raises InputError if none was launched there."""
+    job = _read(Path(folder))
+    if job is None or not job.job_id:
+        raise InputError(f"no job was launched in {folder}; launch one there first")
+    return job
+
+
+def write_job(job: Job) -> Job:
+    """Replace the job's job.json as a whole; returns the job."""
+    target = job.folder / "job.json"
+    part = target.with_suffix(".json.part")
+    content = {name: value for name, value in asdict(job).items() if name != "folder"}
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    part.replace(target)
+    return job
+
+
+def _read(folder: Path) -> Job | None:
+    try:
+        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        return Job(folder=folder, **content)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        raise InputError(f"{folder / 'job.json'} is damaged; move it away and launch again") from None
+
+
+def known_job(made: Export, model: str) -> Job | None:
+    """The job begun for these very files and this base, unless it came to nothing."""
+    job = _read(made.folder)
+    if job is None or (job.digests, job.model) != (made.digests, model):
+        return None
+    return job if job.outcome in ("running", "succeeded") else None
+
+
+def _server(where: Session | Server, job: Job) -> Server:
+    if isinstance(where, Server):
+        return where
+    server = server_of(where)
+    return Server(job.base_url, server.api_key) if job.base_url else server
+
+
+async def _create(
+    provider: Provider, job: Job, suffix: str, n_epochs: int | None, seed: int | None
+) -> dict[str, Any]:
+    request: dict[str, Any] = {"model": job.model, "training_file": job.training_file, "suffix": suffix}
+    if job.validation_file:
+        request["validation_file"] = job.validation_file
+    if seed is not None:
+        request["seed"] = seed
+    if n_epochs is not None:
+        supervised = {"hyperparameters": {"n_epochs": n_epochs}}
+        request["method"] = {"type": "supervised", "supervised": supervised}
+    try:
+        return await provider.create(request)
+    except ModelError as error:
+        # The answer was lost, but the job may be there.
+        found = await provider.find(job.training_file) if error.retryable else None
+        if found is None:
+            raise
+        return found
+
+
+async def _ask(provider: Provider, job: Job) -> Job:
+    seen = _seen(job, await provider.job(job.job_id))
+    if seen.outcome == "failed" and not seen.error:
+        events = await provider.events(job.job_id)
+        told = [e for e in events if e.get("level") == "error"] or events[-1:]
+        why = " ".join(str(told[-1].get("message") or "").split()) if told else ""
+        seen = replace(seen, error=why or "the provider gives no reason")
+    return seen if seen == job else write_job(seen)
+
+
+def _seen(job: Job, found: dict[str, Any]) -> Job:
+    tokens = found.get("trained_tokens")
+    return replace(
+        job,
+        job_id=str(found.get("id") or job.job_id),
+        status=str(found.get("status") or job.status),
+        outcome=outcome(found),
+        fine_tuned_model=str(found.get("fine_tuned_model") or ""),
+        error=reason(found) if outcome(found) == "failed" else "",
+        trained_tokens=tokens if isinstance(tokens, int) else None,
+    )

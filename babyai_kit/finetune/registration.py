@@ -1,0 +1,148 @@
+"""`register_variant`: a fine-tuned model becomes a variant that the gateway serves.
+
+Knows the gateway's TOML and what the UI gives to paste; writes one file of its own per variant (see
+`registered`) and never touches another. Writing the same again changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from babyai_kit.compose import PLAYER_URL, inside
+from babyai_kit.config import FUNCTION, Price, cost_toml, load_config, prices
+from babyai_kit.errors import InputError
+from babyai_kit.finetune.costs import root_model
+from babyai_kit.registered import FOLDER
+from babyai_kit.settings import OPENAI_URL, Settings, load_settings
+
+VARIANT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}")
+_LIKE = re.compile(r"_sft\d*$")
+
+
+def register_variant(
+    name: str,
+    *,
+    model: str | None = None,
+    snippet: str | None = None,
+    like: str | None = None,
+    price: Price | None = None,
+    config: str | Path = "config",
+    settings: Settings | None = None,
+) -> Path:
+    """Add the variant `name` of the function `act`, played by a fine-tuned model; returns its file.
+
+    Give the `model`'s name (such as `ft:gpt-4o-mini-2024-07-18:org::id`), or the `snippet` of TOML that
+    TensorZero's UI shows when its job is done. `like`: the variant whose prompts it takes, which must be
+    the one it was trained on; default: `name` without an ending `_sft` or `_sft2`. `price`: per million
+    tokens; default: what prices.json says of `ft:BASE`, or of the model. A gateway serves it once it is
+    started anew: the next `connect()`, or a restart of the gateway image.
+    Raises InputError for a name that is not valid or belongs to another file, and for a snippet that holds
+    not exactly one model.
+    """
+    config = Path(config)
+    settings = settings or load_settings()
+    if not VARIANT_NAME.fullmatch(name):
+        raise InputError(
+            f"variant name {name!r} is not valid; use 1 to 64 letters, digits, '_' or '-', first a letter"
+        )
+    if (model is None) == (snippet is None):
+        raise InputError("give either the model's name or the UI's snippet")
+    file = config / FOLDER / f"{name}.toml"
+    known = load_config(config, settings).variants
+    if name in known and not file.exists():
+        raise InputError(f"config/ has a variant {name!r} already; choose another name")
+    like = like or _LIKE.sub("", name)
+    if like not in known or like == name:
+        raise InputError(
+            f"whose prompts should {name!r} take? Name it with like=, one of {', '.join(sorted(known))}"
+        )
+    provider = _own_provider(model, settings) if model is not None else _snippet_provider(snippet or "")
+    model_name = str(provider["model_name"])
+    if not _MODEL_NAME.fullmatch(model_name):
+        raise InputError(f"model name {model_name[:80]!r} is not valid; take it from the finished job")
+    if price is None:
+        listed = prices(config)
+        price = listed.get(f"ft:{root_model(model_name)}") if model_name.startswith("ft:") else None
+        price = price or listed.get(model_name)
+    if price is not None and "cost" not in provider:
+        provider |= tomlkit.parse(cost_toml(price)).unwrap()
+    provider.setdefault("timeouts", {"non_streaming": {"total_ms": settings.timeout_ms}})
+    text = _document(name, provider, _variant(like, config, file))
+    _write(file, text)
+    return file
+
+
+def unregister_variant(name: str, *, config: str | Path = "config") -> None:
+    """Take away a variant that `register_variant` added. Raises InputError if there is none."""
+    file = Path(config) / FOLDER / f"{name}.toml"
+    if not VARIANT_NAME.fullmatch(name) or not file.exists():
+        raise InputError(f"no registered variant {name!r}; look into {file.parent}")
+    file.unlink()
+
+
+def _own_provider(model: str, settings: Settings) -> dict[str, Any]:
+    """As the gateway image needs it; the embedded gateway's copy is pointed at the present server."""
+    provider: dict[str, Any] = {"type": "openai", "model_name": model}
+    if settings.openai_base_url != OPENAI_URL:
+        provider["api_base"] = inside(settings.openai_base_url) if settings.openai_base_url else PLAYER_URL
+    provider["api_key_location"] = "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
+    return provider
+
+
+def _snippet_provider(snippet: str) -> dict[str, Any]:
+    try:
+        models = tomlkit.parse(snippet).unwrap().get("models", {})
+    except TOMLKitError as error:
+        raise InputError(f"the snippet is not TOML ({error}); copy it whole from the UI") from None
+    if len(models) != 1:
+        raise InputError(
+            f"the snippet holds {len(models)} models and must hold one; copy it whole from the UI"
+        )
+    (model,) = models.values()
+    try:
+        (first, *_) = model["routing"]
+        provider = dict(model["providers"][first])
+        str(provider["type"]), str(provider["model_name"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            "the snippet's model has no provider with a model_name; copy it whole from the UI"
+        ) from None
+    return provider
+
+
+def _variant(like: str, config: Path, file: Path) -> dict[str, Any]:
+    """The settings of variant `like`, its paths as seen from `file`."""
+    for source in sorted(config.rglob("*.toml")):
+        document = tomlkit.parse(source.read_text(encoding="utf-8")).unwrap()
+        variant = document.get("functions", {}).get(FUNCTION, {}).get("variants", {}).get(like)
+        if variant is None:
+            continue
+        for template in variant.get("templates", {}).values():
+            path = (source.parent / template["path"]).resolve()
+            template["path"] = Path(os.path.relpath(path, file.parent.resolve())).as_posix()
+        return variant
+    raise InputError(f"no variant {like!r} in {config}; choose one that is there")
+
+
+def _document(name: str, provider: dict[str, Any], variant: dict[str, Any]) -> str:
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Written by register_variant; delete the file to take the variant away."))
+    document["models"] = {name: {"routing": ["finetuned"], "providers": {"finetuned": provider}}}
+    document["functions"] = {FUNCTION: {"variants": {name: variant | {"model": name}}}}
+    return tomlkit.dumps(document)
+
+
+def _write(file: Path, text: str) -> None:
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)

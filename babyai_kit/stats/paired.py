@@ -1,0 +1,200 @@
+"""Two agents on the same seeds: the difference, its interval, and the chance of one so large by luck.
+
+Pure functions on matrices [seeds, tasks], a row of both being the same seed; knows no DataFrame. Only rows
+without a NaN in either matrix count (complete shared seed blocks).
+
+Sources: Miller 2024, arXiv 2411.00640 (paired, clustered differences); Bonett and Price 2012; McNemar 1947;
+Holm 1979.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from babyai_kit.errors import InputError
+from babyai_kit.stats.estimators import CONFIDENCE, Array, complete_blocks
+from babyai_kit.stats.power import POWER, smallest_detectable
+from babyai_kit.stats.resampling import NO_SUCCESS, ratio, seed_interval, sign_flips
+
+PAIRED_T, BONETT_PRICE, POOLED = "paired t over seeds", "Bonett-Price", "pooled Bonett-Price"
+T_TEST, MCNEMAR, SIGNS = "paired t test over seeds", "exact McNemar test", "exact sign test over seeds"
+FLIPS, RANDOM_FLIPS = "exact sign-flip test over seeds", "sign-flip test over seeds"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What an agent has more than the baseline, with a 95% interval; NaN where there is no answer."""
+
+    value: float
+    """The agent's, on the shared seeds; likewise baseline_value."""
+    baseline_value: float
+    difference: float
+    low: float
+    high: float
+    interval: str
+    """`paired t over seeds`, `Bonett-Price`, `pooled Bonett-Price`, or one of the bootstraps and reasons of
+    Estimate."""
+    p_value: float
+    """Two-sided, of no difference; not corrected."""
+    test: str
+    """`paired t test over seeds`, `exact McNemar test`, `exact sign test over seeds`, `exact sign-flip test
+    over seeds`, `sign-flip test over seeds`, or `none`."""
+    detectable: float
+    """The smallest true difference that these seeds would find with 80% power at that (uncorrected) level."""
+    n_seeds: int
+    """Complete seed blocks that both have."""
+    n_pairs: int
+    """Pairs (seed, task) in them."""
+    only_agent: float
+    """Pairs where the agent alone succeeded, and likewise only_baseline; the expected number where repeats
+    make rates of outcomes. NaN for other measures."""
+    only_baseline: float
+
+    @property
+    def n_discordant(self) -> float:
+        return self.only_agent + self.only_baseline
+
+
+def bonett_price(only_a: float, only_b: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Interval of the difference of two paired proportions (Bonett and Price 2012, adjusted Wald).
+
+    `only_a`, `only_b`: the discordant of `n` pairs. Cut to [-1, 1]; (NaN, NaN) for n = 0.
+    """
+    if n < 0 or only_a < 0 or only_b < 0 or not only_a + only_b <= n * (1 + 1e-12):
+        raise InputError(f"{only_a} and {only_b} of {n} pairs can't be discordant; give counts within n")
+    if n == 0:
+        return np.nan, np.nan
+    centre, error = _adjusted(only_a, only_b, n)
+    half = float(special.ndtri(0.5 + confidence / 2)) * error
+    exact = (only_a - only_b) / n
+    return min(max(centre - half, -1.0), exact), max(min(centre + half, 1.0), exact)
+
+
+def mcnemar(only_a: float, only_b: float) -> float:
+    """Exact two-sided p-value (McNemar 1947, binomial) of so unequal discordant counts; 1 without any."""
+    a, b = round(only_a), round(only_b)
+    if a < 0 or b < 0 or abs(a - only_a) + abs(b - only_b) > 1e-9:
+        raise InputError(f"{only_a} and {only_b} are no counts; give whole numbers from 0")
+    return float(stats.binomtest(a, a + b).pvalue) if a + b else 1.0
+
+
+def holm(p_values: Sequence[float] | Array) -> Array:
+    """Holm's (1979) step-down correction of one family [k], each in [0, 1]; NaN stays and counts for none."""
+    p = np.asarray(p_values, dtype=float)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    corrected = np.full(p.shape, np.nan)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1.0)
+    return corrected
+
+
+def paired_success(agent: Array, baseline: Array, confidence: float = CONFIDENCE) -> Difference:
+    """Difference of two success rates [seeds, tasks], entries in [0, 1].
+
+    One task, outcomes 0 or 1: Bonett-Price and exact McNemar. Else D[s], the mean over tasks of the
+    difference on seed s: t interval and t test with n-1 degrees of freedom. Where t has no width (one seed,
+    or all D alike): pooled Bonett-Price over all pairs, and the sign test of D.
+    """
+    a, b = _blocks(agent, baseline)
+    if not len(a):
+        return no_difference("none: no complete seed block")
+    if min(a.min(), b.min()) < 0 or max(a.max(), b.max()) > 1:
+        raise InputError("success lies outside [0, 1]; give 0, 1 or rates")
+    n, tasks = a.shape
+    only_a, only_b = float((a * (1 - b)).sum()), float((b * (1 - a)).sum())
+    d = (a - b).mean(axis=1)
+    value, other, mean = float(a.mean(axis=1).mean()), float(b.mean(axis=1).mean()), float(d.mean())
+    whole = bool(np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all())
+    if (tasks == 1 and whole) or n == 1 or np.ptp(d) < 1e-12:
+        low, high = bonett_price(only_a, only_b, a.size, confidence)
+        kind = BONETT_PRICE if tasks == 1 and whole else POOLED
+        p, test = (mcnemar((d > 1e-12).sum(), (d < -1e-12).sum()), SIGNS)
+        test = MCNEMAR if tasks == 1 and whole else test
+        quantiles = special.ndtri(0.5 + confidence / 2) + special.ndtri(POWER)
+        found = float(quantiles * _adjusted(only_a, only_b, a.size)[1])
+    else:
+        error = d.std(ddof=1) / np.sqrt(n)
+        half = stats.t.ppf(0.5 + confidence / 2, n - 1) * error
+        low, high, kind = max(mean - half, -1.0), min(mean + half, 1.0), PAIRED_T
+        p, test = float(2 * stats.t.sf(abs(mean) / error, n - 1)), T_TEST
+        found = smallest_detectable(float(d.std(ddof=1)), n, confidence=confidence)
+    return Difference(
+        *(value, other, mean, float(low), float(high), kind, p, test, found, n, a.size, only_a, only_b)
+    )
+
+
+def paired_bootstrap(
+    agent: Array,
+    baseline: Array,
+    agent_denominator: Array | None = None,
+    baseline_denominator: Array | None = None,
+    confidence: float = CONFIDENCE,
+) -> Difference:
+    """Difference of two means [seeds, tasks] or, with denominators of those shapes, of two ratios of means.
+
+    Both are resampled by the same seeds (see `bootstrap`). The p-value: on each seed the two agents change
+    places or not; all ways for up to 13 seeds, else 10,000 random ones. `detectable` takes the seeds' shares
+    of the difference as its spread.
+    """
+    given = [agent, baseline, agent_denominator, baseline_denominator]
+    matrices = [np.ones_like(agent, dtype=float) if m is None else np.asarray(m, dtype=float) for m in given]
+    blocks = _blocks(*matrices)
+    n, tasks = blocks[0].shape
+    if not n:
+        return no_difference("none: no complete seed block")
+    a, b, under_a, under_b = (m.mean(axis=1) for m in blocks)
+    size = (n, n * tasks, np.nan, np.nan)
+    value = float(a.mean() / under_a.mean()) if under_a.any() else np.nan
+    other = float(b.mean() / under_b.mean()) if under_b.any() else np.nan
+    mean = value - other
+    if not np.isfinite(mean):
+        return Difference(*(value, other, np.nan, np.nan, np.nan, NO_SUCCESS, np.nan, "none", np.nan, *size))
+    of_agent, of_baseline = ratio(a, under_a), ratio(b, under_b)
+    low, high, kind = seed_interval(lambda w: of_agent(w) - of_baseline(w), mean, n, confidence)
+    shares = (a - value * under_a) / under_a.mean() - (b - other * under_b) / under_b.mean()
+    spread = float(shares.std(ddof=1)) if n > 1 else np.nan
+    if not spread > 1e-12 * max(abs(value), abs(other)):
+        found = np.nan
+    else:
+        found = smallest_detectable(spread, n, confidence=confidence)
+    p, test = _flipped(a, b, under_a, under_b, mean)
+    return Difference(value, other, mean, low, high, kind, p, test, found, *size)
+
+
+def _flipped(a: Array, b: Array, under_a: Array, under_b: Array, mean: float) -> tuple[float, str]:
+    """p-value of the difference `mean` of ratios of seed means [seeds], and the test's name."""
+    signs, every = sign_flips(len(a))
+    top, bottom = signs @ (a - b), signs @ (under_a - under_b)
+    tops, bottoms = (a + b).sum(), (under_a + under_b).sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.abs((tops + top) / (bottoms + bottom) - (tops - top) / (bottoms - bottom))
+    # What is undefined counts as large; equal sums in another order are ties.
+    scale = 1e-12 * (abs(mean) + abs(tops / bottoms))
+    extreme = int((~(size < abs(mean) - scale)).sum())
+    return (extreme / len(size), FLIPS) if every else ((extreme + 1) / (len(size) + 1), RANDOM_FLIPS)
+
+
+def no_difference(reason: str) -> Difference:
+    """The answer where there is none."""
+    nan = np.nan
+    return Difference(nan, nan, nan, nan, nan, reason, nan, "none", nan, 0, 0, nan, nan)
+
+
+def _adjusted(only_a: float, only_b: float, n: int) -> tuple[float, float]:
+    """Bonett and Price's difference and its standard error: one more discordant pair of each kind."""
+    p, q = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
+    return p - q, float(np.sqrt((p + q - (p - q) ** 2) / (n + 2)))
+
+
+def _blocks(*matrices: Array) -> list[Array]:
+    """The rows that are complete in all matrices [seeds, tasks] of one shape."""
+    arrays = [np.asarray(m, dtype=float) for m in matrices]
+    if len({m.shape for m in arrays}) > 1:
+        shapes = " and ".join(str(m.shape) for m in arrays)
+        raise InputError(f"the matrices {shapes} differ; give one row per seed and one column per task")
+    whole = complete_blocks(np.hstack(arrays) if arrays[0].ndim == 2 else arrays[0])
+    return np.hsplit(whole, len(arrays))

@@ -1,0 +1,121 @@
+"""Resampling by whole seeds: bootstrap intervals and sign-flip tests.
+
+Pure functions of seed means [seeds]; knows no DataFrame. A statistic is a function of weights [draws, seeds]:
+how often each seed is drawn. The draws depend on the number of seeds alone, so that every figure, task and
+variant of a run is resampled by the same seeds.
+
+Sources: Efron 1987 (BCa); Fisher 1935 and Phipson and Smyth 2010 (randomization tests, p-values never 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from scipy import special
+
+from babyai_kit.errors import InputError
+from babyai_kit.stats.estimators import CONFIDENCE, Array, Estimate, complete_blocks, nothing
+
+RESAMPLES = 10_000
+BOOTSTRAP_SEED = 20_240_807
+BCA, PERCENTILE = "BCa bootstrap over seeds", "percentile bootstrap over seeds"
+ALL_EQUAL, ONE_SEED, NO_SUCCESS = "no width: all equal", "none: one seed", "none: no success"
+
+Statistic = Callable[[Array], Array]
+"""Weights [draws, seeds] to values [draws]."""
+
+
+def bootstrap(numerator: Array, denominator: Array | None = None, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean of `numerator` [seeds, tasks], or its ratio to that of `denominator`, resampled by whole seeds.
+
+    BCa (Efron 1987); percentile where BCa is undefined or a resample has denominator 0. An undefined resample
+    (0/0) is left out, an infinite one stays and may make `high` infinite. Widened, if ever needed, to contain
+    the value. A denominator of 0 throughout gives NaN. All seeds equal: no width; one seed: NaN limits.
+    """
+    x = np.asarray(numerator, dtype=float)
+    y = np.ones_like(x) if denominator is None else np.asarray(denominator, dtype=float)
+    if x.shape != y.shape:
+        raise InputError(f"numerator {x.shape} and denominator {y.shape} differ; give them one shape")
+    whole = complete_blocks(np.hstack([x, y]) if x.ndim == 2 else x)
+    n, tasks = len(whole), x.shape[1]
+    if not n:
+        return nothing()
+    top, bottom = whole[:, :tasks].mean(axis=1), whole[:, tasks:].mean(axis=1)
+    value = float(top.mean() / bottom.mean()) if bottom.any() else np.nan
+    low, high, kind = seed_interval(ratio(top, bottom), value, n, confidence)
+    return Estimate(value, low, high, n, n * tasks, 0, kind)
+
+
+def ratio(top: Array, bottom: Array) -> Statistic:
+    """Weighted sum of `top` over that of `bottom`, both [seeds]; inf or NaN where the latter is 0."""
+
+    def statistic(weights: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values: Array = (weights @ top) / (weights @ bottom)
+        return values
+
+    return statistic
+
+
+def seed_interval(
+    statistic: Statistic, value: float, n: int, confidence: float = CONFIDENCE
+) -> tuple[float, float, str]:
+    """(low, high, kind) of a statistic of `n` seeds whose value is `value`: see `bootstrap`."""
+    if not np.isfinite(value):
+        return np.nan, np.nan, NO_SUCCESS
+    if n == 1:
+        return np.nan, np.nan, ONE_SEED
+    with np.errstate(invalid="ignore"):
+        resampled = statistic(_draws(n))
+    resampled = resampled[~np.isnan(resampled)]
+    if np.ptp(resampled[np.isfinite(resampled)]) <= 1e-12 * abs(value) and np.isfinite(resampled).all():
+        return value, value, ALL_EQUAL
+    with np.errstate(invalid="ignore"):
+        jackknife = statistic(1 - np.eye(n))
+    low, high, kind = _limits(resampled, jackknife, value, confidence)
+    return min(low, value), max(high, value), kind
+
+
+def sign_flips(n: int) -> tuple[Array, bool]:
+    """Signs [draws, n]: all 2^n where these are at most RESAMPLES (True), else random ones (False)."""
+    return _flips(n), 2**n <= RESAMPLES
+
+
+@lru_cache(maxsize=2)
+def _flips(n: int) -> Array:
+    if 2**n <= RESAMPLES:
+        bits = np.arange(2**n)[:, None] >> np.arange(n) & 1
+    else:
+        bits = np.random.default_rng(BOOTSTRAP_SEED).integers(0, 2, (RESAMPLES, n))
+    return 1.0 - 2.0 * bits.astype(float)
+
+
+@lru_cache(maxsize=2)
+def _draws(n: int) -> Array:
+    """How often each resample [RESAMPLES, n] draws each seed: the same for every figure, task and variant."""
+    index = np.random.default_rng(BOOTSTRAP_SEED).integers(0, n, (RESAMPLES, n))
+    flat = (index + n * np.arange(RESAMPLES)[:, None]).ravel()
+    return np.bincount(flat, minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(float)
+
+
+def _limits(resampled: Array, jackknife: Array, value: float, confidence: float) -> tuple[float, float, str]:
+    """Both quantiles of `resampled` [B], by BCa if it is defined there."""
+    levels = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    if not np.isfinite(resampled).all():  # no interpolation towards infinity
+        low = np.quantile(resampled, float(levels[0]), method="lower")
+        high = np.quantile(resampled, float(levels[1]), method="higher")
+        return float(low), float(high), PERCENTILE
+    near = 1e-12 * max(abs(value), float(np.abs(resampled).max()))  # equal sums in another order are ties
+    below = ((resampled < value - near).mean() + (resampled <= value + near).mean()) / 2
+    pull = jackknife.mean() - jackknife if np.isfinite(jackknife).all() else np.zeros(1)
+    if 0 < below < 1 and (spread := float((pull**2).sum())) > 0:
+        acceleration = float((pull**3).sum()) / (6 * spread**1.5)
+        bias = special.ndtri(below)
+        z = bias + special.ndtri(levels)
+        if (1 - acceleration * z > 0).all():
+            low, high = np.quantile(resampled, special.ndtr(bias + z / (1 - acceleration * z)))
+            return float(low), float(high), BCA
+    low, high = np.quantile(resampled, levels)
+    return float(low), float(high), PERCENTILE

@@ -1,0 +1,244 @@
+"""Launching and waiting against a server that is not ours, kills and refusals included."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from babyai_kit import finetune
+from babyai_kit.errors import InputError, ModelError
+from babyai_kit.finetune import provider
+from babyai_kit.offline_player import OfflinePlayer
+from tests.finetune.examples import curation
+from tests.finetune.third_party import ThirdParty
+
+KEY = "sk-canary-1"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> finetune.Export:
+    return finetune.export(curation(), tmp_path / "job")
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("babyai_kit.finetune.jobs.FIRST_WAIT_S", 0.01)
+
+
+async def test_upload_job_events_and_model(made: finetune.Export):
+    lines: list[str] = []
+    async with ThirdParty(["pending", "warming up", "running", "completed"]) as other:
+        other.events = [{"message": "second", "created_at": 2}, {"message": "first", "created_at": 1}]
+        server = finetune.Server(other.base_url, KEY)
+        job = await finetune.launch(server, made, n_epochs=2, seed=7, say=lines.append)
+        assert (job.job_id, job.outcome) == ("j1", "running")
+        assert other.files == [made.training_file.read_bytes(), made.validation_file.read_bytes()]
+        assert other.created == [
+            {
+                "model": "gpt-4o-mini-2024-07-18",
+                "training_file": "f1",
+                "validation_file": "f2",
+                "suffix": "act",
+                "seed": 7,
+                "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}},
+            }
+        ]
+        job = await finetune.wait(server, made.folder, say=lines.append)
+        assert (job.outcome, job.fine_tuned_model) == ("succeeded", "tuned:1")
+        calls = len(other.calls)
+        assert await finetune.wait(server, made.folder) == await finetune.poll(server, made.folder) == job
+        assert await finetune.launch(server, made, say=lines.append) == job
+        assert len(other.calls) == calls
+    assert lines[0].startswith("Fine-tuning gpt-4o-mini-2024-07-18: 24 examples, 2 epochs")
+    assert [line for line in lines if line.startswith("Status")] == [
+        *("Status: pending", "Status: warming up", "Status: running", "Status: completed")
+    ]
+    assert lines.index("  first") < lines.index("  second")
+    assert lines.count("  first") == 1
+    assert not any("canary" in text for text in [*lines, (made.folder / "job.json").read_text()])
+
+
+@pytest.mark.parametrize(
+    ("job", "events", "said"),
+    [
+        ({"error": {"code": "bad", "message": "no such\nmodel"}}, None, "no such model"),
+        ({"error": "plain words"}, None, "plain words"),
+        ({"error": {"code": "exceeded_quota"}}, None, "exceeded_quota"),
+        (
+            {"error": None},
+            [{"level": "error", "message": "out of memory"}, {"message": "hm"}],
+            "out of memory",
+        ),
+        ({"error": {}}, None, "the provider gives no reason"),
+        ({}, None, "the provider gives no reason"),
+    ],
+)
+async def test_a_failure_is_told_in_the_providers_words(made: finetune.Export, job, events, said: str):
+    async with ThirdParty(["failed"], **job) as other:
+        other.events = events
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        ended = await finetune.wait(server, made.folder, say=lambda _: None)
+        assert (ended.outcome, ended.error) == ("failed", said)
+        assert said in str(ended)
+        # What came to nothing can be launched anew.
+        other.statuses, other.job = ["running"], {}
+        assert (await finetune.launch(server, made, say=lambda _: None)).outcome == "running"
+        assert len(other.created) == 2
+
+
+async def test_polling_outlasts_429_and_500_and_a_page_of_html(made: finetune.Export):
+    async with ThirdParty(["queued", "succeeded"]) as other:
+        other.refuse["show"] = [429, (502, "<html>bad gateway</html>"), None, 503]
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        job = await finetune.wait(server, made.folder, say=lambda _: None)
+        assert job.outcome == "succeeded"
+
+
+async def test_waiting_goes_on_when_the_server_is_away_for_long(
+    made: finetune.Export, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(provider, "POLL_RETRIES", 0)
+    async with ThirdParty(["running", "succeeded"]) as other:
+        other.refuse["show"] = [429, "reset", 500, 503]
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        assert (await finetune.wait(server, made.folder, say=lambda _: None)).outcome == "succeeded"
+        monkeypatch.setattr("babyai_kit.finetune.jobs.AWAY_S", 0.0)
+        (made.folder / "job.json").write_text(
+            (made.folder / "job.json").read_text().replace('"succeeded"', '"running"')
+        )
+        other.refuse["show"] = [503] * 99
+        with pytest.raises(ModelError, match="try again later, nothing is lost"):
+            await finetune.wait(server, made.folder, say=lambda _: None)
+
+
+async def test_a_refusal_is_passed_on_and_no_key_with_it(made: finetune.Export):
+    async with ThirdParty() as other:
+        other.refuse["create"] = [(400, {"error": {"message": f"model not for {KEY}", "param": "model"}})]
+        server = finetune.Server(other.base_url, KEY)
+        with pytest.raises(ModelError, match=r"status 400: model not for \*\*\*\)") as raised:
+            await finetune.launch(server, made, say=lambda _: None)
+        assert not raised.value.fatal
+        other.refuse["create"] = [(401, {"error": {"message": "bad key"}})]
+        with pytest.raises(ModelError, match="check OPENAI_API_KEY") as raised:
+            await finetune.launch(server, made, say=lambda _: None)
+        assert raised.value.fatal
+        # The files went up once.
+        assert other.count("upload") == 2
+        assert (await finetune.launch(server, made, say=lambda _: None)).job_id == "j1"
+        assert other.count("upload") == 2
+
+
+@pytest.mark.parametrize("lists_jobs", [True, False])
+async def test_a_lost_answer_never_makes_a_second_job(made: finetune.Export, lists_jobs: bool):
+    async with ThirdParty() as other:
+        other.refuse["create"] = ["lost"]
+        other.lists_jobs = lists_jobs
+        server = finetune.Server(other.base_url)
+        if lists_jobs:
+            assert (await finetune.launch(server, made, say=lambda _: None)).job_id == "j1"
+        else:
+            with pytest.raises(ModelError, match="nothing is lost"):
+                await finetune.launch(server, made, say=lambda _: None)
+        assert other.count("create") == len(other.created) == 1
+
+
+async def test_a_killed_launch_goes_on_where_it_stopped(made: finetune.Export):
+    async with ThirdParty() as other:
+        server = finetune.Server(other.base_url)
+        for call in ("upload", "create"):
+            other.refuse[call] = [None, (400, {"error": {"message": "x"}})][call == "create" :]
+            with pytest.raises(ModelError):
+                await finetune.launch(server, made, say=lambda _: None)
+        job = await finetune.launch(server, made, say=lambda _: None)
+        assert other.count("upload") == 3  # the training file once, the validation file once more
+        assert len(other.files) == 2
+        # As if the process had died after the job was made and before its id was written.
+        content = json.loads((made.folder / "job.json").read_text())
+        (made.folder / "job.json").write_text(json.dumps(content | {"job_id": ""}))
+        assert await finetune.launch(server, made, say=lambda _: None) == job
+        assert len(other.created) == 1
+
+
+async def test_waiting_can_be_broken_off_and_taken_up(made: finetune.Export):
+    async with ThirdParty(["running"]) as other:
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        assert (
+            await finetune.wait(server, made.folder, timeout_s=0.05, say=lambda _: None)
+        ).status == "running"
+        waiting = asyncio.create_task(finetune.wait(server, made.folder, say=lambda _: None))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        other.statuses = ["succeeded"]
+        assert (await finetune.wait(server, made.folder, say=lambda _: None)).fine_tuned_model == "tuned:1"
+
+
+async def test_cancellation(made: finetune.Export):
+    async with ThirdParty(["running"]) as other:
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        assert (await finetune.cancel(server, made.folder)).outcome == "cancelled"
+        assert (await finetune.wait(server, made.folder)).outcome == "cancelled"
+        assert (await finetune.cancel(server, made.folder)).outcome == "cancelled"
+        assert other.count("cancel") == 1
+
+
+async def test_a_job_that_ended_before_its_cancellation_is_told_as_it_ended(made: finetune.Export):
+    async with ThirdParty(["succeeded"]) as other:
+        other.refuse["cancel"] = [(400, {"error": {"message": "already completed"}})]
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        assert (await finetune.cancel(server, made.folder)).fine_tuned_model == "tuned:1"
+
+
+async def test_other_servers_are_told_apart_from_this_api(
+    made: finetune.Export, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(provider, "POLL_RETRIES", 0)
+    async with ThirdParty() as other:
+        other.refuse["upload"] = [(200, "<html>welcome</html>")]
+        with pytest.raises(ModelError, match="does not speak OpenAI's fine-tuning API"):
+            await finetune.launch(finetune.Server(other.base_url), made, say=lambda _: None)
+        other.refuse["upload"] = [(200, {"object": "file"})]
+        with pytest.raises(ModelError, match="gave the file no id"):
+            await finetune.launch(finetune.Server(other.base_url), made, say=lambda _: None)
+        with pytest.raises(ModelError, match="status 404"):
+            await finetune.launch(finetune.Server(other.base_url + "/nowhere"), made, say=lambda _: None)
+        address = other.base_url
+    with pytest.raises(ModelError, match="cannot be reached"):
+        await finetune.launch(finetune.Server(address), made, say=lambda _: None)
+
+
+async def test_nothing_launched_is_told(tmp_path: Path):
+    with pytest.raises(InputError, match="no job was launched"):
+        await finetune.poll(finetune.Server("http://127.0.0.1:9/v1"), tmp_path)
+    (tmp_path / "job.json").write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        finetune.read_job(tmp_path)
+
+
+async def test_against_the_offline_player_with_a_key(made: finetune.Export):
+    lines: list[str] = []
+    async with OfflinePlayer(api_key=KEY, aliases=[made.model]) as player:
+        server = finetune.Server(player.base_url, KEY)
+        await finetune.launch(server, made, say=lines.append)
+        job = await finetune.wait(server, made.folder, say=lines.append)
+        assert job.fine_tuned_model.startswith(f"ft:{made.model}:offline:act:")
+        assert job.trained_tokens == 3 * made.tokens
+        assert [line for line in lines if line.startswith("  Step")]
+        with pytest.raises(ModelError, match="Incorrect API key"):
+            await finetune.poll(finetune.Server(player.base_url, "wrong"), _running(made.folder))
+
+
+def _running(folder: Path) -> Path:
+    content = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps(content | {"outcome": "running"}))
+    return folder

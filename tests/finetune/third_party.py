@@ -1,0 +1,114 @@
+"""A server that speaks OpenAI's fine-tuning API as a stranger might: as little as the client can live with.
+
+Made for these tests and unrelated to the offline player. `statuses` is what a job says, one after the other;
+every answer holds only what was asked to be in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+
+class ThirdParty:
+    """Counts what it was asked in `calls`; `refuse` holds statuses to answer with first, by call."""
+
+    def __init__(self, statuses: Sequence[str] = ("running", "succeeded"), **job: Any) -> None:
+        self.statuses = list(statuses)
+        self.job = job
+        self.refuse: dict[str, list[Any]] = {}
+        self.calls: list[str] = []
+        self.files: list[bytes] = []
+        self.created: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] | None = None
+        self.lists_jobs = True
+        self.base_url = ""
+
+    async def __aenter__(self) -> ThirdParty:
+        app = web.Application()
+        app.router.add_post("/api/files", self._upload)
+        app.router.add_post("/api/fine_tuning/jobs", self._create)
+        app.router.add_get("/api/fine_tuning/jobs", self._list)
+        app.router.add_get("/api/fine_tuning/jobs/{id}", self._show)
+        app.router.add_post("/api/fine_tuning/jobs/{id}/cancel", self._cancel)
+        app.router.add_get("/api/fine_tuning/jobs/{id}/events", self._events)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/api"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    def count(self, call: str) -> int:
+        return self.calls.count(call)
+
+    def _refused(self, call: str, http: web.Request) -> web.Response | None:
+        self.calls.append(call)
+        waiting = self.refuse.get(call)
+        if not waiting:
+            return None
+        answer = waiting.pop(0)
+        if answer == "reset":
+            assert http.transport is not None
+            http.transport.abort()
+            return web.Response()
+        if answer is None:
+            return None
+        status, body = answer if isinstance(answer, tuple) else (answer, {"error": {"message": "later"}})
+        headers = {"Retry-After": "0"}
+        if isinstance(body, str):
+            return web.Response(text=body, status=status, content_type="text/html", headers=headers)
+        return web.json_response(body, status=status, headers=headers)
+
+    async def _upload(self, http: web.Request) -> web.Response:
+        form = await http.post()
+        if answer := self._refused("upload", http):
+            return answer
+        assert form["purpose"] == "fine-tune"
+        self.files.append(form["file"].file.read())
+        return web.json_response({"id": f"f{len(self.files)}"})
+
+    async def _create(self, http: web.Request) -> web.Response:
+        body = await http.json()
+        lost = self.refuse.get("create", [None])[:1] == ["lost"]
+        if lost:
+            self.refuse["create"] = ["reset"]
+            self.created.append(body)
+        if answer := self._refused("create", http):
+            return answer
+        self.created.append(body)
+        return web.json_response({"id": "j1"})
+
+    async def _list(self, http: web.Request) -> web.Response:
+        if answer := self._refused("list", http):
+            return answer
+        if not self.lists_jobs:
+            return web.Response(status=404)
+        rows = [{"id": "j1", "training_file": body["training_file"]} for body in self.created]
+        return web.json_response({"data": rows})
+
+    async def _show(self, http: web.Request) -> web.Response:
+        if answer := self._refused("show", http):
+            return answer
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        job: dict[str, Any] = {"id": http.match_info["id"], "status": status}
+        if status in ("succeeded", "completed"):
+            job["fine_tuned_model"] = "tuned:1"
+        return web.json_response(job | self.job)
+
+    async def _cancel(self, http: web.Request) -> web.Response:
+        if answer := self._refused("cancel", http):
+            return answer
+        self.statuses = ["canceled"]
+        return web.json_response({"id": "j1", "status": "canceled"})
+
+    async def _events(self, http: web.Request) -> web.Response:
+        if answer := self._refused("events", http):
+            return answer
+        if self.events is None:
+            return web.Response(status=404)
+        return web.json_response({"data": self.events})
