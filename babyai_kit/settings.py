@@ -18,6 +18,8 @@ from babyai_kit.errors import ConfigError
 
 DEFAULT_MODEL = "gpt-4o-mini-2024-07-18"
 OFFLINE_MODEL = "offline-player"
+LEARNER_MODEL = "babyai-learner"
+"""The small language model that is trained on this machine; served offline if `AGENT_MODEL` names it."""
 OPENAI_URL = "https://api.openai.com/v1/"
 TIMEOUT_MS = 60_000
 COMPOSE_CLICKHOUSE = "http://babyai:{password}@127.0.0.1:8123/tensorzero"
@@ -97,8 +99,13 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     timeout = get("AGENT_TIMEOUT_MS") or str(TIMEOUT_MS)
     if not timeout.isdecimal() or int(timeout) == 0:
         raise ConfigError(f"AGENT_TIMEOUT_MS {timeout!r} is no time; give milliseconds, like {TIMEOUT_MS}")
+    named = get("AGENT_MODEL")
+    if offline:
+        model = named if named == LEARNER_MODEL else OFFLINE_MODEL
+    else:
+        model = named or DEFAULT_MODEL
     return Settings(
-        model=OFFLINE_MODEL if offline else get("AGENT_MODEL") or DEFAULT_MODEL,
+        model=model,
         model_named=offline or bool(get("AGENT_MODEL")),
         openai_base_url=base_url,
         openai_api_key=key,

@@ -1,0 +1,38 @@
+"""A small language model that learns BabyAI-Text from its own episodes, on a CPU, in minutes.
+
+Needs the extra `learner` (PyTorch); nothing else of the kit does, and this module can be imported without it.
+The model is a decoder-only transformer of 0.6 million parameters, made here from nothing: it has read poor
+demonstrations of this game and no other text, so its figures say what learning from experience does, and
+nothing about any hosted language model.
+
+Rooms: `tokenizer` (messages to tokens), `model` (the transformer), `sampling` (answers, in batches), `data` and
+`examples` (what is learnt from), `training`, `demonstrations` and `base` (the base model), `weights` (on disk),
+`serving` and `trainer` (behind the offline player's server), `rollout` and `selection` (the same without a server).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from babyai_kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from babyai_kit.learner.trainer import Learner
+
+INSTALL = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+
+
+def available() -> bool:
+    """True if PyTorch is installed; it is not loaded."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def make_learner(folder: str | Path) -> Learner:
+    """The learner whose base model is kept under `folder`. Raises ConfigError without PyTorch."""
+    if not available():
+        raise ConfigError(f"the learner needs PyTorch; install the extra 'learner', or on a CPU: {INSTALL}")
+    from babyai_kit.learner.trainer import Learner
+
+    return Learner(folder)

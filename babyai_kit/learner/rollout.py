@@ -15,7 +15,7 @@ from babyai_kit.agents import FALLBACK_ACTION
 from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.learner.model import Transformer
 from babyai_kit.learner.sampling import LONGEST_ANSWER, Ask, generate
-from babyai_kit.learner.tokenizer import ACTION_TOKENS, TOKEN, TURN, Prompt, Turn, encode_prompt
+from babyai_kit.learner.tokenizer import ACTION_TOKENS, READS, TOKEN, TURN, Prompt, Turn, encode_prompt
 
 _ANSWER = {(token, TOKEN[TURN]): action for token, action in zip(ACTION_TOKENS, ACTIONS, strict=True)}
 
@@ -40,13 +40,17 @@ def play(
     model: Transformer,
     plan: Iterable[tuple[str, int, int]],
     *,
-    history_length: int = 8,
+    history_length: int = READS,
     temperature: float = 1.0,
     seed: int = 0,
     at_once: int = 256,
     done: Callable[[Played], None] = lambda episode: None,
 ) -> list[Played]:
-    """Play every (task, seed, repeat) of `plan`; `done` is told of each episode as it ends."""
+    """Play every (task, seed, repeat) of `plan`, `at_once` episodes abreast; returned in order of their end.
+
+    `history_length`: past steps in the prompt; of more than READS the last READS are read. `done` is told of
+    each episode as it ends.
+    """
     waiting = deque(plan)
     model.eval()
     live: list[_Live] = []

@@ -52,9 +52,12 @@ _THING = re.compile(
 )
 _WALL = re.compile(r"a wall (\d) steps? (forward|left|right)")
 _CARRY = re.compile(r"you carry an? (\w+ \w+)")
-_PHRASE = re.compile(rf"{'|'.join(('open', *_MISSION))}|(?:(?:the|an?) )?((?:(?:{'|'.join(COLOURS)}) )?(?:{'|'.join(KINDS)}))\b|\w+")
+_NOUN = rf"(?:(?:the|an?) )?((?:(?:{'|'.join(COLOURS)}) )?(?:{'|'.join(KINDS)}))\b"
+_PHRASE = re.compile(rf"{'|'.join(('open', *_MISSION))}|{_NOUN}|\w+")
 _USER = re.compile(r"^Mission:[ \t]*(.*?)\n(.*)^Current observation:\n(.*)\Z", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(r"^Observation:\n(.*?)^Action: ([^\n]*)(\nNote:)?", re.DOTALL | re.MULTILINE)
+READS = 2
+"""Past steps that the model reads, however many a prompt shows; more did not help (see README)."""
 _MAX_TEXT = 100_000  # characters of a prompt that are read; the kit's own have a few thousand
 
 
@@ -127,13 +130,13 @@ def encode_turn(turn: Turn) -> list[int]:
 
 
 def encode_prompt(prompt: Prompt, context: int) -> list[int]:
-    """At most `context` tokens: mission and present observation, and of the history the last steps that fit.
+    """At most `context` tokens: mission, the last READS steps as far as they fit, present observation.
 
     A longer observation loses its first tokens.
     """
     mission, present = encode_mission(prompt.mission), encode_observation(prompt.observation)
     past: list[int] = []
-    for turn in reversed(prompt.history):
+    for turn in reversed(prompt.history[-READS:]):
         tokens = encode_turn(turn)
         if len(mission) + len(tokens) + len(past) + len(present) > context:
             break
@@ -141,13 +144,13 @@ def encode_prompt(prompt: Prompt, context: int) -> list[int]:
     return [*mission, *past, *present][-context:]
 
 
-def encode_answer(text: str) -> list[int] | None:
-    """Tokens of an assistant's answer, or None if it is no JSON with one of the six actions."""
+def answered_action(text: str) -> str | None:
+    """The action that an answer names, or None if it is no JSON object with one of the six."""
     try:
         action = json.loads(text)["action"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return [_ACTION[action], TOKEN[TURN]] if isinstance(action, str) and action in _ACTION else None
+    return action if isinstance(action, str) and action in _ACTION else None
 
 
 def decode(tokens: Iterable[int]) -> str:

@@ -98,13 +98,28 @@ class Completion:
         }
 
 
-def finish(text: str, request: ChatRequest, fault: str = "") -> Completion:
-    """Apply `stop` and the token limit to an answer and count its tokens.
+@dataclass(frozen=True)
+class Said:
+    """An answer of a player that counts in tokens of its own."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    cut: bool = False
+    """True if the token limit cut it off."""
+
+
+def finish(said: str | Said, request: ChatRequest, fault: str = "") -> Completion:
+    """Apply `stop` and the token limit to an answer and count its tokens, unless its player has done so.
 
     The kind of fault matters for two: "huge" heeds no limit, "null" sends no text.
     """
+    text = said if isinstance(said, str) else said.text
     ends = [text.index(stop) for stop in request.stop if stop in text]
     text = text[: min(ends)] if ends else text
+    if isinstance(said, Said):
+        reason = "length" if said.cut and not ends else "stop"
+        return Completion(text, reason, said.prompt_tokens, said.completion_tokens)
     text, tokens, cut = truncate(text, None if fault == "huge" else request.max_tokens)
     form = [request.body[key] for key in ("tools", "response_format") if request.body.get(key)]
     prompt_tokens = count_prompt(request.messages, form)
