@@ -22,8 +22,14 @@ LEARNER_MODEL = "babyai-learner"
 """The small language model that is trained on this machine; served offline if `AGENT_MODEL` names it."""
 OPENAI_URL = "https://api.openai.com/v1/"
 TIMEOUT_MS = 60_000
+
 COMPOSE_CLICKHOUSE = "http://babyai:{password}@127.0.0.1:8123/tensorzero"
 """Where docker-compose.yml publishes its ClickHouse."""
+
+
+def is_offline_player(model: str) -> bool:
+    """True for the offline player's models, which are no LLMs, fine-tuned ones included."""
+    return model == OFFLINE_MODEL or str(model).startswith(f"ft:{OFFLINE_MODEL}:")
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,22 @@
 
     python benchmarks/bench_coverage.py [--json PATH] [--simulations N]
 
-The kit's intervals (first column) beside what is often reported instead: pooled episodes +/- 1 or 1.96
-standard errors, and Wald's interval on one task. Printed: coverage, and in brackets the mean width.
+The kit's intervals (first column) beside simpler ones and what is often reported: pooled episodes +/- 1 or
+1.96 standard errors, and Wald's interval on one task. Printed: coverage, and in brackets the mean width; of
+differences also how often a test finds one where there is none (5% promised).
 
 The tasks' rates differ by up to two logits and have the mean told. Where seeds are alike, all episodes are
 independent. Where they differ, success follows a normal variable, a fifth of whose variance the tasks of a
 seed share, and three tenths more where they share the start: goto with pickup always, putnext with
-pick_up_seq_go_to on 60% of the seeds. With 4,000 simulations a coverage of .95 has a standard error of .003;
-the generator is fixed.
+pick_up_seq_go_to on 60% of the seeds. Two agents share half of it, the seeds being the same. With 4,000
+simulations a coverage of .95 has a standard error of .003; the generator is fixed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,35 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from babyai_kit.stats import Estimate, bootstrap, clustered_success, wilson
+from babyai_kit.stats import (
+    Difference,
+    Estimate,
+    bonett_price,
+    bootstrap,
+    clustered_success,
+    mcnemar,
+    paired_bootstrap,
+    paired_success,
+    wilson,
+)
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
+Estimators = dict[str, Callable[..., Estimate | Difference | Interval]]
 
 SEEDS = 20
-RATES = (0.05, 0.5, 0.8, 0.95, 0.99)
+MIDDLE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+EXTREME = (0.95, 0.96, 0.97, 0.98, 0.99)
+RATES = (*MIDDLE, *EXTREME)
+FEW = (0.1, 0.5, 0.9, 0.99)
+"""For what takes long."""
+PAIRS = (
+    *((0.1, 0.1), (0.3, 0.3), (0.5, 0.5), (0.7, 0.7), (0.9, 0.9), (0.95, 0.95), (0.99, 0.99)),
+    *((0.2, 0.1), (0.4, 0.3), (0.6, 0.5), (0.8, 0.7), (0.9, 0.8), (0.95, 0.9), (0.99, 0.95)),
+)
+"""Mean rates of an agent and the baseline."""
+SHARED = 0.5
+"""Share of the variance that two agents have in common on a seed and task."""
 SPREAD = np.array([1.0, 0.5, 0.0, -0.5, -1.0])
 """Logits by which the tasks (as in babyai_kit.TASKS) are easier than the middle one."""
 EFFECTS = {"alike": (0.0, 0.0), "differ": (0.2, 0.3)}
@@ -41,6 +64,12 @@ SHORTEST = np.array([4.63, 5.63, 12.24, 10.04, 9.51])
 MOST = np.array([64, 64, 128, 128, 128])
 TRUTH_SEEDS = 400_000
 WIDTH = ", width"
+TITLES = {
+    "success": "success over all tasks",
+    "difference in success": "difference in success over all tasks",
+    "length": "episode length over all tasks",
+    "difference in length": "difference in episode length over all tasks, there being none",
+}
 
 
 def rates_of(mean: float) -> Array:
@@ -59,16 +88,22 @@ def latent(rng: np.random.Generator, shape: tuple[int, ...], effects: str) -> Ar
     return np.sqrt(of_seed) * seed + np.sqrt(of_start) * start + np.sqrt(1 - of_seed - of_start) * own
 
 
-def successes(rng: np.random.Generator, shape: tuple[int, ...], mean: float, effects: str) -> Array:
-    """0 or 1 [*shape, 5]."""
-    return (latent(rng, shape, effects) < special.ndtri(rates_of(mean))).astype(float)
+def agents(rng: np.random.Generator, shape: tuple[int, ...], effects: str) -> tuple[Array, Array]:
+    """Standard normals [*shape, 5] of two agents on the same seeds."""
+    common = np.sqrt(SHARED) * latent(rng, shape, effects)
+    one, other = (common + np.sqrt(1 - SHARED) * latent(rng, shape, effects) for _ in range(2))
+    return one, other
 
 
-def lengths(rng: np.random.Generator, shape: tuple[int, ...], mean: float, effects: str) -> Array:
-    """Steps [*shape, 5]: a success takes some times the shortest way, a failure the task's maximum."""
-    success = successes(rng, shape, mean, effects)
-    detour = np.exp(0.4 + 0.5 * latent(rng, shape, effects))
-    return np.where(success > 0, np.minimum(np.ceil(SHORTEST * detour), MOST), MOST)
+def successes(normal: Array, mean: float) -> Array:
+    """0 or 1, in the shape [..., 5] of `normal`."""
+    return (normal < special.ndtri(rates_of(mean))).astype(float)
+
+
+def lengths(rng: np.random.Generator, normal: Array, mean: float, effects: str) -> Array:
+    """Steps [..., 5]: a success takes some times the shortest way, a failure the task's maximum."""
+    detour = np.exp(0.4 + 0.5 * latent(rng, normal.shape[:-1], effects))
+    return np.where(successes(normal, mean) > 0, np.minimum(np.ceil(SHORTEST * detour), MOST), MOST)
 
 
 def pooled(times: float) -> Callable[[Array], Interval]:
@@ -89,43 +124,93 @@ def kit(estimator: Callable[[Array], Estimate]) -> Callable[[Array], Interval]:
     return interval
 
 
-SUCCESS = {
-    "t over seeds": kit(clustered_success),
+def t_alone(cells: Array) -> Interval:
+    """t over seeds, also at extreme rates; pooled Wilson only where the seeds are all equal."""
+    means = cells.mean(axis=1)
+    if np.ptp(means) < 1e-12:
+        return wilson(means.mean() * cells.size, cells.size)
+    half = T_95 * means.std(ddof=1) / np.sqrt(len(means))
+    return means.mean() - half, means.mean() + half
+
+
+def unpaired(a: Array, b: Array) -> Interval:
+    """t over seeds, as if the two agents had played different ones."""
+    means, mean = [m.mean(axis=1) for m in (a, b)], a.mean() - b.mean()
+    half = T_95_TWICE * np.sqrt(sum(m.var(ddof=1) for m in means) / len(a))
+    return mean - half, mean + half
+
+
+def unpaired_pooled(a: Array, b: Array) -> Interval:
+    """+/- 1.96 standard errors, as if all episodes were independent."""
+    half, mean = 1.96 * np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / a.size), a.mean() - b.mean()
+    return mean - half, mean + half
+
+
+def limits_of(found: Estimate | Difference | Interval) -> Interval:
+    return found if isinstance(found, tuple) else (found.low, found.high)
+
+
+T_95, T_95_TWICE = stats.t.ppf(0.975, [SEEDS - 1, 2 * SEEDS - 2])
+SUCCESS: Estimators = {
+    "kit": clustered_success,
+    "t alone": t_alone,
     "pooled +/- 1 SE": pooled(1.0),
     "pooled +/- 1.96 SE": pooled(1.96),
     "pooled Wilson": lambda cells: wilson(cells.sum(), cells.size),
 }
-LENGTH = {
-    "BCa over seeds": kit(bootstrap),
+LENGTH: Estimators = {
+    "BCa over seeds": bootstrap,
     "pooled +/- 1 SE": pooled(1.0),
     "pooled +/- 1.96 SE": pooled(1.96),
 }
+DIFFERENCE: Estimators = {
+    "paired (kit)": paired_success,
+    "unpaired t": unpaired,
+    "pooled +/- 1.96 SE": unpaired_pooled,
+}
+LENGTH_DIFFERENCE: Estimators = {"paired BCa (kit)": paired_bootstrap, "unpaired t": unpaired}
 
 
-def coverage(
-    drawn: Array, truth: float, estimators: dict[str, Callable[[Array], Interval]]
-) -> dict[str, float]:
-    """Share of the intervals that hold the truth, and their mean width. `drawn`: [simulations, seeds, 5]."""
+def coverage(drawn: Sequence[Array], truth: float, estimators: Estimators) -> dict[str, float]:
+    """Share of the intervals that hold the truth, and their mean width; of no difference p-values below .05.
+
+    `drawn`: an array [simulations, seeds, 5] per agent.
+    """
     row = {}
     for name, interval in estimators.items():
-        limits = np.array([interval(cells) for cells in drawn])
-        row[name] = float(((limits[:, 0] <= truth) & (truth <= limits[:, 1])).mean())
+        found = [interval(*cells) for cells in zip(*drawn, strict=True)]
+        limits = np.array([limits_of(one) for one in found])
+        held = (limits[:, 0] <= truth + 1e-12) & (truth - 1e-12 <= limits[:, 1])
+        row[name] = float(held.mean())
         row[name + WIDTH] = float(np.ptp(limits, axis=1).mean())
+        if isinstance(found[0], Difference):
+            p = np.array([one.p_value for one in found])
+            row["p < .05"] = float((p < 0.05).mean()) if truth == 0 else np.nan
     return row
 
 
-def over_tasks(simulations: int, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Coverage of success and of length over all tasks."""
-    of_success, of_length = [], []
+def over_tasks(simulations: int, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Coverage of success and length over all tasks, and of their differences."""
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TITLES}
+    shape = (simulations, SEEDS)
     for effects in EFFECTS:
+        case: dict[str, Any] = {"seeds": effects}
         for rate in RATES:
-            case: dict[str, Any] = {"seeds": effects, "rate": rate}
-            drawn = successes(rng, (simulations, SEEDS), rate, effects)
-            of_success.append(case | coverage(drawn, rate, SUCCESS))
-            truth = lengths(rng, (TRUTH_SEEDS,), rate, effects).mean()
-            drawn = lengths(rng, (simulations, SEEDS), rate, effects)
-            of_length.append(case | {"length": truth} | coverage(drawn, truth, LENGTH))
-    return pd.DataFrame(of_success), pd.DataFrame(of_length)
+            drawn = successes(latent(rng, shape, effects), rate)
+            tables["success"].append(case | {"rate": rate} | coverage([drawn], rate, SUCCESS))
+        for rate, other in PAIRS:
+            both = agents(rng, shape, effects)
+            drawn = [successes(normal, mean) for normal, mean in zip(both, (rate, other), strict=True)]
+            found = coverage(drawn, rate - other, DIFFERENCE)
+            tables["difference in success"].append(case | {"rate": rate, "baseline": other} | found)
+        for rate in FEW:
+            truth = lengths(rng, latent(rng, (TRUTH_SEEDS,), effects), rate, effects).mean()
+            both = [lengths(rng, normal, rate, effects) for normal in agents(rng, shape, effects)]
+            found = coverage(both[:1], truth, LENGTH)
+            tables["length"].append(case | {"rate": rate, "length": truth} | found)
+            found = coverage(both, 0.0, LENGTH_DIFFERENCE)
+            tables["difference in length"].append(case | {"rate": rate} | found)
+    return {TITLES[name]: pd.DataFrame(rows) for name, rows in tables.items()}
 
 
 def wald(successes: float, n: int) -> Interval:
@@ -149,13 +234,42 @@ def one_task() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def difference_on_one_task() -> pd.DataFrame:
+    """Coverage of the difference on one task: exact, by the multinomial distribution of the discordant pairs.
+
+    The agents agree as often as two with those rates and `SHARED` do.
+    """
+    rows = []
+    for rate, other in PAIRS:
+        both = stats.multivariate_normal(cov=[[1, SHARED], [SHARED, 1]]).cdf(special.ndtri([rate, other]))
+        won, lost = rate - both, other - both
+        row: dict[str, Any] = {"rate": rate, "baseline": other, "Bonett-Price": 0.0, "Wald": 0.0}
+        row |= {"Bonett-Price" + WIDTH: 0.0, "Wald" + WIDTH: 0.0, "McNemar p < .05": 0.0}
+        for a in range(SEEDS + 1):
+            for b in range(SEEDS + 1 - a):
+                chance = stats.multinomial.pmf([a, b, SEEDS - a - b], SEEDS, [won, lost, 1 - won - lost])
+                mean = (a - b) / SEEDS
+                half = 1.96 * np.sqrt(((a + b) / SEEDS - mean**2) / SEEDS)
+                for name, (low, high) in (
+                    ("Bonett-Price", bonett_price(a, b, SEEDS)),
+                    ("Wald", (mean - half, mean + half)),
+                ):
+                    row[name] += chance * (low - 1e-12 <= rate - other <= high + 1e-12)
+                    row[name + WIDTH] += chance * (high - low)
+                row["McNemar p < .05"] += chance * (mcnemar(a, b) < 0.05)
+        if rate != other:
+            row["McNemar p < .05"] = np.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def printable(table: pd.DataFrame) -> str:
     """Coverage and width in one column."""
     shown = table.copy()
     for name in [column for column in table if column + WIDTH in table]:
         widths = shown.pop(name + WIDTH)
         shown[name] = [f"{held:.3f} ({width:.3g})" for held, width in zip(table[name], widths, strict=True)]
-    return shown.round(2).to_string(index=False)
+    return shown.round(3).to_string(index=False, na_rep="")
 
 
 def main() -> None:
@@ -163,12 +277,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--simulations", type=int, default=4000, help="per row (default: %(default)s)")
     args = parser.parse_args()
-    of_success, of_length = over_tasks(args.simulations, np.random.default_rng(20_240_807))
-    tables = {
-        "success over all tasks": of_success,
-        "success on one task": one_task(),
-        "episode length over all tasks": of_length,
-    }
+    tables = over_tasks(args.simulations, np.random.default_rng(20_240_807))
+    tables["success on one task"] = one_task()
+    tables["difference in success on one task"] = difference_on_one_task()
     for title, table in tables.items():
         print(f"\n{title}\n{printable(table)}")
     if args.json:

@@ -2,118 +2,33 @@
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from babyai_kit.environment import TASKS
-from babyai_kit.figures import FIGURES, Chart, picture, save_all, success_rate
-from babyai_kit.figures.chart import DPI
+from babyai_kit.figures import FIGURES, picture, save_all, success_rate
 from babyai_kit.stats import estimates
-from tests.stats.building import BROKEN, block, table
+from tests.drawn import (
+    CASES,
+    DRAWN,
+    HOSTILE,
+    LONG,
+    MEASURES,
+    TWO,
+    UNKNOWN,
+    VARIANTS,
+    episodes,
+    figure_of,
+    said,
+    texts_of,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-VARIANTS = ("baseline", "reasoning", "history", "history_and_reasoning")
-HOSTILE = "fine_tuned-$x^2$-of_a\n\tvery-long/name_{b}\\that_" + 3 * "goes_on_" + 60 * "x"
-LONG = "ft:gpt-4o-mini-2024-07-18:some-organisation:a-name-of-its-own:9xYzAbCd"
-MEASURES = {name: {"success_rate": "success", "cost": "cost_usd"}.get(name, name) for name in FIGURES}
-
-
-def episodes(
-    variants: tuple[str, ...] = VARIANTS, tasks: tuple[str, ...] = TASKS, error: float = 0.0, **fields: Any
-) -> pd.DataFrame:
-    """A table as a run of 8 seeds leaves it, with random outcomes; `error`: the share of broken episodes."""
-    rng = np.random.default_rng(7)
-    rows = []
-    for v, variant in enumerate(variants):
-        for task in tasks:
-            most = 64 if task in ("goto", "pickup") else 128
-            for seed in range(8):
-                success = bool(rng.random() < 0.4 + 0.1 * v)
-                steps = int(rng.integers(5, 40)) if success else most
-                row = {"variant": variant, "task": task, "seed": seed, "success": success}
-                row |= {"episode_return": 1 - 0.9 * steps / most if success else 0.0, "max_steps": most}
-                row |= {"episode_length": steps, "input_tokens": 400 * steps, "cost_usd": 1e-4 * steps}
-                row |= {"output_tokens": (9 + 50 * (v % 2)) * steps}
-                rows.append(row | fields | (BROKEN if rng.random() < error else {}))
-    return table(*rows)
-
-
-TWO = TASKS[:2]
-UNKNOWN = {"input_tokens": None, "output_tokens": None, "cost_usd": None}
-CASES = {  # drawn by every figure
-    "whole": episodes(),
-    "one variant": episodes(("history",)),
-    "one task": episodes(tasks=("open",)),
-    "errors": episodes(error=0.1),
-    "only errors": episodes(error=1.0),
-    "empty": table(),
-    "unknown": episodes(tasks=TWO, **UNKNOWN),
-    "two models": pd.concat(
-        [episodes(tasks=TWO, model="small"), episodes(VARIANTS[:3], tasks=TWO, model=LONG)]
-    ),
-    "hostile names": episodes(("baseline", HOSTILE), ("open", HOSTILE)),
-    "offline and other": pd.concat(
-        [episodes(tasks=TWO, model="offline-player"), episodes(("history",), tasks=TWO)]
-    ),
-}
-DRAWN = [(name, case) for name in FIGURES for case in CASES]
-for case, frame, names in (
-    ("offline", episodes(model="offline-player"), ("success_rate", "cost")),
-    ("unfinished", episodes().drop(index=range(0, 160, 11)), ("success_rate", "episode_length")),
-    ("one episode", episodes(("history",), ("open",))[:1], ("success_rate", "input_tokens")),
-    ("one error", episodes(("history",), ("open",), error=1.0)[:1], ("success_rate",)),
-    ("no success", block(np.zeros((3, 5))), ("success_rate", "episode_length")),
-    ("two levels", pd.concat([episodes(tasks=TWO, num_dists=n) for n in (0, 8)]), ("episode_return",)),
-    ("ten variants", episodes(tuple(f"v{i}" for i in range(10)), ("open",)), ("episode_length",)),
-    (
-        "unknown of one",
-        pd.concat([episodes(tasks=TWO, model="priced"), episodes(tasks=TWO, model="local", **UNKNOWN)]),
-        ("output_tokens", "cost"),
-    ),
-    (
-        "unknown of long",
-        pd.concat([episodes(tasks=TWO, model=model, **UNKNOWN) for model in (LONG, LONG[::-1])]),
-        ("input_tokens", "cost"),
-    ),
-    ("huge", episodes(("history",), input_tokens=12_345_678, cost_usd=1234.5), ("input_tokens", "cost")),
-    ("tiny", episodes(("history",), output_tokens=1, cost_usd=1.25e-6), ("output_tokens", "cost")),
-):
-    CASES[case] = frame
-    DRAWN += [(name, case) for name in names]
-
-
-@cache
-def figure_of(name: str, case: str) -> Chart:
-    """The figure, laid out at the resolution of its picture. To look at, not to change."""
-    figure = FIGURES[name](CASES[case])
-    figure.set_dpi(DPI)
-    figure.draw_without_rendering()
-    return figure
-
-
-def said(figure: Chart) -> str:
-    """The caption, in one line."""
-    return " ".join(figure.get_supxlabel().split())
-
-
-def texts_of(figure: Chart) -> dict[Text, Bbox]:
-    """Every text that is drawn, and where; a tick outside the axis has a label that is not."""
-    hidden = set()
-    for axes in figure.axes:
-        low, high = axes.get_xlim()
-        hidden |= {tick.label1 for tick in axes.xaxis.get_major_ticks() if not low <= tick.get_loc() <= high}
-    found = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
-    return {text: text.get_window_extent() for text in found}
 
 
 def points_of(axes: Axes, filled: bool = True) -> dict[str, tuple[float, float, float]]:
@@ -138,7 +53,7 @@ def test_every_text_can_be_read(name: str, case: str) -> None:
     assert len(texts) - len(before) == (case in ("offline", "offline and other"))
     for one, other in combinations(before, 2):
         assert not texts[one].overlaps(texts[other]), (one, other)
-    for axes in figure.axes:
+    for axes in (axes for axes in figure.axes if axes.axison):
         assert len([label for label in axes.get_xticklabels() if label in texts]) > 1
         for label in set(axes.get_yticklabels()) & set(texts):
             for line in axes.lines:
@@ -150,7 +65,8 @@ def test_every_text_can_be_read(name: str, case: str) -> None:
     [
         at
         for at in DRAWN
-        if at[1] in ("whole", "one task", "one episode", "errors", "unfinished", "two models")
+        if at[0] in MEASURES
+        and at[1] in ("whole", "one task", "one episode", "errors", "unfinished", "two models")
     ],
 )
 def test_points_and_lines_are_the_estimates(name: str, case: str) -> None:
@@ -168,8 +84,9 @@ def test_points_and_lines_are_the_estimates(name: str, case: str) -> None:
         crosses = sorted(line.get_xdata()[0] for line in axes.lines if line.get_marker() == "x")
         for row in shown[task].to_dict("records"):
             drawn = found.pop(", ".join(row[key] for key in keys))
-            assert drawn == pytest.approx((row["value"], row["low"], row["high"]), nan_ok=True)
-            assert 0 == axes.get_xlim()[0] <= drawn[0] <= axes.get_xlim()[1]
+            high = axes.get_xlim()[1] if np.isinf(row["high"]) else row["high"]
+            assert drawn == pytest.approx((row["value"], row["low"], high), nan_ok=True)
+            assert (name == "length_against_shortest") == axes.get_xlim()[0] <= drawn[0] <= axes.get_xlim()[1]
             assert np.isnan(drawn[2]) or drawn[2] <= axes.get_xlim()[1] + 1e-12
         assert not found
         worse = shown[task][shown[task]["worst"] < shown[task]["value"]]
@@ -186,7 +103,7 @@ def test_open_points_are_the_successes_alone() -> None:
     assert all(not points_of(axes, filled=False) for axes in figure_of("success_rate", "whole").axes)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", MEASURES)
 def test_each_row_stands_beside_its_name(name: str) -> None:
     first, *_ = panels = figure_of(name, "whole").axes
     rows = {text.get_text(): text.get_position()[1] for text in first.get_yticklabels()}
@@ -246,9 +163,9 @@ CAPTIONS = {
     ("episode_length", "whole"): f"{MEANS} (BCa bootstrap over seeds). "
     "Open points: successes only. n=8 seeds, 160 episodes. No errors. Model: m.",
     ("episode_length", "errors"): f"{MEANS} (BCa bootstrap over seeds). "
-    "Open points: successes only (BCa bootstrap over seeds or percentile bootstrap over seeds). "
+    "Open points: successes only (BCa bootstrap over seeds or none: one seed). "
     "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors, left out. Model: m.",
-    ("episode_length", "no success"): f"{MEANS} (no width: all equal). n=3 seeds, 15 episodes. "
+    ("episode_length", "no success"): f"{MEANS} (no width: all equal). n=3 seeds, 30 episodes. "
     "No errors. Model: m.",
     ("input_tokens", "one episode"): f"{MEANS} (none: one seed). n=1 seed, 1 episode. No errors. Model: m.",
     ("cost", "unknown"): "64 finished episodes. No errors. Model: m.",
@@ -303,7 +220,7 @@ def test_the_offline_player_is_marked_where_nothing_is_drawn() -> None:
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
-    frame = episodes(tasks=TWO, error=0.1)
+    frame = episodes(VARIANTS[:2], tasks=TWO, error=0.1)
     paths = save_all(frame, tmp_path / "new" / "img")
     assert [path.name for path in paths] == [f"{name}.png" for name in FIGURES]
     assert sorted((tmp_path / "new" / "img").iterdir()) == sorted(paths)

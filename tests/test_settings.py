@@ -3,13 +3,18 @@ from pathlib import Path
 import pytest
 
 from babyai_kit.errors import ConfigError
-from babyai_kit.settings import DEFAULT_MODEL, OFFLINE_MODEL, load_settings
+from babyai_kit.settings import DEFAULT_MODEL, OFFLINE_MODEL, is_offline_player, load_settings
 
 
 def test_nothing_configured_means_the_offline_player():
     settings = load_settings(None, {})
     assert settings.offline
     assert settings.model == OFFLINE_MODEL
+
+
+def test_a_tuned_offline_player_is_one_still():
+    models = (OFFLINE_MODEL, f"ft:{OFFLINE_MODEL}:offline:act:1", DEFAULT_MODEL, f"ft:{DEFAULT_MODEL}:o::1")
+    assert [is_offline_player(model) for model in models] == [True, True, False, False]
 
 
 def test_a_key_alone_means_openai():

@@ -111,7 +111,7 @@ def readable(rows: pd.DataFrame, factor: float = 1, decimals: int = 2) -> pd.Dat
 def _notes(episodes: pd.DataFrame, table: pd.DataFrame) -> str:
     """What the tables rest on."""
     from babyai_kit.figures.caption import WATERMARK
-    from babyai_kit.settings import OFFLINE_MODEL
+    from babyai_kit.settings import is_offline_player
 
     kinds = ", ".join(sorted({k for k in table["interval"] if not k.startswith("none")}))
     tests = ", ".join(sorted(set(table["test"]) - {"none"}))
@@ -121,7 +121,7 @@ def _notes(episodes: pd.DataFrame, table: pd.DataFrame) -> str:
     models = sorted(map(str, episodes["model"].unique()))
     lines = [
         counted,
-        f"model: {', '.join(models)}" + (f" ({WATERMARK})" if OFFLINE_MODEL in models else ""),
+        f"model: {', '.join(models)}" + (f" ({WATERMARK})" if any(map(is_offline_player, models)) else ""),
         f"intervals (not corrected): {kinds or 'none'}",
         f"p: {tests or 'none'}; Holm: corrected over the agents compared on a measure and task",
         "detectable: smallest true difference that these seeds find with 80% power, at p < .05 uncorrected",

@@ -41,6 +41,7 @@ def _launch(steps: Any) -> None:
     step.add_argument("--model", help="the base to fine-tune (default: the variant's model)")
     step.add_argument("--suffix", default="act", help="part of the new model's name")
     step.add_argument("--epochs", type=int, default=None, help="default: the provider chooses")
+    step.add_argument("--max-cost-usd", type=float, default=None, help="launch nothing that may cost more")
     step.add_argument(
         "--workflow", action="store_true", help="through the gateway's optimization workflow (OpenAI alone)"
     )
@@ -103,7 +104,12 @@ async def _curate_and_launch(args: argparse.Namespace) -> int:
             results=args.results,
         )
         print(curation)
-        options = {"model": args.model, "suffix": args.suffix, "n_epochs": args.epochs}
+        options = {
+            "model": args.model,
+            "suffix": args.suffix,
+            "n_epochs": args.epochs,
+            "max_cost_usd": args.max_cost_usd,
+        }
         if args.workflow and not args.dry_run:
             await finetune.launch_workflow(session, curation, folder, **options)
             return 0
@@ -147,12 +153,19 @@ def _told(job: Job) -> int:
 def _register_variant(args: argparse.Namespace) -> int:
     from babyai_kit.finetune import register_variant
 
-    snippet = None
-    if args.snippet is not None:
-        snippet = sys.stdin.read() if str(args.snippet) == "-" else args.snippet.read_text(encoding="utf-8")
+    snippet = None if args.snippet is None else _read(args.snippet)
     file = register_variant(args.name, model=args.model, snippet=snippet, like=args.like)
     print(f"{args.name} is in {file}; the next command serves it, a gateway over HTTP after a restart")
     return 0
+
+
+def _read(file: Path) -> str:
+    from babyai_kit.errors import InputError
+
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{file} cannot be read; name the file with the UI's snippet") from None
 
 
 async def _compare(args: argparse.Namespace) -> int:

@@ -1,31 +1,42 @@
 """Figures: `episodes` table in, matplotlib Figure out.
 
-Knows how estimates are drawn; what they are, `stats` knows. `outcomes` has a function per figure, `panels`
-lays out and draws, `agents` names and colours the rows, `caption` says what they rest on, `chart` is the
-Figure. pyplot is not used, so no figure stays open behind the caller's back.
+Knows how estimates are drawn; what they are, `stats` knows. `outcomes` has a function per figure, `panels`,
+`forest` and `curves` lay out and draw, `agents` names and colours the rows, `caption` says what they rest on,
+`chart` is the Figure. pyplot is not used, so no figure stays open behind the caller's back.
 """
 
 from babyai_kit.figures.chart import Chart, picture
+from babyai_kit.figures.curves import return_profiles, success_against_steps
+from babyai_kit.figures.forest import paired_differences
 from babyai_kit.figures.outcomes import (
     FIGURES,
     cost,
+    cost_per_success,
     episode_length,
     episode_return,
     input_tokens,
+    length_against_shortest,
     output_tokens,
     save_all,
     success_rate,
+    tokens_per_success,
 )
 
 __all__ = [
     "FIGURES",
     "Chart",
     "cost",
+    "cost_per_success",
     "episode_length",
     "episode_return",
     "input_tokens",
+    "length_against_shortest",
     "output_tokens",
+    "paired_differences",
     "picture",
+    "return_profiles",
     "save_all",
+    "success_against_steps",
     "success_rate",
+    "tokens_per_success",
 ]

@@ -13,6 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from babyai_kit.environment import TASKS
+from babyai_kit.figures.chart import plain
+from babyai_kit.stats import ALL_TASKS, groups
+
 Agent = tuple[Any, ...]
 """The values of the columns that name an agent; the variant comes first."""
 
@@ -30,8 +34,21 @@ STYLES = (  # the four variants; then those that others get by their name; then 
     ("#D55E00", ">"),
     ("#009E73", "h"),
     ("#CC79A7", "d"),
+    ("#000000", "*"),
+    ("#E69F00", "8"),
+    ("#56B4E9", "H"),
 )
 COLOURS = 8
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+"""Of curves, in the order of STYLES: lines that cross are told apart in grey too."""
+
+
+def keys_of(episodes: pd.DataFrame) -> list[str]:
+    """The columns that name an agent in this table: variant, and the model and settings that differ."""
+    keys, _ = groups(episodes, ("variant",))
+    if episodes["model"].nunique() > 1 and "model" not in keys:
+        keys, _ = groups(episodes, ("variant", "model"))
+    return keys
 
 
 def agents_of(shown: pd.DataFrame, keys: Sequence[str]) -> list[Agent]:
@@ -39,6 +56,13 @@ def agents_of(shown: pd.DataFrame, keys: Sequence[str]) -> list[Agent]:
     rank = {name: i for i, name in enumerate(VARIANTS)}
     agents = {tuple(values) for values in shown[list(keys)].itertuples(index=False)}
     return sorted(agents, key=lambda agent: (rank.get(agent[0], len(rank)), *map(str, agent)))
+
+
+def tasks_of(shown: pd.DataFrame) -> list[str]:
+    """The tasks among the rows: ALL_TASKS first, then BALROG's five in their order, then others."""
+    there = set(shown["task"])
+    tasks = [t for t in (ALL_TASKS, *TASKS) if t in there]
+    return tasks + sorted(there - set(tasks))
 
 
 def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
@@ -56,6 +80,11 @@ def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
     if len(rest) < 2:
         return {agent: styles[agent[0]] for agent in agents}
     return {a: (styles[a[0]][0], STYLES[rest.index(a[1:]) % len(STYLES)][1]) for a in agents}
+
+
+def dashes_of(marker: str) -> Any:
+    """The line style of the curve whose points have that marker."""
+    return DASHES[[m for _, m in STYLES].index(marker) % len(DASHES)]
 
 
 def label_of(agent: Agent, keys: Sequence[str]) -> str:
@@ -77,8 +106,3 @@ def folded(name: str, width: int) -> str:
                 lines.append("")
             lines[-1] += piece
     return "\n".join(line.rstrip() for line in lines)
-
-
-def plain(text: str) -> str:
-    """Text as it stands: a dollar sign starts no formula."""
-    return text.replace("$", r"\$")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
-from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.settings import is_offline_player
+from babyai_kit.stats import SOURCES
 
 WATERMARK = "offline player: not an LLM"
 
@@ -23,7 +26,7 @@ def caption(
     parts = []
     errors = int((episodes["status"] == "error").sum())
     finished = len(episodes) - errors
-    known = int(episodes.loc[episodes["status"] == "ok", measure].notna().sum())
+    known = int(known_of(episodes[episodes["status"] == "ok"], measure).sum())
     overall = shown[shown["task"] == shown["task"].iloc[0]] if len(shown) else shown
     if shown["value"].notna().any():
         kinds = _kinds(overall, shown, several)
@@ -33,29 +36,42 @@ def caption(
             parts.append(f"Open points: successes only{others}.")
         used = overall[overall["value"].notna()]
         least, most = (int(used["n_seeds"].min()), int(used["n_seeds"].max())) if len(used) else (0, 0)
-        seeds = f"n={f'{least} to ' * (least < most)}{_count(most, 'seed')}"
-        count = int(used["n_episodes"].sum())
-        whole = " with every task finished" * (several and count < known)
-        part = f"{count} of " * (count < known)
-        parts.append(f"{seeds}{whole}, {part}{_count(known, 'episode')}.")
+        seeds = f"n={f'{least} to ' * (least < most)}{count(most, 'seed')}"
+        behind = int(used["n_episodes"].sum())
+        whole = " with every task finished" * (several and behind < known)
+        part = f"{behind} of " * (behind < known)
+        parts.append(f"{seeds}{whole}, {part}{count(known, 'episode')}.")
         if known < finished:
-            parts.append(f"{_count(finished - known, 'episode')} without a value.")
+            parts.append(f"{count(finished - known, 'episode')} without a value.")
     else:
-        parts.append(f"{_count(finished, 'finished episode')}.")
-    parts.append(f"{_count(errors, 'error')}, left out." if errors else "No errors.")
+        parts.append(f"{count(finished, 'finished episode')}.")
+    notes = []
     if (shown["worst"] < shown["value"]).any():
-        parts.append("x: the rate if errors and missing episodes had failed.")
+        notes.append("x: the rate if errors and missing episodes had failed.")
+    if (shown["high"] == math.inf).any():
+        notes.append("Arrow: no upper limit, since some resamples hold no success.")
     if note:
-        parts.append(f"{note[0].upper()}{note[1:]}.")
+        notes.append(f"{note[0].upper()}{note[1:]}.")
+    return " ".join([*parts, ending(episodes, *notes)])
+
+
+def ending(episodes: pd.DataFrame, *notes: str) -> str:
+    """What every caption ends with: errors, these sentences, the model."""
+    errors = int((episodes["status"] == "error").sum())
+    parts = [f"{count(errors, 'error')}, left out." if errors else "No errors."]
     models = sorted(map(str, episodes["model"].unique()))
-    offline = f" ({WATERMARK})" if OFFLINE_MODEL in models else ""
-    parts.append(f"Model: {', '.join(models) or 'none'}{offline}.")
-    return " ".join(parts)
+    offline = f" ({WATERMARK})" if any(map(is_offline_player, models)) else ""
+    return " ".join([*parts, *notes, f"Model: {', '.join(models) or 'none'}{offline}."])
+
+
+def known_of(rows: pd.DataFrame, measure: str) -> pd.Series[bool]:
+    """Which of the rows have what `measure` is made of."""
+    return rows[SOURCES.get(measure, [measure])].notna().all(axis=1)
 
 
 def watermark(episodes: pd.DataFrame) -> str:
     """The text across a figure of the offline player, or an empty one."""
-    offline = episodes["model"] == OFFLINE_MODEL
+    offline = episodes["model"].map(is_offline_player).astype(bool)
     return "" if not offline.any() else WATERMARK if offline.all() else f"in part {WATERMARK}"
 
 
@@ -68,5 +84,6 @@ def _kinds_of(rows: pd.DataFrame) -> str:
     return " or ".join(sorted(set(rows.loc[rows["value"].notna(), "interval"]))) or "none"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
     return f"{number} {noun}" + "s" * (number != 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,38 @@ class Chart(Figure):
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         width, height = self.get_size_inches() * 100
         return self.png(), {"width": round(width), "height": round(height)}
+
+
+def frame(figure: Figure, title: str, caption: str, watermark: str = "") -> None:
+    """Title above, caption below, watermark behind."""
+    width = figure.get_size_inches()[0]
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    lines = "\n".join(textwrap.wrap(caption, int(18 * width)))
+    figure.supxlabel(plain(lines), x=0.01, ha="left", fontsize=7.5, color="#444444")
+    if watermark:
+        figure.text(
+            *(0.55, 0.55, watermark),
+            ha="center",
+            va="center",
+            rotation=10,
+            fontsize=4 * width * min(1.0, 30 / len(watermark)),
+            color="#777777",
+            alpha=0.25,
+            zorder=-1,
+        )
+
+
+def words(text: str) -> Chart:
+    """A figure that says in words why there is nothing to draw."""
+    figure = Chart(figsize=(WIDTH, 1.8), layout="constrained")
+    lines = "\n".join(textwrap.wrap(text, 80))
+    figure.text(0.5, 0.5, plain(lines), ha="center", va="center", fontsize=12)
+    return figure
+
+
+def plain(text: str) -> str:
+    """Text as it stands: a dollar sign starts no formula."""
+    return text.replace("$", r"\$")
 
 
 def picture(pixels: NDArray[np.uint8]) -> Chart:

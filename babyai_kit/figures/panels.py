@@ -6,22 +6,18 @@ Points with intervals on one scale that starts at 0. What can't be drawn is said
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, MaxNLocator
 
-from babyai_kit.environment import TASKS
-from babyai_kit.figures.agents import agents_of, folded, label_of, plain, styles_of
-from babyai_kit.figures.caption import caption, watermark
-from babyai_kit.figures.chart import STYLE, WIDTH, Chart
-from babyai_kit.stats import estimates, groups
+from babyai_kit.figures.agents import agents_of, folded, keys_of, label_of, styles_of, tasks_of
+from babyai_kit.figures.caption import caption, known_of, watermark
+from babyai_kit.figures.chart import STYLE, WIDTH, Chart, frame, plain, words
+from babyai_kit.stats import ALL_TASKS, estimates
 
-ALL_TASKS = "all tasks"
 GREY = "#666666"
 
 
@@ -31,41 +27,40 @@ def panels(
     title: str,
     *,
     unit: str = "{:,.10g}",
+    start: float = 0.0,
     limit: float | None = None,
     beside: str | None = None,
     missing: str = "no value known for {}",
 ) -> Chart:
     """The figure of `measure` (of stats.MEASURES).
 
-    `unit`: format of the ticks; `limit`: end of the scale (else by the data); `beside`: a second measure, in
-    open markers below the first; `missing`: what to say of models without a value.
+    `unit`: format of the ticks; `start`, `limit`: ends of the scale (without `limit` by the data); `beside`:
+    a second measure, in open markers below the first; `missing`: what to say of models without a value.
     """
-    keys, _ = groups(episodes, ("variant",))
-    if episodes["model"].nunique() > 1 and "model" not in keys:
-        keys, _ = groups(episodes, ("variant", "model"))
+    keys = keys_of(episodes)
     shown = _estimates(episodes, measure, keys)
     second = _estimates(episodes, beside, keys) if beside else None
     finished = episodes[episodes["status"] == "ok"]
-    unknown = [str(model) for model, rows in finished.groupby("model") if rows[measure].isna().all()]
+    known = known_of(finished, measure)
+    unknown = [str(model) for model, rows in known.groupby(finished["model"]) if not rows.any()]
     note = missing.format(" and ".join(unknown)) if unknown else ""
     with rc_context(STYLE):
         if shown["value"].notna().any():
-            drawn = [frame for frame in (shown, second) if frame is not None]
-            top = limit or 1.03 * max(frame[["value", "high"]].max().max() for frame in drawn) or 1.0
-            figure = _layout(shown, keys, top, unit, roomy=beside is not None)
+            drawn = pd.concat([frame for frame in (shown, second) if frame is not None])
+            ends = drawn[["value", "high"]].replace(math.inf, math.nan)
+            top = limit or start + 1.03 * (ends.max().max() - start) or start + 1.0
+            figure = _layout(shown, keys, (start, top), unit, roomy=beside is not None)
             for axes in figure.axes:
                 _draw(axes, shown, keys, shift=-0.13 if beside else 0)
                 if second is not None:
                     _draw(axes, second, keys, shift=0.17, filled=False)
         else:
-            figure = Chart(figsize=(WIDTH, 1.8), layout="constrained")
-            why = note or ("no finished episode" if len(episodes) else "no episodes")
-            lines = "\n".join(textwrap.wrap(why, 80))
-            figure.text(0.5, 0.5, plain(lines), ha="center", va="center", fontsize=12)
+            reasons = sorted({kind.removeprefix("none: ") for kind in shown["interval"]})
+            figure = words(note or (" or ".join(reasons) if len(episodes) else "no episodes"))
             note = ""
         several = shown["task"].nunique() > 1
         text = caption(episodes, shown, measure, several=several, beside=second, note=note)
-        _frame(figure, title, text, watermark(episodes))
+        frame(figure, title, text, watermark(episodes))
     return figure
 
 
@@ -77,11 +72,11 @@ def _estimates(episodes: pd.DataFrame, measure: str, keys: Sequence[str]) -> pd.
     return pd.concat([estimates(episodes, measure, keys).assign(task=ALL_TASKS), each], ignore_index=True)
 
 
-def _layout(shown: pd.DataFrame, keys: Sequence[str], top: float, unit: str, roomy: bool) -> Chart:
+def _layout(
+    shown: pd.DataFrame, keys: Sequence[str], ends: tuple[float, float], unit: str, roomy: bool
+) -> Chart:
     """Empty axes, one per task, labelled with it."""
-    there = set(shown["task"])
-    tasks = [t for t in (ALL_TASKS, *TASKS) if t in there]
-    tasks += sorted(there - set(tasks))
+    tasks = tasks_of(shown)
     labels = [label_of(agent, keys) for agent in agents_of(shown, keys)]
     columns = {1: 1, 2: 2, 4: 2}.get(len(tasks), 3)
     rows = math.ceil(len(tasks) / columns)
@@ -100,12 +95,21 @@ def _layout(shown: pd.DataFrame, keys: Sequence[str], top: float, unit: str, roo
         axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(axis="y", length=0, pad=6, labelleft=i % columns == 0)
-        axes.set_xlim(0, top)
+        axes.set_xlim(*ends)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_yticks(range(len(labels)), labels)
-        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        axes.xaxis.set_major_locator(_ticks(*ends))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: unit.format(x)))
     return figure
+
+
+def _ticks(start: float, top: float) -> Locator:
+    """Round numbers, and `start`, if it is not 0."""
+    round_ones = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
+    if not start:
+        return round_ones
+    clear = start + (top - start) / 10
+    return FixedLocator([start, *(t for t in round_ones.tick_values(start, top) if clear < t <= top)])
 
 
 def _draw(
@@ -127,6 +131,9 @@ def _draw(
                 )
             continue
         value, low, high = row["value"], row["low"], row["high"]
+        if math.isinf(high):
+            high = axes.get_xlim()[1]
+            axes.plot(high, y + shift, ">", color=colour, markersize=5, clip_on=False)
         axes.errorbar(
             value,
             y + shift,
@@ -142,22 +149,3 @@ def _draw(
         )
         if row["worst"] < value:
             axes.plot(row["worst"], y + 0.22, "x", color=colour, markersize=4, clip_on=False)
-
-
-def _frame(figure: Figure, title: str, text: str, behind: str) -> None:
-    """Title above, caption below, watermark behind."""
-    width = figure.get_size_inches()[0]
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    lines = "\n".join(textwrap.wrap(text, int(18 * width)))
-    figure.supxlabel(plain(lines), x=0.01, ha="left", fontsize=7.5, color="#444444")
-    if behind:
-        figure.text(
-            *(0.55, 0.55, behind),
-            ha="center",
-            va="center",
-            rotation=10,
-            fontsize=4 * width * min(1.0, 30 / len(behind)),
-            color="#777777",
-            alpha=0.25,
-            zorder=-1,
-        )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from babyai_kit.config import prices
+from babyai_kit.errors import InputError
 from babyai_kit.finetune.export import Export
 from babyai_kit.settings import OFFLINE_MODEL
 
@@ -42,6 +43,21 @@ def estimate_training(
     return TrainingEstimate(
         made.examples, epochs, tokens, None if per_million is None else tokens * per_million / 1e6
     )
+
+
+def check_budget(estimate: TrainingEstimate, max_cost_usd: float | None) -> None:
+    """Raises InputError if a job may cost more than `max_cost_usd` dollars, or nobody knows what it costs."""
+    if max_cost_usd is None:
+        return
+    if estimate.cost_usd is None:
+        raise InputError(
+            "max_cost_usd needs a training price; add the model's to config/prices.json or leave it out"
+        )
+    if estimate.cost_usd > max_cost_usd:
+        raise InputError(
+            f"the job may cost {estimate.cost_usd:.2f} dollars, more than max_cost_usd ({max_cost_usd:g}); "
+            "raise it, or lower max_per_task or n_epochs"
+        )
 
 
 def root_model(model: str) -> str:

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from babyai_kit.errors import InputError, ModelError
-from babyai_kit.finetune.costs import estimate_training
+from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.export import Export, read_export
 from babyai_kit.finetune.provider import Provider, Server, outcome, reason
 from babyai_kit.session import Session
 
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 30.0
+NAMELESS_S = 60.0
+"""How long a job that succeeded may lack its model's name."""
 AWAY_S = 900.0
 """How long a server may stay away while a job is waited for."""
 
@@ -54,7 +56,8 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        return self.outcome != "running"
+        # Some servers name the model a little after they say that it is done.
+        return self.outcome != "running" and (self.outcome != "succeeded" or bool(self.fine_tuned_model))
 
     def __str__(self) -> str:
         said = f"job {self.job_id or '(not created yet)'}: {self.status}"
@@ -85,14 +88,16 @@ async def launch(
     suffix: str = "act",
     n_epochs: int | None = None,
     seed: int | None = None,
+    max_cost_usd: float | None = None,
     say: Callable[[str], None] = print,
 ) -> Job:
     """Upload the files of `made` and create a job; returns it without waiting for its end.
 
     `model`: the base (default: the export's); `n_epochs`: None lets the provider choose; `seed`: of the
-    training. Says the estimate first. Called again for the same files and model it returns the job that is
-    there, unless that failed or was cancelled. Raises InputError for files that would be refused or were
-    changed, ModelError with the provider's words if it refuses.
+    training; `max_cost_usd`: launch nothing whose estimate, which is said first, is more. Called again for
+    the same files and model it returns the job that is there, unless that failed or was cancelled.
+    Raises InputError for files that would be refused or were changed, ModelError with the provider's words
+    if it refuses.
     """
     made = read_export(made.folder)
     model = model or made.model
@@ -105,7 +110,9 @@ async def launch(
         say(f"Launched before: {job}")
         return job
     config = where.config.path if isinstance(where, Session) else "config"
-    say(f"Fine-tuning {model}: {estimate_training(made, model=model, n_epochs=n_epochs, config=config)}.")
+    estimate = estimate_training(made, model=model, n_epochs=n_epochs, config=config)
+    say(f"Fine-tuning {model}: {estimate}.")
+    check_budget(estimate, max_cost_usd)
     async with server.connected() as provider:
         resumed = bool(job.training_file)
         if not job.training_file:
@@ -148,7 +155,7 @@ async def wait(
     loop = asyncio.get_running_loop()
     end = None if timeout_s is None else loop.time() + timeout_s
     said: set[str] = set()
-    pause, away_since, status = FIRST_WAIT_S, None, job.status
+    pause, away_since, nameless_since, status = FIRST_WAIT_S, None, None, job.status
     async with _server(where, job).connected() as provider:
         while True:
             try:
@@ -166,6 +173,11 @@ async def wait(
                 if key not in said:
                     said.add(key)
                     say(f"  {' '.join(str(event.get('message') or '').split())}")
+            if job.outcome == "succeeded" and not job.fine_tuned_model:
+                nameless_since = nameless_since or loop.time()
+                if loop.time() - nameless_since > NAMELESS_S:
+                    told = "the provider says it is done and names no model"
+                    job = write_job(replace(job, outcome="failed", error=told))
             if job.ended or (end is not None and loop.time() >= end):
                 return job
             await asyncio.sleep(min(pause, max(0.0, end - loop.time())) if end is not None else pause)
@@ -227,7 +239,14 @@ def _server(where: Session | Server, job: Job) -> Server:
     if isinstance(where, Server):
         return where
     server = server_of(where)
-    return Server(job.base_url, server.api_key) if job.base_url else server
+    here = "" if where.settings.offline else server.base_url
+    if job.base_url != here:
+        # The key is for the settings' server: no other may see it.
+        raise InputError(
+            f"the job is at {job.base_url or 'the offline player'} and the settings name "
+            f"{here or 'the offline player'}; set OPENAI_BASE_URL as it was at the launch"
+        )
+    return server
 
 
 async def _create(

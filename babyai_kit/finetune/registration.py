@@ -101,6 +101,8 @@ def _snippet_provider(snippet: str) -> dict[str, Any]:
         models = tomlkit.parse(snippet).unwrap().get("models", {})
     except TOMLKitError as error:
         raise InputError(f"the snippet is not TOML ({error}); copy it whole from the UI") from None
+    if not isinstance(models, dict):
+        models = {}
     if len(models) != 1:
         raise InputError(
             f"the snippet holds {len(models)} models and must hold one; copy it whole from the UI"

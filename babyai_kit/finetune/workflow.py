@@ -16,7 +16,7 @@ from typing import Any
 from babyai_kit.config import FUNCTION
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.blocks import check_block
-from babyai_kit.finetune.costs import estimate_training
+from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.jobs import Job, known_job, write_job
@@ -41,6 +41,7 @@ async def launch_workflow(
     n_epochs: int | None = None,
     seed: int | None = None,
     val_fraction: float | None = None,
+    max_cost_usd: float | None = None,
     say: Callable[[str], None] = print,
 ) -> Job:
     """Fine-tune on the examples of `curation` through the gateway; returns the job, to wait for.
@@ -64,6 +65,7 @@ async def launch_workflow(
         return known
     estimate = estimate_training(made, model=model, n_epochs=n_epochs, config=session.config.path)
     say(f"Fine-tuning {model}: {estimate}.")
+    check_budget(estimate, max_cost_usd)
     dataset = await make_dataset(session, curation)
     settings: dict[str, Any] = {"n_epochs": n_epochs, "seed": seed}
     with session.client() as gateway:

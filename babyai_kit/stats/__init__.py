@@ -2,6 +2,7 @@
 intervals. Knows nothing of gateway, journal or plots."""
 
 from babyai_kit.stats.comparison import compare
+from babyai_kit.stats.curves import return_profiles, success_by_step
 from babyai_kit.stats.estimators import (
     CONFIDENCE,
     Estimate,
@@ -16,6 +17,7 @@ from babyai_kit.stats.tables import (
     ALL_TASKS,
     MEASURES,
     SETTINGS,
+    SOURCES,
     cells,
     estimate,
     estimates,
@@ -29,6 +31,7 @@ __all__ = [
     "CONFIDENCE",
     "MEASURES",
     "SETTINGS",
+    "SOURCES",
     "Difference",
     "Estimate",
     "bonett_price",
@@ -45,9 +48,11 @@ __all__ = [
     "paired_bootstrap",
     "paired_success",
     "power",
+    "return_profiles",
     "seeds_needed",
     "smallest_detectable",
     "success_bounds",
+    "success_by_step",
     "summarize",
     "wilson",
 ]

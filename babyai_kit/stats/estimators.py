@@ -3,7 +3,8 @@
 Pure functions on matrices [seeds, tasks], NaN where a cell has no finished episode; knows no DataFrame. The
 independent unit is the SEED (a row), since the tasks of one seed often share their start.
 
-Sources: Miller 2024, arXiv 2411.00640 (clustered standard errors); Wilson 1927.
+Sources: Miller 2024, arXiv 2411.00640 (clustered standard errors); Wilson 1927; Korn and Graubard 1998, Dean
+and Pagano 2015 (extreme rates in clustered samples).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from babyai_kit.errors import InputError
 Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
+MIXED = (0.2, 0.8)
+"""Rates between which t over seeds holds what it promises (benchmarks/bench_coverage.py)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Estimate:
     n_errors: int
     """Error rows, none of which is in the figure."""
     interval: str
-    """`t over seeds`, `Wilson`, `pooled Wilson`, `BCa bootstrap over seeds`,
+    """`t over seeds`, `Wilson over seeds`, `Wilson`, `pooled Wilson`, `BCa bootstrap over seeds`,
     `percentile bootstrap over seeds`, `no width: all equal`, `none: one seed`, `none: no success`,
     `none: no complete seed block`, `none: no finished episode`, or
     `none: not known` (no tokens reported, no price)."""
@@ -47,7 +50,11 @@ def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[fl
         raise InputError(f"{successes} successes of {n} are impossible; give 0 <= successes <= n")
     if n == 0:
         return np.nan, np.nan
-    p, z = successes / n, float(special.ndtri(0.5 + confidence / 2))
+    return _score(successes / n, n, float(special.ndtri(0.5 + confidence / 2)))
+
+
+def _score(p: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of a rate p of n trials, which need not be whole, with that quantile."""
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     return float(min(max(centre - half, 0.0), p)), float(max(min(centre + half, 1.0), p))
@@ -64,9 +71,10 @@ def complete_blocks(cells: Array) -> Array:
 def clustered_success(cells: Array, confidence: float = CONFIDENCE) -> Estimate:
     """Success rate of `cells` [seeds, tasks], entries in [0, 1], NaN where missing.
 
-    One task: Wilson over seeds. Several: t with n-1 degrees of freedom on the seed means (Miller 2024, with
-    the small-sample quantile), cut to [0, 1]; pooled Wilson over all cells where the seed means are all equal
-    (t would have no width) or there is one seed.
+    One task: Wilson, a trial per seed. Several, and a rate in MIXED: t with n-1 degrees of freedom on the
+    seed means (Miller 2024, with the small-sample quantile). Beyond MIXED, where t falls short: Wilson with
+    that quantile and as many trials as the spread of the seed means is worth (`Wilson over seeds`). Pooled
+    Wilson over all cells where the seed means are all equal (no spread to go by) or there is one seed.
     """
     cells = complete_blocks(cells)
     n, tasks = cells.shape
@@ -80,8 +88,12 @@ def clustered_success(cells: Array, confidence: float = CONFIDENCE) -> Estimate:
         low, high = wilson(min(value, 1.0) * cells.size, cells.size, confidence)
         kind = "Wilson" if tasks == 1 else "pooled Wilson"
     else:
-        half = stats.t.ppf(0.5 + confidence / 2, n - 1) * means.std(ddof=1) / np.sqrt(n)
-        low, high, kind = max(value - half, 0.0), min(value + half, 1.0), "t over seeds"
+        t = float(stats.t.ppf(0.5 + confidence / 2, n - 1))
+        error = float(means.std(ddof=1) / np.sqrt(n))
+        if MIXED[0] <= value <= MIXED[1]:
+            low, high, kind = max(value - t * error, 0.0), min(value + t * error, 1.0), "t over seeds"
+        else:
+            (low, high), kind = _score(value, value * (1 - value) / error**2, t), "Wilson over seeds"
     return Estimate(value, float(low), float(high), n, cells.size, 0, kind)
 
 

@@ -18,7 +18,7 @@ from scipy import special, stats
 from babyai_kit.errors import InputError
 from babyai_kit.stats.estimators import CONFIDENCE, Array, complete_blocks
 from babyai_kit.stats.power import POWER, smallest_detectable
-from babyai_kit.stats.resampling import NO_SUCCESS, ratio, seed_interval, sign_flips
+from babyai_kit.stats.resampling import NO_SUCCESS, ratio, seed_interval, seeds_of, sign_flips
 
 PAIRED_T, BONETT_PRICE, POOLED = "paired t over seeds", "Bonett-Price", "pooled Bonett-Price"
 T_TEST, MCNEMAR, SIGNS = "paired t test over seeds", "exact McNemar test", "exact sign test over seeds"
@@ -154,7 +154,8 @@ def paired_bootstrap(
     if not np.isfinite(mean):
         return Difference(*(value, other, np.nan, np.nan, np.nan, NO_SUCCESS, np.nan, "none", np.nan, *size))
     of_agent, of_baseline = ratio(a, under_a), ratio(b, under_b)
-    low, high, kind = seed_interval(lambda w: of_agent(w) - of_baseline(w), mean, n, confidence)
+    telling = n if agent_denominator is None else min(seeds_of(a, under_a), seeds_of(b, under_b))
+    low, high, kind = seed_interval(lambda w: of_agent(w) - of_baseline(w), mean, n, telling, confidence)
     shares = (a - value * under_a) / under_a.mean() - (b - other * under_b) / under_b.mean()
     spread = float(shares.std(ddof=1)) if n > 1 else np.nan
     if not spread > 1e-12 * max(abs(value), abs(other)):

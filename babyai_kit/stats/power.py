@@ -9,6 +9,7 @@ Source: Cohen 1988, chapter 2.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from scipy import optimize, stats
 
@@ -39,10 +40,17 @@ def smallest_detectable(sd: float, n: int, chance: float = POWER, confidence: fl
         raise InputError(f"a power of {chance} has no answer; give one between {1 - confidence:g} and 1")
     if n < 2 or not sd > 0:
         return math.nan
+    return sd * _standardized(n, chance, confidence)
+
+
+@lru_cache(maxsize=64)
+def _standardized(n: int, chance: float, confidence: float) -> float:
+    """`smallest_detectable` in standard deviations: slow to find, and asked for again and again."""
     far = 1.0
     while power(far, 1.0, n, confidence) < chance:
         far *= 2
-    return sd * optimize.brentq(lambda d: power(d, 1.0, n, confidence) - chance, 0.0, far, xtol=1e-13)
+    found = optimize.brentq(lambda d: power(d, 1.0, n, confidence) - chance, 0.0, far, xtol=1e-13)
+    return float(found)
 
 
 def seeds_needed(difference: float, sd: float, chance: float = POWER, confidence: float = CONFIDENCE) -> int:

@@ -32,7 +32,8 @@ def bootstrap(numerator: Array, denominator: Array | None = None, confidence: fl
 
     BCa (Efron 1987); percentile where BCa is undefined or a resample has denominator 0. An undefined resample
     (0/0) is left out, an infinite one stays and may make `high` infinite. Widened, if ever needed, to contain
-    the value. A denominator of 0 throughout gives NaN. All seeds equal: no width; one seed: NaN limits.
+    the value. A denominator of 0 throughout gives NaN. All seeds equal: no width; one seed (or a
+    single one with a success, of a figure of successes alone): NaN limits.
     """
     x = np.asarray(numerator, dtype=float)
     y = np.ones_like(x) if denominator is None else np.asarray(denominator, dtype=float)
@@ -44,7 +45,8 @@ def bootstrap(numerator: Array, denominator: Array | None = None, confidence: fl
         return nothing()
     top, bottom = whole[:, :tasks].mean(axis=1), whole[:, tasks:].mean(axis=1)
     value = float(top.mean() / bottom.mean()) if bottom.any() else np.nan
-    low, high, kind = seed_interval(ratio(top, bottom), value, n, confidence)
+    telling = n if denominator is None else seeds_of(top, bottom)
+    low, high, kind = seed_interval(ratio(top, bottom), value, n, telling, confidence)
     return Estimate(value, low, high, n, n * tasks, 0, kind)
 
 
@@ -59,13 +61,18 @@ def ratio(top: Array, bottom: Array) -> Statistic:
     return statistic
 
 
+def seeds_of(top: Array, bottom: Array) -> int:
+    """Seeds that the ratio of two sums rests on: of steps in successes, those with a success."""
+    return int(((top != 0) | (bottom != 0)).sum())
+
+
 def seed_interval(
-    statistic: Statistic, value: float, n: int, confidence: float = CONFIDENCE
+    statistic: Statistic, value: float, n: int, telling: int, confidence: float = CONFIDENCE
 ) -> tuple[float, float, str]:
-    """(low, high, kind) of a statistic of `n` seeds whose value is `value`: see `bootstrap`."""
+    """(low, high, kind) of a statistic of `n` seeds, of which `telling` say something: see `bootstrap`."""
     if not np.isfinite(value):
         return np.nan, np.nan, NO_SUCCESS
-    if n == 1:
+    if telling == 1:
         return np.nan, np.nan, ONE_SEED
     with np.errstate(invalid="ignore"):
         resampled = statistic(_draws(n))
@@ -76,6 +83,12 @@ def seed_interval(
         jackknife = statistic(1 - np.eye(n))
     low, high, kind = _limits(resampled, jackknife, value, confidence)
     return min(low, value), max(high, value), kind
+
+
+def resampled_means(means: Array) -> Array:
+    """Seed means [seeds, ...] averaged over each resample: [RESAMPLES, ...]."""
+    values: Array = _draws(len(means)) @ means / len(means)
+    return values
 
 
 def sign_flips(n: int) -> tuple[Array, bool]:

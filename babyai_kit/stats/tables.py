@@ -45,6 +45,14 @@ MEASURES: dict[str, tuple[str, str | None]] = {
 `optimality` is the mean over successes of steps / shortest_length: 1 is the shortest way, 2 twice as long.
 """
 
+SOURCES = {
+    "length_given_success": ["episode_length"],
+    "optimality": ["shortest_length"],
+    "tokens_per_success": ["input_tokens", "output_tokens"],
+    "cost_per_success": ["cost_usd"],
+}
+"""The columns without which a measure is not known; of other measures the one of their name."""
+
 
 def cells(rows: pd.DataFrame, column: str, tasks: Sequence[str]) -> pd.DataFrame:
     """[seeds, tasks] of the means of `column` over repeats, seeds sorted; NaN where `rows` has no value."""

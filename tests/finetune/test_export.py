@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from babyai_kit import finetune
 from babyai_kit.errors import InputError
-from babyai_kit.finetune.costs import root_model
+from babyai_kit.finetune.costs import check_budget, root_model
 from babyai_kit.finetune.export import check_rows, read_rows
 from babyai_kit.offline_player.examples import read_examples
 from tests.conftest import CONFIG
@@ -126,5 +126,10 @@ def test_the_estimate_is_tokens_times_epochs_times_price(tmp_path: Path):
     assert math.isclose(again.cost_usd or 0, 3 * made.tokens * 3.0 / 1e6)
     assert finetune.estimate_training(made, model="mine", config=CONFIG).cost_usd is None
     assert finetune.estimate_training(made, model="offline-player", config=CONFIG).cost_usd == 0
+    check_budget(told, told.cost_usd)
+    with pytest.raises(InputError, match="more than max_cost_usd"):
+        check_budget(told, (told.cost_usd or 0) / 2)
+    with pytest.raises(InputError, match="needs a training price"):
+        check_budget(finetune.estimate_training(made, model="mine", config=CONFIG), 1.0)
     assert root_model("ft:a:b::c") == "a"
     assert root_model("llama3:8b") == "llama3:8b"

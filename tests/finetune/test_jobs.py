@@ -181,6 +181,23 @@ async def test_waiting_can_be_broken_off_and_taken_up(made: finetune.Export):
         assert (await finetune.wait(server, made.folder, say=lambda _: None)).fine_tuned_model == "tuned:1"
 
 
+async def test_a_model_that_is_named_late_or_never(made: finetune.Export, monkeypatch: pytest.MonkeyPatch):
+    async with ThirdParty(["done", "succeeded"], finished_at=1, fine_tuned_model=None) as other:
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        waiting = asyncio.create_task(finetune.wait(server, made.folder, say=lambda _: None))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        other.job["fine_tuned_model"] = "late:1"
+        assert (await waiting).fine_tuned_model == "late:1"
+        other.job["fine_tuned_model"] = None
+        (made.folder / "job.json").unlink()
+        monkeypatch.setattr("babyai_kit.finetune.jobs.NAMELESS_S", 0.0)
+        await finetune.launch(server, made, say=lambda _: None)
+        job = await finetune.wait(server, made.folder, say=lambda _: None)
+        assert (job.outcome, job.error) == ("failed", "the provider says it is done and names no model")
+
+
 async def test_cancellation(made: finetune.Export):
     async with ThirdParty(["running"]) as other:
         server = finetune.Server(other.base_url)

@@ -8,6 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import stats as scipy_stats
+from statsmodels.stats.proportion import proportion_confint
 
 from babyai_kit.errors import InputError
 from babyai_kit.stats import Estimate, bootstrap, clustered_success, complete_blocks, wilson
@@ -86,6 +87,32 @@ def test_success_by_wilson_where_t_has_no_answer() -> None:
     perfect = clustered_success(np.ones((20, 5)))
     assert (perfect.value, perfect.high) == (1, 1)
     assert perfect.low == pytest.approx(0.96300, abs=1e-5)  # 100 / (100 + 1.96^2)
+
+
+def test_extreme_rates_by_hand() -> None:
+    # Nineteen seeds at 1, one at 4/5: mean .99, sd .2 / sqrt(20), so its square error is .0001 and the seeds
+    # are worth .0099 / .0001 = 99 trials; Wilson with t(.975, 19) = 2.0930 instead of 1.96.
+    cells = np.ones((20, 5))
+    cells[3, 2] = 0
+    found = clustered_success(cells)
+    t = 2.0930240544
+    centre, half = (0.99 + t**2 / 198) / (1 + t**2 / 99), t * np.sqrt(0.0099 / 99 + t**2 / (4 * 99**2))
+    half /= 1 + t**2 / 99
+    assert limits(found) == pytest.approx((centre - half, centre + half), abs=1e-9)
+    assert found.interval == "Wilson over seeds"
+    assert limits(clustered_success(1 - cells)) == pytest.approx((1 - found.high, 1 - found.low))
+
+
+@given(st.integers(4, 12), st.data())
+def test_extreme_rates_are_statsmodels_wilson_of_what_the_seeds_are_worth(n: int, data) -> None:
+    cells = data.draw(arrays(float, (n, 6), elements=st.sampled_from([1.0] * 9 + [0.0])))
+    found = clustered_success(cells)
+    assume(found.interval == "Wilson over seeds")
+    worth = found.value * (1 - found.value) / (cells.mean(axis=1).var(ddof=1) / n)
+    t = scipy_stats.t.ppf(0.975, n - 1)
+    confidence = 2 * scipy_stats.norm.cdf(t) - 1
+    low, high = proportion_confint(found.value * worth, worth, 1 - confidence, "wilson")
+    assert limits(found) == pytest.approx((low, high), abs=1e-9)
 
 
 @given(rates)
@@ -228,6 +255,9 @@ def test_ratio_laws(cells: np.ndarray, data: st.DataObject) -> None:
     assert found.low <= found.value <= found.high
     assert bootstrap(cells, np.ones_like(cells)) == bootstrap(cells)
     given_success = bootstrap(cells * success, success)
+    if success.any(axis=1).sum() == 1:
+        assert given_success.interval == "none: one seed"
+        return
     assert given_success.low >= cells[success == 1].min() - 1e-9
     assert given_success.high <= cells[success == 1].max() + 1e-9
 

@@ -1,0 +1,97 @@
+"""The gateway's optimization workflow. Its upload goes to OpenAI alone but for a private hook of TensorZero's
+own tests, which is set in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from babyai_kit import finetune
+from babyai_kit.errors import InputError
+from babyai_kit.offline_player import OfflinePlayer
+from tests.conftest import CONFIG, ROOT
+from tests.finetune.conftest import Open
+
+pytestmark = pytest.mark.e2e
+
+SCRIPT = """
+import asyncio, os, sys
+from babyai_kit import connect, finetune
+
+async def main(config, data, results, folder):
+    async with connect(env_file=None, config=config, data=data, quiet=True) as session:
+        for _ in range(2):  # the second finds the job of the first
+            curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=results)
+            job = await finetune.launch_workflow(session, curation, folder, n_epochs=1)
+        print(await finetune.wait(finetune.Server(job.base_url, "sk-x"), folder))
+
+asyncio.run(main(*sys.argv[1:]))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+async def test_the_workflow_uploads_what_was_curated(
+    open_offline: Open, collected: Path, data: Path, tmp_path: Path
+):
+    async with open_offline() as session:
+        curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=collected)
+
+    async with OfflinePlayer(aliases=["gpt-4o-mini-2024-07-18"]) as player, aiohttp.ClientSession() as client:
+
+        async def relay(http: web.Request) -> web.Response:
+            headers = {k: v for k, v in http.headers.items() if k in ("Content-Type", "Authorization")}
+            url = player.base_url + http.match_info["rest"]
+            async with client.request(http.method, url, data=await http.read(), headers=headers) as answer:
+                return web.Response(
+                    body=await answer.read(), status=answer.status, content_type="application/json"
+                )
+
+        app = web.Application()
+        app.router.add_route("*", "/openai/{rest:.*}", relay)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        hook = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", SCRIPT, CONFIG, data, collected, tmp_path / "job"),
+            cwd=ROOT,
+            env=os.environ | {"OPENAI_API_KEY": "sk-x", "TENSORZERO_INTERNAL_MOCK_PROVIDER_API": hook},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told = (await asyncio.wait_for(process.communicate(), 120))[0].decode()
+        assert process.returncode == 0, told
+        async with client.get(player.base_url + "files?purpose=fine-tune") as answer:
+            uploads = (await answer.json())["data"]
+        assert len(uploads) == 1, told
+        async with client.get(f"{player.base_url}files/{uploads[0]['id']}/content") as answer:
+            rows = [json.loads(line) for line in (await answer.text()).splitlines()]
+        await runner.cleanup()
+
+    assert "succeeded, ft:gpt-4o-mini-2024-07-18:offline:act:" in told
+    assert told.count("Launched before") == 1
+
+    def said(row: dict) -> tuple:
+        return tuple((m["role"], m["content"]) for m in row["messages"])
+
+    ours = sorted((*e.prompt, ("assistant", e.answer)) for e in curation.examples)
+    assert sorted(map(said, rows)) == ours
+    assert len(ours) > 50
+
+
+async def test_without_openai_the_workflow_is_refused_before_it_writes(
+    open_offline: Open, collected: Path, tmp_path: Path
+):
+    async with open_offline() as session:
+        curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=collected)
+        with pytest.raises(InputError, match="fine-tunes at OpenAI alone"):
+            await finetune.launch_workflow(session, curation, tmp_path / "job")
+    assert not (tmp_path / "job").exists()

@@ -1,0 +1,276 @@
+"""Differences on arrays against figures computed by hand, statsmodels' and scipy's, and their laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats as scipy_stats
+from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
+
+from babyai_kit.errors import InputError
+from babyai_kit.stats import (
+    Difference,
+    bonett_price,
+    bootstrap,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    paired_success,
+    wilson,
+)
+
+shapes = st.tuples(st.integers(1, 8), st.integers(1, 4))
+counts = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
+p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+NUMBERS = ("difference", "low", "high", "p_value", "detectable")
+
+
+@st.composite
+def two(draw: st.DrawFn, entries: st.SearchStrategy[float]) -> tuple[np.ndarray, np.ndarray]:
+    shape = draw(shapes)
+    return draw(arrays(float, shape, elements=entries)), draw(arrays(float, shape, elements=entries))
+
+
+outcomes = two(st.sampled_from([0.0, 1.0]))
+rates = two(st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 1.0]))
+lengths = two(st.integers(1, 128).map(float))
+
+
+def numbers(found: Difference, sign: int = 1) -> list[float]:
+    """The figures; with sign -1 as the exchanged agents must have them."""
+    if sign == 1:
+        return [getattr(found, name) for name in NUMBERS]
+    return [-found.difference, -found.high, -found.low, found.p_value, found.detectable]
+
+
+def test_bonett_price_by_hand() -> None:
+    # 20 pairs, 8 and 2 discordant: 9/22 - 3/22 = 6/22; variance (12/22 - (6/22)^2) / 22 = .021413; z 1.95996.
+    low, high = bonett_price(8, 2, 20)
+    half = 1.959964 * np.sqrt((12 / 22 - (6 / 22) ** 2) / 22)
+    assert (low, high) == pytest.approx((6 / 22 - half, 6 / 22 + half), abs=1e-6)
+    assert (low, high) == pytest.approx((-0.0141, 0.5595), abs=5e-5)
+    assert bonett_price(0, 0, 20) == pytest.approx((-0.12599, 0.12599), abs=1e-5)  # 1.96 sqrt(2/22 / 22)
+    assert np.isnan(bonett_price(0, 0, 0)).all()
+
+
+@given(counts)
+def test_bonett_price_laws(cells: tuple[int, int, int]) -> None:
+    a, b, same = cells
+    n = a + b + same
+    assume(n)
+    low, high = bonett_price(a, b, n)
+    assert -1 <= low <= (a - b) / n <= high <= 1
+    assert bonett_price(b, a, n) == pytest.approx((-high, -low))
+    inner = bonett_price(a, b, n, 0.8)
+    assert low <= inner[0] <= inner[1] <= high
+
+
+@given(counts)
+def test_mcnemar_is_statsmodels(cells: tuple[int, int, int]) -> None:
+    a, b, same = cells
+    known = their_mcnemar(np.array([[same, a], [b, 0]]), exact=True).pvalue
+    assert mcnemar(a, b) == pytest.approx(min(known, 1.0), abs=1e-9)
+    assert mcnemar(a, b) == mcnemar(b, a)
+
+
+def test_mcnemar_by_hand() -> None:
+    assert mcnemar(7, 0) == pytest.approx(2 / 128)
+    assert mcnemar(8, 1) == pytest.approx(2 * 10 / 512)
+    assert mcnemar(0, 0) == mcnemar(3, 3) == 1
+    with pytest.raises(InputError, match="no counts"):
+        mcnemar(0.5, 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(p_values)
+def test_holm_is_statsmodels(p: list[float]) -> None:
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-9)
+    holed = holm([np.nan, *p])
+    assert np.isnan(holed[0])
+    assert holed[1:] == pytest.approx(holm(p))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([]).shape == (0,)
+
+
+@given(st.integers(1, 300), st.data())
+def test_wilson_is_statsmodels(n: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, n))
+    assert wilson(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)
+
+
+def test_paired_success_by_hand() -> None:
+    # Ten seeds differ by 1/4, ten by 0: mean 1/8, sd 1/8 * sqrt(20/19); t(.975, 19) = 2.0930.
+    a = np.tile([[1.0, 1, 1, 0], [1, 0, 1, 0]], (10, 1))
+    b = np.tile([[1.0, 1, 0, 0], [1, 0, 0, 1]], (10, 1))
+    found = paired_success(a, b)
+    half = 2.0930 * 0.125 / np.sqrt(19)
+    assert (found.value, found.baseline_value, found.difference) == (0.625, 0.5, 0.125)
+    assert (found.low, found.high) == pytest.approx((0.125 - half, 0.125 + half), abs=1e-5)
+    assert (found.n_seeds, found.n_pairs, found.interval) == (20, 80, "paired t over seeds")
+    assert (found.only_agent, found.only_baseline, found.n_discordant) == (20, 10, 30)
+    assert found.p_value == pytest.approx(2 * scipy_stats.t.sf(np.sqrt(19), 19))
+
+
+def test_one_task_is_mcnemars_table() -> None:
+    a = np.array([[1.0]] * 12 + [[0.0]] * 8)
+    b = np.array([[1.0]] * 4 + [[0.0]] * 8 + [[1.0]] * 2 + [[0.0]] * 6)
+    found = paired_success(a, b)
+    assert (found.only_agent, found.only_baseline) == (8, 2)
+    assert (found.low, found.high) == bonett_price(8, 2, 20)
+    assert (found.interval, found.test) == ("Bonett-Price", "exact McNemar test")
+    assert found.p_value == mcnemar(8, 2)
+
+
+@given(rates)
+def test_paired_success_is_statsmodels_and_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    a, b = pair
+    found = paired_success(a, b)
+    assume(found.interval == "paired t over seeds")
+    d = DescrStatsW((a - b).mean(axis=1))
+    low, high = d.tconfint_mean()
+    assert (found.low, found.high) == pytest.approx((max(low, -1), min(high, 1)), abs=1e-9)
+    assert found.p_value == pytest.approx(d.ttest_mean()[1], abs=1e-9)
+    known = scipy_stats.ttest_rel(a.mean(axis=1), b.mean(axis=1))
+    assert found.p_value == pytest.approx(known.pvalue, abs=1e-9)
+
+
+@given(rates)
+def test_paired_success_laws(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    a, b = pair
+    found = paired_success(a, b)
+    assert -1 <= found.low <= found.difference <= found.high <= 1
+    assert found.low < found.high
+    assert 0 <= found.p_value <= 1
+    assert found.detectable > 0
+    assert found.difference == pytest.approx(a.mean() - b.mean())
+    assert numbers(paired_success(b, a)) == pytest.approx(numbers(found, -1))
+    for axis in (0, 1):  # neither the order of seeds nor that of tasks
+        again = paired_success(np.flip(a, axis), np.flip(b, axis))
+        assert numbers(again) == pytest.approx(numbers(found))
+        assert (again.interval, again.test) == (found.interval, found.test)
+    same = paired_success(a, a)
+    assert (same.difference, same.p_value) == (0, 1)
+    holed = paired_success(np.vstack([a, np.full(a.shape[1], np.nan)]), np.vstack([b, np.ones(a.shape[1])]))
+    assert holed == found
+
+
+def test_where_t_has_no_answer() -> None:
+    alike = paired_success(np.ones((6, 5)), np.tile([[1.0, 1, 1, 1, 0]], (6, 1)))
+    assert (alike.interval, alike.test) == ("pooled Bonett-Price", "exact sign test over seeds")
+    assert (alike.low, alike.high) == bonett_price(6, 0, 30)
+    assert alike.p_value == pytest.approx(2 / 64)
+    perfect = paired_success(np.ones((20, 5)), np.ones((20, 5)))
+    assert (perfect.low, perfect.high) == bonett_price(0, 0, 100)
+    assert (perfect.p_value, perfect.difference) == (1, 0)
+    one = paired_success(np.array([[1.0, 1, 0]]), np.array([[0.0, 1, 0]]))
+    assert (one.interval, one.n_seeds, one.p_value) == ("pooled Bonett-Price", 1, 1)
+
+
+def test_pairs_are_told_apart_where_the_rates_alone_could_not() -> None:
+    """The same two rates: alike on every seed but one, or unrelated."""
+    a = np.tile([[1.0, 0], [1, 1], [0, 0], [0, 1]], (5, 1))
+    b = a.copy()
+    b[0, 0] = 0
+    near, far = paired_success(a, b), paired_success(a, np.flip(b, 0)[:, ::-1])
+    assert near.difference == pytest.approx(far.difference)
+    assert near.high - near.low < (far.high - far.low) / 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths)
+def test_paired_bootstrap_laws(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    a, b = pair
+    found = paired_bootstrap(a, b)
+    assert (found.value, found.baseline_value) == pytest.approx((a.mean(), b.mean()))
+    assert found.difference == pytest.approx(a.mean() - b.mean())
+    if len(a) > 1:
+        d = (a - b).mean(axis=1)
+        assert d.min() - 1e-9 <= found.low <= found.difference <= found.high <= d.max() + 1e-9
+        alone = bootstrap(a - b)
+        assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=1e-6)
+    assert 0 < found.p_value <= 1
+    exchanged = paired_bootstrap(b, a)
+    assert (exchanged.difference, exchanged.p_value) == pytest.approx((-found.difference, found.p_value))
+    ones = np.ones_like(a)
+    assert numbers(paired_bootstrap(a, b, ones, ones)) == pytest.approx(numbers(found), nan_ok=True)
+
+
+@settings(max_examples=20, deadline=None)
+@given(lengths)
+def test_the_sign_flip_test_is_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    a, b = (m.mean(axis=1) for m in pair)
+    assume(len(a) > 1)
+    known = scipy_stats.permutation_test(
+        (a, b), lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis), permutation_type="samples",
+        vectorized=True,
+    )  # fmt: skip
+    found = paired_bootstrap(*pair)
+    assert found.test == "exact sign-flip test over seeds"
+    assert found.p_value == pytest.approx(min(known.pvalue, 1.0), abs=1e-9)
+
+
+def test_many_seeds_are_flipped_at_random() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0.6, 1, (30, 2)), rng.normal(0, 1, (30, 2))
+    found = paired_bootstrap(a, b)
+    known = scipy_stats.permutation_test(
+        (a.mean(axis=1), b.mean(axis=1)), lambda x, y: x.mean() - y.mean(), permutation_type="samples", rng=2
+    )
+    assert found.test == "sign-flip test over seeds"
+    assert found.p_value == pytest.approx(known.pvalue, abs=0.01)
+    far = paired_bootstrap(a + 100, b)
+    assert far.p_value == pytest.approx(1 / 10_001)
+
+
+def test_paired_bootstrap_of_ratios_is_near_scipys() -> None:
+    rng = np.random.default_rng(3)
+    wins = [(rng.random((40, 5)) < p).astype(float) for p in (0.8, 0.6)]
+    tokens = [rng.lognormal(5, 1, (40, 5)) for _ in range(2)]
+    found = paired_bootstrap(*tokens, *wins)
+
+    def difference(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, axis: int) -> np.ndarray:
+        return a.mean(axis=axis) / c.mean(axis=axis) - b.mean(axis=axis) / d.mean(axis=axis)
+
+    seeds = [m.mean(axis=1) for m in (*tokens, *wins)]
+    known = scipy_stats.bootstrap(
+        seeds, difference, paired=True, n_resamples=50_000, batch=10_000, rng=4
+    ).confidence_interval
+    assert found.interval == "BCa bootstrap over seeds"
+    assert (found.low, found.high) == pytest.approx(tuple(known), abs=0.02 * (known[1] - known[0]))
+
+
+def test_where_the_bootstrap_has_no_answer() -> None:
+    ten, won = np.full((4, 2), 10.0), np.ones((4, 2))
+    never = paired_bootstrap(ten, ten, won, 0 * won)
+    assert np.isnan(numbers(never)).all()
+    assert (never.value, never.interval, never.test) == (10, "none: no success", "none")
+    one = paired_bootstrap(ten[:1], 2 * ten[:1])
+    assert (one.difference, one.interval, one.p_value) == (-10, "none: one seed", 1)
+    alike = paired_bootstrap(ten, 2 * ten)
+    assert (alike.low, alike.high, alike.interval) == (-10, -10, "no width: all equal")
+    assert np.isnan(alike.detectable)
+    assert alike.p_value == pytest.approx(2 / 16)
+    nothing = paired_bootstrap(np.full((2, 2), np.nan), ten[:2])
+    assert (nothing.n_seeds, nothing.interval) == (0, "none: no complete seed block")
+    assert nothing.interval == paired_success(np.empty((0, 2)), np.empty((0, 2))).interval
+
+
+def test_what_makes_no_pair_is_refused() -> None:
+    for differ in (paired_success, paired_bootstrap):
+        with pytest.raises(InputError, match="differ"):
+            differ(np.zeros((2, 2)), np.zeros((3, 2)))
+        with pytest.raises(InputError, match="matrix"):
+            differ(np.zeros(3), np.zeros(3))
+    with pytest.raises(InputError, match="outside"):
+        paired_success(np.full((2, 2), 2.0), np.zeros((2, 2)))
+    with pytest.raises(InputError, match="discordant"):
+        bonett_price(3, 3, 5)
