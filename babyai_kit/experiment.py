@@ -30,7 +30,7 @@ from babyai_kit.records import EpisodeRecord, StepRecord, to_frame
 from babyai_kit.resume import Backlog, divide
 from babyai_kit.runner import Runner
 from babyai_kit.session import Session
-from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.settings import is_free
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ async def execute(
 def _announce(session: Session, backlog: Backlog) -> str:
     planned = len(backlog.done) + len(backlog.owed)
     left = [(p.key, _step_limit(p.key.task, p.key.num_dists) - len(p.steps)) for p in backlog.owed]
-    price = Price(0, 0) if session.settings.model == OFFLINE_MODEL else session.price
+    price = Price(0, 0) if is_free(session.settings.model) else session.price
     bound = estimate(session.config, left, price)
     return f"{len(backlog.done)} of {planned} episodes are done; the rest takes {bound}."
 
@@ -220,7 +220,7 @@ def _check(
     if max_cost_usd is not None:
         if not max_cost_usd > 0:
             raise InputError(f"max_cost_usd {max_cost_usd!r} is not valid; use a positive amount or None")
-        if session.price is None and session.settings.model != OFFLINE_MODEL:
+        if session.price is None and not is_free(session.settings.model):
             raise InputError(
                 f"max_cost_usd needs a price, and {session.settings.model!r} has none; add it to "
                 "config/prices.json or leave the budget out"

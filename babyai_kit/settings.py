@@ -22,7 +22,6 @@ LEARNER_MODEL = "babyai-learner"
 """The small language model that is trained on this machine; served offline if `AGENT_MODEL` names it."""
 OPENAI_URL = "https://api.openai.com/v1/"
 TIMEOUT_MS = 60_000
-
 COMPOSE_CLICKHOUSE = "http://babyai:{password}@127.0.0.1:8123/tensorzero"
 """Where docker-compose.yml publishes its ClickHouse."""
 
@@ -30,6 +29,16 @@ COMPOSE_CLICKHOUSE = "http://babyai:{password}@127.0.0.1:8123/tensorzero"
 def is_offline_player(model: str) -> bool:
     """True for the offline player's models, which are no LLMs, fine-tuned ones included."""
     return model == OFFLINE_MODEL or str(model).startswith(f"ft:{OFFLINE_MODEL}:")
+
+
+def is_learner(model: str) -> bool:
+    """True for the language model that is trained on this machine (see `learner`) and its fine-tuned ones."""
+    return model == LEARNER_MODEL or str(model).startswith(f"ft:{LEARNER_MODEL}:")
+
+
+def is_free(model: str) -> bool:
+    """True for models of this machine, which cost nothing."""
+    return is_offline_player(model) or is_learner(model)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The learner's three rounds, several times over, with controls: what it gains on unseen seeds.
 
-Plays straight in the environment (see rollout), at temperature 1. Per training seed: a base model, then rounds
-of collecting on train seeds, keeping the best successes and fine-tuning; every model plays the test seeds. From
-the same base, two controls: fine-tuned on failures, and on the first round's examples with shuffled actions. Episodes are
-written as they are played (--episodes), so that nothing measured is lost; `make bench-learner` runs it.
+Plays straight in the environment (see rollout), at temperature 1. Per training seed: a base model, then
+rounds of collecting on train seeds, keeping the best successes and fine-tuning; every model plays the test
+seeds. From the same base, two controls: fine-tuned on failures, and on the first round's examples with
+shuffled actions. Episodes are written as they are played (--episodes), so that nothing measured is lost.
+`make bench-learner` runs it: about 10 minutes of one core per training seed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,12 @@ class Measured:
                 **{"run": "learner", "variant": agent, "model": "learner", "status": "ok", "num_dists": 0},
                 **{"task": e.task, "seed": e.seed, "repeat": training_seed, "history_length": 2},
                 **{"success": e.success, "episode_return": e.episode_return, "episode_length": len(e.turns)},
-                **{"max_steps": MAX_STEPS[e.task], "cost_s": cost_s, "variant_digest": "", "cost_usd": math.nan},
+                **{
+                    "max_steps": MAX_STEPS[e.task],
+                    "cost_s": cost_s,
+                    "variant_digest": "",
+                    "cost_usd": math.nan,
+                },
                 **dict.fromkeys(("shortest_length", "input_tokens", "output_tokens"), math.nan),
             }
             for e in episodes
@@ -55,7 +61,9 @@ class Measured:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self.table.to_csv(self._file, index=False)
         done = [e.success for e in episodes]
-        print(f"seed {training_seed} {agent}: {100 * sum(done) / len(done):.1f}% ({cost_s:.0f} s)", flush=True)
+        print(
+            f"seed {training_seed} {agent}: {100 * sum(done) / len(done):.1f}% ({cost_s:.0f} s)", flush=True
+        )
 
     @property
     def table(self) -> pd.DataFrame:
@@ -120,7 +128,10 @@ def report(episodes: pd.DataFrame) -> list[dict[str, object]]:
         row |= {task: 100 * own[own["task"] == task]["success"].mean() for task in TASKS}
         row |= {"return": own["episode_return"].mean(), "length": own["episode_length"].mean()}
         for found in gain[(gain["variant"] == agent) & (gain["task"] == "all tasks")].to_dict("records"):
-            row |= {f"gain {name}": 100 * found[key] for name, key in (("", "difference"), ("low", "low"), ("high", "high"))}
+            row |= {
+                f"gain {name}": 100 * found[key]
+                for name, key in (("", "difference"), ("low", "low"), ("high", "high"))
+            }
         per_seed = own.groupby("repeat")["success"].mean() * 100
         rows.append(row | {"of each training seed": " ".join(f"{rate:.1f}" for rate in per_seed)})
     return rows
@@ -130,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--episodes", type=Path, default=Path("results/bench/learner_episodes.csv"))
-    parser.add_argument("--seeds", type=int, default=3, help="training seeds")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     parser.add_argument("--train", type=int, default=100, help="train seeds, from 0 up")
     parser.add_argument("--test", type=int, default=100, help="test seeds, from 1000 up; at most 100")
     parser.add_argument("--repeats", type=int, default=2, help="samples of each train episode a round")
@@ -139,7 +150,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     measured = Measured(args.episodes)
-    for training_seed in range(args.seeds):
+    for training_seed in args.seeds:
         rounds(training_seed, args, measured)
     measured.add("expert", 0, expert(args), 0.0)
     rows = report(measured.table)

@@ -51,11 +51,13 @@ def needed_steps(task: str, seed: int, actions: Sequence[str], *, num_dists: int
 
 
 def _state(level: Any) -> Hashable:
-    """Everything in the grid, what is carried, and where the agent stands."""
-    held = level.carrying
+    """Everything in the grid, what is carried, where the agent stands, and which part of a mission is done."""
+    held, instruction = level.carrying, level.instrs
     return (
         tuple(cell and cell.encode() for cell in level.grid.grid),
         held and (held.type, held.color),
         *level.agent_pos,
         level.agent_dir,
+        getattr(instruction, "a_done", None) == "success",
+        getattr(instruction, "b_done", None) == "success",
     )

@@ -29,10 +29,10 @@ def available() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def make_learner(folder: str | Path) -> Learner:
+def make_learner(folder: str | Path, *, progress: bool = True) -> Learner:
     """The learner whose base model is kept under `folder`. Raises ConfigError without PyTorch."""
     if not available():
         raise ConfigError(f"the learner needs PyTorch; install the extra 'learner', or on a CPU: {INSTALL}")
     from babyai_kit.learner.trainer import Learner
 
-    return Learner(folder)
+    return Learner(folder, progress=progress)

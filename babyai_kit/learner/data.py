@@ -107,7 +107,9 @@ class Windows:
         first, last = side.starts[start], side.starts[stop]
         mission = self._missions[record]
         tokens = np.concatenate([mission, side.tokens[first:last], [TOKEN[TURN]]])
-        marks = np.concatenate([np.zeros(len(mission), bool), side.marks[first:last], [self._learn[record][stop - 1]]])
+        marks = np.concatenate(
+            [np.zeros(len(mission), bool), side.marks[first:last], [self._learn[record][stop - 1]]]
+        )
         marks[len(mission)] = False  # the step before is not in the window
         if self._symmetries:
             tables = _recolourings()
@@ -159,7 +161,9 @@ _PLACE = re.compile(r"^(?!a wall).*?(?: (\d) steps? (left|right))?(?: (?:and )?(
 @lru_cache(maxsize=65536)
 def mirror(turn: Turn) -> Turn:
     """The turn as it would be with left and right exchanged, its lines in the order of such a view."""
-    lines = [re.sub(r"\b(left|right)\b", lambda m: _SIDES[m[0]], line) for line in turn.observation.splitlines()]
+    lines = [
+        re.sub(r"\b(left|right)\b", lambda m: _SIDES[m[0]], line) for line in turn.observation.splitlines()
+    ]
     action = re.sub(r"\b(left|right)\b", lambda m: _SIDES[m[0]], turn.action)
     return Turn("\n".join(sorted(lines, key=_rank)), action, turn.valid)
 

@@ -47,7 +47,8 @@ class Attention(nn.Module):
         """x: [rows, length, width]. Without positions the sequences start here; see `Transformer`."""
         rows, length, width = x.shape
         query, key, value = (
-            part.view(rows, length, self.heads, -1).transpose(1, 2) for part in self.inward(x).chunk(3, dim=-1)
+            part.view(rows, length, self.heads, -1).transpose(1, 2)
+            for part in self.inward(x).chunk(3, dim=-1)
         )
         mask = None
         if cache is not None:
@@ -111,7 +112,9 @@ class Transformer(nn.Module):
         padded on the right, where no earlier token sees it. With `positions` [rows] the one token of each row
         stands there and sees what the cache holds before it.
         """
-        place = torch.arange(tokens.shape[1], device=tokens.device) if positions is None else positions[:, None]
+        place = (
+            torch.arange(tokens.shape[1], device=tokens.device) if positions is None else positions[:, None]
+        )
         x = self.tokens(tokens) + self.positions(place)
         for layer, block in enumerate(self.blocks):
             x = block(x, (cache.keys[layer], cache.values[layer]) if cache else None, positions)

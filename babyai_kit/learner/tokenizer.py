@@ -89,7 +89,9 @@ def read_prompt(messages: Sequence[tuple[str, str]]) -> Prompt:
     if found is None:
         return Prompt("", (), text)
     mission, past, observation = found.groups()
-    history = tuple(Turn(seen.strip("\n"), done.strip(), not note) for seen, done, note in _STEP.findall(past))
+    history = tuple(
+        Turn(seen.strip("\n"), done.strip(), not note) for seen, done, note in _STEP.findall(past)
+    )
     return Prompt(mission.strip(), history, observation.strip("\n"))
 
 

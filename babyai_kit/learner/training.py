@@ -50,7 +50,9 @@ def train(model: Transformer, windows: Windows, recipe: Recipe) -> Iterator[Prog
     rng = np.random.default_rng(recipe.seed)
     in_epoch = sum(1 for _ in windows.epoch(np.random.default_rng(recipe.seed), recipe.rows))
     steps = max(1, round(in_epoch * recipe.epochs))
-    optimizer = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        _groups(model, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.98)
+    )
     model.train()
     step = 0
     while step < steps:
@@ -84,9 +86,7 @@ def _measure(model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
     device = model.tokens.weight.device
     labels = torch.from_numpy(batch.labels).to(device)
     learnt = labels != IGNORE
-    with torch.autocast(device.type, torch.bfloat16):
-        hidden = model.hidden(torch.from_numpy(batch.tokens).to(device))
-        logits = model.logits(hidden[learnt]).float()
+    logits = model.logits(model.hidden(torch.from_numpy(batch.tokens).to(device))[learnt])
     target = labels[learnt]
     return functional.cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
 

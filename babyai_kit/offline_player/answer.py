@@ -20,8 +20,10 @@ from babyai_kit.offline_player.policy import Choice, choose
 from babyai_kit.offline_player.prompt import parse_prompt
 from babyai_kit.offline_player.request import ChatRequest
 from babyai_kit.offline_player.tokens import count_prompt, truncate
+from babyai_kit.settings import is_learner
 
 FINGERPRINT = "offline-player-no-LLM"
+LEARNER_FINGERPRINT = "small-model-trained-here-no-hosted-LLM"
 
 
 def play(request: ChatRequest) -> str:
@@ -132,7 +134,7 @@ def _head(request: ChatRequest, kind: str) -> dict[str, Any]:
         "object": kind,
         "created": int(time.time()),
         "model": request.model,
-        "system_fingerprint": FINGERPRINT,
+        "system_fingerprint": LEARNER_FINGERPRINT if is_learner(request.model) else FINGERPRINT,
     }
 
 
