@@ -1,5 +1,6 @@
 # make run    set up, execute the notebook; leaves results/babyai.ipynb and the figures in img/
 # make test   lint, types, all tests
+# make learn  with PyTorch: a small language model learns from its own episodes (learning.ipynb)
 # make bench  timings, as tables and JSON under results/bench/
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
 # make clean  remove environments and caches; runs and data stay
@@ -10,7 +11,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: run test lint unit e2e bench up down clean
+.PHONY: run test lint unit e2e bench bench-learner learn up down clean
 
 run: $(VENV)/.run
 	mkdir -p results
@@ -23,10 +24,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(VENV)/.test
+unit: $(VENV)/.learner
 	$(BIN)/python -m pytest -m "not e2e"
 
-e2e: $(VENV)/.test
+e2e: $(VENV)/.learner
 	$(BIN)/python -m pytest -m e2e
 
 bench: $(VENV)/.test
@@ -36,6 +37,16 @@ bench: $(VENV)/.test
 
 up down: $(VENV)/.run
 	@$(BIN)/python -m babyai_kit.compose $@
+
+# The two of the learner are long and are run by name.
+bench-learner: $(VENV)/.learner
+	mkdir -p results/bench
+	$(BIN)/python benchmarks/learner/rounds.py --json results/bench/learner_rounds.json
+	$(BIN)/python benchmarks/learner/throughput.py --json results/bench/learner_throughput.json
+
+learn: $(VENV)/.learner
+	mkdir -p results
+	$(BIN)/python -m papermill learning.ipynb results/learning.ipynb --kernel python3 --log-output --no-progress-bar
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -51,3 +62,7 @@ $(VENV)/.run: requirements.txt pyproject.toml
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
+
+# PyTorch for the learner, where a build without CUDA is to be had; otherwise says why not, and its tests skip.
+$(VENV)/.learner: $(VENV)/.test
+	@$(BIN)/python -m babyai_kit.learner.install && touch $@ || true

@@ -115,13 +115,10 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     if not timeout.isdecimal() or int(timeout) == 0:
         raise ConfigError(f"AGENT_TIMEOUT_MS {timeout!r} is no time; give milliseconds, like {TIMEOUT_MS}")
     named = get("AGENT_MODEL")
-    if offline:
-        model = named if named == LEARNER_MODEL else OFFLINE_MODEL
-    else:
-        model = named or DEFAULT_MODEL
+    here = LEARNER_MODEL if named == LEARNER_MODEL else OFFLINE_MODEL
     return Settings(
-        model=model,
-        model_named=offline or bool(get("AGENT_MODEL")),
+        model=here if offline else named or DEFAULT_MODEL,
+        model_named=offline or bool(named),
         openai_base_url=base_url,
         openai_api_key=key,
         gateway_url=gateway.rstrip("/"),

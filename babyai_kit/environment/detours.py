@@ -51,7 +51,7 @@ def needed_steps(task: str, seed: int, actions: Sequence[str], *, num_dists: int
 
 
 def _state(level: Any) -> Hashable:
-    """Everything in the grid, what is carried, where the agent stands, and which part of a mission is done."""
+    """The grid, what is carried, where the agent stands, and which part of the mission is done."""
     held, instruction = level.carrying, level.instrs
     return (
         tuple(cell and cell.encode() for cell in level.grid.grid),

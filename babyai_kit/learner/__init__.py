@@ -5,9 +5,10 @@ The model is a decoder-only transformer of 0.6 million parameters, made here fro
 demonstrations of this game and no other text, so its figures say what learning from experience does, and
 nothing about any hosted language model.
 
-Rooms: `tokenizer` (messages to tokens), `model` (the transformer), `sampling` (answers, in batches), `data` and
-`examples` (what is learnt from), `training`, `demonstrations` and `base` (the base model), `weights` (on disk),
-`serving` and `trainer` (behind the offline player's server), `rollout` and `selection` (the same without a server).
+Rooms: `tokenizer` (messages to tokens), `model` (the transformer), `sampling` (answers, in batches), `data`
+and `examples` (what is learnt from), `training`, `demonstrations` and `base` (the base model), `weights` (on
+disk), `serving` and `trainer` (behind the offline player's server), `rollout` and `selection` (the same
+without a server), `install` (PyTorch without CUDA).
 """
 
 from __future__ import annotations

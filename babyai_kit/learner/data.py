@@ -169,7 +169,7 @@ def mirror(turn: Turn) -> Turn:
 
 
 def _rank(line: str) -> tuple[int, int, int]:
-    """Order of an observation's lines: carried, walls forward, left, right, things by column and from afar."""
+    """Order of an observation's lines: carried; walls forward, left, right; things by column, from afar."""
     if line.lower().startswith("you carry"):
         return 0, 0, 0
     if line.startswith("a wall"):

@@ -1,7 +1,7 @@
 """A model behind a chat endpoint: calls that arrive while others are worked on share the next batch.
 
-Knows chat requests and models; nothing of HTTP. All models share one thread, in which PyTorch works; the event
-loop only collects.
+Knows chat requests and models; nothing of HTTP. All models share one thread, in which PyTorch works; the
+event loop only collects.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The learner as the offline player's server knows it: a base model that is served and can be fine-tuned.
 
-Knows the server's jobs (see offline_player.training), files and folders; the learning itself is in `training`.
-A job's folder holds the weights, the weights at its checkpoints in folders of their own. A job that was broken
-off begins again and, with the same seed, comes to the same.
+Knows the server's jobs (see offline_player.training), files and folders; the learning itself is in
+`training`. A job's folder holds the weights, and folders with the weights at its checkpoints. A job that was
+broken off begins again and, with the same seed, comes to the same.
 """
 
 from __future__ import annotations

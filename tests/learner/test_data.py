@@ -8,7 +8,6 @@ import random
 import numpy as np
 
 from babyai_kit import ACTIONS, TASKS, make_env
-from babyai_kit.environment import expert_actions, needed_steps
 from babyai_kit.learner.data import IGNORE, WINDOW, Record, Windows, mirror
 from babyai_kit.learner.demonstrations import BASE_SEEDS, demonstrate
 from babyai_kit.learner.examples import read_records
@@ -61,8 +60,8 @@ def test_a_label_is_the_token_that_follows():
 
 
 def test_a_mirrored_view_is_that_of_a_mirrored_world():
-    """Turning left from a view and its mirror image turned right show mirror images, step by step."""
-    seen = "a wall 3 steps forward\na wall 1 step right\na red ball 2 steps left\na blue key 1 step right and 2 steps forward"
+    lines = ("a wall 3 steps forward", "a wall 1 step right", "a red ball 2 steps left")
+    seen = "\n".join((*lines, "a blue key 1 step right and 2 steps forward"))
     turned = mirror(Turn(seen, "turn left"))
     assert turned.action == "turn right"
     assert turned.observation.splitlines() == [
@@ -123,25 +122,3 @@ def test_demonstrations_are_the_same_each_time_and_come_from_their_own_block():
     once, again = (list(demonstrate(range(BASE_SEEDS, BASE_SEEDS + 2), 0.8)) for _ in range(2))
     assert once == again
     assert len(once) == 2 * len(TASKS)
-
-
-def test_detours_are_not_needed_and_the_rest_succeeds():
-    for task in TASKS:
-        env = make_env(task)
-        env.reset(seed=4)
-        straight = [ACTIONS[action] for action in expert_actions(env) if env.step(action)]
-        if task != "open":  # there the expert looks around first
-            assert needed_steps(task, 4, straight) == (True,) * len(straight)
-        # There and back again, and a step that changes nothing, before the way that succeeds.
-        wandering = ["turn left", "turn right", "drop", *["turn left"] * 4, *straight]
-        needed = needed_steps(task, 4, wandering)
-        assert not any(needed[:7])
-        kept = [action for action, need in zip(wandering, needed, strict=True) if need]
-        env.reset(seed=4)
-        rewards = [env.step(ACTIONS.index(action))[1] for action in kept]
-        assert rewards[-1] > 0
-
-
-def test_a_failure_needs_all_its_steps():
-    actions = ["turn left", "turn right", "turn left"]
-    assert needed_steps("goto", 0, actions) == (True, True, True)

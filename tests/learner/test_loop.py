@@ -1,8 +1,7 @@
-"""The small model learns from its own episodes: real gateway, real ClickHouse, openai package, real weights."""
+"""The small model learns from its own episodes: real gateway, real store, openai package, real weights."""
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,13 +10,17 @@ from pathlib import Path
 import openai
 import pytest
 
+from tests.learner import NO_TORCH
+
+pytest.importorskip("torch", reason=NO_TORCH)
+
 from babyai_kit import connect, finetune, run_experiment
 from babyai_kit.learner.trainer import Learner
 from babyai_kit.offline_player import OfflinePlayer
 from babyai_kit.session import Session
 from babyai_kit.settings import LEARNER_MODEL
 from tests.conftest import CONFIG
-from tests.learner.conftest import TINY
+from tests.learner.tiny import TINY
 
 pytestmark = pytest.mark.e2e
 

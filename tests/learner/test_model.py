@@ -1,11 +1,14 @@
-"""The transformer and its sampling: the cache changes nothing, rows do not touch each other, seeds settle all."""
+"""The transformer and its sampling: the cache changes nothing, rows do not touch each other."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-import torch
+
+from tests.learner import NO_TORCH
+
+torch = pytest.importorskip("torch", reason=NO_TORCH)
 
 from babyai_kit.learner.model import Cache, Shape, Transformer
 from babyai_kit.learner.sampling import Ask, generate

@@ -5,32 +5,33 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import openai
 import pytest
 
+from tests.learner import NO_TORCH
+
+pytest.importorskip("torch", reason=NO_TORCH)
+
 from babyai_kit import ACTIONS
 from babyai_kit.learner import base, serving
-from babyai_kit.learner.demonstrations import BASE_SEEDS, demonstrate
 from babyai_kit.learner.tokenizer import encode_prompt, read_prompt
 from babyai_kit.learner.trainer import Learner
+from babyai_kit.learner.training import Progress, Recipe
 from babyai_kit.offline_player import OfflinePlayer
 from babyai_kit.settings import LEARNER_MODEL
-from tests.learner.conftest import TINY
 from tests.learner.test_data import chat, wander
+from tests.learner.tiny import TINY
 
 TEXT = "Mission: go to the red ball\n\nCurrent observation:\na wall 3 steps forward\na red ball 1 step left"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("learner")
-
-
 @pytest.fixture
-def learner(home: Path) -> Learner:
-    return Learner(home, recipe=TINY, progress=False)
+def learner(tmp_path_factory: pytest.TempPathFactory) -> Learner:
+    # All tests share the base model.
+    return Learner(tmp_path_factory.getbasetemp() / "learner", recipe=TINY, progress=False)
 
 
 @pytest.fixture
@@ -60,9 +61,15 @@ async def upload(client: openai.AsyncOpenAI, examples: int = 60) -> str:
 
 
 async def ended(client: openai.AsyncOpenAI, job: str):
-    while (found := await client.fine_tuning.jobs.retrieve(job)).status not in ("succeeded", "failed"):
+    while (found := await client.fine_tuning.jobs.retrieve(job)).status not in ("succeeded", "failed"):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     return found
+
+
+async def learning(client: openai.AsyncOpenAI, job: str) -> None:
+    """Wait until the job has told its first figures."""
+    while (await client.fine_tuning.jobs.list_events(job)).data[0].type != "metrics":  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 async def test_an_answer_is_the_schema_s_json_with_usage_of_the_model_s_own(server: OfflinePlayer):
@@ -89,9 +96,12 @@ async def test_the_seed_settles_the_answer_and_calls_share_batches(
     )
     async with client_of(server) as client:
         await ask(client)
-        both = [[await_ for await_ in (ask(client, seed=n) for n in range(32))] for _ in range(2)]
         first, second = [
-            [a.choices[0].message.content for a in await asyncio.gather(*calls)] for calls in both
+            [
+                a.choices[0].message.content
+                for a in await asyncio.gather(*(ask(client, seed=n) for n in range(32)))
+            ]
+            for _ in range(2)
         ]
         cold = {(await ask(client, temperature=0.0)).choices[0].message.content for _ in range(5)}
     assert first == second
@@ -124,8 +134,7 @@ async def test_a_job_is_cancelled_and_a_tuned_model_is_the_base_of_the_next(serv
         long = await client.fine_tuning.jobs.create(
             model=LEARNER_MODEL, hyperparameters={"n_epochs": 50, "batch_size": 1}, **options
         )
-        while not (await client.fine_tuning.jobs.list_events(long.id)).data[0].type == "metrics":
-            await asyncio.sleep(0.02)
+        await learning(client, long.id)
         await client.fine_tuning.jobs.cancel(long.id)
         assert (await client.fine_tuning.jobs.retrieve(long.id)).status == "cancelled"
         first = await ended(client, (await client.fine_tuning.jobs.create(model=LEARNER_MODEL, **options)).id)
@@ -150,8 +159,7 @@ async def test_a_job_broken_off_by_a_restart_comes_to_the_same(learner: Learner,
             if name == "whole":
                 await ended(client, job.id)
             else:
-                while (await client.fine_tuning.jobs.list_events(job.id)).data[0].type != "metrics":
-                    await asyncio.sleep(0.02)
+                await learning(client, job.id)
         async with OfflinePlayer(trainers=[learner], folder=folder) as player, client_of(player) as client:
             found = await ended(client, job.id)
             assert found.status == "succeeded"
@@ -172,12 +180,12 @@ async def test_examples_without_an_action_fail_the_job_with_the_reason(server: O
 
 
 def test_the_base_model_is_built_once_and_follows_from_its_recipe(tmp_path: Path):
-    steps = []
-    one = base.base_model(tmp_path / "one", TINY, steps.append)
-    again = base.base_model(tmp_path / "one", TINY, steps.append)
-    other = base.base_model(tmp_path / "two", TINY)
+    recipe = replace(TINY, episodes=2, training=Recipe(epochs=1, rows=16))
+    steps: list[Progress] = []
+    one = base.base_model(tmp_path / "one", recipe, steps.append).state_dict()
+    again = base.base_model(tmp_path / "one", recipe, steps.append).state_dict()
+    afresh = base.base_model(tmp_path / "two", recipe).state_dict()
+    other = base.base_model(tmp_path / "two", replace(recipe, seed=1)).state_dict()
     assert steps[-1].step == steps[-1].of == len(steps)
-    for model in (again, other):
-        for name, weight in one.state_dict().items():
-            assert weight.equal(model.state_dict()[name]), name
-    assert len(list(demonstrate(range(BASE_SEEDS, BASE_SEEDS + TINY.episodes), TINY.noise))) == 60
+    assert all(one[name].equal(again[name]) and one[name].equal(afresh[name]) for name in one)
+    assert not one["tokens.weight"].equal(other["tokens.weight"])

@@ -1,12 +1,6 @@
-"""These tests need PyTorch (the extra `learner`); without it they are skipped, with the reason."""
+"""A base model that is made in seconds."""
 
 from __future__ import annotations
-
-import pytest
-
-pytest.importorskip(
-    "torch", reason="PyTorch is not installed: make .venv/VERSION/.learner, or the extra 'learner'"
-)
 
 import torch
 
@@ -15,9 +9,10 @@ from babyai_kit.learner.model import Shape
 from babyai_kit.learner.tokenizer import VOCABULARY
 from babyai_kit.learner.training import Recipe
 
+torch.set_num_threads(1)  # more wait for each other where the cores are busy, and the tests take minutes
+
 TINY = BaseRecipe(
     episodes=12,
     shape=Shape(vocabulary=len(VOCABULARY), layers=2, heads=2, width=64),
     training=Recipe(epochs=4, learning_rate=3e-3, rows=16),
 )
-"""A base model that is made in seconds."""
