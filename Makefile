@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	mkdir -p results
 	$(BIN)/python -m papermill babyai.ipynb results/babyai.ipynb --kernel python3 --log-output --no-progress-bar
+	$(BIN)/python -m jupyter trust results/babyai.ipynb  # else Jupyter hides its replays
 
 test: lint unit e2e
 

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from babyai_kit.environment import ACTIONS, TASKS, make_env
     from babyai_kit.experiment import run_experiment
+    from babyai_kit.failures import load_failures
     from babyai_kit.gateway import connect
+    from babyai_kit.replay import load_replay
+    from babyai_kit.report import write_report
     from babyai_kit.results import load_episodes
     from babyai_kit.stats import compare
     from babyai_kit.store import clickhouse_client
@@ -24,8 +27,11 @@ __all__ = [
     "compare",
     "connect",
     "load_episodes",
+    "load_failures",
+    "load_replay",
     "make_env",
     "run_experiment",
+    "write_report",
 ]
 
 _HOME = {
@@ -35,8 +41,11 @@ _HOME = {
     "compare": "stats",
     "connect": "gateway",
     "load_episodes": "results",
+    "load_failures": "failures",
+    "load_replay": "replay",
     "make_env": "environment",
     "run_experiment": "experiment",
+    "write_report": "report",
 }
 
 

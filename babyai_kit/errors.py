@@ -48,6 +48,10 @@ class UnsupportedLevelError(InputError):
     """A question (shortest length, expert) that the level has no answer to."""
 
 
+class NoEpisodeError(InputError):
+    """An episode that the run does not hold."""
+
+
 class ConfigError(InputError):
     """Settings, TOML or templates that cannot work together."""
 

@@ -162,6 +162,8 @@ async def execute(
         silent = {v for v in plan.variants if not session.config.variants[v].asks_reasoning}
         unasked = Counter(s.variant for s in answered if s.thinking and s.variant in silent)
         found = await _compare(session, run_ids(manifest), answered, records)
+        if found:
+            journal.write_reconciliation(found.as_json())
     outcome = Outcome(to_frame(records), len(keys), runner.stopped, found, unasked)
     _tell(outcome)
     return outcome

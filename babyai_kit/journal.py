@@ -67,6 +67,25 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise JournalError(f"{folder / 'run.json'} is damaged; move {folder} away and run again") from None
 
 
+def existing_run(results: str | Path, run: str) -> tuple[Path, dict[str, Any]]:
+    """The folder and `run.json` of a run that was begun. Raises InputError if there is none."""
+    folder = run_folder(results, run)
+    manifest = read_run(folder)
+    if not manifest and (folder / "shards").is_dir():
+        raise InputError(f"run {run!r} lies in shards; join them first: python -m babyai_kit merge {run}")
+    if not manifest:
+        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
+    return folder, manifest
+
+
+def read_reconciliation(folder: Path) -> dict[str, Any]:
+    """What the latest comparison with ClickHouse found (fields of Reconciliation), or an empty dict."""
+    try:
+        return json.loads((folder / "reconciliation.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
 def _read(file: Path, kind: type[R]) -> Iterator[R]:
     try:
         stream = file.open("rb")
@@ -141,7 +160,14 @@ class Journal:
 
     def write_run(self, content: Mapping[str, Any]) -> None:
         """Replace `run.json` atomically."""
-        target = self.folder / "run.json"
+        self._replace("run.json", content)
+
+    def write_reconciliation(self, content: Mapping[str, Any]) -> None:
+        """Replace `reconciliation.json` atomically."""
+        self._replace("reconciliation.json", content)
+
+    def _replace(self, name: str, content: Mapping[str, Any]) -> None:
+        target = self.folder / name
         part = target.with_suffix(".json.part")
         try:
             with part.open("w", encoding="utf-8") as file:

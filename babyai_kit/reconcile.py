@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
-from babyai_kit.errors import InputError, ServiceError
+from babyai_kit.errors import ServiceError
 from babyai_kit.feedback import metrics, send_feedback
-from babyai_kit.journal import Journal, read_episodes, read_run, read_steps, run_folder
+from babyai_kit.journal import Journal, existing_run, read_episodes, read_steps
 from babyai_kit.manifest import run_ids
 from babyai_kit.records import EpisodeRecord, StepRecord
 from babyai_kit.session import FLUSH_S, Session
@@ -48,6 +50,11 @@ class Reconciliation:
     def clean(self) -> bool:
         """True if ClickHouse holds exactly what the journal holds."""
         return not (self.missing or self.orphans or self.mismatched or self.unreachable)
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields, `text` (what it says) and `compared` (when)."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return asdict(self) | {"clean": self.clean, "text": str(self), "compared": now}
 
     def __str__(self) -> str:
         missing = sum(map(len, self.missing.values()))
@@ -117,14 +124,13 @@ async def reconcile(
 
 async def reconcile_run(session: Session, run: str, *, results: str | Path = "results") -> Reconciliation:
     """Reconcile the run on disk under `results`. Raises InputError if there is none."""
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
-    if not manifest:
-        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
-    with Journal(folder):
+    folder, manifest = existing_run(results, run)
+    with Journal(folder) as journal:
         steps = [s for episode in read_steps(folder).values() for s in episode]
         episodes = list(read_episodes(folder).values())
-        return await reconcile(session, run_ids(manifest), steps, episodes)
+        found = await reconcile(session, run_ids(manifest), steps, episodes)
+        journal.write_reconciliation(found.as_json())
+        return found
 
 
 def _missing(steps: Sequence[StepRecord], stored: Mapping[str, StoredStep]) -> dict[str, list[int]]:

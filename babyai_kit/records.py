@@ -180,7 +180,8 @@ def summarize(
         variant_digest=digest,
         episode_id=episode_id,
         status="ok" if ok else "error",
-        error=error,
+        # A lone surrogate has no UTF-8 form, and a table of strings none without one.
+        error=None if error is None else error.encode(errors="backslashreplace").decode(),
         success=reward > 0 if ok else None,
         episode_return=float(reward) if ok else None,
         episode_length=len(steps),

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from babyai_kit.errors import InputError
-from babyai_kit.journal import read_episodes, read_run, run_folder
+from babyai_kit.journal import existing_run, read_episodes, read_run, run_folder
 from babyai_kit.manifest import run_ids
 from babyai_kit.records import EpisodeKey, EpisodeRecord, to_frame
 from babyai_kit.store import clickhouse_client
@@ -35,8 +35,7 @@ def load_episodes(
     folder = run_folder(results, run)
     manifest = read_run(folder)
     if source == "journal":
-        if not manifest:
-            raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
+        existing_run(results, run)
         records = list(read_episodes(folder).values())
     elif source == "clickhouse":
         client = clickhouse_client()

@@ -129,6 +129,10 @@ def t_alone(cells: Array) -> Interval:
     means = cells.mean(axis=1)
     if np.ptp(means) < 1e-12:
         return wilson(means.mean() * cells.size, cells.size)
+    return plain_t(means)
+
+
+def plain_t(means: Array) -> Interval:
     half = T_95 * means.std(ddof=1) / np.sqrt(len(means))
     return means.mean() - half, means.mean() + half
 
@@ -152,23 +156,28 @@ def limits_of(found: Estimate | Difference | Interval) -> Interval:
 
 T_95, T_95_TWICE = stats.t.ppf(0.975, [SEEDS - 1, 2 * SEEDS - 2])
 SUCCESS: Estimators = {
-    "kit": clustered_success,
+    "t or Wilson over seeds (kit)": clustered_success,
     "t alone": t_alone,
     "pooled +/- 1 SE": pooled(1.0),
     "pooled +/- 1.96 SE": pooled(1.96),
     "pooled Wilson": lambda cells: wilson(cells.sum(), cells.size),
 }
 LENGTH: Estimators = {
-    "BCa over seeds": bootstrap,
+    "BCa over seeds (kit)": bootstrap,
+    "t over seeds": lambda cells: plain_t(cells.mean(axis=1)),
     "pooled +/- 1 SE": pooled(1.0),
     "pooled +/- 1.96 SE": pooled(1.96),
 }
 DIFFERENCE: Estimators = {
-    "paired (kit)": paired_success,
+    "paired t (kit)": paired_success,
     "unpaired t": unpaired,
     "pooled +/- 1.96 SE": unpaired_pooled,
 }
-LENGTH_DIFFERENCE: Estimators = {"paired BCa (kit)": paired_bootstrap, "unpaired t": unpaired}
+LENGTH_DIFFERENCE: Estimators = {
+    "paired percentile (kit)": paired_bootstrap,
+    "paired BCa": lambda a, b: bootstrap(a - b),
+    "unpaired t": unpaired,
+}
 
 
 def coverage(drawn: Sequence[Array], truth: float, estimators: Estimators) -> dict[str, float]:

@@ -83,7 +83,9 @@ CASES = {  # drawn by every figure
         [episodes(tasks=TWO, model="offline-player"), episodes(("history",), tasks=TWO)]
     ),
 }
-DRAWN = [(name, case) for name in FIGURES for case in CASES if name not in SIMILAR]
+USUAL = ("unknown", "one variant", "offline and other")
+"""Nothing special to a curve or a difference."""
+DRAWN = [(n, c) for n in FIGURES for c in CASES if n not in SIMILAR and not (n in OTHERS and c in USUAL)]
 DRAWN += [(name, case) for name in SIMILAR for case in ("whole", "unknown", "two models")]
 for case, frame, names in (
     ("offline", episodes(model="offline-player"), ("success_rate", "cost", *OTHERS)),

@@ -56,8 +56,8 @@ def test_the_forest_of_any_measure(measure: str) -> None:
 def test_the_forest_says_what_it_rests_on() -> None:
     assert said(figure_of("paired_differences", "one task")) == (
         "Paired by seed; lines: 95% intervals (Bonett-Price). p: exact McNemar test, corrected over agents "
-        "(Holm). n=8 seeds on which both finished it. True differences of 53.2 to 69.2 are found with 80% "
-        "power. No errors. Model: m."
+        "(Holm), as the intervals are not. n=8 seeds on which both finished it. True differences of 53.2 to "
+        "69.2 are found with 80% power. No errors. Model: m."
     )
     text = said(figure_of("paired_differences", "errors"))
     assert "n=3 seeds on which both finished every task." in text
@@ -128,7 +128,8 @@ def results(tmp_path: Path) -> Path:
     """A folder with a run on disk: two variants, an error, one variant played by another model too."""
     rows = pd.concat([episodes(VARIANTS[:2], error=0.02), episodes(("mine",), model="large")])
     with Journal(tmp_path / "r") as journal:
-        journal.write_run({"run": "r"})
+        plan = {"variants": [*VARIANTS[:2], "mine"], "tasks": TASKS, "seeds": [*range(9)]}
+        journal.write_run({"run": "r", "plans": [plan | {"repeats": 1, "num_dists": 0, "history_length": 0}]})
         for row in rows.assign(run="r").to_dict("records"):
             clean = {k: None if pd.isna(v) else v for k, v in row.items()}
             journal.append(EpisodeRecord(**clean))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 
 from babyai_kit import load_episodes
-from tests.conftest import ROOT, SETTINGS
+from tests.conftest import CONFIG, ROOT, SETTINGS
 
 pytestmark = pytest.mark.e2e
 
@@ -23,8 +24,9 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def project(tmp_path: Path, data: Path) -> Path:
     """A working directory as the top level is for a user: the files of the project, data elsewhere."""
-    for name in ("config", "babyai_kit", "babyai.ipynb"):
+    for name in ("babyai_kit", "babyai.ipynb"):
         (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(CONFIG, tmp_path / "config")
     (tmp_path / "data").symlink_to(data)
     return tmp_path
 
@@ -188,7 +190,7 @@ def test_the_notebook_runs_from_top_to_bottom(project: Path):
             "RUN",
             "notebook",
             "-y",
-            "SEEDS: [200, 202]",
+            "{SEEDS: [200, 202], TRAIN_SEEDS: [0, 3], TEST_SEEDS: [1000, 1002]}",
         ],
         cwd=project,
         env=environment(),

@@ -54,8 +54,8 @@ def test_every_command_is_one(command: str):
         assert goals
         assert set(goals) <= {name for target in targets for name in target.split()}
     else:
-        assert words[0] in {"python3", ".", "pip", "uv", "conda", "jupyter", "cp"}
-        named = [w for w in words if re.search(r"\.(txt|yml|ipynb|example)$", w)]
+        assert words[0] in {"python", "python3", ".", "pip", "uv", "conda", "jupyter", "cp"}
+        named = [w for w in words if re.search(r"\.(txt|yml|ipynb|example|py)$", w)]
         assert all((ROOT / name).exists() for name in named)
 
 
@@ -100,8 +100,8 @@ async def test_the_queries_and_snippets_run(
         for query in queries:
             table = client.query_df(query)
             assert len(table), query
+    names: dict[str, Any] = {}
     for snippet in blocks("python"):
-        names: dict[str, Any] = {}
         code = compile(snippet, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         ended = eval(code, names)
         if inspect.iscoroutine(ended):

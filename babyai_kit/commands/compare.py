@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +45,16 @@ def add(commands: Any) -> None:
     parser.set_defaults(command=_command)
 
 
-def _baseline(text: str) -> str | dict[str, Any]:
+def _baseline(text: str) -> str | dict[str, str]:
     if "=" not in text:
         return text
     pairs = [part.partition("=") for part in text.split(",")]
-    return {key.strip(): int(value) if value.isdigit() else value for key, _, value in pairs}
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _command(args: argparse.Namespace) -> int:
     from babyai_kit.errors import InputError
+    from babyai_kit.journal import read_run, run_folder
     from babyai_kit.results import load_episodes
     from babyai_kit.stats import ALL_TASKS, compare
 
@@ -76,8 +78,22 @@ def _command(args: argparse.Namespace) -> int:
             rows = rows[rows["task"] == ALL_TASKS]
         print(f"\n{title}, difference from {rows['baseline'].iloc[0]}")
         print(readable(rows, factor, decimals).to_string(index=False))
-    print(f"\n{_notes(episodes, table)}")
+    planned = _planned(read_run(run_folder(args.results, args.run)))
+    print(f"\n{_notes(episodes, table, planned)}")
     return 0
+
+
+def _planned(manifest: dict[str, Any]) -> int:
+    """Episodes that all commands of the run asked for, together."""
+    parts = ("variants", "tasks", "seeds")
+    return len(
+        {
+            (*cell, repeat, plan["num_dists"], plan["history_length"])
+            for plan in manifest.get("plans", [])
+            for cell in product(*(plan[part] for part in parts))
+            for repeat in range(plan["repeats"])
+        }
+    )
 
 
 def readable(rows: pd.DataFrame, factor: float = 1, decimals: int = 2) -> pd.DataFrame:
@@ -108,13 +124,15 @@ def readable(rows: pd.DataFrame, factor: float = 1, decimals: int = 2) -> pd.Dat
     return pd.DataFrame(shown)
 
 
-def _notes(episodes: pd.DataFrame, table: pd.DataFrame) -> str:
+def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:
     """What the tables rest on."""
     from babyai_kit.figures.caption import kinds_of_model
 
     kinds = ", ".join(sorted({k for k in table["interval"] if not k.startswith("none")}))
     tests = ", ".join(sorted(set(table["test"]) - {"none"}))
     counted = f"{len(episodes)} episodes, {int((episodes['status'] == 'error').sum())} errors among them"
+    if planned > len(episodes):
+        counted += f"; the run is not complete: {planned} are planned"
     if left_out := int(table.loc[table["measure"] == table["measure"].iloc[0], "n_left_out"].max()):
         counted += f"; up to {left_out} seeds are in no comparison: not finished by both on every task"
     models = sorted(map(str, episodes["model"].unique()))

@@ -7,6 +7,7 @@ Knows how estimates are drawn; what they are, `stats` knows. `outcomes` has a fu
 
 from babyai_kit.figures.chart import Chart, picture
 from babyai_kit.figures.curves import return_profiles, success_against_steps
+from babyai_kit.figures.failures import failure_classes
 from babyai_kit.figures.forest import paired_differences
 from babyai_kit.figures.outcomes import (
     FIGURES,
@@ -29,6 +30,7 @@ __all__ = [
     "cost_per_success",
     "episode_length",
     "episode_return",
+    "failure_classes",
     "input_tokens",
     "length_against_shortest",
     "output_tokens",

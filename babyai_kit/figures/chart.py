@@ -11,6 +11,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from babyai_kit.hostile_text import shown
+
 DPI = 200
 WIDTH = 9.0
 """Inches of a full figure: a notebook's width, and shrinks to a page's."""
@@ -64,8 +66,8 @@ def words(text: str) -> Chart:
 
 
 def plain(text: str) -> str:
-    """Text as it stands: a dollar sign starts no formula."""
-    return text.replace("$", r"\$")
+    """Text as it stands: a dollar sign starts no formula, and what has no picture is shown by a sign."""
+    return shown(text).replace("$", r"\$")
 
 
 def picture(pixels: NDArray[np.uint8]) -> Chart:

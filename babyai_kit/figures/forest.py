@@ -167,7 +167,7 @@ def _caption(episodes: pd.DataFrame, table: pd.DataFrame, measure: str, factor: 
     least, most = int(first["n_seeds"].min()), int(first["n_seeds"].max())
     where = "every task" if first["task"].iloc[0] == ALL_TASKS else "it"
     parts = [f"Paired by seed; lines: 95% intervals ({kinds})."]
-    parts.append(f"p: {tests or 'none'}, corrected over agents (Holm).")
+    parts.append(f"p: {tests or 'none'}, corrected over agents (Holm), as the intervals are not.")
     parts.append(f"n={f'{least} to ' * (least < most)}{count(most, 'seed')} on which both finished {where}.")
     if first["detectable"].notna().any():
         a, b = (f"{factor * edge(first['detectable']):,.{decimals}f}" for edge in (min, max))

@@ -48,8 +48,8 @@ def panels(
         if shown["value"].notna().any():
             drawn = pd.concat([frame for frame in (shown, second) if frame is not None])
             ends = drawn[["value", "high"]].replace(math.inf, math.nan)
-            top = limit or start + 1.03 * (ends.max().max() - start) or start + 1.0
-            figure = _layout(shown, keys, (start, top), unit, roomy=beside is not None)
+            top = limit or start + (1.03 * (ends.max().max() - start) or 1.0)
+            figure = layout(shown, keys, (start, top), unit, roomy=beside is not None)
             for axes in figure.axes:
                 _draw(axes, shown, keys, shift=-0.13 if beside else 0)
                 if second is not None:
@@ -72,7 +72,7 @@ def _estimates(episodes: pd.DataFrame, measure: str, keys: Sequence[str]) -> pd.
     return pd.concat([estimates(episodes, measure, keys).assign(task=ALL_TASKS), each], ignore_index=True)
 
 
-def _layout(
+def layout(
     shown: pd.DataFrame, keys: Sequence[str], ends: tuple[float, float], unit: str, roomy: bool
 ) -> Chart:
     """Empty axes, one per task, labelled with it."""

@@ -2,7 +2,7 @@
 
 Rooms, in the order of the way: `blocks` (which seeds may be learned from), `sources` and `rendering` (what
 a run recorded, as the model saw it), `curation` and `marking` (what is worth learning from), `export` and
-`costs` (training files), `provider`, `jobs` and `workflow` (launching and waiting, two ways),
+`costs` (training files), `provider`, `record`, `jobs` and `workflow` (launching and waiting, two ways),
 `registration` (a model becomes a variant), `evaluation` (the gain on the test block), `improvement` (all of
 it, in rounds).
 """
@@ -13,8 +13,9 @@ from babyai_kit.finetune.curation import Curation, Example, curate
 from babyai_kit.finetune.evaluation import Evaluation, assess, evaluate
 from babyai_kit.finetune.export import Export, export, read_export
 from babyai_kit.finetune.improvement import Improvement, Round, improve
-from babyai_kit.finetune.jobs import Job, cancel, launch, poll, read_job, server_of, wait
+from babyai_kit.finetune.jobs import cancel, launch, poll, server_of, wait
 from babyai_kit.finetune.provider import Server
+from babyai_kit.finetune.record import Job, read_job
 from babyai_kit.finetune.registration import register_variant, unregister_variant
 from babyai_kit.finetune.workflow import launch_workflow
 

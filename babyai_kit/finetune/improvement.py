@@ -22,7 +22,8 @@ from babyai_kit.finetune.blocks import TEST, TRAIN, VALIDATION, check_block, che
 from babyai_kit.finetune.curation import curate
 from babyai_kit.finetune.evaluation import Evaluation, evaluate
 from babyai_kit.finetune.export import export
-from babyai_kit.finetune.jobs import Job, launch, wait
+from babyai_kit.finetune.jobs import launch, wait
+from babyai_kit.finetune.record import Job
 from babyai_kit.finetune.registration import register_variant
 from babyai_kit.gateway import connect
 from babyai_kit.journal import run_folder

@@ -1,23 +1,23 @@
 """One fine-tuning job, from its launch to its model, so that a process may end in between.
 
-Knows the order of things and what is on disk: job.json beside the training files says how far it came
-(uploaded, created, ended) and is written as soon as anything is paid for, so that the same call goes on
-where an earlier one stopped and never launches twice. How a server is spoken to is `provider`'s.
+Knows the order of things: what came of a step is on disk (see `record`) before the next begins, so that the
+same call goes on where an earlier one stopped and never launches twice. How a server is spoken to is
+`provider`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from babyai_kit.errors import InputError, ModelError
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.export import Export, read_export
-from babyai_kit.finetune.provider import Provider, Server, outcome, reason
+from babyai_kit.finetune.provider import Provider, Server, event_key, one_line, outcome, reason
+from babyai_kit.finetune.record import Job, known_job, read_job, write_job
 from babyai_kit.session import Session
 
 FIRST_WAIT_S = 0.25
@@ -26,46 +26,6 @@ NAMELESS_S = 60.0
 """How long a job that succeeded may lack its model's name."""
 AWAY_S = 900.0
 """How long a server may stay away while a job is waited for."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A fine-tuning job as last seen. Everything but `folder` is in its job.json."""
-
-    folder: Path
-    model: str
-    """The base that is fine-tuned."""
-    variant: str
-    """Whose episodes it learns from."""
-    digests: dict[str, str]
-    """Of the training files (see Export)."""
-    base_url: str = ""
-    """Of the server; empty for the offline player, whose address changes from start to start."""
-    job_id: str = ""
-    """Empty until the server has it."""
-    training_file: str = ""
-    validation_file: str = ""
-    status: str = "uploading"
-    """The server's own word for it."""
-    outcome: str = "running"
-    """running, succeeded, failed or cancelled."""
-    fine_tuned_model: str = ""
-    error: str = ""
-    """Why it failed, in the provider's words."""
-    trained_tokens: int | None = None
-
-    @property
-    def ended(self) -> bool:
-        # Some servers name the model a little after they say that it is done.
-        return self.outcome != "running" and (self.outcome != "succeeded" or bool(self.fine_tuned_model))
-
-    def __str__(self) -> str:
-        said = f"job {self.job_id or '(not created yet)'}: {self.status}"
-        return (
-            said
-            + (f", {self.fine_tuned_model}" if self.fine_tuned_model else "")
-            + (f" ({self.error})" if self.error else "")
-        )
 
 
 def server_of(session: Session) -> Server:
@@ -103,9 +63,8 @@ async def launch(
     model = model or made.model
     server = server_of(where) if isinstance(where, Session) else where
     offline = isinstance(where, Session) and where.settings.offline
-    job = known_job(made, model) or Job(
-        made.folder, model, made.variant, made.digests, "" if offline else server.base_url
-    )
+    base_url = "" if offline else server.base_url
+    job = known_job(made, model, base_url) or Job(made.folder, model, made.variant, made.digests, base_url)
     if job.job_id:
         say(f"Launched before: {job}")
         return job
@@ -168,11 +127,9 @@ async def wait(
             if job.status != status:
                 status = job.status
                 say(f"Status: {status}")
-            for event in await provider.events(job.job_id):
-                key = str(event.get("id") or (event.get("created_at"), event.get("message")))
-                if key not in said:
-                    said.add(key)
-                    say(f"  {' '.join(str(event.get('message') or '').split())}")
+            for event in await provider.events(job.job_id, known=said):
+                said.add(event_key(event))
+                say(f"  {one_line(event.get('message'))}")
             if job.outcome == "succeeded" and not job.fine_tuned_model:
                 nameless_since = nameless_since or loop.time()
                 if loop.time() - nameless_since > NAMELESS_S:
@@ -197,42 +154,6 @@ async def cancel(where: Session | Server, folder: str | Path) -> Job:
             if not job.ended:
                 raise
             return job
-
-
-def read_job(folder: str | Path) -> Job:
-    """The job of `folder` as last seen. Raises InputError if none was launched there."""
-    job = _read(Path(folder))
-    if job is None or not job.job_id:
-        raise InputError(f"no job was launched in {folder}; launch one there first")
-    return job
-
-
-def write_job(job: Job) -> Job:
-    """Replace the job's job.json as a whole; returns the job."""
-    target = job.folder / "job.json"
-    part = target.with_suffix(".json.part")
-    content = {name: value for name, value in asdict(job).items() if name != "folder"}
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(target)
-    return job
-
-
-def _read(folder: Path) -> Job | None:
-    try:
-        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        return Job(folder=folder, **content)
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError):
-        raise InputError(f"{folder / 'job.json'} is damaged; move it away and launch again") from None
-
-
-def known_job(made: Export, model: str) -> Job | None:
-    """The job begun for these very files and this base, unless it came to nothing."""
-    job = _read(made.folder)
-    if job is None or (job.digests, job.model) != (made.digests, model):
-        return None
-    return job if job.outcome in ("running", "succeeded") else None
 
 
 def _server(where: Session | Server, job: Job) -> Server:
@@ -275,7 +196,7 @@ async def _ask(provider: Provider, job: Job) -> Job:
     if seen.outcome == "failed" and not seen.error:
         events = await provider.events(job.job_id)
         told = [e for e in events if e.get("level") == "error"] or events[-1:]
-        why = " ".join(str(told[-1].get("message") or "").split()) if told else ""
+        why = one_line(told[-1].get("message")) if told else ""
         seen = replace(seen, error=why or "the provider gives no reason")
     return seen if seen == job else write_job(seen)
 
@@ -285,7 +206,7 @@ def _seen(job: Job, found: dict[str, Any]) -> Job:
     return replace(
         job,
         job_id=str(found.get("id") or job.job_id),
-        status=str(found.get("status") or job.status),
+        status=one_line(found.get("status")) or job.status,
         outcome=outcome(found),
         fine_tuned_model=str(found.get("fine_tuned_model") or ""),
         error=reason(found) if outcome(found) == "failed" else "",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 METRIC = "curated"
 AT_ONCE = 16
+TICK_S = 1.0
 
 
 async def mark(session: Session, episodes: Sequence[EpisodeRecord]) -> None:
@@ -38,6 +39,9 @@ async def mark(session: Session, episodes: Sequence[EpisodeRecord]) -> None:
         episode_id: (True, tags) for episode_id, tags in chosen.items() if not held.get(episode_id)
     }
     due |= {e: (False, {}) for e, value in held.items() if value and e not in chosen}
+    if due.keys() & held.keys():
+        # The gateway tells which of two marks is the later one by the second.
+        await asyncio.sleep(TICK_S)
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def send(episode_id: str, value: bool, tags: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,11 @@ class Provider:
             answer = await client.fine_tuning.jobs.with_raw_response.cancel(job_id)
             return self._json(answer.http_response)
 
-    async def events(self, job_id: str, most: int = 1000) -> list[dict[str, Any]]:
-        """The job's events, oldest first, at most `most` of the newest; empty where a server has none."""
+    async def events(
+        self, job_id: str, *, known: Collection[str] = (), most: int = 1000
+    ) -> list[dict[str, Any]]:
+        """The job's events that are not `known` (see `event_key`), oldest first, at most about `most` of the
+        newest; empty where a server has none."""
         found: list[dict[str, Any]] = []
         after: str | None = None
         try:
@@ -113,11 +116,12 @@ class Provider:
                     jobs = self._client.fine_tuning.jobs.with_raw_response
                     answer = self._json((await jobs.list_events(job_id, **page)).http_response)  # type: ignore[arg-type]
                 rows = [row for row in answer.get("data") or [] if isinstance(row, dict)]
-                seen = {row.get("id") for row in found}
-                fresh = [row for row in rows if row.get("id") is None or row["id"] not in seen]
+                seen = {*known, *map(event_key, found)}
+                fresh = [row for row in rows if event_key(row) not in seen]
                 found += fresh
                 after = rows[-1].get("id") if rows else None
-                if not answer.get("has_more") or not fresh or not after:
+                # Newest come first: a page with a known one is the last with a new one.
+                if not answer.get("has_more") or len(fresh) < len(rows) or not after:
                     break
         except ModelError:
             if not found:
@@ -172,8 +176,19 @@ class Provider:
             ) from None
 
     def _redact(self, text: str) -> str:
-        text = " ".join(text.split())[:500]
+        text = one_line(text)[:500]
         return text.replace(self._server.api_key, "***") if self._server.api_key else text
+
+
+def event_key(event: Mapping[str, Any]) -> str:
+    """What makes an event this one; its id, where it has one."""
+    return str(event.get("id") or (event.get("created_at"), event.get("message")))
+
+
+def one_line(text: Any) -> str:
+    """A server's words for a terminal: one line, nothing that steers it; "" for none."""
+    words = " ".join(str(text or "").split())
+    return "".join(c for c in words if c.isprintable())
 
 
 def outcome(job: Mapping[str, Any]) -> str:
@@ -192,9 +207,8 @@ def reason(job: Mapping[str, Any]) -> str:
     """Why a job failed, as far as it says; "" if it does not."""
     error = job.get("error")
     if isinstance(error, Mapping):
-        said = error.get("message") or error.get("code") or ""
-        return " ".join(str(said).split())
-    return " ".join(str(error or "").split())
+        return one_line(error.get("message") or error.get("code"))
+    return one_line(error)
 
 
 def _said(error: openai.APIStatusError) -> str:

@@ -39,7 +39,7 @@ class Renderer:
                 if role in self._variant.templates
             )
         except TemplateError as error:
-            reason = " ".join(str(error).split())
+            reason = str(error).partition("\n")[0]
             raise ConfigError(
                 f"a template of variant {self._variant.name!r} cannot be rendered; mend it: {reason}"
             ) from None

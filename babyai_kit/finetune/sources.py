@@ -55,7 +55,7 @@ async def from_journal(session: Session, run: str, variant: str, results: str | 
     """Finished episodes of `variant` in the journal of `run`; ClickHouse says which are complete there."""
     folder = run_folder(results, run)
     manifest = _manifest(folder, run, results)
-    steps = read_steps(folder)
+    steps = await asyncio.to_thread(read_steps, folder)
     rows = [r for r in read_episodes(folder).values() if r.variant == variant and r.status == "ok"]
     client = await asyncio.to_thread(session.clickhouse)
     try:
@@ -104,7 +104,8 @@ async def from_clickhouse(
         stored = await asyncio.to_thread(stored_steps, client, ids) if ids else None
     finally:
         await asyncio.to_thread(client.close)
-    named = {s.inference_id for of_one in read_steps(folder).values() for s in of_one}
+    steps = await asyncio.to_thread(read_steps, folder)
+    named = {s.inference_id for of_one in steps.values() for s in of_one}
     found: dict[str, list[Any]] = {row.episode_id: [] for row in rows}
     for inference in await _inferences(session, run, variant):
         if str(inference.episode_id) in found:

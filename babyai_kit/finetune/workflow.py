@@ -19,7 +19,7 @@ from babyai_kit.finetune.blocks import check_block
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
-from babyai_kit.finetune.jobs import Job, known_job, write_job
+from babyai_kit.finetune.record import Job, known_job, write_job
 from babyai_kit.session import Session
 from babyai_kit.settings import OPENAI_URL
 from babyai_kit.tensorzero_client import (
@@ -59,7 +59,7 @@ async def launch_workflow(
         )
     made = export(curation, folder, validation_fraction=0.0)
     model = model or made.model
-    known = known_job(made, model)
+    known = known_job(made, model, None)
     if known and known.job_id:
         say(f"Launched before: {known}")
         return known

@@ -103,13 +103,19 @@ class TableTrainer:
         size = math.ceil(len(training) / REPORTS)
         for start in range(0, len(training), size):
             batch = training[start : start + size]
-            for prompt, action in batch:
-                for name in situations(prompt):
-                    table.setdefault(name, [0] * len(ACTIONS))[action] += 1
-            figures = _figures("train", table, batch) | _figures("valid", table, validation)
+            figures = await asyncio.to_thread(_learn, table, batch, validation)
             report.metrics(start + len(batch), **figures)
-            await asyncio.sleep(0)
         (job.folder / "table.json").write_text(json.dumps(table), encoding="utf-8")
+
+
+def _learn(
+    table: Table, batch: Sequence[tuple[Prompt, int]], validation: Sequence[tuple[Prompt, int]]
+) -> dict[str, float]:
+    """Count a batch into the table; returns the figures after it."""
+    for prompt, action in batch:
+        for name in situations(prompt):
+            table.setdefault(name, [0] * len(ACTIONS))[action] += 1
+    return _figures("train", table, batch) | _figures("valid", table, validation)
 
 
 def _load(folder: Path) -> Table:

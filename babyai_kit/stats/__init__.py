@@ -1,5 +1,8 @@
-"""Statistics: pure functions from arrays (`estimators`) and the `episodes` table (`tables`) to figures with
-intervals. Knows nothing of gateway, journal or plots."""
+"""Statistics: from outcomes to figures with intervals. Knows nothing of gateway, journal or plots.
+
+Of arrays: `estimators` (rates), `resampling` (bootstrap, sign flips), `paired` (differences), `power`. Of the
+`episodes` table: `tables` (each agent by itself), `comparison` (against a baseline), `curves`.
+"""
 
 from babyai_kit.stats.comparison import compare
 from babyai_kit.stats.curves import return_profiles, success_by_step

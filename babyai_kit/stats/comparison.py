@@ -16,7 +16,7 @@ from babyai_kit.errors import InputError, NoSharedSeedsError, UnknownBaselineErr
 from babyai_kit.stats.paired import Difference, holm, no_difference, paired_bootstrap, paired_success
 from babyai_kit.stats.tables import ALL_TASKS, MEASURES, cells, groups
 
-FIGURES = (
+COLUMNS = (
     *("value", "baseline_value", "difference", "low", "high", "interval", "p_value", "p_holm", "test"),
     *("detectable", "n_seeds", "n_pairs", "n_left_out", "n_errors"),
     *("only_agent", "only_baseline", "n_discordant", "worst", "best"),
@@ -38,12 +38,12 @@ def compare(
 
     Columns: measure; task; the agent (`by`, and model and other settings where they differ); num_dists if
     there are several (each is compared by itself); baseline (its name); the fields of `Difference`; and
-    p_holm      p_value corrected over the agents compared on that measure and task (Holm 1979)
-    n_left_out  seeds of either that are not in the figure: not finished by both on every task
-    n_errors    error rows of both on these tasks, none of which is in the figure
-    n_discordant  only_agent + only_baseline
-    worst, best   of the difference in success over the seeds of either, whatever the errors and the missing
-                  episodes would have been (Manski 1990); NaN for other measures
+    - p_holm: p_value corrected over the agents compared on that measure and task (Holm 1979);
+    - n_left_out: seeds of either that are not in the figure, since not both finished them on every task;
+    - n_errors: error rows of both on these tasks, none of which is in the figure;
+    - n_discordant: only_agent + only_baseline;
+    - worst, best: of the difference in success over the seeds of either, whatever the errors and the missing
+      episodes would have been (Manski 1990); NaN for other measures.
 
     Differences of length_given_success, optimality and per success are between each agent's own successes.
     Raises UnknownBaselineError, NoSharedSeedsError, or InputError for a table that can't be read.
@@ -51,6 +51,7 @@ def compare(
     measures = list(MEASURES) if measures is None else list(measures)
     if unknown := [m for m in measures if m not in MEASURES]:
         raise InputError(f"unknown measure {unknown[0]!r}; use some of {', '.join(MEASURES)}")
+    by = [by] if isinstance(by, str) else list(by)
     keys, rows = list(by), []
     levels = sorted(episodes["num_dists"].unique()) if "num_dists" in episodes else []
     for level in levels or [0]:
@@ -60,7 +61,7 @@ def compare(
         rows += [{"num_dists": level} | row for row in compared]
     if len(levels) > 1:
         keys.append("num_dists")
-    table = pd.DataFrame(rows, columns=["measure", "task", *keys, "baseline", *FIGURES])
+    table = pd.DataFrame(rows, columns=["measure", "task", *keys, "baseline", *COLUMNS])
     return _corrected(table, len(levels) > 1)
 
 
@@ -97,7 +98,7 @@ def _baseline(columns: list[str], split: list[Any], baseline: str | Mapping[str,
     agents = [{c: names[c] for c in columns} for names, _, _ in split]
     if not wanted or not set(wanted) <= set(columns):
         raise UnknownBaselineError(f"baseline {baseline} names no agent; tell it by {', '.join(columns)}")
-    matching = [i for i, a in enumerate(agents) if all(a[k] == v for k, v in wanted.items())]
+    matching = [i for i, a in enumerate(agents) if all(str(a[k]) == str(v) for k, v in wanted.items())]
     if len(matching) == 1:
         return matching[0]
     choice = [agents[i] for i in matching] or agents

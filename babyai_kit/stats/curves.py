@@ -15,7 +15,7 @@ import pandas as pd
 
 from babyai_kit.errors import InputError
 from babyai_kit.stats.estimators import Array, clustered_success
-from babyai_kit.stats.resampling import ONE_SEED, PERCENTILE, resampled_means
+from babyai_kit.stats.resampling import ONE_SEED, PERCENTILE, expanded_levels, resampled_means
 from babyai_kit.stats.tables import ALL_TASKS, groups
 
 Band = tuple[Array, Array, Array, list[str]]
@@ -116,7 +116,7 @@ def _resampled(blocks: Array) -> Band:
         reason = ONE_SEED if n else "none: no complete seed block"
         return means.mean(axis=0) if n else nothing, nothing, nothing, [reason] * thresholds
     value = means.mean(axis=0)
-    low, high = np.quantile(resampled_means(means), (0.025, 0.975), axis=0)
+    low, high = np.quantile(resampled_means(means), expanded_levels(n), axis=0)
     return value, np.minimum(low, value), np.maximum(high, value), [PERCENTILE] * thresholds
 
 

@@ -165,6 +165,40 @@ async def test_a_killed_launch_goes_on_where_it_stopped(made: finetune.Export):
         assert len(other.created) == 1
 
 
+async def test_a_running_job_is_not_forgotten_for_other_examples(made: finetune.Export):
+    async with ThirdParty(["running"]) as other, ThirdParty() as third:
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        with pytest.raises(InputError, match=r"job j1 of .* learns from other examples, or elsewhere"):
+            await finetune.launch(finetune.Server(third.base_url), made, say=lambda _: None)
+        more = finetune.export(curation(range(12)), made.folder)
+        with pytest.raises(InputError, match="wait for it or cancel it first"):
+            await finetune.launch(server, more, say=lambda _: None)
+        await finetune.cancel(server, made.folder)
+        assert (await finetune.launch(server, more, say=lambda _: None)).digests == more.digests
+
+
+async def test_many_events_are_asked_for_once_and_cannot_steer_the_terminal(made: finetune.Export):
+    lines: list[str] = []
+    async with OfflinePlayer(aliases=[made.model]) as player:
+        server = finetune.Server(player.base_url)
+        await finetune.launch(server, made, say=lambda _: None)
+        await finetune.wait(server, made.folder, say=lambda _: None)
+        async with server.connected() as asked:
+            job_id = finetune.read_job(made.folder).job_id
+            events = await asked.events(job_id)
+            assert [e["id"] for e in events] == sorted(e["id"] for e in events)
+            known = {provider.event_key(e) for e in events[:-2]}
+            assert await asked.events(job_id, known=known) == events[-2:]
+    async with ThirdParty(["failed"], error={"message": "red \x1b[31m\nalarm"}) as other:
+        other.events = [{"message": "\x1b]0;title\x07done"}]
+        server = finetune.Server(other.base_url)
+        (made.folder / "job.json").unlink()
+        await finetune.launch(server, made, say=lambda _: None)
+        assert (await finetune.wait(server, made.folder, say=lines.append)).error == "red [31m alarm"
+    assert lines[-1] == "  ]0;titledone"
+
+
 async def test_waiting_can_be_broken_off_and_taken_up(made: finetune.Export):
     async with ThirdParty(["running"]) as other:
         server = finetune.Server(other.base_url)

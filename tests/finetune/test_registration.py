@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import shutil
 from pathlib import Path
 
 import pytest
 import tomlkit
 
-from babyai_kit.config import Price, load_config
+from babyai_kit.agents import gateway_input
+from babyai_kit.config import Price, load_config, model_toml, snapshot
 from babyai_kit.errors import InputError
 from babyai_kit.finetune import register_variant, unregister_variant
 from babyai_kit.registered import point_at
-from babyai_kit.settings import load_settings
+from babyai_kit.session import EXIT_GRACE_S
+from babyai_kit.settings import Settings, load_settings
+from babyai_kit.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError
 
 OFFLINE = load_settings(None, {})
 HOSTED = load_settings(None, {"OPENAI_API_KEY": "sk-canary"})
@@ -100,6 +105,32 @@ def test_another_providers_snippet_is_kept_as_it_is(config: Path, tmp_path: Path
     kept = provider(config / "finetuned/history_sft.toml")
     assert (kept["type"], kept["api_key_location"]) == ("fireworks", "env::FIREWORKS_API_KEY")
     assert "api_base" not in kept
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("settings", "key"), [(OWN, "sk-x"), (HOSTED, ""), (OFFLINE, "")])
+async def test_the_file_as_the_image_reads_it_loads(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings, key: str
+):
+    # docker-compose.yml always sets the variable, to nothing where there is no key.
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    register_variant("history_sft", model=TUNED, config=config, settings=settings)
+    main = config / "tensorzero.toml"
+    main.write_text(main.read_text().replace("enabled = true", "enabled = false"))  # no store here
+    own = load_config(config, OFFLINE)
+    (tmp_path / "image").mkdir()
+    glob = snapshot(own, model_toml(OFFLINE, None, base_url="http://x/v1/"), tmp_path / "image")
+    gateway = await AsyncTensorZeroGateway.build_embedded(config_file=glob, clickhouse_url=None)
+    with pytest.raises(BaseTensorZeroError, match="model providers failed"):
+        await gateway.inference(
+            function_name="act",
+            variant_name="history_sft",
+            input=gateway_input("go to the red ball", "a red ball 1 step forward", []),
+            dryrun=True,
+        )
+    del gateway
+    gc.collect()
+    await asyncio.sleep(EXIT_GRACE_S)
 
 
 def test_a_price_may_be_given(config: Path):

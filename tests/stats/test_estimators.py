@@ -171,25 +171,34 @@ def test_what_makes_no_rate_or_ratio_is_refused() -> None:
         bootstrap(np.zeros((2, 2)), np.zeros((2, 3)))
 
 
+def level_of(n: int) -> float:
+    """What a plain bootstrap must be asked for to reach as far."""
+    reach = np.sqrt(n / (n - 1)) * scipy_stats.t.ppf(0.975, n - 1)
+    return 1 - 2 * scipy_stats.norm.cdf(-reach)
+
+
 def test_bootstrap_of_symmetric_outcomes_by_hand() -> None:
-    # A resample's sum is Binomial(20, 1/2): P(<= 5) = .021, P(<= 6) = .058. No bias, no acceleration.
+    # The quantiles of 20 seeds are at 2.0930 * sqrt(20/19) = 2.1474 or .0159. A resample's sum is
+    # Binomial(20, 1/2): P(<= 4) = .006, P(<= 5) = .021. No bias, no acceleration.
     found = bootstrap(np.tile([[0.0], [1.0]], (10, 1)))
-    assert (found.value, *limits(found)) == pytest.approx((0.5, 0.3, 0.7))
+    assert (found.value, *limits(found)) == pytest.approx((0.5, 0.25, 0.75))
     assert (found.n_seeds, found.n_episodes, found.interval) == (20, 20, "BCa bootstrap over seeds")
 
 
 def test_bootstrap_of_skewed_outcomes_by_hand() -> None:
     # Binomial(20, 1/10) is below 2 with .534, so the bias is .086; the acceleration 1.44 / (6 * 1.8^1.5) is
-    # .099; the levels become .068 and .996. P(0) = .122; P(<= 5) = .989, P(<= 6) = .998.
+    # .099; the levels become .052 and .998. P(0) = .122; P(<= 6) = .9976, P(<= 7) = .9996.
     found = bootstrap(np.array([[1.0]] * 2 + [[0.0]] * 18))
-    assert (found.value, *limits(found)) == pytest.approx((0.1, 0.0, 0.3))
+    assert (found.value, *limits(found)) == pytest.approx((0.1, 0.0, 0.35))
 
 
 @pytest.mark.parametrize("spread", [0.3, 1.0, 1.5])
 def test_bootstrap_is_near_scipys(spread: float) -> None:
     cells = np.random.default_rng(3).lognormal(3, spread, (20, 5))
     found = bootstrap(cells)
-    known = scipy_stats.bootstrap((cells.mean(axis=1),), np.mean, n_resamples=50_000, rng=2)
+    known = scipy_stats.bootstrap(
+        (cells.mean(axis=1),), np.mean, n_resamples=50_000, rng=2, confidence_level=level_of(20)
+    )
     near(found, known.confidence_interval)
     assert found.value == pytest.approx(cells.mean())
 
@@ -204,15 +213,17 @@ def test_bootstrap_of_a_ratio_is_near_scipys() -> None:
     def ratio(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
         return a.mean(axis=axis) / b.mean(axis=axis)
 
-    known = scipy_stats.bootstrap(means, ratio, paired=True, n_resamples=50_000, batch=10_000, rng=4)
+    known = scipy_stats.bootstrap(
+        means, ratio, paired=True, n_resamples=50_000, batch=10_000, rng=4, confidence_level=level_of(40)
+    )
     near(found, known.confidence_interval)
     assert found.value == pytest.approx(tokens.sum() / success.sum())
 
 
 def near(found: Estimate, known: tuple[float, float]) -> None:
-    """Both are random: within a fiftieth of the width."""
+    """Both are random: within three hundredths of the width."""
     assert found.interval == "BCa bootstrap over seeds"
-    assert limits(found) == pytest.approx(tuple(known), abs=0.02 * (known[1] - known[0]))
+    assert limits(found) == pytest.approx(tuple(known), abs=0.03 * (known[1] - known[0]))
 
 
 def test_the_draws_are_the_same_each_time() -> None:
@@ -252,8 +263,10 @@ def test_ratio_laws(cells: np.ndarray, data: st.DataObject) -> None:
         assert found.interval == "none: no success"
         return
     assert found.value == pytest.approx(cells.sum() / success.sum())
-    assert found.low <= found.value <= found.high
-    assert bootstrap(cells, np.ones_like(cells)) == bootstrap(cells)
+    if found.interval != "none: one seed":
+        assert found.low <= found.value <= found.high
+    positive = bootstrap(cells + 1, np.ones_like(cells))
+    assert positive == bootstrap(cells + 1)
     given_success = bootstrap(cells * success, success)
     if success.any(axis=1).sum() == 1:
         assert given_success.interval == "none: one seed"
@@ -263,10 +276,10 @@ def test_ratio_laws(cells: np.ndarray, data: st.DataObject) -> None:
 
 
 def test_a_ratio_that_a_resample_cannot_have_has_no_upper_limit() -> None:
-    # One success in four seeds: a resample holds it 0 times with .32 (infinite), 4 times with .004, 3 or
-    # more with .05, so the .025 quantile is 4 * 8 / 3.
+    # One success in four seeds: a resample holds it 0 times with .32 (infinite), 4 times with .004, which is
+    # further in than the quantile of four seeds: 8.
     found = bootstrap(np.full((4, 1), 8.0), np.array([[1.0], [0], [0], [0]]))
-    assert (found.value, *limits(found)) == pytest.approx((32, 32 / 3, np.inf))
+    assert (found.value, *limits(found)) == pytest.approx((32, 8, np.inf))
     assert found.interval == "percentile bootstrap over seeds"
 
 

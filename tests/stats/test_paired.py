@@ -17,13 +17,13 @@ from babyai_kit.errors import InputError
 from babyai_kit.stats import (
     Difference,
     bonett_price,
-    bootstrap,
     holm,
     mcnemar,
     paired_bootstrap,
     paired_success,
     wilson,
 )
+from tests.stats.test_estimators import level_of
 
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 4))
 counts = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
@@ -195,11 +195,8 @@ def test_paired_bootstrap_laws(pair: tuple[np.ndarray, np.ndarray]) -> None:
     if len(a) > 1:
         d = (a - b).mean(axis=1)
         assert d.min() - 1e-9 <= found.low <= found.difference <= found.high <= d.max() + 1e-9
-        alone = bootstrap(a - b)
-        assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=1e-6)
     assert 0 < found.p_value <= 1
-    exchanged = paired_bootstrap(b, a)
-    assert (exchanged.difference, exchanged.p_value) == pytest.approx((-found.difference, found.p_value))
+    assert numbers(paired_bootstrap(b, a)) == pytest.approx(numbers(found, -1), nan_ok=True)
     ones = np.ones_like(a)
     assert numbers(paired_bootstrap(a, b, ones, ones)) == pytest.approx(numbers(found), nan_ok=True)
 
@@ -242,10 +239,11 @@ def test_paired_bootstrap_of_ratios_is_near_scipys() -> None:
 
     seeds = [m.mean(axis=1) for m in (*tokens, *wins)]
     known = scipy_stats.bootstrap(
-        seeds, difference, paired=True, n_resamples=50_000, batch=10_000, rng=4
-    ).confidence_interval
-    assert found.interval == "BCa bootstrap over seeds"
-    assert (found.low, found.high) == pytest.approx(tuple(known), abs=0.02 * (known[1] - known[0]))
+        seeds, difference, paired=True, n_resamples=50_000, batch=10_000, rng=4, method="percentile",
+        confidence_level=level_of(40),
+    ).confidence_interval  # fmt: skip
+    assert found.interval == "percentile bootstrap over seeds"
+    assert (found.low, found.high) == pytest.approx(tuple(known), abs=0.03 * (known[1] - known[0]))
 
 
 def test_where_the_bootstrap_has_no_answer() -> None:

@@ -1,0 +1,84 @@
+"""What a mission still asks for, and which objects it lets the agent take.
+
+Knows minigrid's instructions, the five tasks' as well as those of its other levels; nothing of agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from minigrid.core.world_object import Door, Key, WorldObj
+from minigrid.envs.babyai.core import verifier
+
+from babyai_kit.environment.text_env import TextEnv
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is to be done next. Equal aims are one stage of the mission."""
+
+    stage: str
+    """`go to`, `pick up`, `put next to`, `open` or `get the key for`; with "and" where any may be next."""
+    objects: tuple[str, ...]
+    """What to do it with or to, in the words of the observation ("red key"), sorted."""
+
+
+def aim(env: TextEnv) -> Aim:
+    """What the mission asks for next, in the present state."""
+    found = list(_next(env.instrs, env))
+    stages = dict.fromkeys(stage for stage, _ in found)
+    return Aim(" and ".join(stages), tuple(sorted({f"{obj.color} {obj.type}" for _, obj in found})))
+
+
+def takeable(env: TextEnv) -> list[WorldObj]:
+    """What the mission lets the agent pick up: what it asks to pick up or to put, and keys of locked doors.
+
+    To be asked after reset(), when all doors are as they were drawn.
+    """
+    locked = {door.color for door in _cells(env, Door) if door.is_locked}
+    return [*_objects(env.instrs, taken=True), *(key for key in _cells(env, Key) if key.color in locked)]
+
+
+def named(env: TextEnv) -> list[WorldObj]:
+    """What the mission names, in whatever role."""
+    return _objects(env.instrs)
+
+
+def _next(instr: Any, env: TextEnv) -> Iterator[tuple[str, WorldObj]]:
+    if isinstance(instr, verifier.BeforeInstr):
+        yield from _next(instr.instr_b if instr.a_done == "success" else instr.instr_a, env)
+    elif isinstance(instr, verifier.AfterInstr):
+        yield from _next(instr.instr_a if instr.b_done == "success" else instr.instr_b, env)
+    elif isinstance(instr, verifier.AndInstr):
+        for part, done in ((instr.instr_a, instr.a_done), (instr.instr_b, instr.b_done)):
+            if done != "success":
+                yield from _next(part, env)
+    elif isinstance(instr, verifier.PutNextInstr):
+        held = any(env.carrying is obj for obj in instr.desc_move.obj_set)
+        stage, desc = ("put next to", instr.desc_fixed) if held else ("pick up", instr.desc_move)
+        yield from ((stage, obj) for obj in desc.obj_set)
+    elif isinstance(instr, verifier.OpenInstr):
+        for door in instr.desc.obj_set:
+            fits = isinstance(env.carrying, Key) and env.carrying.color == door.color
+            if door.is_locked and not fits:
+                yield from (("get the key for", key) for key in _cells(env, Key) if key.color == door.color)
+            else:
+                yield "open", door
+    else:
+        stage = "pick up" if isinstance(instr, verifier.PickupInstr) else "go to"
+        yield from ((stage, obj) for obj in instr.desc.obj_set)
+
+
+def _objects(instr: Any, *, taken: bool = False) -> list[WorldObj]:
+    """What `instr` names; `taken`: only what it asks to pick up or to put."""
+    if isinstance(instr, verifier.SeqInstr):
+        return [*_objects(instr.instr_a, taken=taken), *_objects(instr.instr_b, taken=taken)]
+    if isinstance(instr, verifier.PutNextInstr):
+        return [*instr.desc_move.obj_set, *(() if taken else instr.desc_fixed.obj_set)]
+    return list(instr.desc.obj_set) if isinstance(instr, verifier.PickupInstr) or not taken else []
+
+
+def _cells(env: TextEnv, kind: type[Any]) -> Iterable[Any]:
+    return [cell for cell in env.grid.grid if isinstance(cell, kind)]

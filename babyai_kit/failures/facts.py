@@ -1,0 +1,111 @@
+"""What happened in an episode, as counts: the ground on which failures are classed.
+
+Knows how to watch a trajectory being played again; judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from minigrid.core.world_object import Box, WorldObj
+
+from babyai_kit.environment.text_env import TextEnv
+from babyai_kit.failures.aims import Aim, aim, named, takeable
+from babyai_kit.trajectories import Trajectory
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Counts over the steps of one episode."""
+
+    steps: int
+    invalid_answers: int
+    """Steps whose answer was invalid, so that the agent was moved forward instead."""
+    repeated_steps: int
+    """Steps that did the same in the same state as an earlier step of the episode. The state is the agent's
+    place, direction and load, every object's and door's, and the stage of the mission. As the environment
+    is deterministic, such a step leads nowhere new."""
+    destroyed_goals: tuple[str, ...]
+    """Boxes that the mission names and the agent opened, which destroys them: "red box", in order."""
+    wrong_objects: tuple[str, ...]
+    """What the agent picked up though the mission asks neither to pick it up nor to put it somewhere and no
+    locked door needs it, and empty boxes it opened that the mission does not name: "red key", in order, each
+    time. A thing carried out of the way is among them."""
+    stage: str
+    """What the mission still asked for at the end, see `Aim`."""
+    goal: str
+    """The objects it asked for, like "red key"; several are joined by "or"."""
+    goal_seen_steps: int
+    """Observations that told of such an object, since the mission's last stage had begun."""
+
+
+def observe(trajectory: Trajectory) -> Facts:
+    """The facts of a trajectory. Raises JournalError if it does not replay."""
+    done: set[Hashable] = set()
+    repeated = seen = 0
+    wrong: list[str] = []
+    destroyed: list[str] = []
+    allowed: list[WorldObj] = []
+    goals: list[WorldObj] = []
+    stage: Aim | None = None
+    ahead: WorldObj | None = None
+    load: WorldObj | None = None
+    for number, (env, step) in enumerate(trajectory.states()):
+        if number == 0:
+            allowed, goals = takeable(env), named(env)
+        elif _destroyed(env, ahead):
+            (destroyed if _among(ahead, goals) else wrong).append(_name(ahead))
+        elif env.carrying is not None and env.carrying is not load and not _among(env.carrying, allowed):
+            wrong.append(_name(env.carrying))
+        ahead, load = env.grid.get(*env.front_pos), env.carrying
+        before, stage = stage, aim(env)
+        if stage != before:
+            seen = 0
+        if step is not None:
+            seen += _tells(step.observation, stage)
+            deed = (_state(env), stage, step.action)
+            repeated += deed in done
+            done.add(deed)
+    assert stage is not None
+    return Facts(
+        steps=len(trajectory.steps),
+        invalid_answers=sum(not step.valid for step in trajectory.steps),
+        repeated_steps=repeated,
+        destroyed_goals=tuple(destroyed),
+        wrong_objects=tuple(wrong),
+        stage=stage.stage,
+        goal=" or ".join(stage.objects),
+        goal_seen_steps=seen,
+    )
+
+
+def _state(env: TextEnv) -> Hashable:
+    """All that the rest of an episode depends on, but for the mission's stage."""
+    things = tuple(
+        (i, cell.type, cell.color, getattr(cell, "is_open", None), getattr(cell, "is_locked", None))
+        for i, cell in enumerate(env.grid.grid)
+        if cell is not None and cell.type != "wall"
+    )
+    return env.agent_pos, env.agent_dir, env.carrying and _name(env.carrying), things
+
+
+def _tells(observation: str, stage: Aim) -> bool:
+    """Whether a line of `observation` tells where an object of `stage` is; "You carry ..." does not."""
+    places = [line for line in observation.split("\n") if not line.startswith("You carry")]
+    return any(f" {name} " in line for name in stage.objects for line in places)
+
+
+def _destroyed(env: TextEnv, ahead: WorldObj | None) -> bool:
+    """Whether the step just taken opened the empty box that was `ahead`."""
+    if not isinstance(ahead, Box) or ahead.contains is not None or env.carrying is ahead:
+        return False
+    return all(cell is not ahead for cell in env.grid.grid)
+
+
+def _among(obj: WorldObj | None, objects: list[WorldObj]) -> bool:
+    return any(obj is other for other in objects)
+
+
+def _name(obj: WorldObj | None) -> str:
+    return "" if obj is None else f"{obj.color} {obj.type}"

@@ -1,0 +1,100 @@
+"""What is on disk of a fine-tuning job: job.json beside the training files.
+
+Knows the file and whom it belongs to; talks to nobody. The file says how far the job came (uploaded, created,
+ended) and is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from babyai_kit.errors import InputError
+from babyai_kit.finetune.export import Export
+
+
+@dataclass(frozen=True)
+class Job:
+    """A fine-tuning job as last seen. Everything but `folder` is in its job.json."""
+
+    folder: Path
+    model: str
+    """The base that is fine-tuned."""
+    variant: str
+    """Whose episodes it learns from."""
+    digests: dict[str, str]
+    """Of the training files (see Export)."""
+    base_url: str = ""
+    """Of the server; empty for the offline player, whose address changes from start to start."""
+    job_id: str = ""
+    """Empty until the server has it."""
+    training_file: str = ""
+    validation_file: str = ""
+    status: str = "uploading"
+    """The server's own word for it."""
+    outcome: str = "running"
+    """running, succeeded, failed or cancelled."""
+    fine_tuned_model: str = ""
+    error: str = ""
+    """Why it failed, in the provider's words."""
+    trained_tokens: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        # Some servers name the model a little after they say that it is done.
+        return self.outcome != "running" and (self.outcome != "succeeded" or bool(self.fine_tuned_model))
+
+    def __str__(self) -> str:
+        said = f"job {self.job_id or '(not created yet)'}: {self.status}"
+        return (
+            said
+            + (f", {self.fine_tuned_model}" if self.fine_tuned_model else "")
+            + (f" ({self.error})" if self.error else "")
+        )
+
+
+def read_job(folder: str | Path) -> Job:
+    """The job of `folder` as last seen. Raises InputError if none was launched there."""
+    job = _read(Path(folder))
+    if job is None or not job.job_id:
+        raise InputError(f"no job was launched in {folder}; launch one there first")
+    return job
+
+
+def write_job(job: Job) -> Job:
+    """Replace the job's job.json; returns the job."""
+    target = job.folder / "job.json"
+    part = target.with_suffix(".json.part")
+    content = {name: value for name, value in asdict(job).items() if name != "folder"}
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    part.replace(target)
+    return job
+
+
+def known_job(made: Export, model: str, base_url: str | None) -> Job | None:
+    """The job begun for these very files, this base and this server (empty: the offline player; None: any),
+    unless it came to nothing. Raises InputError if another one of the folder may still run: its id would be
+    lost.
+    """
+    job = _read(made.folder)
+    if job is None or job.outcome in ("failed", "cancelled"):
+        return None
+    if (job.digests, job.model) == (made.digests, model) and base_url in (None, job.base_url):
+        return job
+    if job.job_id and not job.ended:
+        raise InputError(
+            f"job {job.job_id} of {made.folder} learns from other examples, or elsewhere, and was not seen "
+            "to end; wait for it or cancel it first, or move its job.json away"
+        )
+    return None
+
+
+def _read(folder: Path) -> Job | None:
+    try:
+        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        return Job(folder=folder, **content)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        raise InputError(f"{folder / 'job.json'} is damaged; move it away and launch again") from None

@@ -1,0 +1,81 @@
+"use strict";
+// Everything that others wrote goes to the page as text (textContent), never as HTML.
+const episode = JSON.parse(document.getElementById("episode").textContent);
+const at = (id) => document.getElementById(id);
+const last = episode.scenes.length - 1;
+let now = 0;
+let timer = null;
+
+function draw(id, tiles, width) {
+  const canvas = at(id);
+  const size = episode.tile;
+  canvas.width = width * size;
+  canvas.height = (tiles.length / width) * size;
+  const pen = canvas.getContext("2d");
+  tiles.forEach((tile, i) =>
+    pen.drawImage(sheet, 0, tile * size, size, size, (i % width) * size, Math.floor(i / width) * size, size, size));
+}
+
+function show(index) {
+  now = Math.min(Math.max(index, 0), last);
+  const scene = episode.scenes[now];
+  draw("grid", scene.grid, episode.width);
+  draw("view", scene.view, 7);
+  at("observation").textContent = scene.observation || "(nothing)";
+  at("view").setAttribute("aria-label", "The agent's view: " + scene.observation);
+  at("thought").hidden = !scene.thinking;
+  at("thinking").textContent = scene.thinking || "";
+  at("does").textContent = now === last ? "The end" : "It does";
+  at("action").textContent = scene.action;
+  at("invalid").hidden = scene.valid;
+  at("figures").textContent = scene.figures;
+  at("raw").hidden = now === last;
+  at("answer").textContent = scene.answer === null ? "(no answer)" : scene.answer;
+  at("place").value = now;
+  at("count").textContent = now === last ? `after ${last} of at most ${episode.limit} steps` : `step ${now + 1} of ${last}`;
+  at("first").disabled = at("back").disabled = now === 0;
+  at("forth").disabled = at("last").disabled = now === last;
+  if (now === last) pause();
+}
+
+function pause() {
+  clearInterval(timer);
+  timer = null;
+  at("play").textContent = "Play";
+}
+
+function play() {
+  if (now === last) show(0);
+  clearInterval(timer);
+  timer = setInterval(() => show(now + 1), Number(at("speed").value));
+  at("play").textContent = "Pause";
+}
+
+const toggle = () => (timer === null ? play() : pause());
+const go = (index) => { pause(); show(index); };
+const keys = {
+  ArrowLeft: () => go(now - 1),
+  ArrowRight: () => go(now + 1),
+  Home: () => go(0),
+  End: () => go(last),
+  " ": toggle,
+};
+
+at("first").onclick = keys.Home;
+at("back").onclick = keys.ArrowLeft;
+at("forth").onclick = keys.ArrowRight;
+at("last").onclick = keys.End;
+at("play").onclick = toggle;
+at("place").max = last;
+at("place").oninput = () => go(Number(at("place").value));
+at("speed").onchange = () => { if (timer !== null) play(); };
+document.addEventListener("keydown", (event) => {
+  const own = ["INPUT", "SELECT", "SUMMARY"].includes(event.target.tagName) || (event.key === " " && event.target.tagName === "BUTTON");
+  if (own || event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys)) return;
+  event.preventDefault();
+  keys[event.key]();
+});
+
+const sheet = new Image();
+sheet.onload = () => show(0);
+sheet.src = episode.sheet;

@@ -1,0 +1,80 @@
+"""An episode's pictures, each tile kept once.
+
+Knows pixels; nothing of files. Minigrid draws a picture tile by tile, so a grid of a few dozen different
+tiles says the same as all the pictures, in a hundredth of the bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyai_kit.environment.text_env import TextEnv
+from babyai_kit.records import StepRecord
+from babyai_kit.trajectories import Trajectory
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A moment of an episode: as it was before `step`, or at the end."""
+
+    grid: NDArray[np.int64]
+    """[height, width] numbers of tiles: the whole level, what the agent sees of it lit."""
+    view: NDArray[np.int64]
+    """[7, 7] numbers of tiles: what the agent sees, looking up, from the middle of the lowest row."""
+    observation: str
+    step: StepRecord | None
+    """None at the end."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A trajectory with a scene per step and one at the end."""
+
+    trajectory: Trajectory
+    mission: str
+    max_steps: int
+    tiles: Pixels
+    """[tiles, size, size, 3], RGB (or without the last axis, numbers of colours)."""
+    scenes: tuple[Scene, ...]
+
+    def picture(self, numbers: NDArray[np.int64]) -> Pixels:
+        """The picture [height * size, width * size, ...] of `numbers` [height, width], a grid or view."""
+        height, width = numbers.shape
+        size, colour = self.tiles.shape[1], self.tiles.shape[3:]
+        return self.tiles[numbers].swapaxes(1, 2).reshape(height * size, width * size, *colour)
+
+
+def film(trajectory: Trajectory, tile_size: int) -> Film:
+    """Play `trajectory` again and keep its pictures, with tiles of `tile_size` pixels.
+
+    Raises JournalError if it does not replay.
+    """
+    kept: dict[bytes, int] = {}
+    scenes = []
+    mission, max_steps = "", 0
+    for env, step in trajectory.states():
+        mission, max_steps = env.mission, env.max_steps
+        scenes.append(_scene(env, step, tile_size, kept))
+    shape = (len(kept), tile_size, tile_size, 3)
+    tiles = np.frombuffer(b"".join(kept), np.uint8).reshape(shape)
+    return Film(trajectory, mission, max_steps, tiles, tuple(scenes))
+
+
+def _scene(env: TextEnv, step: StepRecord | None, tile_size: int, kept: dict[bytes, int]) -> Scene:
+    def numbers(picture: Pixels) -> NDArray[np.int64]:
+        height, width = (length // tile_size for length in picture.shape[:2])
+        tiles = picture.reshape(height, tile_size, width, tile_size, 3).transpose(0, 2, 1, 3, 4)
+        found = [kept.setdefault(tile.tobytes(), len(kept)) for row in tiles for tile in row]
+        return np.array(found).reshape(height, width)
+
+    return Scene(
+        grid=numbers(env.get_frame(highlight=True, tile_size=tile_size)),
+        view=numbers(env.agent_view(tile_size)),
+        observation=env.gen_obs()["text"],
+        step=step,
+    )

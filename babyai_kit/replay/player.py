@@ -1,0 +1,90 @@
+"""The HTML player of a film: one page that needs nothing else, and that page inside another."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from babyai_kit.hostile_text import shown
+from babyai_kit.pages import data_uri, frame, json_block, page, part, policy
+from babyai_kit.replay.film import Film, Pixels, Scene
+from babyai_kit.replay.words import about, ending, not_llm, way_of_failing
+
+TILE = 32
+HEIGHT, HEIGHT_OF_WIDE = 450, 680
+"""Pixels that the player takes in another page, if level and view have room beside each other or not."""
+WIDE = 8
+"""Cells of the widest level that has."""
+
+
+def player_policy() -> str:
+    """The Content-Security-Policy under which players run; a page around them needs the same."""
+    return policy(part("player.js"))
+
+
+def player(film: Film) -> str:
+    """The whole page."""
+    trajectory = film.trajectory
+    return page(
+        "player.html",
+        mission=film.mission,
+        outcome=trajectory.outcome,
+        about=about(trajectory),
+        not_llm=not_llm(trajectory),
+        policy=player_policy(),
+        style=part("player.css"),
+        script=part("player.js"),
+        episode=json_block(
+            {
+                "tile": film.tiles.shape[1],
+                "width": film.scenes[0].grid.shape[1],
+                "limit": film.max_steps,
+                "sheet": data_uri(_png(film.tiles), "image/png"),
+                "scenes": [_scene(film, scene) for scene in film.scenes],
+            }
+        ),
+    )
+
+
+def framed(film: Film) -> Markup:
+    """The page inside another page: several have nothing to do with each other, nor with that page."""
+    height = HEIGHT if film.scenes[0].grid.shape[1] <= WIDE else HEIGHT_OF_WIDE
+    return frame(player(film), f"Replay: {about(film.trajectory)}", height)
+
+
+def _scene(film: Film, scene: Scene) -> dict[str, Any]:
+    step = scene.step
+    pictures = {"grid": scene.grid.ravel().tolist(), "view": scene.view.ravel().tolist()}
+    if step is None:
+        said: dict[str, Any] = {"action": ending(film.trajectory), "valid": True, "thinking": None}
+        said |= {"answer": None, "figures": way_of_failing(film.trajectory)}
+    else:
+        figures = [f"reward {step.reward:.3f}"] if step.reward else []
+        if step.input_tokens is not None and step.output_tokens is not None:
+            figures.append(f"{step.input_tokens:,} tokens in, {step.output_tokens:,} out")
+        figures.append(f"{step.call_s:.2f} s")
+        said = {
+            "action": step.action,
+            "valid": step.valid,
+            "thinking": None if step.thinking is None else shown(step.thinking),
+            "answer": None if step.answer is None else shown(step.answer),
+            "figures": ", ".join(figures),
+        }
+    return pictures | {"observation": scene.observation} | said
+
+
+def _png(tiles: Pixels) -> bytes:
+    """The tiles, one below the other; with a palette where that loses nothing."""
+    sheet = tiles.reshape(-1, *tiles.shape[2:])
+    colours, numbers = np.unique(sheet.reshape(-1, 3), axis=0, return_inverse=True)
+    if len(colours) <= 256:
+        image = Image.fromarray(numbers.reshape(sheet.shape[:2]).astype(np.uint8), mode="P")
+        image.putpalette(colours.tobytes())
+    else:
+        image = Image.fromarray(sheet)
+    image.save(buffer := io.BytesIO(), format="png", optimize=True)
+    return buffer.getvalue()
