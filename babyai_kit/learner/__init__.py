@@ -14,8 +14,11 @@ without a server), `install` (PyTorch without CUDA).
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from babyai_kit.errors import ConfigError
 
@@ -37,3 +40,15 @@ def make_learner(folder: str | Path, *, progress: bool = True) -> Learner:
     from babyai_kit.learner.trainer import Learner
 
     return Learner(folder, progress=progress)
+
+
+def job_curve(job_id: str, data: str | Path = "data") -> pd.DataFrame:
+    """What a job of the server under `data` told while it learnt, a row per report in order of `step`.
+
+    Columns: step, train_loss and valid_loss (nats per token), train_ and valid_mean_token_accuracy (0 to 1).
+    """
+    lines = (
+        (Path(data) / "player" / "jobs" / job_id / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    )
+    events = [json.loads(line) for line in lines]
+    return pd.DataFrame([event["data"] for event in events if event["type"] == "metrics"])

@@ -49,6 +49,10 @@ async def ask(client: openai.AsyncOpenAI, model: str = LEARNER_MODEL, **options)
     return await client.chat.completions.create(model=model, messages=messages, **options)  # type: ignore[arg-type]
 
 
+def said(answer) -> str:
+    return answer.choices[0].message.content
+
+
 async def upload(client: openai.AsyncOpenAI, examples: int = 60) -> str:
     turns = wander("goto", 1, examples)
     rows = [chat(turns, step, 2) for step in range(len(turns))]
@@ -96,14 +100,9 @@ async def test_the_seed_settles_the_answer_and_calls_share_batches(
     )
     async with client_of(server) as client:
         await ask(client)
-        first, second = [
-            [
-                a.choices[0].message.content
-                for a in await asyncio.gather(*(ask(client, seed=n) for n in range(32)))
-            ]
-            for _ in range(2)
-        ]
-        cold = {(await ask(client, temperature=0.0)).choices[0].message.content for _ in range(5)}
+        calls = [[ask(client, seed=n) for n in range(32)] for _ in range(2)]
+        first, second = [[said(a) for a in await asyncio.gather(*some)] for some in calls]
+        cold = {said(await ask(client, temperature=0.0)) for _ in range(5)}
     assert first == second
     assert len(set(first)) > 1
     assert len(cold) == 1
