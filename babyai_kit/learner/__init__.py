@@ -47,8 +47,6 @@ def job_curve(job_id: str, data: str | Path = "data") -> pd.DataFrame:
 
     Columns: step, train_loss and valid_loss (nats per token), train_ and valid_mean_token_accuracy (0 to 1).
     """
-    lines = (
-        (Path(data) / "player" / "jobs" / job_id / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    )
-    events = [json.loads(line) for line in lines]
+    file = Path(data) / "player" / "jobs" / job_id / "events.jsonl"
+    events = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return pd.DataFrame([event["data"] for event in events if event["type"] == "metrics"])

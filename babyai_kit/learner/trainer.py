@@ -62,14 +62,18 @@ class Learner:
 
     def base(self) -> Transformer:
         """The base model, built first if need be. Blocks."""
-        bar = tqdm(desc="base model", unit="step", disable=None if self._progress else True, leave=False)
+        bars: list[tqdm] = []
 
         def told(progress: Progress) -> None:
-            bar.total = progress.of
-            bar.update()
+            if not bars:  # only now is it sure that the model is not there yet
+                bars.append(tqdm(desc="base model", unit="step", total=progress.of))
+            bars[0].update()
 
-        with bar:
-            return base_model(self._folder, self._recipe, told)
+        try:
+            return base_model(self._folder, self._recipe, told if self._progress else lambda progress: None)
+        finally:
+            for bar in bars:
+                bar.close()
 
     def player(self, model: str, folder: Path | None) -> Player:
         return BatchedPlayer(self.base if folder is None else lambda: load(folder), self._thread)
