@@ -33,6 +33,9 @@ from babyai_kit.learner.tokenizer import (
 WINDOW = 9
 """Steps; an action is so learnt with 0 to 8 steps before it, whatever a prompt may show later."""
 
+CONTEXT = 128
+"""Tokens that a model of the usual shape can read; nine steps of the five tasks have 40 to 60."""
+
 IGNORE = -100
 """Label of a token that is not learnt."""
 
@@ -66,10 +69,13 @@ class _Side:
 
 
 class Windows:
-    """The windows of `records`, encoded once. Without `symmetries` they are shown as they are."""
+    """The windows of `records`, encoded once, of at most `context` tokens each (more than a mission has).
 
-    def __init__(self, records: Sequence[Record], *, symmetries: bool = True) -> None:
-        self._symmetries = symmetries
+    Without `symmetries` they are shown as they are.
+    """
+
+    def __init__(self, records: Sequence[Record], *, symmetries: bool = True, context: int = CONTEXT) -> None:
+        self._symmetries, self._context = symmetries, context
         self._missions = [np.array(encode_mission(record.mission)) for record in records]
         self._learn = [np.array(record.learn) for record in records]
         self._sides = [[_encode(r, r.turns) for r in records]]
@@ -88,7 +94,7 @@ class Windows:
         spans = [span for record in range(len(self._learn)) for span in self._cut(record, rng)]
         order = rng.permutation(len(spans))
         for start in range(0, len(order), rows):
-            yield _pad([self._window(*spans[k], rng) for k in order[start : start + rows]])
+            yield _pad([self._window(spans[k], rng) for k in order[start : start + rows]])
 
     def _cut(self, record: int, rng: np.random.Generator) -> Iterator[tuple[int, int, int]]:
         """Spans (record, first step, end); the first has a random length, so that the cuts move."""
@@ -99,13 +105,15 @@ class Windows:
                 yield record, start, min(stop, len(learn))
             start, stop = stop, stop + WINDOW
 
-    def _window(
-        self, record: int, start: int, stop: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and labels of a span."""
+    def _window(self, span: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens and labels of a span; without its first steps if it has more tokens than the context."""
+        record, start, stop = span
         side = self._sides[int(rng.integers(len(self._sides)))][record]
-        first, last = side.starts[start], side.starts[stop]
         mission = self._missions[record]
+        last = side.starts[stop]
+        while start < stop - 1 and len(mission) + last - side.starts[start] > self._context:
+            start += 1
+        first = max(side.starts[start], last + len(mission) - self._context)
         tokens = np.concatenate([mission, side.tokens[first:last], [TOKEN[TURN]]])
         marks = np.concatenate(
             [np.zeros(len(mission), bool), side.marks[first:last], [self._learn[record][stop - 1]]]

@@ -62,10 +62,11 @@ def play(
         live.sort(key=lambda episode: len(episode.turns))
         asks = [Ask(encode_prompt(e.prompt(history_length), room), e.draw, temperature) for e in live]
         for episode, answer in zip(live, generate(model, asks), strict=True):
-            if episode.step(_ANSWER.get(tuple(answer))):
+            episode.step(_ANSWER.get(tuple(answer)))
+            if episode.ended:
                 played.append(episode.played())
                 done(played[-1])
-        live = [episode for episode in live if episode.env.unwrapped.running]
+        live = [episode for episode in live if not episode.ended]
     return played
 
 
@@ -76,20 +77,20 @@ class _Live:
         first, _ = self.env.reset(seed=seed)
         self.mission, self.observation = first["mission"], first["text"]
         self.turns: list[Turn] = []
-        self.episode_return = 0.0
+        self.episode_return, self.ended = 0.0, False
         self.draw = random.Random(f"{salt} {task} {seed} {repeat}")
 
     def prompt(self, history_length: int) -> Prompt:
         history = tuple(self.turns[-history_length:]) if history_length else ()
         return Prompt(self.mission, history, self.observation)
 
-    def step(self, action: str | None) -> bool:
+    def step(self, action: str | None) -> None:
         executed = action or FALLBACK_ACTION
         self.turns.append(Turn(self.observation, executed, action is not None))
         seen, reward, terminated, truncated, _ = self.env.step(ACTIONS.index(executed))
         self.observation = seen["text"]
         self.episode_return += float(reward)
-        return terminated or truncated
+        self.ended = terminated or truncated
 
     def played(self) -> Played:
         return Played(self.task, self.seed, self.repeat, self.mission, tuple(self.turns), self.episode_return)

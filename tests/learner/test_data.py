@@ -59,6 +59,14 @@ def test_a_label_is_the_token_that_follows():
         assert ((batch.tokens == TOKEN[TURN]).sum(axis=1) <= WINDOW).all()
 
 
+def test_windows_fit_the_context_and_keep_their_last_step():
+    record = Record(MISSION, tuple(wander("putnext", 1, 60)), (True,) * 60)
+    for batch in Windows([record], context=24).epoch(np.random.default_rng(1), 4):
+        assert batch.tokens.shape[1] <= 24
+        assert (batch.labels != IGNORE).any(axis=1).all()
+        assert (batch.tokens[:, 0] == TOKEN["go to"]).all()
+
+
 def test_a_mirrored_view_is_that_of_a_mirrored_world():
     lines = ("a wall 3 steps forward", "a wall 1 step right", "a red ball 2 steps left")
     seen = "\n".join((*lines, "a blue key 1 step right and 2 steps forward"))
@@ -84,8 +92,8 @@ def test_symmetries_keep_meaning_apart_from_names():
     assert windows.actions == plain.actions
     for record in range(len(windows._learn)):
         whole = (record, 0, len(windows._learn[record]))
-        one, _ = plain._window(*whole, np.random.default_rng(0))
-        other, _ = windows._window(*whole, np.random.default_rng(record))
+        one, _ = plain._window(whole, np.random.default_rng(0))
+        other, _ = windows._window(whole, np.random.default_rng(record))
         assert len(one) == len(other)
         assert len(set(one)) == len(set(other))
 
