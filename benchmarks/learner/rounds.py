@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from babyai_kit.environment import TASKS, expert_actions, make_env
+from babyai_kit.environment import TASKS
 from babyai_kit.environment.tasks import MAX_STEPS
 from babyai_kit.learner.base import BaseRecipe, build
 from babyai_kit.learner.data import Record, Windows
@@ -28,6 +28,7 @@ from babyai_kit.learner.model import Transformer
 from babyai_kit.learner.rollout import Played, play
 from babyai_kit.learner.selection import Best, as_record, keep_best, shuffled
 from babyai_kit.learner.training import Recipe, train
+from babyai_kit.references import reference_episodes
 from babyai_kit.stats import compare, estimates
 
 TEST = range(1000, 1100)
@@ -102,20 +103,6 @@ def rounds(training_seed: int, args: argparse.Namespace, measured: Measured) -> 
             measure("shuffled", of_shuffled, 0.0)
 
 
-def expert(args: argparse.Namespace) -> list[Played]:
-    played = []
-    for seed in TEST[: args.test]:
-        for task in TASKS:
-            env = make_env(task)
-            env.reset(seed=seed)
-            total, steps = 0.0, 0
-            for action in expert_actions(env):
-                total += float(env.step(action)[1])
-                steps += 1
-            played.append(Played(task, seed, 0, "", (None,) * steps, total))  # type: ignore[arg-type]
-    return played
-
-
 def report(episodes: pd.DataFrame) -> list[dict[str, object]]:
     """Per agent, over all tasks and each: success, return, length; and the paired gain over the base."""
     gain = compare(episodes, "base", measures=["success"])
@@ -152,8 +139,8 @@ def main() -> None:
     measured = Measured(args.episodes)
     for training_seed in args.seeds:
         rounds(training_seed, args, measured)
-    measured.add("expert", 0, expert(args), 0.0)
-    rows = report(measured.table)
+    beside = reference_episodes(TEST[: args.test])
+    rows = report(pd.concat([measured.table, beside], ignore_index=True))
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2))
