@@ -1,5 +1,6 @@
 # make run    set up, execute the notebook; leaves results/babyai.ipynb and the figures in img/
 # make test   lint, types, all tests
+# make learn  with PyTorch: a small language model learns from its own episodes (learning.ipynb)
 # make bench  timings, as tables and JSON under results/bench/
 # make soak   faults by the hundred (about 25 minutes): a table, and JSON in results/soak.json
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: run test lint unit e2e bench soak up down clean
+.PHONY: run test lint unit e2e bench bench-learner learn soak up down clean
 
 run: $(VENV)/.run
 	mkdir -p results
@@ -27,10 +28,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(VENV)/.test
+unit: $(VENV)/.learner
 	$(PYTEST) -m "not e2e"
 
-e2e: $(VENV)/.test
+e2e: $(VENV)/.learner
 	$(PYTEST) -m e2e
 
 bench: $(VENV)/.test
@@ -44,6 +45,16 @@ soak: $(VENV)/.test
 
 up down: $(VENV)/.run
 	@$(BIN)/python -m babyai_kit.compose $@
+
+# The two of the learner are long and are run by name.
+bench-learner: $(VENV)/.learner
+	mkdir -p results/bench
+	$(BIN)/python benchmarks/learner/rounds.py --json results/bench/learner_rounds.json
+	$(BIN)/python benchmarks/learner/throughput.py --json results/bench/learner_throughput.json
+
+learn: $(VENV)/.learner
+	mkdir -p results
+	$(BIN)/python -m papermill learning.ipynb results/learning.ipynb --kernel python3 --log-output --no-progress-bar
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -59,3 +70,7 @@ $(VENV)/.run: requirements.txt pyproject.toml
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
+
+# PyTorch for the learner, where a build without CUDA is to be had; otherwise says why not, and its tests skip.
+$(VENV)/.learner: $(VENV)/.test
+	@$(BIN)/python -m babyai_kit.learner.install && touch $@ || true

@@ -31,7 +31,7 @@ from babyai_kit.records import EpisodeRecord, StepRecord, to_frame
 from babyai_kit.resume import Backlog, divide
 from babyai_kit.runner import Runner
 from babyai_kit.session import Session
-from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.settings import is_free
 from babyai_kit.store_watch import store_watch
 
 
@@ -162,7 +162,7 @@ async def execute(
                 budget=Budget(
                     limits,
                     (s for episode in steps.values() for s in episode),
-                    free=session.settings.model == OFFLINE_MODEL,
+                    free=is_free(session.settings.model),
                 ),
                 registrar=Registrar(session, journal, evaluations) if evaluations else None,
             )
@@ -183,7 +183,7 @@ async def execute(
 def _announce(session: Session, backlog: Backlog) -> str:
     planned = len(backlog.done) + len(backlog.owed)
     left = [(p.key, _step_limit(p.key.task, p.key.num_dists) - len(p.steps)) for p in backlog.owed]
-    price = Price(0, 0) if session.settings.model == OFFLINE_MODEL else session.price
+    price = Price(0, 0) if is_free(session.settings.model) else session.price
     bound = estimate(session.config, left, price)
     return f"{len(backlog.done)} of {planned} episodes are done; the rest takes {bound}."
 
@@ -237,7 +237,7 @@ def _check(
         raise InputError(
             f"max_concurrency {max_concurrency!r} is not valid; use a whole number of at least 1"
         )
-    if limits.max_cost_usd is not None and session.price is None and session.settings.model != OFFLINE_MODEL:
+    if limits.max_cost_usd is not None and session.price is None and not is_free(session.settings.model):
         raise InputError(
             f"max_cost_usd needs a price, and {session.settings.model!r} has none; add it to "
             "config/prices.json or leave the budget out"

@@ -5,6 +5,7 @@ Knows how to start and find them, and in which order they end; nothing of episod
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import tempfile
@@ -12,16 +13,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from babyai_kit import learner
 from babyai_kit.clickhouse import ensure_server, migrating
 from babyai_kit.config import Config, load_config, model_toml, snapshot
 from babyai_kit.errors import ConfigError, GatewayError, ServiceError, StoreError
 from babyai_kit.gateway_errors import understand
 from babyai_kit.offline_player import OfflinePlayer
+from babyai_kit.offline_player.training import Trainer
 from babyai_kit.preflight import name_model
 from babyai_kit.registered import point_at
 from babyai_kit.remote import healthy, version_note
 from babyai_kit.session import Session
-from babyai_kit.settings import OFFLINE_MODEL, Settings, load_settings
+from babyai_kit.settings import LEARNER_MODEL, OFFLINE_MODEL, Settings, is_learner, load_settings
 from babyai_kit.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError
 
 
@@ -59,7 +62,8 @@ async def connect(
         else:
             if settings.offline:
                 # Its fine-tuned models outlive this process; another one may use the folder at the same time.
-                player = OfflinePlayer(folder=Path(data) / "player")
+                trainers = await _learner(settings, Path(data) / "learner", quiet)
+                player = OfflinePlayer(folder=Path(data) / "player", trainers=trainers)
                 base_url = (await stack.enter_async_context(player)).base_url
             async with migrating(server, data) if server else contextlib.nullcontext():
                 gateway = await _build_embedded(settings, loaded, base_url, store_url)
@@ -82,6 +86,19 @@ def _reviving(data: str | Path) -> Callable[[], Awaitable[None]]:
         (await ensure_server(data)).close()
 
     return revive
+
+
+async def _learner(settings: Settings, folder: Path, quiet: bool) -> list[Trainer]:
+    """The small language model to be served beside the offline player, where PyTorch is installed.
+
+    Its base model is built now if it is the one that plays. Raises ConfigError if it can't be.
+    """
+    if settings.model != LEARNER_MODEL and not learner.available():
+        return []
+    made = learner.make_learner(folder, progress=not quiet)
+    if settings.model == LEARNER_MODEL:
+        await asyncio.to_thread(made.base)
+    return [made]
 
 
 async def _build_embedded(
@@ -146,6 +163,8 @@ async def describe(session: Session) -> str:
     settings = session.settings
     if settings.model == OFFLINE_MODEL:
         model = "offline player, which is NO language model (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
+    elif is_learner(settings.model) and settings.offline:
+        model = f"{settings.model}, a small language model trained on this machine (no hosted LLM)"
     else:
         price = "price unknown" if session.price is None else "price known"
         where = "the gateway" if settings.gateway_url else settings.redact(settings.openai_base_url)

@@ -18,9 +18,10 @@ from babyai_kit.errors import ConfigError
 
 DEFAULT_MODEL = "gpt-4o-mini-2024-07-18"
 OFFLINE_MODEL = "offline-player"
+LEARNER_MODEL = "babyai-learner"
+"""The small language model that is trained on this machine; served offline if `AGENT_MODEL` names it."""
 OPENAI_URL = "https://api.openai.com/v1/"
 TIMEOUT_MS = 60_000
-
 COMPOSE_CLICKHOUSE = "http://babyai:{password}@127.0.0.1:8123/tensorzero"
 """Where docker-compose.yml publishes its ClickHouse."""
 
@@ -28,6 +29,16 @@ COMPOSE_CLICKHOUSE = "http://babyai:{password}@127.0.0.1:8123/tensorzero"
 def is_offline_player(model: str) -> bool:
     """True for the offline player's models, which are no LLMs, fine-tuned ones included."""
     return model == OFFLINE_MODEL or str(model).startswith(f"ft:{OFFLINE_MODEL}:")
+
+
+def is_learner(model: str) -> bool:
+    """True for the language model that is trained on this machine (see `learner`) and its fine-tuned ones."""
+    return model == LEARNER_MODEL or str(model).startswith(f"ft:{LEARNER_MODEL}:")
+
+
+def is_free(model: str) -> bool:
+    """True for models of this machine, which cost nothing."""
+    return is_offline_player(model) or is_learner(model)
 
 
 @dataclass(frozen=True)
@@ -103,9 +114,11 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     timeout = get("AGENT_TIMEOUT_MS") or str(TIMEOUT_MS)
     if not timeout.isdecimal() or int(timeout) == 0:
         raise ConfigError(f"AGENT_TIMEOUT_MS {timeout!r} is no time; give milliseconds, like {TIMEOUT_MS}")
+    named = get("AGENT_MODEL")
+    here = LEARNER_MODEL if named == LEARNER_MODEL else OFFLINE_MODEL
     return Settings(
-        model=OFFLINE_MODEL if offline else get("AGENT_MODEL") or DEFAULT_MODEL,
-        model_named=offline or bool(get("AGENT_MODEL")),
+        model=here if offline else named or DEFAULT_MODEL,
+        model_named=offline or bool(named),
         openai_base_url=base_url,
         openai_api_key=key,
         gateway_url=gateway.rstrip("/"),

@@ -126,8 +126,7 @@ def readable(rows: pd.DataFrame, factor: float = 1, decimals: int = 2) -> pd.Dat
 
 def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:
     """What the tables rest on."""
-    from babyai_kit.figures.caption import WATERMARK
-    from babyai_kit.settings import is_offline_player
+    from babyai_kit.figures.caption import kinds_of_model
 
     kinds = ", ".join(sorted({k for k in table["interval"] if not k.startswith("none")}))
     tests = ", ".join(sorted(set(table["test"]) - {"none"}))
@@ -139,7 +138,7 @@ def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:
     models = sorted(map(str, episodes["model"].unique()))
     lines = [
         counted,
-        f"model: {', '.join(models)}" + (f" ({WATERMARK})" if any(map(is_offline_player, models)) else ""),
+        f"model: {', '.join(models)}{kinds_of_model(models)}",
         f"intervals (not corrected): {kinds or 'none'}",
         f"p: {tests or 'none'}; Holm: corrected over the agents compared on a measure and task",
         "detectable: smallest true difference that these seeds find with 80% power, at p < .05 uncorrected",

@@ -5,6 +5,7 @@ Knows the game; nothing of agents, models or gateways. Importing it registers `B
 
 from __future__ import annotations
 
+from babyai_kit.environment.detours import needed_steps
 from babyai_kit.environment.expert import expert_actions
 from babyai_kit.environment.registration import REGISTERED, make_env, register
 from babyai_kit.environment.shortest import shortest_length
@@ -18,6 +19,7 @@ __all__ = [
     "TASKS",
     "expert_actions",
     "make_env",
+    "needed_steps",
     "shortest_length",
 ]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
-from babyai_kit.settings import is_offline_player
+from babyai_kit.settings import is_learner, is_offline_player
 from babyai_kit.stats import SOURCES
 
 WATERMARK = "offline player: not an LLM"
+LOCAL = "small model trained here: no hosted LLM"
 
 
 def caption(
@@ -60,8 +62,14 @@ def ending(episodes: pd.DataFrame, *notes: str) -> str:
     errors = int((episodes["status"] == "error").sum())
     parts = [f"{count(errors, 'error')}, left out." if errors else "No errors."]
     models = sorted(map(str, episodes["model"].unique()))
-    offline = f" ({WATERMARK})" if any(map(is_offline_player, models)) else ""
-    return " ".join([*parts, *notes, f"Model: {', '.join(models) or 'none'}{offline}."])
+    return " ".join([*parts, *notes, f"Model: {', '.join(models) or 'none'}{kinds_of_model(models)}."])
+
+
+def kinds_of_model(models: Iterable[str]) -> str:
+    """What must be said of some models, in parentheses after a space; else an empty text."""
+    models = list(map(str, models))
+    kinds = [WATERMARK] * any(map(is_offline_player, models)) + [LOCAL] * any(map(is_learner, models))
+    return f" ({'; '.join(kinds)})" if kinds else ""
 
 
 def known_of(rows: pd.DataFrame, measure: str) -> pd.Series[bool]:
@@ -70,9 +78,12 @@ def known_of(rows: pd.DataFrame, measure: str) -> pd.Series[bool]:
 
 
 def watermark(episodes: pd.DataFrame) -> str:
-    """The text across a figure of the offline player, or an empty one."""
-    offline = episodes["model"].map(is_offline_player).astype(bool)
-    return "" if not offline.any() else WATERMARK if offline.all() else f"in part {WATERMARK}"
+    """The text across a figure of the offline player or the learner, or an empty one."""
+    for is_kind, text in ((is_offline_player, WATERMARK), (is_learner, LOCAL)):
+        those = episodes["model"].map(is_kind).astype(bool)
+        if those.any():
+            return text if those.all() else f"in part {text}"
+    return ""
 
 
 def _kinds(overall: pd.DataFrame, shown: pd.DataFrame, several: bool) -> str:

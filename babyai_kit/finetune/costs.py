@@ -11,7 +11,7 @@ from pathlib import Path
 from babyai_kit.config import prices
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.export import Export
-from babyai_kit.settings import OFFLINE_MODEL
+from babyai_kit.settings import is_free
 
 DEFAULT_EPOCHS = 3
 """What providers mostly choose for a few hundred to some thousand examples."""
@@ -38,7 +38,7 @@ def estimate_training(
     name = root_model(model or made.model)
     epochs = n_epochs or DEFAULT_EPOCHS
     price = prices(config).get(name)
-    per_million = 0.0 if name == OFFLINE_MODEL else price.training if price else None
+    per_million = 0.0 if is_free(name) else price.training if price else None
     tokens = made.tokens * epochs
     return TrainingEstimate(
         made.examples, epochs, tokens, None if per_million is None else tokens * per_million / 1e6

@@ -12,17 +12,20 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress, repeat
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from babyai_kit.agents import FALLBACK_ACTION, decide
 from babyai_kit.config import Variant
+from babyai_kit.environment import needed_steps
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.blocks import check_block
 from babyai_kit.finetune.marking import mark
 from babyai_kit.finetune.rendering import Messages, Renderer
-from babyai_kit.finetune.sources import SourceEpisode, from_clickhouse, from_journal
+from babyai_kit.finetune.sources import SourceEpisode, SourceStep, from_clickhouse, from_journal
 from babyai_kit.session import Session
 
 SOURCES = {"clickhouse": from_clickhouse, "journal": from_journal}
@@ -83,6 +86,7 @@ async def curate(
     min_return: float = 0.0,
     max_per_task: int | None = 40,
     shortest_only: bool = False,
+    drop_detours: bool = False,
     seeds: Iterable[int] | None = None,
     source: str = "clickhouse",
     mark_curated: bool = True,
@@ -94,6 +98,7 @@ async def curate(
     prompt, and ClickHouse holds all its steps; of each task at most `max_per_task`, best return first; with
     `shortest_only`, of the episodes that share task and seed only the best. Of its steps, those with an
     invalid answer and those that repeat another example word for word are left out.
+    With `drop_detours` the steps that an episode did not need are left out too (see `needed_steps`).
     `seeds`: only these, which must be of the train block; None: all, and it is an error if one is not.
     `source`: "clickhouse" (what the gateway stored, read through its API) or "journal"; both give the same.
     `mark_curated`: send the metric. Raises InputError if nothing is left, naming the counts, and for seeds
@@ -118,7 +123,7 @@ async def curate(
     else:
         episodes = [e for e in episodes if e.row.seed in wanted]
     chosen, stages = _choose(episodes, known[variant], min_return, max_per_task, shortest_only)
-    examples = _examples(chosen, known[variant], stages)
+    examples = _examples(chosen, known[variant], stages, drop_detours)
     counts = pd.DataFrame(stages, columns=["stage", "episodes", "steps"])
     if not examples:
         raise InputError(
@@ -160,6 +165,16 @@ def _choose(
     return sorted(left, key=lambda e: e.row.key), stages
 
 
+def _needed(episode: SourceEpisode) -> list[SourceStep]:
+    """The steps that the episode's success needed."""
+    row, steps = episode.row, episode.steps
+    actions = [
+        decide(json.loads(s.answer)).action if s.valid and s.answer else FALLBACK_ACTION for s in steps
+    ]
+    needed = needed_steps(row.task, row.seed, actions, num_dists=row.num_dists)
+    return list(compress(steps, needed))
+
+
 def _first(episodes: list[SourceEpisode], most: int, *fields: str) -> list[SourceEpisode]:
     """The first `most` of every group that agrees in `fields`."""
     taken: dict[tuple[Any, ...], int] = {}
@@ -173,9 +188,18 @@ def _first(episodes: list[SourceEpisode], most: int, *fields: str) -> list[Sourc
 
 
 def _examples(
-    episodes: list[SourceEpisode], variant: Variant, stages: list[tuple[str, int, int]]
+    episodes: list[SourceEpisode],
+    variant: Variant,
+    stages: list[tuple[str, int, int]],
+    drop_detours: bool,
 ) -> tuple[Example, ...]:
     renderer = Renderer(variant)
+    taken = [(episode, step) for episode in episodes for step in episode.steps]
+    if drop_detours:
+        taken = [
+            pair for episode in episodes for pair in zip(repeat(episode), _needed(episode), strict=False)
+        ]
+        stages.append(("without detours", len(episodes), len(taken)))
     valid = [
         Example(
             prompt=renderer.messages(step.arguments),
@@ -187,8 +211,7 @@ def _examples(
             seed=episode.row.seed,
             step=step.step,
         )
-        for episode in episodes
-        for step in episode.steps
+        for episode, step in taken
         if step.valid
     ]
     once: dict[tuple[Messages, str], Example] = {}

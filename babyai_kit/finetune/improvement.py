@@ -80,6 +80,8 @@ async def improve(
     test: Iterable[int] = TEST,
     min_return: float = 0.5,
     max_per_task: int | None = 40,
+    shortest_only: bool = False,
+    drop_detours: bool = False,
     validation_fraction: float = 0.2,
     n_epochs: int | None = None,
     open_session: Callable[[], AbstractAsyncContextManager[Session]] = connect,
@@ -114,7 +116,14 @@ async def improve(
             say(f"Round {number} of {rounds}: {latest} plays the train block.")
             episodes = await run_experiment(session, run, [latest], tasks, train, **options)
             curation = await curate(
-                session, run, latest, min_return=min_return, max_per_task=max_per_task, results=results
+                session,
+                run,
+                latest,
+                min_return=min_return,
+                max_per_task=max_per_task,
+                shortest_only=shortest_only,
+                drop_detours=drop_detours,
+                results=results,
             )
             say(str(curation))
             made = export(curation, folder, validation_fraction=validation_fraction)

@@ -20,8 +20,10 @@ from babyai_kit.offline_player.policy import Choice, choose
 from babyai_kit.offline_player.prompt import parse_prompt
 from babyai_kit.offline_player.request import ChatRequest
 from babyai_kit.offline_player.tokens import count_prompt, truncate
+from babyai_kit.settings import is_learner
 
 FINGERPRINT = "offline-player-no-LLM"
+LEARNER_FINGERPRINT = "small-model-trained-here-no-hosted-LLM"
 
 
 def play(request: ChatRequest) -> str:
@@ -98,13 +100,28 @@ class Completion:
         }
 
 
-def finish(text: str, request: ChatRequest, fault: str = "") -> Completion:
-    """Apply `stop` and the token limit to an answer and count its tokens.
+@dataclass(frozen=True)
+class Said:
+    """An answer of a player that counts in tokens of its own."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    cut: bool = False
+    """True if the token limit cut it off."""
+
+
+def finish(said: str | Said, request: ChatRequest, fault: str = "") -> Completion:
+    """Apply `stop` and the token limit to an answer and count its tokens, unless its player has done so.
 
     The kind of fault matters for two: "huge" heeds no limit, "null" sends no text.
     """
+    text = said if isinstance(said, str) else said.text
     ends = [text.index(stop) for stop in request.stop if stop in text]
     text = text[: min(ends)] if ends else text
+    if isinstance(said, Said):
+        reason = "length" if said.cut and not ends else "stop"
+        return Completion(text, reason, said.prompt_tokens, said.completion_tokens)
     text, tokens, cut = truncate(text, None if fault == "huge" else request.max_tokens)
     form = [request.body[key] for key in ("tools", "response_format") if request.body.get(key)]
     prompt_tokens = count_prompt(request.messages, form)
@@ -117,7 +134,7 @@ def _head(request: ChatRequest, kind: str) -> dict[str, Any]:
         "object": kind,
         "created": int(time.time()),
         "model": request.model,
-        "system_fingerprint": FINGERPRINT,
+        "system_fingerprint": LEARNER_FINGERPRINT if is_learner(request.model) else FINGERPRINT,
     }
 
 

@@ -17,12 +17,12 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
-from babyai_kit.offline_player.answer import Completion, finish, stream_bodies, whole_body
+from babyai_kit.offline_player.answer import Completion, Said, finish, stream_bodies, whole_body
 from babyai_kit.offline_player.faults import Fault, FaultPlan, Latency, spoil
 from babyai_kit.offline_player.request import ChatRequest, ProtocolError, parse_request
 from babyai_kit.offline_player.stats import Asked, Stats
 
-Player = Callable[[ChatRequest], "str | Awaitable[str]"]
+Player = Callable[[ChatRequest], "str | Said | Awaitable[str | Said]"]
 Script = Callable[[ChatRequest], "str | Fault | Awaitable[str | Fault | None] | None"]
 
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -94,13 +94,13 @@ class ChatEndpoint:
         if delay:
             await self._wait(delay)
         if isinstance(scripted, str):
-            text = scripted
+            said: str | Said = scripted
         else:
             played = player(request)
-            text = played if isinstance(played, str) else await played
+            said = played if isinstance(played, (str, Said)) else await played
         if fault:
-            text = spoil(fault, text, request.identity)
-        completion = finish(text, request, fault.kind if fault else "")
+            said = spoil(fault, said if isinstance(said, str) else said.text, request.identity)
+        completion = finish(said, request, fault.kind if fault else "")
         self.stats.answered(request.identity)
         if request.stream:
             return await self._stream(http, request, completion)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+from pathlib import Path
 
+from babyai_kit.learner import make_learner
 from babyai_kit.offline_player.faults import FaultPlan
 from babyai_kit.offline_player.server import DEFAULT_PORT, HOST, serve
 
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--capacity", type=int, help="calls in flight beyond it get 429")
     add("--alias", action="append", default=[], metavar="MODEL", help="another model name")
     add("--folder", help="keep files, jobs and fine-tuned models there (default: keep nothing)")
+    add("--learner", action="store_true", help="serve the small language model too (needs PyTorch)")
     add("--no-usage", action="store_true", help="leave token figures out of the answers")
 
 
@@ -44,6 +47,7 @@ def main(args: argparse.Namespace) -> int:
                 usage=not args.no_usage,
                 aliases=args.alias,
                 folder=args.folder,
+                trainers=[make_learner(Path(args.folder or "data") / "learner")] if args.learner else [],
             )
         )
     return 0

@@ -30,11 +30,13 @@ from babyai_kit.offline_player.stats import Stats
 from babyai_kit.offline_player.tokens import count_text
 from babyai_kit.offline_player.training import Trainer
 from babyai_kit.offline_player.tuning import FineTuning
+from babyai_kit.settings import is_learner
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 18124
 MODEL_ID = "offline-player"
 OWNER = "babyai-kit (hand-written policy, no LLM)"
+LEARNER_OWNER = "babyai-kit (small model trained here, no hosted LLM)"
 _CHAT = "/v1/chat/completions"
 _MAX_BODY_BYTES = 16 * 1024**2
 
@@ -205,7 +207,8 @@ class OfflinePlayer:
 
 
 def _card(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": OWNER}
+    owner = LEARNER_OWNER if is_learner(name) else OWNER
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
 async def serve(port: int = DEFAULT_PORT, *, say: Callable[[str], None] = print, **options: Any) -> None:

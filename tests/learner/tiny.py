@@ -1,0 +1,18 @@
+"""A base model that is made in seconds."""
+
+from __future__ import annotations
+
+import torch
+
+from babyai_kit.learner.base import BaseRecipe
+from babyai_kit.learner.model import Shape
+from babyai_kit.learner.tokenizer import VOCABULARY
+from babyai_kit.learner.training import Recipe
+
+torch.set_num_threads(1)  # more wait for each other where the cores are busy, and the tests take minutes
+
+TINY = BaseRecipe(
+    episodes=12,
+    shape=Shape(vocabulary=len(VOCABULARY), layers=2, heads=2, width=64),
+    training=Recipe(epochs=4, learning_rate=3e-3, rows=16),
+)
