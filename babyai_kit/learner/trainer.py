@@ -31,6 +31,8 @@ from babyai_kit.settings import LEARNER_MODEL
 RATE = 1e-3
 EXAMPLES_IN_WINDOW = 6
 """About as many; turns OpenAI's batch_size, which counts examples, into windows."""
+SMALLEST_BATCH, LARGEST_BATCH, STEPS_IN_EPOCH = 24, 192, 16
+"""Without a batch_size: examples a step, and about how many steps an epoch of few examples has."""
 CHECKPOINTS = (1 / 3, 2 / 3)
 """Shares of the steps after which a checkpoint is kept."""
 REPORTS = 20
@@ -95,7 +97,7 @@ class Learner:
             raise TrainingError("No example ends with one of the six actions, all that this model can learn")
         held_out = _held_out(job.validation_file)
         model = load(job.base_folder) if job.base_folder else self.base()
-        recipe = _recipe(job)
+        recipe = _recipe(job, windows.actions)
         seen = _Mean()
         for done in train(model, windows, recipe):
             if stop.is_set():
@@ -128,16 +130,16 @@ class _Mean:
         }
 
 
-def _recipe(job: TrainingJob) -> Recipe:
+def _recipe(job: TrainingJob, examples: int) -> Recipe:
     given = job.hyperparameters
-    recipe = Recipe(
+    # Few examples need small batches, or there would be too few steps to learn in.
+    batch_size = given.get("batch_size", max(SMALLEST_BATCH, min(LARGEST_BATCH, examples // STEPS_IN_EPOCH)))
+    return Recipe(
         epochs=given["n_epochs"],
         learning_rate=RATE * given.get("learning_rate_multiplier", 1.0),
+        rows=max(1, round(batch_size / EXAMPLES_IN_WINDOW)),
         seed=job.seed,
     )
-    if "batch_size" not in given:
-        return recipe
-    return recipe.with_rows(max(1, round(given["batch_size"] / EXAMPLES_IN_WINDOW)))
 
 
 def _held_out(file: Path | None) -> Windows | None:

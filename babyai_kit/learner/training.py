@@ -31,9 +31,6 @@ class Recipe:
     def with_seed(self, seed: int) -> Recipe:
         return replace(self, seed=seed)
 
-    def with_rows(self, rows: int) -> Recipe:
-        return replace(self, rows=rows)
-
 
 @dataclass(frozen=True)
 class Progress:

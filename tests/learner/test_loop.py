@@ -52,7 +52,7 @@ async def test_own_successes_help_on_unseen_seeds(
                 session, "own", "history", max_per_task=None, drop_detours=True, results=tmp_path
             )
             made = finetune.export(curation, tmp_path / "files")
-            await finetune.launch(session, made, seed=1, n_epochs=12, say=lambda line: None)
+            await finetune.launch(session, made, seed=1, n_epochs=20, say=lambda line: None)
             job = await finetune.wait(session, made.folder, say=lambda line: None)
         assert job.outcome == "succeeded", job
         finetune.register_variant("history_sft", model=job.fine_tuned_model, like="history", config=config)
@@ -72,6 +72,7 @@ async def test_own_successes_help_on_unseen_seeds(
             curve = [e.data for e in reversed(events.data) if e.type == "metrics"]
             kept = await client.fine_tuning.jobs.checkpoints.list(job.job_id)
             listed = [model.id async for model in client.models.list()]
+    print(gain)
     assert set(gain.episodes["status"]) == {"ok"}
     assert set(gain.episodes["model"]) == {LEARNER_MODEL, job.fine_tuned_model}
     assert gain.gain["low"] > 0, str(gain)

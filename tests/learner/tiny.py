@@ -13,6 +13,7 @@ torch.set_num_threads(1)  # more wait for each other where the cores are busy, a
 
 TINY = BaseRecipe(
     episodes=12,
+    noise=0.7,
     shape=Shape(vocabulary=len(VOCABULARY), layers=2, heads=2, width=64),
-    training=Recipe(epochs=4, learning_rate=3e-3, rows=16),
+    training=Recipe(epochs=6, learning_rate=3e-3, rows=16),
 )
