@@ -2,7 +2,7 @@
 # make test   lint, types, all tests
 # make learn  with PyTorch: a small language model learns from its own episodes (learning.ipynb)
 # make bench  timings, as tables and JSON under results/bench/
-# make soak   faults by the hundred (about 25 minutes): a table, and JSON in results/soak.json
+# make soak   faults by the hundred (about half an hour): a table, and JSON in results/soak.json
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
 # make clean  remove environments and caches; runs and data stay
 # Another interpreter: make PYTHON=python3.12 run
