@@ -64,6 +64,9 @@ class Learner:
 
     def base(self) -> Transformer:
         """The base model, built first if need be. Blocks."""
+        return self._training.submit(self._base).result()  # a thread that has its number of threads
+
+    def _base(self) -> Transformer:
         bars: list[tqdm] = []
 
         def told(progress: Progress) -> None:
@@ -78,7 +81,7 @@ class Learner:
                 bar.close()
 
     def player(self, model: str, folder: Path | None) -> Player:
-        return BatchedPlayer(self.base if folder is None else lambda: load(folder), self._thread)
+        return BatchedPlayer(self._base if folder is None else lambda: load(folder), self._thread)
 
     async def train(self, job: TrainingJob, report: Report) -> None:
         stop = threading.Event()
@@ -96,7 +99,7 @@ class Learner:
         if not windows.actions:
             raise TrainingError("No example ends with one of the six actions, all that this model can learn")
         held_out = _held_out(job.validation_file)
-        model = load(job.base_folder) if job.base_folder else self.base()
+        model = load(job.base_folder) if job.base_folder else self._base()
         recipe = _recipe(job, windows.actions)
         seen = _Mean()
         for done in train(model, windows, recipe):
