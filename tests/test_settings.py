@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 
 from babyai_kit.errors import ConfigError
-from babyai_kit.settings import DEFAULT_MODEL, OFFLINE_MODEL, is_offline_player, load_settings
+from babyai_kit.settings import (
+    DEFAULT_MODEL,
+    LEARNER_MODEL,
+    OFFLINE_MODEL,
+    is_free,
+    is_offline_player,
+    load_settings,
+)
 
 
 def test_nothing_configured_means_the_offline_player():
@@ -15,6 +22,15 @@ def test_nothing_configured_means_the_offline_player():
 def test_a_tuned_offline_player_is_one_still():
     models = (OFFLINE_MODEL, f"ft:{OFFLINE_MODEL}:offline:act:1", DEFAULT_MODEL, f"ft:{DEFAULT_MODEL}:o::1")
     assert [is_offline_player(model) for model in models] == [True, True, False, False]
+
+
+def test_offline_the_small_model_plays_if_it_is_named_and_no_other_name_counts():
+    named = load_settings(None, {"AGENT_MODEL": LEARNER_MODEL})
+    assert named.offline
+    assert named.model == LEARNER_MODEL
+    assert is_free(LEARNER_MODEL)
+    assert is_free(f"ft:{LEARNER_MODEL}:offline:act:1")
+    assert load_settings(None, {"AGENT_MODEL": "llama3.1"}).model == OFFLINE_MODEL
 
 
 def test_a_key_alone_means_openai():
