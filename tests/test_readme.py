@@ -43,6 +43,8 @@ def test_every_block_says_what_it_is():
 @pytest.mark.parametrize("command", sorted(set(commands())))
 def test_every_command_is_one(command: str):
     words = shlex.split(command)
+    if "=" in words[0]:
+        assert words.pop(0).split("=")[0] in SETTINGS
     if words[:3] == ["python", "-m", "babyai_kit"]:
         rest = [{"RUN": "run-1"}.get(word, word) for word in words[3:]]
         if rest == ["--help"]:
