@@ -52,6 +52,12 @@ def _launch(steps: Any) -> None:
 def _choice(step: Any) -> None:
     step.add_argument("--min-return", type=float, default=0.5, help="of an episode, 0 to 1")
     step.add_argument("--max-per-task", type=int, default=40, help="episodes")
+    step.add_argument(
+        "--shortest-only", action="store_true", help="of a task and seed the best episode alone"
+    )
+    step.add_argument(
+        "--drop-detours", action="store_true", help="leave out the steps that a success did not need"
+    )
 
 
 def _register(steps: Any) -> None:
@@ -100,6 +106,8 @@ async def _curate_and_launch(args: argparse.Namespace) -> int:
             args.variant,
             min_return=args.min_return,
             max_per_task=args.max_per_task,
+            shortest_only=args.shortest_only,
+            drop_detours=args.drop_detours,
             source=args.source,
             results=args.results,
         )
@@ -201,6 +209,8 @@ async def _rounds(args: argparse.Namespace) -> int:
             test=args.test,
             min_return=args.min_return,
             max_per_task=args.max_per_task,
+            shortest_only=args.shortest_only,
+            drop_detours=args.drop_detours,
             n_epochs=args.epochs,
             results=args.results,
         )
