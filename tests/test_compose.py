@@ -165,14 +165,14 @@ def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
         line for line in (ROOT / "requirements.txt").read_text().splitlines() if re.search(pattern, line)
     ]
     names = {re.split(r"\W", line)[0] for line in installed}
-    assert names == {"aiohttp", "bpe", "filelock", "gymnasium", "minigrid", "numpy"}
+    assert names == {"aiohttp", "bpe", "filelock", "gymnasium", "minigrid", "numpy", "python"}
     assert "COPY babyai_kit babyai_kit" in dockerfile
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert "!babyai_kit" in ignored
     assert "!requirements.txt" in ignored
 
     absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tenacity", "tqdm"]
-    absent += ["dotenv", "tomlkit", "openai", "minijinja", "papermill", "IPython"]
+    absent += ["tomlkit", "openai", "minijinja", "papermill", "IPython"]
     command = ["--host", "0.0.0.0", "--port", str(DEFAULT_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command
     words = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]

@@ -18,11 +18,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from babyai_kit.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from babyai_kit.learner.trainer import Learner
 
 INSTALL = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
@@ -47,6 +47,8 @@ def job_curve(job_id: str, data: str | Path = "data") -> pd.DataFrame:
 
     Columns: step, train_loss and valid_loss (nats per token), train_ and valid_mean_token_accuracy (0 to 1).
     """
+    import pandas as pd
+
     file = Path(data) / "player" / "jobs" / job_id / "events.jsonl"
     events = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return pd.DataFrame([event["data"] for event in events if event["type"] == "metrics"])
