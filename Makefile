@@ -12,7 +12,9 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+# End-to-end tests wait more than they work.
+E2E_WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest --dist loadfile
 
 .PHONY: run test lint unit e2e bench bench-learner learn soak up down clean
 
@@ -29,10 +31,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.learner
-	$(PYTEST) -m "not e2e"
+	$(PYTEST) --numprocesses $(WORKERS) -m "not e2e"
 
 e2e: $(VENV)/.learner
-	$(PYTEST) -m e2e
+	$(PYTEST) --numprocesses $(E2E_WORKERS) -m e2e
 
 bench: $(VENV)/.test
 	mkdir -p results/bench
