@@ -1,38 +1,29 @@
-"""Whole processes, as a user starts them: command line, script, notebook, and a real SIGKILL."""
+"""Whole processes, as a user starts them: the command line and a script."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import nbformat
-import pandas as pd
 import pytest
 
 from babyai_kit import load_episodes
-from tests.conftest import CONFIG, ROOT, SETTINGS
+from tests.conftest import CONFIG, ROOT
+from tests.faults.killing import environment, same_figures
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture
-def project(tmp_path: Path, data: Path) -> Path:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     """A working directory as the top level is for a user: the files of the project, data elsewhere."""
-    for name in ("babyai_kit", "babyai.ipynb"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    shutil.copytree(CONFIG, tmp_path / "config")
-    (tmp_path / "data").symlink_to(data)
-    return tmp_path
-
-
-def environment(**changed: str) -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k not in SETTINGS} | changed
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "babyai_kit").symlink_to(ROOT / "babyai_kit")
+    shutil.copytree(CONFIG, folder / "config")
+    (folder / "data").symlink_to(data)
+    return folder
 
 
 def kit(project: Path, *words: str, **changed: str) -> subprocess.CompletedProcess[str]:
@@ -49,15 +40,21 @@ def kit(project: Path, *words: str, **changed: str) -> subprocess.CompletedProce
 PLAN = ["--variants", "baseline,history", "--tasks", "goto,open", "--seeds", "0:3"]
 
 
-def test_the_command_line_runs_a_plan_and_goes_on_with_it(project: Path):
-    done = kit(project, "run", "r", *PLAN)
-    assert done.returncode == 0, done.stderr
-    assert "NO language model" in done.stdout
-    assert "0 of 12 episodes are done; the rest takes at most" in done.stdout
-    assert len(load_episodes("r", results=project / "results")) == 12
-    again = kit(project, "run", "r", *PLAN)
+@pytest.fixture(scope="module")
+def first(project: Path) -> subprocess.CompletedProcess[str]:
+    """The run `whole` of PLAN, as a process that has ended."""
+    return kit(project, "run", "whole", *PLAN)
+
+
+def test_the_command_line_runs_a_plan_and_goes_on_with_it(project: Path, first):
+    assert first.returncode == 0, first.stderr
+    assert "NO language model" in first.stdout
+    assert "0 of 12 episodes are done; the rest takes at most" in first.stdout
+    assert len(load_episodes("whole", results=project / "results")) == 12
+    again = kit(project, "run", "whole", *PLAN)
     assert again.returncode == 0
-    assert kit(project, "reconcile", "r").returncode == 0
+    assert "the rest takes" not in again.stdout
+    assert kit(project, "reconcile", "whole").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -79,10 +76,8 @@ def test_bad_input_exits_with_2_and_one_line(project: Path, words: list[str], to
     assert "Traceback" not in done.stderr
 
 
-def test_another_temperature_under_one_name_is_bad_input(project: Path):
-    plan = ["--variants", "baseline", "--tasks", "goto", "--seeds", "1"]
-    assert kit(project, "run", "r", *plan).returncode == 0
-    other = kit(project, "run", "r", *plan, "--temperature", "0.5")
+def test_another_temperature_under_one_name_is_bad_input(project: Path, first):
+    other = kit(project, "run", "whole", *PLAN, "--temperature", "0.5")
     assert other.returncode == 2
     assert "temperature=None" in other.stderr
 
@@ -93,58 +88,13 @@ def test_a_model_server_that_is_away_exits_with_1(project: Path):
     assert "does not answer" in done.stderr
 
 
-def test_shards_join_into_the_run(project: Path):
+def test_shards_join_into_the_run(project: Path, first):
     for shard in ("0/2", "1/2"):
-        assert kit(project, "run", "r", *PLAN, "--shard", shard).returncode == 0
-    assert kit(project, "merge", "r").stdout.startswith("12 episodes added")
-    assert kit(project, "merge", "r").stdout.startswith("0 episodes added")
-    whole = kit(project, "run", "whole", *PLAN)
-    assert whole.returncode == 0
-    same_figures(*(load_episodes(run, results=project / "results") for run in ("r", "whole")))
-    assert kit(project, "reconcile", "r").returncode == 0
-
-
-def same_figures(one: pd.DataFrame, other: pd.DataFrame) -> None:
-    apart = ["run", "episode_id", "wall_s"]
-    pd.testing.assert_frame_equal(one.drop(columns=apart), other.drop(columns=apart))
-
-
-def wait_for_lines(file: Path, count: int) -> None:
-    for _ in range(1000):
-        if file.exists() and file.read_bytes().count(b"\n") >= count:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{file} did not reach {count} lines")
-
-
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_broken_off_goes_on_in_the_middle_of_episodes(project: Path, sign: signal.Signals):
-    plan = ["--variants", "baseline,history", "--tasks", "goto,open", "--seeds", "0:6"]
-    whole = kit(project, "run", "whole", *plan)
-    assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        [sys.executable, "-m", "babyai_kit", "run", "r", *plan, "--concurrency", "2"],
-        cwd=project,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        # A shell that started the tests in the background has SIGINT ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    steps = project / "results/r/steps.jsonl"
-    wait_for_lines(steps, 40)
-    process.send_signal(sign)
-    assert process.wait(30) == (-sign if sign == signal.SIGKILL else 130)
-    before = [json.loads(line) for line in steps.read_text().splitlines()]
-    assert len(before) < sum(load_episodes("whole", results=project / "results")["episode_length"])
-
-    rest = kit(project, "run", "r", *plan)
-    assert rest.returncode == 0, rest.stderr
-    same_figures(*(load_episodes(run, results=project / "results") for run in ("r", "whole")))
-    after = [json.loads(line) for line in steps.read_text().splitlines()]
-    assert after[: len(before)] == before
-    places = [(s["episode_id"], s["step"]) for s in after]
-    assert len(set(places)) == len(places)
+        assert kit(project, "run", "sharded", *PLAN, "--shard", shard).returncode == 0
+    assert kit(project, "merge", "sharded").stdout.startswith("12 episodes added")
+    assert kit(project, "merge", "sharded").stdout.startswith("0 episodes added")
+    assert same_figures(*(load_episodes(run, results=project / "results") for run in ("sharded", "whole")))
+    assert kit(project, "reconcile", "sharded").returncode == 0
 
 
 SCRIPT = """
@@ -160,7 +110,7 @@ print(len(asyncio.run(main())), "episodes")
 
 
 def test_a_script_exits_cleanly_with_every_row_stored(project: Path):
-    for _ in range(3):
+    for _ in range(2):
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT],
             cwd=project,
@@ -173,45 +123,3 @@ def test_a_script_exits_cleanly_with_every_row_stored(project: Path):
         assert "5 episodes" in done.stdout
         assert "differs" not in done.stdout
     assert kit(project, "reconcile", "s").returncode == 0
-
-
-def test_the_notebook_runs_from_top_to_bottom(project: Path):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "babyai.ipynb",
-            "results.ipynb",
-            "--kernel",
-            "python3",
-            "--no-progress-bar",
-            "-p",
-            "RUN",
-            "notebook",
-            "-y",
-            "{SEEDS: [200, 202], TRAIN_SEEDS: [0, 3], TEST_SEEDS: [1000, 1002]}",
-        ],
-        cwd=project,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    executed = nbformat.read(project / "results.ipynb", as_version=4)
-    outputs = [o for cell in executed.cells if cell.cell_type == "code" for o in cell.outputs]
-    assert not [o for o in outputs if o.output_type == "error"]
-    assert sum("image/png" in o.get("data", {}) for o in outputs) >= 6
-    assert len(load_episodes("notebook", results=project / "results")) == 40
-
-
-def test_the_notebook_is_short_and_committed_without_outputs():
-    notebook = nbformat.read(ROOT / "babyai.ipynb", as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    lines = [line for cell in code for line in cell.source.splitlines() if line.strip()]
-    assert len(notebook.cells) <= 25
-    assert len(lines) <= 120
-    assert not any(cell.outputs or cell.execution_count for cell in code)
-    assert code[0].metadata["tags"] == ["parameters"]
-    assert "MAX_COST_USD" in code[0].source

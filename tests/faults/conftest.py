@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from babyai_kit import connect
 from babyai_kit.session import Session
 from tests.conftest import CONFIG
+from tests.faults.outage import Store, store_by_hand
 
 
 @pytest.fixture
@@ -32,3 +33,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits between tries that are as many as ever, and short."""
     monkeypatch.setattr("babyai_kit.retrying.FIRST_WAIT_S", 0.001)
     monkeypatch.setattr("babyai_kit.retrying.LONGEST_WAIT_S", 0.02)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A ClickHouse that the kit did not start."""
+    with store_by_hand(tmp_path_factory.mktemp("store")) as running:
+        yield running

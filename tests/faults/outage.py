@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from babyai_kit.clickhouse import DATABASE, HOST, USER
+from babyai_kit.journal import read_steps
 from tests.faults.killing import start
 
 
@@ -66,3 +67,9 @@ def store_by_hand(folder: Path) -> Iterator[Store]:
         yield store
     finally:
         store.kill()
+
+
+async def until_steps(folder: Path, count: int) -> None:
+    """Return once the journal in `folder` has `count` steps."""
+    while sum(map(len, read_steps(folder).values())) < count:  # noqa: ASYNC110 (it is a file)
+        await asyncio.sleep(0.02)
