@@ -7,8 +7,8 @@ nothing about any hosted language model.
 
 Rooms: `tokenizer` (messages to tokens), `model` (the transformer), `sampling` (answers, in batches), `data`
 and `examples` (what is learnt from), `training`, `demonstrations` and `base` (the base model), `weights` (on
-disk), `serving` and `trainer` (behind the offline player's server), `rollout` and `selection` (the same
-without a server), `install` (PyTorch without CUDA).
+disk), `serving`, `trainer` and `on_demand` (behind the offline player's server), `rollout` and `selection`
+(the same without a server), `install` (PyTorch without CUDA).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from babyai_kit.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from babyai_kit.learner.on_demand import LearnerOnDemand
     from babyai_kit.learner.trainer import Learner
 
 INSTALL = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
@@ -33,13 +34,18 @@ def available() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def make_learner(folder: str | Path, *, progress: bool = True) -> Learner:
+def make_learner(folder: str | Path, *, progress: bool = True) -> LearnerOnDemand:
     """The learner whose base model is kept under `folder`. Raises ConfigError without PyTorch."""
     if not available():
         raise ConfigError(f"the learner needs PyTorch; install the extra 'learner', or on a CPU: {INSTALL}")
-    from babyai_kit.learner.trainer import Learner
+    from babyai_kit.learner.on_demand import LearnerOnDemand
 
-    return Learner(folder, progress=progress)
+    def make() -> Learner:
+        from babyai_kit.learner.trainer import Learner
+
+        return Learner(folder, progress=progress)
+
+    return LearnerOnDemand(make)
 
 
 def job_curve(job_id: str, data: str | Path = "data") -> pd.DataFrame:

@@ -23,7 +23,6 @@ from babyai_kit.learner.model import Transformer
 from babyai_kit.learner.serving import BatchedPlayer, worker
 from babyai_kit.learner.training import Progress, Recipe, measure, train
 from babyai_kit.learner.weights import load, save
-from babyai_kit.offline_player.chat import Player
 from babyai_kit.offline_player.examples import read_examples
 from babyai_kit.offline_player.training import Report, TrainingError, TrainingJob
 from babyai_kit.settings import LEARNER_MODEL
@@ -80,7 +79,7 @@ class Learner:
             for bar in bars:
                 bar.close()
 
-    def player(self, model: str, folder: Path | None) -> Player:
+    def player(self, model: str, folder: Path | None) -> BatchedPlayer:
         return BatchedPlayer(self._base if folder is None else lambda: load(folder), self._thread)
 
     async def train(self, job: TrainingJob, report: Report) -> None:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import bpe_openai
+if TYPE_CHECKING:
+    import bpe_openai
 
 PER_MESSAGE = 3
 PRIMING = 3
@@ -24,6 +25,8 @@ _CACHED_LENGTH = 20_000  # characters; longer texts are counted anew, to bound t
 
 @lru_cache(maxsize=1)
 def _encoding() -> bpe_openai.Encoding:
+    import bpe_openai  # reads every vocabulary it ships, which takes longer than all of the command line
+
     return bpe_openai.get_encoding("o200k_base")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ pytest.importorskip("torch", reason=NO_TORCH)
 
 from babyai_kit import ACTIONS
 from babyai_kit.learner import base, serving
+from babyai_kit.learner.on_demand import LearnerOnDemand
 from babyai_kit.learner.tokenizer import encode_prompt, read_prompt
 from babyai_kit.learner.trainer import Learner
 from babyai_kit.learner.training import Progress, Recipe
@@ -36,7 +39,9 @@ def learner(tmp_path_factory: pytest.TempPathFactory) -> Learner:
 
 @pytest.fixture
 async def server(learner: Learner, tmp_path: Path) -> AsyncIterator[OfflinePlayer]:
-    async with OfflinePlayer(trainers=[learner], folder=tmp_path / "player") as player:
+    async with OfflinePlayer(
+        trainers=[LearnerOnDemand(lambda: learner)], folder=tmp_path / "player"
+    ) as player:
         yield player
 
 
@@ -188,3 +193,19 @@ def test_the_base_model_is_built_once_and_follows_from_its_recipe(tmp_path: Path
     assert steps[-1].step == steps[-1].of == len(steps)
     assert all(one[name].equal(again[name]) and one[name].equal(afresh[name]) for name in one)
     assert not one["tokens.weight"].equal(other["tokens.weight"])
+
+
+def test_pytorch_is_not_loaded_before_the_learner_is_asked(tmp_path: Path) -> None:
+    code = """
+import asyncio, sys
+from babyai_kit.learner import make_learner
+from babyai_kit.offline_player import OfflinePlayer
+
+async def main():
+    async with OfflinePlayer(trainers=[make_learner("learner")], folder="player") as player:
+        assert "babyai-learner" in player.players
+    assert "torch" not in sys.modules
+
+asyncio.run(main())
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0
