@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class LearnerOnDemand:
-    """A trainer for `OfflinePlayer(trainers=[...])`; `make` makes the learner, once, in a thread of its own."""
+    """A trainer for `OfflinePlayer(trainers=[...])`; `make` makes the learner, once, off the loop."""
 
     models = (LEARNER_MODEL,)
     resumable = True
