@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from babyai_kit.clickhouse import ensure_server_sync
+
 ROOT = Path(__file__).resolve().parent.parent
 _COPY = tempfile.TemporaryDirectory(prefix="babyai-tests-")
 # Without the variants that a user of this checkout has registered.
@@ -36,6 +38,17 @@ def _no_ambient_settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Directory of the local ClickHouse that the end-to-end tests share (its first start is slow)."""
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Directory of the local ClickHouse that the end-to-end tests share; it runs from the first to the last.
+
+    Each start takes seconds, the first one most. Whoever watches it end uses `data_alone`.
+    """
+    folder = tmp_path_factory.mktemp("data")
+    with ensure_server_sync(folder):
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def data_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of a local ClickHouse that runs as long as somebody uses it."""
     return tmp_path_factory.mktemp("data")

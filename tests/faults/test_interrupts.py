@@ -22,9 +22,9 @@ PLAN = ["--variants", "baseline,history", "--tasks", "goto", "--seeds", "0:4"]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, data: Path) -> pd.DataFrame:
+def whole(tmp_path_factory: pytest.TempPathFactory, data_alone: Path) -> pd.DataFrame:
     """The table of the plan, undisturbed."""
-    project = make_project(tmp_path_factory.mktemp("whole"), data)
+    project = make_project(tmp_path_factory.mktemp("whole"), data_alone)
     with player_process() as player:
         return run_whole(project, "whole", PLAN, player.base_url)
 
@@ -46,8 +46,8 @@ def server_is_gone(project: Path) -> bool:
     return True
 
 
-def test_ctrl_c_and_sigterm_end_with_a_line_and_nothing_stays(tmp_path: Path, data: Path, whole):
-    project = make_project(tmp_path / "project", data)
+def test_ctrl_c_and_sigterm_end_with_a_line_and_nothing_stays(tmp_path: Path, data_alone: Path, whole):
+    project = make_project(tmp_path / "project", data_alone)
     log = project / "log"
     with player_process("--latency-s", "0.1") as player:
         settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
@@ -82,9 +82,9 @@ print([repr(t) for t in asyncio.all_tasks() if "run_experiment" in repr(t) or "b
 
 
 async def test_an_interrupted_cell_leaves_no_task_and_goes_on_when_run_again(
-    tmp_path: Path, data: Path, whole
+    tmp_path: Path, data_alone: Path, whole
 ):
-    project = make_project(tmp_path / "project", data)
+    project = make_project(tmp_path / "project", data_alone)
     with player_process("--latency-s", "0.1") as player:
         settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
         manager, client = await start_new_async_kernel(cwd=str(project), env=environment(**settings))

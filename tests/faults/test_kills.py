@@ -18,8 +18,8 @@ PLAN = ["--variants", "baseline,history,history_and_reasoning", "--tasks", "goto
 PLAN += ["--history-length", "3"]
 
 
-def test_killed_runs_end_as_if_nothing_had_happened(tmp_path: Path, data: Path):
-    project = make_project(tmp_path / "project", data)
+def test_killed_runs_end_as_if_nothing_had_happened(tmp_path: Path, data_alone: Path):
+    project = make_project(tmp_path / "project", data_alone)
     with player_process() as player:
         whole = run_whole(project, "whole", PLAN, player.base_url)
     targets = ["runner", "clickhouse", "both"]

@@ -59,13 +59,13 @@ async with connect() as session:
 """
 
 
-async def test_a_planted_key_is_found_nowhere(tmp_path: Path, data: Path):
-    project = make_project(tmp_path / "project", data)
+async def test_a_planted_key_is_found_nowhere(tmp_path: Path, data_alone: Path):
+    project = make_project(tmp_path / "project", data_alone)
     asked: asyncio.Queue[str] = asyncio.Queue()
     server = await indiscreet(asked)
     url = f"http://127.0.0.1:{server.addresses[0][1]}/v1"
     (project / ".env").write_text(f"OPENAI_API_KEY={CANARY}\nOPENAI_BASE_URL={url}\nAGENT_MODEL=m\n")
-    with ensure_server_sync(data) as store:
+    with ensure_server_sync(data_alone) as store:
         words = ["run", "r", "--variants", "baseline", "--tasks", "goto,pickup", "--seeds", "0:3"]
         done = await asyncio.to_thread(
             subprocess.run,
@@ -93,13 +93,13 @@ async def test_a_planted_key_is_found_nowhere(tmp_path: Path, data: Path):
     assert "turn left" in rows
     texts = [done.stdout.decode(), done.stderr.decode(), shown, rows]
     texts += [path.read_text() for path in (project / "results").rglob("*") if path.is_file()]
-    texts += [(data / "clickhouse.log").read_text()]
+    texts += [(data_alone / "clickhouse.log").read_text()]
     texts += [
-        p.read_bytes().decode(errors="replace") for p in (data / "clickhouse").rglob("*") if p.is_file()
+        p.read_bytes().decode(errors="replace") for p in (data_alone / "clickhouse").rglob("*") if p.is_file()
     ]
     assert not [text for text in texts if CANARY in text]
     assert not [text for text in texts if password in text]
-    assert (data / "clickhouse.password").stat().st_mode & 0o077 == 0
+    assert (data_alone / "clickhouse.password").stat().st_mode & 0o077 == 0
 
 
 def everything_in(url: str) -> str:
