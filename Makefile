@@ -11,10 +11,9 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
-WORKERS ?= 2
-# End-to-end tests wait more than they work.
-E2E_WORKERS ?= 4
-PYTEST := $(BIN)/python -m pytest --dist loadfile
+# More than cores: end-to-end tests wait as much as they work. Files in their order mix both kinds.
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test lint unit e2e bench bench-learner learn soak up down clean
 
@@ -23,7 +22,8 @@ run: $(VENV)/.run
 	$(BIN)/python -m papermill babyai.ipynb results/babyai.ipynb --kernel python3 --log-output --no-progress-bar
 	$(BIN)/python -m jupyter trust results/babyai.ipynb  # else Jupyter hides its replays
 
-test: lint unit e2e
+test: lint $(VENV)/.learner
+	$(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -31,10 +31,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.learner
-	$(PYTEST) --numprocesses $(WORKERS) -m "not e2e"
+	$(PYTEST) -m "not e2e"
 
 e2e: $(VENV)/.learner
-	$(PYTEST) --numprocesses $(E2E_WORKERS) -m e2e
+	$(PYTEST) -m e2e
 
 bench: $(VENV)/.test
 	mkdir -p results/bench

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from babyai_kit.clickhouse import EXIT_TAKEN, clickhouse_client, ensure_server, ensure_server_sync, launch
 from babyai_kit.clickhouse.state import Home, ServerState, read_state, write_state
@@ -143,8 +144,7 @@ def test_acknowledged_rows_survive_a_kill(data):
     lock = threading.Lock()
     stop = threading.Event()
 
-    def insert() -> None:
-        mine = clickhouse_client(handle.url)
+    def insert(mine: Client) -> None:
         while not stop.is_set():
             with lock:
                 i = next(counter)
@@ -155,7 +155,8 @@ def test_acknowledged_rows_survive_a_kill(data):
 
     for _ in range(3):
         stop.clear()
-        threads = [threading.Thread(target=insert) for _ in range(8)]
+        clients = [clickhouse_client(handle.url) for _ in range(8)]
+        threads = [threading.Thread(target=insert, args=(mine,)) for mine in clients]
         for thread in threads:
             thread.start()
         time.sleep(0.5)
