@@ -92,7 +92,7 @@ def holm(p_values: Sequence[float] | Array) -> Array:
     return corrected
 
 
-def paired_success(agent: Array, baseline: Array, confidence: float = CONFIDENCE) -> Difference:
+def paired_success(agent: Array, baseline: Array, *, confidence: float = CONFIDENCE) -> Difference:
     """Difference of two success rates [seeds, tasks], entries in [0, 1].
 
     One task, outcomes 0 or 1: Bonett-Price and exact McNemar. Else D[s], the mean over tasks of the
@@ -111,7 +111,8 @@ def paired_success(agent: Array, baseline: Array, confidence: float = CONFIDENCE
     one_table = tasks == 1 and bool(np.isin(np.hstack([a, b]), (0, 1)).all())
     if one_table or n == 1 or np.ptp(d) < 1e-12:
         low, high = bonett_price(only_a, only_b, a.size, confidence)
-        p = mcnemar((d > 1e-12).sum(), (d < -1e-12).sum())  # of one table McNemar's, of seeds the sign test
+        # Of one table it is McNemar's, of seeds the sign test.
+        p = mcnemar(int((d > 1e-12).sum()), int((d < -1e-12).sum()))
         kind, test = (BONETT_PRICE, MCNEMAR) if one_table else (POOLED, SIGNS)
         quantiles = special.ndtri(0.5 + confidence / 2) + special.ndtri(POWER)
         found = float(quantiles * _adjusted(only_a, only_b, a.size)[1])
@@ -131,6 +132,7 @@ def paired_bootstrap(
     baseline: Array,
     agent_denominator: Array | None = None,
     baseline_denominator: Array | None = None,
+    *,
     confidence: float = CONFIDENCE,
 ) -> Difference:
     """Difference of two means [seeds, tasks] or, with denominators of those shapes, of two ratios of means.
