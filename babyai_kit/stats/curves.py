@@ -33,7 +33,7 @@ def return_profiles(
     those, threshold, value, low, high (pointwise 95% percentile bootstrap over seeds), interval, n_seeds,
     n_episodes, n_errors. Repeats are averaged within their seed; over all tasks only complete seed blocks.
     """
-    at = np.linspace(0, 1, 51) if thresholds is None else np.asarray(thresholds, dtype=float)
+    at = np.asarray(np.linspace(0, 1, 51) if thresholds is None else thresholds, dtype=np.float64)
     if at.ndim != 1 or not len(at) or np.isnan(at).any():
         raise InputError("thresholds are no list of numbers; give some between 0 and 1")
     return _curves(episodes, by, at, _above, _resampled)
@@ -47,7 +47,7 @@ def success_by_step(episodes: pd.DataFrame, by: Sequence[str] = ("variant",)) ->
     if "status" not in episodes or "episode_length" not in episodes:
         groups(episodes, by)  # says what is missing
     longest = episodes[episodes["status"] == "ok"].groupby("task")["episode_length"].max()
-    at = np.arange((longest.max() if len(longest) else 0) + 1.0)
+    at = np.arange((longest.max() if len(longest) else 0) + 1, dtype=np.float64)
     found = _curves(episodes, by, at, _within, _clustered)
     last = found["task"].map(longest).fillna(np.inf)
     return found[found["threshold"] <= last].reset_index(drop=True)
