@@ -46,7 +46,7 @@ soak: $(VENV)/.test
 	nice $(BIN)/python -m tests.faults.soak --json results/soak.json
 
 up down: $(VENV)/.run
-	@$(BIN)/python -m babyai_kit.compose $@
+	@$(BIN)/python -m babyai_kit.cli.compose $@
 
 # The two of the learner are long and are run by name.
 bench-learner: $(VENV)/.learner
@@ -75,4 +75,4 @@ $(VENV)/.test: $(VENV)/.run
 
 # PyTorch for the learner, where a build without CUDA is to be had; otherwise says why not, and its tests skip.
 $(VENV)/.learner: $(VENV)/.test
-	@$(BIN)/python -m babyai_kit.learner.install && touch $@ || true
+	@$(BIN)/python -m babyai_kit.local.learner.install && touch $@ || true

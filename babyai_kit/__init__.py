@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from babyai_kit.environment import ACTIONS, TASKS, make_env
-    from babyai_kit.experiment import run_experiment
+    from babyai_kit.episodes.table import load_episodes
+    from babyai_kit.experiment.experiment import run_experiment
     from babyai_kit.failures import load_failures
-    from babyai_kit.gateway import connect
+    from babyai_kit.gateway.connect import connect
     from babyai_kit.replay import load_replay
     from babyai_kit.report import write_report
-    from babyai_kit.results import load_episodes
     from babyai_kit.stats import compare
-    from babyai_kit.store import clickhouse_client
+    from babyai_kit.store.client import clickhouse_client
 
 __all__ = [
     "ACTIONS",
@@ -37,14 +37,14 @@ __all__ = [
 _HOME = {
     "ACTIONS": "environment",
     "TASKS": "environment",
-    "clickhouse_client": "store",
+    "clickhouse_client": "store.client",
     "compare": "stats",
-    "connect": "gateway",
-    "load_episodes": "results",
+    "connect": "gateway.connect",
+    "load_episodes": "episodes.table",
     "load_failures": "failures",
     "load_replay": "replay",
     "make_env": "environment",
-    "run_experiment": "experiment",
+    "run_experiment": "experiment.experiment",
     "write_report": "report",
 }
 

@@ -20,7 +20,7 @@ if not (3, 10) <= sys.version_info[:2] <= (3, 13):
     )
 
 try:
-    from babyai_kit.commands import COMMANDS
+    from babyai_kit.cli import COMMANDS
     from babyai_kit.errors import InputError, KitError
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pandas as pd
 
-from babyai_kit.clickhouse import clickhouse_client, ensure_server_sync
+from babyai_kit.local.clickhouse import ensure_server_sync
+from babyai_kit.store.client import open_client
 
 TABLE = "CREATE TABLE bench (a UInt64, s String) ENGINE = MergeTree ORDER BY a"
 VIEW = "CREATE MATERIALIZED VIEW bench_{i} ENGINE = MergeTree ORDER BY a AS SELECT a, length(s) FROM bench"
@@ -65,7 +66,7 @@ def main() -> None:
         started = time.perf_counter()
         handle = ensure_server_sync(folder, port=0)
         rows.append({"what": "start, empty directory", "median_ms": 1000 * (time.perf_counter() - started)})
-        client = clickhouse_client(handle.url)
+        client = open_client(handle.url)
         client.command(TABLE)
         for i in range(VIEWS):
             client.command(VIEW.format(i=i))

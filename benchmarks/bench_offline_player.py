@@ -19,9 +19,10 @@ from typing import Any
 
 import aiohttp
 
-from babyai_kit.offline_player import MODEL_ID, OfflinePlayer, serve
-from babyai_kit.offline_player.answer import finish, play
-from babyai_kit.offline_player.request import parse_request
+from babyai_kit.configuration.models import OFFLINE_MODEL
+from babyai_kit.local.player import OfflinePlayer, serve
+from babyai_kit.local.player.chat_request import parse_request
+from babyai_kit.local.player.completion import finish, play
 
 IN_FLIGHT = (1, 16, 64)
 RULES = "You are an agent in a grid world. " * 40 + '{"thinking": "...", "action": "..."}'
@@ -36,7 +37,7 @@ def make_body(number: int) -> dict[str, Any]:
     )
     user = f"Mission: go to the red ball\n{steps}\nCurrent observation:\na red ball 2 steps right"
     messages = [{"role": "system", "content": RULES}, {"role": "user", "content": user}]
-    return {"model": MODEL_ID, "seed": number, "max_tokens": 1024, "messages": messages}
+    return {"model": OFFLINE_MODEL, "seed": number, "max_tokens": 1024, "messages": messages}
 
 
 def policy_us(calls: int = 2000) -> dict[str, float]:

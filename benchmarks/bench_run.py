@@ -18,8 +18,8 @@ from pathlib import Path
 import pandas as pd
 
 from babyai_kit import TASKS, connect, run_experiment
-from babyai_kit.journal import read_steps
-from babyai_kit.offline_player import OfflinePlayer
+from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.runs.journal import read_steps
 
 CASES = (
     (1, 0.0, 1, False),

@@ -1,32 +1,22 @@
-"""Shared by all tests: no ambient settings, one local ClickHouse for the session."""
+"""Shared by all tests: no ambient settings, one local ClickHouse for the session, no test that times out."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-from babyai_kit.clickhouse import ensure_server_sync
+from babyai_kit.local.clickhouse import ensure_server_sync
+from tests.support.project import SETTINGS
 
-ROOT = Path(__file__).resolve().parent.parent
-_COPY = tempfile.TemporaryDirectory(prefix="babyai-tests-")
-# Without the variants that a user of this checkout has registered.
-CONFIG = Path(
-    shutil.copytree(ROOT / "config", Path(_COPY.name) / "config", ignore=shutil.ignore_patterns("finetuned"))
+# A busy machine must not fail a test: hypothesis would, after 200 ms an example.
+hypothesis.settings.register_profile(
+    "kit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-SETTINGS = (
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "AGENT_MODEL",
-    "AGENT_TIMEOUT_MS",
-    "TENSORZERO_GATEWAY_URL",
-    "TENSORZERO_CLICKHOUSE_URL",
-    "CLICKHOUSE_PASSWORD",
-)
+hypothesis.settings.load_profile("kit")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ from minigrid.core.world_object import Box, WorldObj
 
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.failures.aims import Aim, aim, named, takeable
-from babyai_kit.trajectories import Trajectory
+from babyai_kit.runs.trajectories import Trajectory
 
 
 @dataclass(frozen=True)

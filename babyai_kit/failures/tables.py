@@ -15,9 +15,9 @@ import pandas as pd
 
 from babyai_kit.failures.classes import CLASSES, classify
 from babyai_kit.failures.facts import observe
-from babyai_kit.records import KEY_COLUMNS
+from babyai_kit.runs.records import KEY_COLUMNS
+from babyai_kit.runs.trajectories import Trajectory, read_trajectories
 from babyai_kit.stats import cells, groups
-from babyai_kit.trajectories import Trajectory, read_trajectories
 
 FLAGS = {name: f"is_{name}" for name in CLASSES if name != "out_of_steps"}
 """Class: the column that says whether its condition holds, which several may."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from babyai_kit.settings import is_learner, is_offline_player
+from babyai_kit.configuration.models import is_learner, is_offline_player
 from babyai_kit.stats import SOURCES
 
 WATERMARK = "offline player: not an LLM"

@@ -7,17 +7,17 @@ a run recorded, as the model saw it), `curation` and `marking` (what is worth le
 it, in rounds).
 """
 
-from babyai_kit.finetune.blocks import BASE, BLOCKS, TEST, TRAIN, VALIDATION, check_block, start_overlap
 from babyai_kit.finetune.costs import TrainingEstimate, estimate_training
 from babyai_kit.finetune.curation import Curation, Example, curate
 from babyai_kit.finetune.evaluation import Evaluation, assess, evaluate
 from babyai_kit.finetune.export import Export, export, read_export
 from babyai_kit.finetune.improvement import Improvement, Round, improve
+from babyai_kit.finetune.job_file import Job, read_job
 from babyai_kit.finetune.jobs import cancel, launch, poll, server_of, wait
+from babyai_kit.finetune.optimization_workflow import launch_workflow
 from babyai_kit.finetune.provider import Server
-from babyai_kit.finetune.record import Job, read_job
 from babyai_kit.finetune.registration import register_variant, unregister_variant
-from babyai_kit.finetune.workflow import launch_workflow
+from babyai_kit.runs.seed_blocks import BASE, BLOCKS, TEST, TRAIN, VALIDATION, check_block, start_overlap
 
 __all__ = [
     "BASE",

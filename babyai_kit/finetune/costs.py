@@ -1,6 +1,6 @@
 """What a fine-tuning job will take at most, before anything is uploaded.
 
-Knows tokens and training prices; asks nobody.
+Knows tokens and training load_prices; asks nobody.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from babyai_kit.config import prices
+from babyai_kit.configuration.prices import load_prices
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.export import Export
-from babyai_kit.settings import is_free
 
 DEFAULT_EPOCHS = 3
 """What providers mostly choose for a few hundred to some thousand examples."""
@@ -35,10 +34,9 @@ def estimate_training(
     made: Export, *, model: str | None = None, n_epochs: int | None = None, config: str | Path = "config"
 ) -> TrainingEstimate:
     """For a job of `model` (default: the export's) over `n_epochs` (None: the provider chooses; 3 taken)."""
-    name = root_model(model or made.model)
+    name = model or made.model
     epochs = n_epochs or DEFAULT_EPOCHS
-    price = prices(config).get(name)
-    per_million = 0.0 if is_free(name) else price.training if price else None
+    per_million = load_prices(config).training_price_of(name)
     tokens = made.tokens * epochs
     return TrainingEstimate(
         made.examples, epochs, tokens, None if per_million is None else tokens * per_million / 1e6
@@ -51,15 +49,10 @@ def check_budget(estimate: TrainingEstimate, max_cost_usd: float | None) -> None
         return
     if estimate.cost_usd is None:
         raise InputError(
-            "max_cost_usd needs a training price; add the model's to config/prices.json or leave it out"
+            "max_cost_usd needs a training price; add the model's to config/load_prices.json or leave it out"
         )
     if estimate.cost_usd > max_cost_usd:
         raise InputError(
             f"the job may cost {estimate.cost_usd:.2f} dollars, more than max_cost_usd ({max_cost_usd:g}); "
             "raise it, or lower max_per_task or n_epochs"
         )
-
-
-def root_model(model: str) -> str:
-    """The base model's name in `ft:BASE:ORGANIZATION:SUFFIX:ID`; any other name as it is."""
-    return model.split(":")[1] if model.startswith("ft:") and model.count(":") >= 2 else model

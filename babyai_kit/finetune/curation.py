@@ -18,15 +18,15 @@ from typing import Any
 
 import pandas as pd
 
-from babyai_kit.agents import FALLBACK_ACTION, decide
-from babyai_kit.config import Variant
+from babyai_kit.agents.template_agent import FALLBACK_ACTION, decide
+from babyai_kit.configuration.variants import Variant
 from babyai_kit.environment import needed_steps
 from babyai_kit.errors import InputError
-from babyai_kit.finetune.blocks import check_block
-from babyai_kit.finetune.marking import mark
-from babyai_kit.finetune.rendering import Messages, Renderer
-from babyai_kit.finetune.sources import SourceEpisode, SourceStep, from_clickhouse, from_journal
-from babyai_kit.session import Session
+from babyai_kit.finetune.curated_metric import mark
+from babyai_kit.finetune.episode_sources import SourceEpisode, SourceStep, from_clickhouse, from_journal
+from babyai_kit.finetune.prompts import Messages, Renderer
+from babyai_kit.gateway.session import Session
+from babyai_kit.runs.seed_blocks import check_block
 
 SOURCES = {"clickhouse": from_clickhouse, "journal": from_journal}
 

@@ -15,9 +15,9 @@ import pandas as pd
 
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, NoSharedSeedsError
-from babyai_kit.experiment import run_experiment
-from babyai_kit.finetune.blocks import TEST, TRAIN, check_block, start_overlap
-from babyai_kit.session import Session
+from babyai_kit.experiment.experiment import run_experiment
+from babyai_kit.gateway.session import Session
+from babyai_kit.runs.seed_blocks import TEST, TRAIN, check_block, start_overlap
 from babyai_kit.stats import compare
 from babyai_kit.stats.tables import ALL_TASKS
 

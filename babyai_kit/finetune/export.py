@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from babyai_kit.errors import InputError
-from babyai_kit.finetune.blocks import check_block
 from babyai_kit.finetune.curation import Curation, Example
-from babyai_kit.offline_player.tokens import PRIMING, count_prompt
+from babyai_kit.runs.seed_blocks import check_block
+from babyai_kit.tokens import PRIMING, count_prompt
 
 FEWEST_EXAMPLES = 10
 MOST_TOKENS = 65_536

@@ -17,17 +17,17 @@ import pandas as pd
 
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, ModelError
-from babyai_kit.experiment import run_experiment
-from babyai_kit.finetune.blocks import TEST, TRAIN, VALIDATION, check_block, check_disjoint
+from babyai_kit.experiment.experiment import run_experiment
 from babyai_kit.finetune.curation import curate
 from babyai_kit.finetune.evaluation import Evaluation, evaluate
 from babyai_kit.finetune.export import export
+from babyai_kit.finetune.job_file import Job
 from babyai_kit.finetune.jobs import launch, wait
-from babyai_kit.finetune.record import Job
 from babyai_kit.finetune.registration import register_variant
-from babyai_kit.gateway import connect
-from babyai_kit.journal import run_folder
-from babyai_kit.session import Session
+from babyai_kit.gateway.connect import connect
+from babyai_kit.gateway.session import Session
+from babyai_kit.runs.journal import run_folder
+from babyai_kit.runs.seed_blocks import TEST, TRAIN, VALIDATION, check_block, check_disjoint
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Any
 from babyai_kit.errors import InputError, ModelError
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.export import Export, read_export
+from babyai_kit.finetune.job_file import Job, known_job, read_job, write_job
 from babyai_kit.finetune.provider import Provider, Server, event_key, one_line, outcome, reason
-from babyai_kit.finetune.record import Job, known_job, read_job, write_job
-from babyai_kit.session import Session
+from babyai_kit.gateway.session import Session
 
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 30.0

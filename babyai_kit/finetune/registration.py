@@ -14,12 +14,12 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from babyai_kit.compose import PLAYER_URL, inside
-from babyai_kit.config import FUNCTION, Price, cost_toml, load_config, prices
+from babyai_kit.configuration import addresses
+from babyai_kit.configuration.gateway_toml import FINETUNED_FOLDER, api_key_location, cost_toml
+from babyai_kit.configuration.prices import Price, load_prices
+from babyai_kit.configuration.settings import Settings, load_settings
+from babyai_kit.configuration.variants import FUNCTION, load_config
 from babyai_kit.errors import InputError
-from babyai_kit.finetune.costs import root_model
-from babyai_kit.registered import FOLDER
-from babyai_kit.settings import OPENAI_URL, Settings, load_settings
 
 VARIANT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}")
@@ -41,7 +41,7 @@ def register_variant(
     Give the `model`'s name (such as `ft:gpt-4o-mini-2024-07-18:org::id`), or the `snippet` of TOML that
     TensorZero's UI shows when its job is done. `like`: the variant whose prompts it takes, which must be
     the one it was trained on; default: `name` without an ending `_sft` or `_sft2`. `price`: per million
-    tokens; default: what prices.json says of `ft:BASE`, or of the model. A gateway serves it once it is
+    tokens; default: what load_prices.json says of `ft:BASE`, or of the model. A gateway serves it once it is
     started anew: the next `connect()`, or a restart of the gateway image.
     Raises InputError for a name that is not valid or belongs to another file, and for a snippet that holds
     not exactly one model.
@@ -54,7 +54,7 @@ def register_variant(
         )
     if (model is None) == (snippet is None):
         raise InputError("give either the model's name or the UI's snippet")
-    file = config / FOLDER / f"{name}.toml"
+    file = config / FINETUNED_FOLDER / f"{name}.toml"
     known = load_config(config, settings).variants
     if name in known and not file.exists():
         raise InputError(f"config/ has a variant {name!r} already; choose another name")
@@ -68,10 +68,8 @@ def register_variant(
     if not _MODEL_NAME.fullmatch(model_name):
         raise InputError(f"model name {model_name[:80]!r} is not valid; take it from the finished job")
     if price is None:
-        listed = prices(config)
-        price = listed.get(f"ft:{root_model(model_name)}") if model_name.startswith("ft:") else None
-        price = price or listed.get(model_name)
-    if price is not None and "cost" not in provider:
+        price = load_prices(config).price_of(model_name)
+    if "cost" not in provider:
         provider |= tomlkit.parse(cost_toml(price)).unwrap()
     provider.setdefault("timeouts", {"non_streaming": {"total_ms": settings.timeout_ms}})
     text = _document(name, provider, _variant(like, config, file))
@@ -81,7 +79,7 @@ def register_variant(
 
 def unregister_variant(name: str, *, config: str | Path = "config") -> None:
     """Take away a variant that `register_variant` added. Raises InputError if there is none."""
-    file = Path(config) / FOLDER / f"{name}.toml"
+    file = Path(config) / FINETUNED_FOLDER / f"{name}.toml"
     if not VARIANT_NAME.fullmatch(name) or not file.exists():
         raise InputError(f"no registered variant {name!r}; look into {file.parent}")
     file.unlink()
@@ -90,9 +88,9 @@ def unregister_variant(name: str, *, config: str | Path = "config") -> None:
 def _own_provider(model: str, settings: Settings) -> dict[str, Any]:
     """As the gateway image needs it; the embedded gateway's copy is pointed at the present server."""
     provider: dict[str, Any] = {"type": "openai", "model_name": model}
-    if settings.openai_base_url != OPENAI_URL:
-        provider["api_base"] = inside(settings.openai_base_url) if settings.openai_base_url else PLAYER_URL
-    provider["api_key_location"] = "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
+    if settings.openai_base_url != addresses.OPENAI:
+        provider["api_base"] = addresses.from_container(settings.openai_base_url or addresses.COMPOSE_PLAYER)
+    provider["api_key_location"] = api_key_location(settings)
     return provider
 
 

@@ -4,6 +4,6 @@
 episode and holds both. Knows the journal and the environment; no gateway, no statistics.
 """
 
-from babyai_kit.replay.shown import Replay, load_replay
+from babyai_kit.replay.episode_replay import Replay, load_replay
 
 __all__ = ["Replay", "load_replay"]

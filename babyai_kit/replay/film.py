@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.records import StepRecord
-from babyai_kit.trajectories import Trajectory
+from babyai_kit.runs.records import StepRecord
+from babyai_kit.runs.trajectories import Trajectory
 
 Pixels = NDArray[np.uint8]
 

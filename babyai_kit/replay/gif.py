@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from babyai_kit.hostile_text import shown
+from babyai_kit.replay.captions import about, ending, not_llm, way_of_failing
 from babyai_kit.replay.film import Film, Pixels, Scene
-from babyai_kit.replay.words import about, ending, not_llm, way_of_failing
 
 TILE = 24
 GAP = 12

@@ -11,8 +11,8 @@ from PIL import Image
 
 from babyai_kit.hostile_text import shown
 from babyai_kit.pages import data_uri, frame, json_block, page, part, policy
+from babyai_kit.replay.captions import about, ending, not_llm, way_of_failing
 from babyai_kit.replay.film import Film, Pixels, Scene
-from babyai_kit.replay.words import about, ending, not_llm, way_of_failing
 
 TILE = 32
 HEIGHT, HEIGHT_OF_WIDE = 450, 680

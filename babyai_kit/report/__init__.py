@@ -6,6 +6,6 @@ page shows, `written` writes both. Works from the journal alone and calls nobody
 
 from babyai_kit.report.standing import Standing
 from babyai_kit.report.summary import make_summary
-from babyai_kit.report.written import Report, write_report
+from babyai_kit.report.writer import Report, write_report
 
 __all__ = ["Report", "Standing", "make_summary", "write_report"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from babyai_kit.settings import is_offline_player
+from babyai_kit.configuration.models import is_offline_player
 
 _PLACE = ("variant", "task", "num_dists", "seed", "repeat", "history_length")
 

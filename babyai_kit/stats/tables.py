@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from babyai_kit.errors import InputError
-from babyai_kit.records import KEY_COLUMNS
+from babyai_kit.runs.records import KEY_COLUMNS
 from babyai_kit.stats.estimators import Estimate, clustered_success, nothing
 from babyai_kit.stats.resampling import bootstrap
 

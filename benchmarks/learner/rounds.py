@@ -22,13 +22,13 @@ import torch
 
 from babyai_kit.environment import TASKS
 from babyai_kit.environment.tasks import MAX_STEPS
-from babyai_kit.learner.base import BaseRecipe, build
-from babyai_kit.learner.data import Record, Windows
-from babyai_kit.learner.model import Transformer
-from babyai_kit.learner.rollout import Played, play
-from babyai_kit.learner.selection import Best, as_record, keep_best, shuffled
-from babyai_kit.learner.training import Recipe, train
-from babyai_kit.references import reference_episodes
+from babyai_kit.local.learner.base_model import BaseRecipe, build
+from babyai_kit.local.learner.model import Transformer
+from babyai_kit.local.learner.rollouts import Played, play
+from babyai_kit.local.learner.selection import Best, as_record, keep_best, shuffled
+from babyai_kit.local.learner.training import Recipe, train
+from babyai_kit.local.learner.windows import Record, Windows
+from babyai_kit.runs.references import reference_episodes
 from babyai_kit.stats import compare, estimates
 
 TEST = range(1000, 1100)

@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from babyai_kit import TASKS, connect, run_experiment
-from babyai_kit.learner.trainer import Learner
-from babyai_kit.offline_player import OfflinePlayer
-from babyai_kit.settings import LEARNER_MODEL
+from babyai_kit.configuration.models import LEARNER_MODEL
+from babyai_kit.local.learner.trainer import Learner
+from babyai_kit.local.player import OfflinePlayer
 
 CASES = ((1, 1), (16, 4), (64, 8))
 """Calls in flight, seeds."""

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babyai_kit.environment import TASKS, make_env
-from tests.environment.by_minigrid import ByMinigrid
-from tests.environment.playing import episodes, play
-from tests.environment.telling import tell
+from tests.support.minigrid_reference import ByMinigrid
+from tests.support.observation_reference import tell
+from tests.support.policies import episodes, play
 
 
 def assert_same_state(ours: Any, theirs: Any, observation: dict[str, str]) -> None:
@@ -26,7 +26,7 @@ def assert_same_state(ours: Any, theirs: Any, observation: dict[str, str]) -> No
     assert ours.np_random.bit_generator.state == theirs.np_random.bit_generator.state
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(episodes, st.integers(0, 2))
 def test_episodes(episode: tuple[str, int, int, list[int]], later: int) -> None:
     """The first or a later episode of a seed, played to its end."""

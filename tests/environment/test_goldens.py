@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from babyai_kit.environment import ACTIONS, make_env
-from tests.environment.golden_data import EPISODES, picture_hash, records
+from tests.support.goldens import EPISODES, picture_hash, records
 
 COUNTS = {
     "public_nd0": 200,

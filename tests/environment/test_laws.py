@@ -10,8 +10,8 @@ from minigrid.core.world_object import Key
 
 from babyai_kit.environment import TASKS, make_env
 from babyai_kit.environment.text import describe, view_from
-from tests.environment.playing import DROP, PICK_UP, TOGGLE, episodes, play
-from tests.environment.telling import tell
+from tests.support.observation_reference import tell
+from tests.support.policies import DROP, PICK_UP, TOGGLE, episodes, play
 
 
 class Referee:
@@ -66,7 +66,7 @@ class Referee:
         return self.picked and front in self.cached
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(episodes)
 def test_laws(episode: tuple[str, int, int, list[int]]) -> None:
     task, num_dists, seed, choices = episode
@@ -105,7 +105,7 @@ def test_laws(episode: tuple[str, int, int, list[int]]) -> None:
     assert retold == told
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(episodes)
 def test_light_changes_no_text_of_the_tasks(episode: tuple[str, int, int, list[int]]) -> None:
     task, num_dists, seed, choices = episode

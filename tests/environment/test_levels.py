@@ -13,7 +13,7 @@ from babyai_kit.environment import levels
 from babyai_kit.environment.levels import level_ids, make_level
 from babyai_kit.environment.registration import make_env
 from babyai_kit.errors import StepOrderError, UnknownTaskError
-from tests.environment.telling import tell
+from tests.support.observation_reference import tell
 
 CANNOT_BE_BUILT: dict[str, str] = {}
 """Id to reason, for both minigrid 3.1.0 and 3.2.0: every registered level can be built."""

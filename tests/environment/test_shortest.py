@@ -17,7 +17,7 @@ from babyai_kit.environment.missions import State
 from babyai_kit.environment.shortest import World
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.errors import StepOrderError, UnsupportedLevelError
-from tests.environment.playing import ADVICE, PICK_UP, TOGGLE, play
+from tests.support.policies import ADVICE, PICK_UP, TOGGLE, play
 
 KNOWN = {
     "goto": (4.63, 0.935),

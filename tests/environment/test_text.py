@@ -84,7 +84,7 @@ def test_the_locked_door_hides_from_no_place_in_its_room() -> None:
                     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from("....WDOb"), min_size=49, max_size=49))
 def test_light_is_minigrids(plan: list[str]) -> None:
     made = {"W": Wall(), "D": Door("red"), "O": Door("red", is_open=True), "b": Ball("red"), ".": None}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from babyai_kit import connect
-from babyai_kit.session import Session
-from tests.conftest import CONFIG
-from tests.faults.outage import Store, store_by_hand
+from babyai_kit.gateway.session import Session
+from tests.support.outage import Store, store_by_hand
+from tests.support.project import CONFIG
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def open_session(data: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits between tries that are as many as ever, and short."""
-    monkeypatch.setattr("babyai_kit.retrying.FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr("babyai_kit.retrying.LONGEST_WAIT_S", 0.02)
+    monkeypatch.setattr("babyai_kit.experiment.retries.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("babyai_kit.experiment.retries.LONGEST_WAIT_S", 0.02)
 
 
 @pytest.fixture(scope="module")

@@ -24,28 +24,21 @@ from typing import Any
 
 import pandas as pd
 
-import babyai_kit.slots
+import babyai_kit.experiment.call_slots
 from babyai_kit import ACTIONS, TASKS, connect, run_experiment
-from babyai_kit.agents import decide, gateway_input
-from babyai_kit.clickhouse import ensure_server_sync
-from babyai_kit.feedback import metrics
-from babyai_kit.journal import read_episodes, read_run, read_steps
-from babyai_kit.manifest import run_ids
-from babyai_kit.offline_player import ChatRequest, OfflinePlayer
-from babyai_kit.reconcile import reconcile_run
-from babyai_kit.stored import stored_feedback, stored_steps
-from tests.conftest import ROOT, SETTINGS
-from tests.faults.answers import GOOD, generated
-from tests.faults.killing import (
-    CONCURRENCY,
-    make_project,
-    player_process,
-    run_killed,
-    run_whole,
-    same_figures,
-)
-from tests.faults.outage import store_by_hand
-from tests.faults.tearing import resume_all
+from babyai_kit.agents.template_agent import decide, gateway_input
+from babyai_kit.experiment.reconciliation import reconcile_run
+from babyai_kit.local.clickhouse import ensure_server_sync
+from babyai_kit.local.player import ChatRequest, OfflinePlayer
+from babyai_kit.runs.journal import read_episodes, read_run, read_steps
+from babyai_kit.runs.manifest import run_ids
+from babyai_kit.runs.metrics import metrics
+from babyai_kit.store.queries import stored_feedback, stored_steps
+from tests.support.answers import GOOD, generated
+from tests.support.journal_cuts import resume_all
+from tests.support.outage import store_by_hand
+from tests.support.processes import CONCURRENCY, player_process, run_killed, run_whole, same_figures
+from tests.support.project import ROOT, SETTINGS, make_project
 
 Row = dict[str, Any]
 Part = Callable[[Path], list[Row]]
@@ -150,10 +143,10 @@ def rate_limit(folder: Path) -> list[Row]:
             table = await run_experiment(session, name, **plan, max_concurrency=64, results=folder)
             return table, player.stats.faults["429"], time.perf_counter() - began
 
-    cut = babyai_kit.slots.CUT
-    babyai_kit.slots.CUT = 1.0
+    cut = babyai_kit.experiment.call_slots.CUT
+    babyai_kit.experiment.call_slots.CUT = 1.0
     fixed, fixed_refused, fixed_s = asyncio.run(run("fixed"))
-    babyai_kit.slots.CUT = cut
+    babyai_kit.experiment.call_slots.CUT = cut
     table, refused, adaptive_s = asyncio.run(run("adaptive"))
     errors, fixed_errors = (int((t["status"] != "ok").sum()) for t in (table, fixed))
     return [

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babyai_kit import ACTIONS, run_experiment
-from babyai_kit.agents import FALLBACK_ACTION, decide, gateway_input
-from babyai_kit.episode import LiveEpisode, PlannedEpisode
-from babyai_kit.journal import Journal, read_steps
-from babyai_kit.offline_player import ChatRequest, OfflinePlayer
-from babyai_kit.records import EpisodeKey
-from babyai_kit.session import Answer
-from tests.conftest import CONFIG
-from tests.faults.answers import CORPUS, GOOD, generated
+from babyai_kit.agents.template_agent import FALLBACK_ACTION, decide, gateway_input
+from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
+from babyai_kit.gateway.session import Answer
+from babyai_kit.local.player import ChatRequest, OfflinePlayer
+from babyai_kit.runs.journal import Journal, read_steps
+from babyai_kit.runs.records import EpisodeKey
+from tests.support.answers import CORPUS, GOOD, generated
+from tests.support.project import CONFIG
 
 THROUGH_GATEWAY = int(os.environ.get("FAULTS_ANSWERS", "1000"))
 KEY = EpisodeKey("r", "baseline", "m", "goto", 0, 3, 0, 8)
@@ -34,7 +34,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(values)
 def test_any_value_decides(value):
     decision = decide(value)
@@ -44,7 +44,7 @@ def test_any_value_decides(value):
     assert decision.valid or decision.action == FALLBACK_ACTION
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts=st.lists(st.text(st.characters(), max_size=80), min_size=1, max_size=8))
 def test_any_text_comes_back_from_the_journal(tmp_path_factory, texts):
     folder = tmp_path_factory.mktemp("journal")

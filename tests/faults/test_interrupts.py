@@ -13,8 +13,9 @@ import pytest
 from jupyter_client.manager import start_new_async_kernel
 
 from babyai_kit import load_episodes
-from babyai_kit.clickhouse.state import Home, read_state
-from tests.faults.killing import environment, make_project, player_process, run_whole, same_figures, start
+from babyai_kit.local.clickhouse.state import Home, read_state
+from tests.support.processes import environment, player_process, run_whole, same_figures, start
+from tests.support.project import make_project
 
 pytestmark = pytest.mark.e2e
 

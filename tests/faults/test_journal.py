@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from babyai_kit import load_episodes, run_experiment
-from babyai_kit.clickhouse import ensure_server_sync
-from babyai_kit.config import load_config
-from babyai_kit.episode import LiveEpisode
-from babyai_kit.journal import Journal, read_episodes, read_registrations, read_steps
-from babyai_kit.offline_player import OfflinePlayer
-from babyai_kit.resume import divide
-from babyai_kit.settings import load_settings
-from tests.conftest import CONFIG
-from tests.faults.killing import environment, make_project, same_figures
-from tests.faults.tearing import FILES, resume_all, tears
+from babyai_kit.configuration.settings import load_settings
+from babyai_kit.configuration.variants import load_config
+from babyai_kit.experiment.backlog import divide
+from babyai_kit.experiment.episode import LiveEpisode
+from babyai_kit.local.clickhouse import ensure_server_sync
+from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.runs.journal import Journal, read_episodes, read_registrations, read_steps
+from tests.support.journal_cuts import FILES, resume_all, tears
+from tests.support.processes import environment, same_figures
+from tests.support.project import CONFIG, make_project
 
 pytestmark = pytest.mark.e2e
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.killing import make_project, player_process, run_killed, run_whole
+from tests.support.processes import player_process, run_killed, run_whole
+from tests.support.project import make_project
 
 pytestmark = pytest.mark.e2e
 

@@ -9,9 +9,9 @@ import pytest
 
 from babyai_kit import load_episodes, run_experiment
 from babyai_kit.errors import InputError, ModelError
-from babyai_kit.journal import read_steps
-from babyai_kit.offline_player import ChatRequest, Fault, FaultPlan, OfflinePlayer
-from tests.faults.killing import same_figures
+from babyai_kit.local.player import ChatRequest, Fault, FaultPlan, OfflinePlayer
+from babyai_kit.runs.journal import read_steps
+from tests.support.processes import same_figures
 
 pytestmark = pytest.mark.e2e
 

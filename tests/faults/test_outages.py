@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from babyai_kit import run_experiment
-from babyai_kit.completeness import completeness
-from babyai_kit.feedback import metrics
-from babyai_kit.journal import read_episodes, read_run, read_steps
-from babyai_kit.manifest import run_ids
-from babyai_kit.offline_player import ChatRequest, OfflinePlayer
-from babyai_kit.reconcile import reconcile_run
-from babyai_kit.stored import stored_feedback, stored_steps
-from tests.faults.killing import same_figures
-from tests.faults.outage import until_steps
+from babyai_kit.experiment.reconciliation import reconcile_run
+from babyai_kit.local.player import ChatRequest, OfflinePlayer
+from babyai_kit.runs.journal import read_episodes, read_run, read_steps
+from babyai_kit.runs.manifest import run_ids
+from babyai_kit.runs.metrics import metrics
+from babyai_kit.store.completeness import completeness
+from babyai_kit.store.queries import stored_feedback, stored_steps
+from tests.support.outage import until_steps
+from tests.support.processes import same_figures
 
 pytestmark = pytest.mark.e2e
 

@@ -14,8 +14,10 @@ from aiohttp import web
 from nbclient import NotebookClient
 
 from babyai_kit import load_episodes
-from babyai_kit.clickhouse import clickhouse_client, ensure_server_sync
-from tests.faults.killing import environment, make_project
+from babyai_kit.local.clickhouse import ensure_server_sync
+from babyai_kit.store.client import open_client
+from tests.support.processes import environment
+from tests.support.project import make_project
 
 pytestmark = pytest.mark.e2e
 
@@ -104,7 +106,7 @@ async def test_a_planted_key_is_found_nowhere(tmp_path: Path, data_alone: Path):
 
 def everything_in(url: str) -> str:
     """Every row of every table."""
-    client = clickhouse_client(url)
+    client = open_client(url)
     names = client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
     found = "".join(
         client.raw_query(f"SELECT * FROM `{name}` FORMAT JSONEachRow").decode(errors="replace")

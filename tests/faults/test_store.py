@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from babyai_kit import run_experiment
-from babyai_kit.clickhouse import ensure_server
 from babyai_kit.errors import StoreError
-from babyai_kit.offline_player import OfflinePlayer
-from babyai_kit.reconcile import reconcile_run
-from tests.faults.killing import kill_store, make_project
-from tests.faults.outage import until_steps
+from babyai_kit.experiment.reconciliation import reconcile_run
+from babyai_kit.local.clickhouse import ensure_server
+from babyai_kit.local.player import OfflinePlayer
+from tests.support.outage import until_steps
+from tests.support.processes import kill_store
+from tests.support.project import make_project
 
 pytestmark = pytest.mark.e2e
 
@@ -51,7 +52,7 @@ async def test_a_store_that_stays_away_is_told_and_reconciled_when_it_is_back(
 
 
 async def test_a_store_that_hangs_holds_nothing_up(store, open_session, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("babyai_kit.session.STORE_S", 1.0)
+    monkeypatch.setattr("babyai_kit.gateway.session.STORE_S", 1.0)
     loop = asyncio.get_running_loop()
     try:
         async with (

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from babyai_kit import TASKS, connect, run_experiment
-from babyai_kit.session import Session
-from tests.conftest import CONFIG
+from babyai_kit.gateway.session import Session
+from tests.support.project import CONFIG
 
 TRAIN_SEEDS = range(0, 12)
 Open = Callable[[], AbstractAsyncContextManager[Session]]

@@ -10,13 +10,13 @@ import pytest
 
 from babyai_kit import finetune, load_episodes, run_experiment
 from babyai_kit.errors import InputError
-from babyai_kit.journal import read_steps
-from babyai_kit.offline_player import ChatRequest, FaultPlan, OfflinePlayer
-from babyai_kit.session import FLUSH_S, Session
-from babyai_kit.tensorzero_client import InferenceFilterBooleanMetric, ListInferencesRequest
-from tests.conftest import CONFIG
+from babyai_kit.gateway.session import FLUSH_S, Session
+from babyai_kit.gateway.tensorzero_client import InferenceFilterBooleanMetric, ListInferencesRequest
+from babyai_kit.local.player import ChatRequest, FaultPlan, OfflinePlayer
+from babyai_kit.runs.journal import read_steps
+from tests.experiment.test_run import open_session  # noqa: F401
 from tests.finetune.conftest import TRAIN_SEEDS, Open
-from tests.test_run import open_session  # noqa: F401
+from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
 

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babyai_kit import finetune
+from babyai_kit.configuration.models import base_model
 from babyai_kit.errors import InputError
-from babyai_kit.finetune.costs import check_budget, root_model
+from babyai_kit.finetune.costs import check_budget
 from babyai_kit.finetune.export import check_rows, read_rows
-from babyai_kit.offline_player.examples import read_examples
-from tests.conftest import CONFIG
-from tests.finetune.examples import curation, example
+from babyai_kit.local.player.training_file import read_examples
+from tests.support.finetune_examples import curation, example
+from tests.support.project import CONFIG
 
 
 def seeds_in(file: Path, of: finetune.Curation) -> set[int]:
@@ -131,5 +132,5 @@ def test_the_estimate_is_tokens_times_epochs_times_price(tmp_path: Path):
         check_budget(told, (told.cost_usd or 0) / 2)
     with pytest.raises(InputError, match="needs a training price"):
         check_budget(finetune.estimate_training(made, model="mine", config=CONFIG), 1.0)
-    assert root_model("ft:a:b::c") == "a"
-    assert root_model("llama3:8b") == "llama3:8b"
+    assert base_model("ft:a:b::c") == "a"
+    assert base_model("llama3:8b") == "llama3:8b"

@@ -11,9 +11,9 @@ import pytest
 from babyai_kit import finetune
 from babyai_kit.errors import InputError, ModelError
 from babyai_kit.finetune import provider
-from babyai_kit.offline_player import OfflinePlayer
-from tests.finetune.examples import curation
-from tests.finetune.third_party import ThirdParty
+from babyai_kit.local.player import OfflinePlayer
+from tests.support.finetune_examples import curation
+from tests.support.third_party_server import ThirdParty
 
 KEY = "sk-canary-1"
 

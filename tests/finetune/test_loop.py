@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from babyai_kit import TASKS, finetune, run_experiment
+from babyai_kit.configuration.settings import load_settings
 from babyai_kit.errors import InputError
-from babyai_kit.settings import load_settings
 from babyai_kit.stats.tables import ALL_TASKS
 from tests.finetune.conftest import TRAIN_SEEDS, Open
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import tomlkit
 
-from babyai_kit.agents import gateway_input
-from babyai_kit.config import Price, load_config, model_toml, snapshot
+from babyai_kit.agents.template_agent import gateway_input
+from babyai_kit.configuration.gateway_toml import model_toml, write_snapshot
+from babyai_kit.configuration.prices import Price
+from babyai_kit.configuration.settings import Settings, load_settings
+from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError
 from babyai_kit.finetune import register_variant, unregister_variant
-from babyai_kit.registered import point_at
-from babyai_kit.session import EXIT_GRACE_S
-from babyai_kit.settings import Settings, load_settings
-from babyai_kit.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError
+from babyai_kit.gateway.session import EXIT_GRACE_S
+from babyai_kit.gateway.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError
 
 OFFLINE = load_settings(None, {})
 HOSTED = load_settings(None, {"OPENAI_API_KEY": "sk-canary"})
@@ -89,11 +90,16 @@ def test_the_image_gets_an_address_that_it_can_reach(config: Path):
     assert address(OFFLINE) == "http://player:18124/v1/"
 
 
+def snapshot(config: Path, folder: Path) -> Path:
+    """The configuration as an embedded gateway gets it, with its model server at port 5."""
+    folder.mkdir()
+    write_snapshot(load_config(config, OFFLINE), OFFLINE, folder, base_url="http://127.0.0.1:5/v1/")
+    return folder / "config"
+
+
 def test_the_embedded_gateway_gets_the_present_address(config: Path, tmp_path: Path):
     file = register_variant("history_sft", model="m", config=config, settings=HOSTED)
-    copy = Path(shutil.copytree(config, tmp_path / "copy"))
-    point_at(copy, "http://127.0.0.1:5/v1/", "none")
-    pointed = provider(copy / "finetuned" / file.name)
+    pointed = provider(snapshot(config, tmp_path / "copy") / "finetuned" / file.name)
     assert (pointed["api_base"], pointed["api_key_location"]) == ("http://127.0.0.1:5/v1/", "none")
     assert provider(file)["api_key_location"] == "env::OPENAI_API_KEY"
 
@@ -101,8 +107,7 @@ def test_the_embedded_gateway_gets_the_present_address(config: Path, tmp_path: P
 def test_another_providers_snippet_is_kept_as_it_is(config: Path, tmp_path: Path):
     snippet = SNIPPET.replace('"openai"', '"fireworks"') + 'api_key_location = "env::FIREWORKS_API_KEY"\n'
     register_variant("history_sft", snippet=snippet, config=config, settings=HOSTED)
-    point_at(config, "http://127.0.0.1:5/v1/", "none")
-    kept = provider(config / "finetuned/history_sft.toml")
+    kept = provider(snapshot(config, tmp_path / "copy") / "finetuned/history_sft.toml")
     assert (kept["type"], kept["api_key_location"]) == ("fireworks", "env::FIREWORKS_API_KEY")
     assert "api_base" not in kept
 
@@ -117,10 +122,12 @@ async def test_the_file_as_the_image_reads_it_loads(
     register_variant("history_sft", model=TUNED, config=config, settings=settings)
     main = config / "tensorzero.toml"
     main.write_text(main.read_text().replace("enabled = true", "enabled = false"))  # no store here
-    own = load_config(config, OFFLINE)
-    (tmp_path / "image").mkdir()
-    glob = snapshot(own, model_toml(OFFLINE, None, base_url="http://x/v1/"), tmp_path / "image")
-    gateway = await AsyncTensorZeroGateway.build_embedded(config_file=glob, clickhouse_url=None)
+    image = tmp_path / "image"
+    shutil.copytree(config, image / "config")
+    (image / "model.toml").write_text(model_toml(OFFLINE, None, base_url="http://x/v1/"))
+    gateway = await AsyncTensorZeroGateway.build_embedded(
+        config_file=f"{image}/**/*.toml", clickhouse_url=None
+    )
     with pytest.raises(BaseTensorZeroError, match="model providers failed"):
         await gateway.inference(
             function_name="act",

@@ -15,9 +15,9 @@ from aiohttp import web
 
 from babyai_kit import finetune
 from babyai_kit.errors import InputError
-from babyai_kit.offline_player import OfflinePlayer
-from tests.conftest import CONFIG, ROOT
+from babyai_kit.local.player import OfflinePlayer
 from tests.finetune.conftest import Open
+from tests.support.project import CONFIG, ROOT
 
 pytestmark = pytest.mark.e2e
 

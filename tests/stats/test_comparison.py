@@ -23,7 +23,7 @@ from babyai_kit.stats import (
     paired_success,
     summarize,
 )
-from tests.stats.building import ERROR, MISSING, block, table
+from tests.support.episode_tables import ERROR, MISSING, block, table
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -104,7 +104,7 @@ def test_only_seeds_that_both_finished_on_every_task_count() -> None:
     assert (goto["n_seeds"], goto["n_left_out"], goto["n_errors"]) == (4, 1, 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(ends, ends, st.integers(0, 14), st.integers(0, 1))
 def test_an_error_more_only_widens_the_bounds(a: np.ndarray, b: np.ndarray, at: int, which: int) -> None:
     a[0, 0] = b[0, 0] = 1  # both have a row

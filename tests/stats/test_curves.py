@@ -8,8 +8,8 @@ import pytest
 
 from babyai_kit.errors import InputError
 from babyai_kit.stats import ALL_TASKS, estimates, return_profiles, success_by_step
-from tests.drawn import episodes
-from tests.stats.building import BROKEN, ERROR, block, table
+from tests.support.episode_tables import BROKEN, ERROR, block, table
+from tests.support.figures import episodes
 
 pytestmark = pytest.mark.filterwarnings("error")
 

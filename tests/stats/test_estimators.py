@@ -234,7 +234,7 @@ def test_the_draws_are_the_same_each_time() -> None:
     assert bootstrap(cells) == first
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(lengths, st.sampled_from([0.25, 0.5, 4.0]), st.integers(0, 1000))
 def test_bootstrap_laws(cells: np.ndarray, scale: float, shift: int) -> None:
     found = bootstrap(cells)
@@ -253,7 +253,7 @@ def test_bootstrap_laws(cells: np.ndarray, scale: float, shift: int) -> None:
         assert (again.value, *limits(again)) == pytest.approx([*map(image, (found.value, *limits(found)))])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(lengths, st.data())
 def test_ratio_laws(cells: np.ndarray, data: st.DataObject) -> None:
     success = data.draw(arrays(float, cells.shape, elements=st.sampled_from([0.0, 1.0])))

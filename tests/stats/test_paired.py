@@ -87,7 +87,7 @@ def test_mcnemar_by_hand() -> None:
         mcnemar(0.5, 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(p_values)
 def test_holm_is_statsmodels(p: list[float]) -> None:
     assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-9)
@@ -185,7 +185,7 @@ def test_pairs_are_told_apart_where_the_rates_alone_could_not() -> None:
     assert near.high - near.low < (far.high - far.low) / 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(lengths)
 def test_paired_bootstrap_laws(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = pair
@@ -201,7 +201,7 @@ def test_paired_bootstrap_laws(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert numbers(paired_bootstrap(a, b, ones, ones)) == pytest.approx(numbers(found), nan_ok=True)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(lengths)
 def test_the_sign_flip_test_is_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = (m.mean(axis=1) for m in pair)

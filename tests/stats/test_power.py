@@ -28,7 +28,7 @@ def test_power_is_statsmodels(n: int, sd: float, effect: float) -> None:
     assert power(effect * sd, sd, n) == pytest.approx(known, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, spreads, st.sampled_from([0.5, 0.8, 0.9]))
 def test_what_is_detectable_is_found_with_that_chance(n: int, sd: float, chance: float) -> None:
     found = smallest_detectable(sd, n, chance)

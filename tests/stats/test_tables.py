@@ -26,7 +26,7 @@ from babyai_kit.stats import (
     summarize,
     wilson,
 )
-from tests.stats.building import BROKEN, ERROR, MISSING, block, outcome, table
+from tests.support.episode_tables import BROKEN, ERROR, MISSING, block, outcome, table
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -61,7 +61,7 @@ def rate(ends: dict[tuple[int, str, int], float], error: float | None, missing: 
     return fmean(of_seed) if of_seed else np.nan
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(runs)
 def test_the_rate_and_its_bounds(ends: dict[tuple[int, str, int], float]) -> None:
     found = estimates(table_of(ends), "success").iloc[0]
@@ -93,7 +93,7 @@ def test_without_errors_the_bounds_are_the_rate_to_the_last_bit() -> None:
         assert found["worst"] == found["value"] == found["best"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(runs, st.randoms(use_true_random=False))
 def test_neither_order_nor_names_matter(ends: dict[tuple[int, str, int], float], random) -> None:
     known = estimates(table_of(ends), "success").iloc[0]
@@ -110,7 +110,7 @@ def test_neither_order_nor_names_matter(ends: dict[tuple[int, str, int], float],
         )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(runs, runs)
 def test_errors_change_no_figure(
     ends: dict[tuple[int, str, int], float], others: dict[tuple[int, str, int], float]

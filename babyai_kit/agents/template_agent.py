@@ -1,0 +1,65 @@
+"""The agent: from what it observed and remembers to the gateway's input, from the answer to an action.
+
+Knows the input schema of `act` and the action names; no gateway, no concurrency, no files. What an
+agent remembers is a function of its recorded steps and of nothing else: that is what lets a run
+resume in the middle of an episode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from babyai_kit.environment import ACTIONS
+from babyai_kit.runs.records import StepRecord
+
+FALLBACK_ACTION = "go forward"
+"""What BALROG executes after an invalid answer."""
+
+
+class Memory(Protocol):
+    """A way of remembering: the recorded steps that the model may be shown."""
+
+    def recall(self, steps: Sequence[StepRecord]) -> Sequence[StepRecord]: ...
+
+
+@dataclass(frozen=True)
+class LastSteps:
+    """Remembers the last `length` steps (0 or more); the variant's template decides whether to show them."""
+
+    length: int
+
+    def recall(self, steps: Sequence[StepRecord]) -> Sequence[StepRecord]:
+        return steps[-self.length :] if self.length else ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the agent does: `action` is always one of ACTIONS; `valid` says whether the model chose it."""
+
+    action: str
+    valid: bool
+    thinking: str | None
+
+
+def gateway_input(mission: str, observation: str, remembered: Sequence[StepRecord]) -> dict[str, Any]:
+    """The gateway's `input` for one step: the arguments of the user template."""
+    history = [{"observation": s.observation, "action": s.action, "valid": s.valid} for s in remembered]
+    arguments = {"mission": mission, "observation": observation, "history": history}
+    content = [{"type": "template", "name": "user", "arguments": arguments}]
+    return {"messages": [{"role": "user", "content": content}]}
+
+
+def decide(parsed: Any) -> Decision:
+    """The action of an answer, given as the gateway parsed it (None if it broke the output schema).
+
+    Total: any value gives a decision. Nothing is salvaged from an answer that is not valid.
+    """
+    answer = parsed if isinstance(parsed, dict) else {}
+    thinking = answer.get("thinking")
+    thinking = thinking if isinstance(thinking, str) else None
+    action = answer.get("action")
+    if isinstance(action, str) and action in ACTIONS:
+        return Decision(action, True, thinking)
+    return Decision(FALLBACK_ACTION, False, thinking)

@@ -1,0 +1,21 @@
+"""`clickhouse`: serve the local ClickHouse by hand."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from babyai_kit.configuration.addresses import LOCAL_CLICKHOUSE_PORT
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("clickhouse", help="serve the local ClickHouse until interrupted")
+    parser.add_argument("--path", default="data")
+    parser.add_argument("--port", type=int, default=LOCAL_CLICKHOUSE_PORT)
+    parser.set_defaults(command=_command)
+
+
+def _command(args: argparse.Namespace) -> int:
+    from babyai_kit.local.clickhouse import serve
+
+    return serve(args.path, args.port, by_hand=True)

@@ -1,0 +1,144 @@
+"""docker-compose.yml's environment: what `make up` adds to the settings in .env, and how it starts.
+
+Knows the variables that the file interpolates and Docker's command line; no gateway, no model. Run as
+`python -m babyai_kit.cli.compose up` (or `down`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from babyai_kit.configuration import addresses
+from babyai_kit.configuration.gateway_toml import cost_toml
+from babyai_kit.configuration.models import OFFLINE_MODEL
+from babyai_kit.configuration.prices import load_prices
+from babyai_kit.configuration.settings import Settings, load_settings
+from babyai_kit.errors import InputError, KitError
+
+MIN_VERSION = (2, 23, 1)
+"""The first Compose with `configs: content:`."""
+
+ADDRESSES = {
+    "UI": addresses.COMPOSE_UI,
+    "Gateway": addresses.COMPOSE_GATEWAY,
+    "ClickHouse": addresses.COMPOSE_CLICKHOUSE,
+}
+
+
+def environment(settings: Settings, config: str | Path = "config") -> dict[str, str]:
+    """Variables for Compose, exported so that they beat .env, for the model that `settings` ask for."""
+    offline = not settings.openai_base_url
+    model = OFFLINE_MODEL if offline and not settings.model_named else settings.model
+    variables = {
+        "AGENT_MODEL": model,
+        "OPENAI_BASE_URL": addresses.from_container(settings.openai_base_url or addresses.COMPOSE_PLAYER),
+        "AGENT_TIMEOUT_MS": str(settings.timeout_ms),
+        "AGENT_COST": cost_toml(load_prices(config).price_of(model)),
+    }
+    return variables | ({"COMPOSE_PROFILES": "offline"} if offline else {})
+
+
+def compose_version() -> tuple[int, ...] | None:
+    """Version of `docker compose`; None without Docker or its compose plugin. Blocks."""
+    if not shutil.which("docker"):
+        return None
+    try:
+        done = subprocess.run(
+            ["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(map(int, found.groups())) if found and done.returncode == 0 else None
+
+
+def ensure_password(env_file: Path) -> bool:
+    """Write a random CLICKHOUSE_PASSWORD into `env_file` if there is none; True if one was written.
+
+    Raises InputError for one that would not survive in a URL as it stands.
+    """
+    present = os.environ.get("CLICKHOUSE_PASSWORD") or (
+        dotenv_values(env_file).get("CLICKHOUSE_PASSWORD") if env_file.exists() else None
+    )
+    if present:
+        if not re.fullmatch(r"[A-Za-z0-9._~-]+", present):
+            raise InputError(
+                "CLICKHOUSE_PASSWORD must be letters, digits, '.', '_', '~' or '-'; change it in .env"
+            )
+        return False
+    text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
+    text = re.sub(r"(?m)^CLICKHOUSE_PASSWORD=[ \t]*\n?", "", text)
+    if text and not text.endswith("\n"):
+        text += "\n"
+    env_file.touch(mode=0o600)
+    env_file.write_text(f"{text}CLICKHOUSE_PASSWORD={secrets.token_urlsafe(24)}\n", encoding="utf-8")
+    return True
+
+
+def up(env_file: Path = Path(".env")) -> None:
+    """Start the services, wait until all are healthy, and print where they are."""
+    _need_compose()
+    settings = load_settings(env_file)
+    if ensure_password(env_file):
+        print(f"A random CLICKHOUSE_PASSWORD was written to {env_file}.")
+    variables = environment(settings)
+    if variables["OPENAI_BASE_URL"] not in (settings.openai_base_url, addresses.COMPOSE_PLAYER):
+        print(
+            "The model server on this machine is reached as host.docker.internal; on Linux it must listen on "
+            "more than 127.0.0.1 for that (Ollama: OLLAMA_HOST=0.0.0.0)."
+        )
+    _docker(["up", "--detach", "--wait"], variables)
+    for name, address in ADDRESSES.items():
+        print(f"{name + ':':<12}{address}")
+    if "COMPOSE_PROFILES" in variables:
+        print("Model:      the offline player, which is NO language model")
+    if settings.gateway_url != ADDRESSES["Gateway"]:
+        print(f"To use them, add to {env_file}: TENSORZERO_GATEWAY_URL={ADDRESSES['Gateway']}")
+
+
+def down() -> None:
+    """Stop and remove the services; the data stay in their volume."""
+    _need_compose()
+    # The file wants a password even to stop; any will do.
+    _docker(["--profile", "offline", "down"], {"CLICKHOUSE_PASSWORD": "unused"})
+
+
+def _need_compose() -> None:
+    version = compose_version()
+    if version is None:
+        raise InputError("docker compose does not answer; install Docker, or work without it: make run")
+    if version < MIN_VERSION:
+        had, need = (".".join(map(str, v)) for v in (version, MIN_VERSION))
+        raise InputError(f"docker compose is version {had}, and {need} is needed; update Docker")
+
+
+def _docker(words: list[str], variables: dict[str, str]) -> None:
+    done = subprocess.run(["docker", "compose", *words], env=os.environ | variables)
+    if done.returncode:
+        raise KitError("docker compose failed; see its output above, and `docker compose logs`")
+
+
+def main(words: list[str]) -> int:
+    try:
+        if words == ["up"]:
+            up()
+        elif words == ["down"]:
+            down()
+        else:
+            raise InputError("say up or down: python -m babyai_kit.cli.compose up")
+    except KitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""`player`: serve the offline player by hand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("player", help="serve the offline player, which is no LLM")
+    add_arguments(parser)
+    parser.set_defaults(command=serve_player)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    flag = parser.add_argument
+    flag("--port", type=int, default=PLAYER_PORT, help="0: any free one (default: %(default)s)")
+    flag("--host", default=HOST, help="containers need another than loopback (default: %(default)s)")
+    flag("--api-key", help="ask clients for this key (default: none)")
+    flag("--latency-s", type=float, default=0.0, help="seconds before each answer")
+    flag("--latency-sigma", type=float, default=0.0, help="lognormal spread of it (0: fixed)")
+    flag("--faults", default="", metavar="KIND=P,...", help="such as 429=0.2,reset=0.05,malformed=0.1")
+    flag("--fault-seed", type=int, default=0, help="another seed, other victims")
+    flag("--retry-after-s", type=float, help="Retry-After of injected statuses")
+    flag("--capacity", type=int, help="calls in flight beyond it get 429")
+    flag("--alias", action="append", default=[], metavar="MODEL", help="another model name")
+    flag("--folder", help="keep files, jobs and fine-tuned models there (default: keep nothing)")
+    flag("--learner", action="store_true", help="serve the small language model too (needs PyTorch)")
+    flag("--no-usage", action="store_true", help="leave token figures out of the answers")
+
+
+def serve_player(args: argparse.Namespace) -> int:
+    """Serve until stopped; returns 0. Raises InputError for bad options or a port that is taken."""
+    from babyai_kit.local.player.faults import FaultPlan
+    from babyai_kit.local.player.server import serve
+
+    trainers = []
+    if args.learner:
+        from babyai_kit.local.learner import make_learner
+
+        trainers.append(make_learner(Path(args.folder or "data") / "learner"))
+    faults = FaultPlan.parse(args.faults, seed=args.fault_seed, retry_after_s=args.retry_after_s)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(
+            serve(
+                args.port,
+                host=args.host,
+                say=lambda line: print(line, flush=True),
+                api_key=args.api_key,
+                latency_s=args.latency_s,
+                latency_sigma=args.latency_sigma,
+                faults=faults,
+                capacity=args.capacity,
+                usage=not args.no_usage,
+                aliases=args.alias,
+                folder=args.folder,
+                trainers=trainers,
+            )
+        )
+    return 0

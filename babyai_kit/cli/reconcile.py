@@ -1,0 +1,35 @@
+"""`reconcile RUN`: compare a run's journal with ClickHouse and send what is owed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from babyai_kit.cli.arguments import add_run
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "reconcile", help="compare a run's journal with ClickHouse, send what is owed"
+    )
+    add_run(parser)
+    parser.set_defaults(command=_command)
+
+
+def _command(args: argparse.Namespace) -> int:
+    return asyncio.run(_reconcile(args))
+
+
+async def _reconcile(args: argparse.Namespace) -> int:
+    from babyai_kit.experiment.reconciliation import reconcile_run
+    from babyai_kit.gateway.connect import connect
+
+    async with connect() as session:
+        found = await reconcile_run(session, args.run, results=args.results)
+    print(found)
+    for episode_id, steps in found.missing.items():
+        print(f"missing in ClickHouse: episode {episode_id}, steps {', '.join(map(str, steps))}")
+    for episode_id, inference_ids in found.orphans.items():
+        print(f"orphans: episode {episode_id}, inferences {', '.join(inference_ids)}")
+    return 0 if found.clean else 1

@@ -1,0 +1,24 @@
+"""`report RUN`: what a run found, as one page and as a summary for other programs."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from babyai_kit.cli.arguments import add_run
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("report", help="write report.html and summary.json of a run")
+    add_run(parser)
+    parser.set_defaults(command=_command)
+
+
+def _command(args: argparse.Namespace) -> int:
+    from babyai_kit.report import write_report
+
+    written = write_report(args.run, results=args.results)
+    print(written.standing)
+    print(written.page)
+    print(written.summary)
+    return 0

@@ -1,0 +1,82 @@
+"""The TOML that the kit writes for a gateway: the model behind the alias `agent`, and a copy of `config/`.
+
+Knows the gateway's configuration format; starts nothing. Variants that fine-tuning registers have a TOML file
+each in `config/finetuned/`, beside the hand-written files and matched by the same glob, so that the embedded
+gateway and the gateway image serve them alike. Git ignores that folder, since a fine-tuned model belongs to
+one account or machine. The embedded gateway's copy of such a file points at the server of the settings.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from babyai_kit.configuration.prices import FREE, Price
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.variants import MODEL_ALIAS, Config
+
+FINETUNED_FOLDER = "finetuned"
+
+
+def api_key_location(settings: Settings) -> str:
+    """Where a gateway finds the model server's key: the key itself is never written."""
+    return "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
+
+
+def model_toml(settings: Settings, price: Price | None, *, base_url: str | None = None) -> str:
+    """TOML of the model behind the alias `agent`.
+
+    `base_url` overrides the settings' (the offline player's address). Without a key no Authorization
+    header is sent.
+    """
+    provider = tomlkit.table()
+    provider["type"] = "openai"
+    provider["model_name"] = settings.model
+    provider["api_base"] = base_url or settings.openai_base_url
+    provider["api_key_location"] = api_key_location(settings)
+    provider["timeouts"] = {"non_streaming": {"total_ms": settings.timeout_ms}}
+    provider.update(tomlkit.parse(cost_toml(price)))
+    model = {"routing": ["primary"], "providers": {"primary": provider}}
+    return tomlkit.dumps({"models": {MODEL_ALIAS: model}})
+
+
+def cost_toml(price: Price | None) -> str:
+    """The provider's line of TOML that tells the gateway what tokens cost; empty where nothing is paid."""
+    if price in (None, FREE):
+        return ""
+    entries = (
+        f'{{ pointer = "/usage/{tokens}_tokens", cost_per_million = {dollars}, required = true }}'
+        for tokens, dollars in (("prompt", price.input), ("completion", price.output))
+    )
+    return f"cost = [{', '.join(entries)}]"
+
+
+def write_snapshot(config: Config, settings: Settings, folder: str | Path, *, base_url: str) -> str:
+    """Copy the configuration into `folder` beside the model's TOML; return the glob for the gateway.
+
+    A copy, because the gateway's glob takes a single pattern and does not follow links.
+    """
+    folder = Path(folder)
+    shutil.copytree(config.path, folder / "config")
+    # Private key: without it the embedded gateway refuses to batch its writes.
+    embedded = "[gateway.observability.batch_writes]\n__force_allow_embedded_batch_writes = true\n"
+    (folder / "embedded.toml").write_text(embedded, encoding="utf-8")
+    model = model_toml(settings, config.prices.price_of(settings.model), base_url=base_url)
+    (folder / "model.toml").write_text(model, encoding="utf-8")
+    for file in sorted((folder / "config" / FINETUNED_FOLDER).glob("*.toml")):
+        _point_at(file, base_url, api_key_location(settings))
+    return f"{folder}/**/*.toml"
+
+
+def _point_at(file: Path, base_url: str, key_location: str) -> None:
+    """Let the registered model in `file` be asked at `base_url`."""
+    document: Any = tomlkit.parse(file.read_text(encoding="utf-8"))
+    for model in document.get("models", {}).values():
+        for provider in model.get("providers", {}).values():
+            if provider.get("type") == "openai":
+                provider["api_base"] = base_url
+                provider["api_key_location"] = key_location
+    file.write_text(tomlkit.dumps(document), encoding="utf-8")

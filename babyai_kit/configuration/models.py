@@ -1,0 +1,31 @@
+"""Names of models: the default, the two that are served on this machine, and fine-tuned ones.
+
+Knows names only; whether a model answers is found out by asking it.
+"""
+
+from __future__ import annotations
+
+DEFAULT_MODEL = "gpt-4o-mini-2024-07-18"
+OFFLINE_MODEL = "offline-player"
+LEARNER_MODEL = "babyai-learner"
+"""The small language model that is trained on this machine; served offline if `AGENT_MODEL` names it."""
+
+
+def base_model(model: str) -> str:
+    """The base model's name in `ft:BASE:ORGANIZATION:SUFFIX:ID`; any other name as it is."""
+    return model.split(":")[1] if model.startswith("ft:") and model.count(":") >= 2 else model
+
+
+def is_offline_player(model: str) -> bool:
+    """True for the offline player's models, which are no LLMs, fine-tuned ones included."""
+    return base_model(str(model)) == OFFLINE_MODEL
+
+
+def is_learner(model: str) -> bool:
+    """True for the language model that is trained on this machine and its fine-tuned ones."""
+    return base_model(str(model)) == LEARNER_MODEL
+
+
+def is_free(model: str) -> bool:
+    """True for models of this machine, which cost nothing."""
+    return is_offline_player(model) or is_learner(model)

@@ -1,0 +1,162 @@
+"""One episode: environment, agent and model in turn, from its first unanswered step to its end.
+
+Knows how a step is taken, retried and recorded; nothing of other episodes. Its rule: a step is
+recorded before its slot is released, and an episode that was broken off goes on from its recorded
+steps, since the environment is deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+
+from babyai_kit.agents.template_agent import LastSteps, Memory, decide, gateway_input
+from babyai_kit.environment import ACTIONS, make_env, shortest_length
+from babyai_kit.errors import JournalError, ServiceError, UnsupportedLevelError
+from babyai_kit.experiment.retries import retrying
+from babyai_kit.gateway.session import Answer, Session
+from babyai_kit.runs.plan import Sampling
+from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord, summarize
+
+
+@dataclass(frozen=True)
+class PlannedEpisode:
+    """An episode to run or to go on with."""
+
+    key: EpisodeKey
+    variant_digest: str
+    episode_id: str
+    steps: tuple[StepRecord, ...] = ()
+    """Steps answered before, in order from 0."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every call, beside the step's number."""
+    registered: bool = False
+    """True if the id comes from a workflow evaluation, whose run names the variant."""
+
+    @property
+    def begun(self) -> bool:
+        """True if the episode keeps the id it has."""
+        return self.registered or bool(self.steps)
+
+
+class LiveEpisode:
+    """The environment of a planned episode, brought to where its recorded steps end."""
+
+    def __init__(self, planned: PlannedEpisode) -> None:
+        key = planned.key
+        self.planned = planned
+        self.env = make_env(key.task, num_dists=key.num_dists)
+        first, _ = self.env.reset(seed=key.seed)
+        self.mission: str = first["mission"]
+        self.observation: str = first["text"]
+        self.shortest_length: int | None = None
+        with suppress(UnsupportedLevelError):
+            self.shortest_length = shortest_length(self.env)
+        self.done = False
+        self.steps: list[StepRecord] = []
+        for step in planned.steps:
+            if self.done or self.observation != step.observation:
+                raise JournalError(
+                    f"step {step.step} of {key.task}, seed {key.seed}, does not replay: another version of "
+                    "the environment recorded it; use a new run name"
+                )
+            self._execute(step.action)
+            self.steps.append(step)
+
+    @property
+    def steps_left(self) -> int:
+        return self.env.max_steps - len(self.steps)
+
+    def take(self, answer: Answer) -> StepRecord:
+        """Execute what `answer` decides and return the step, which is now part of the episode."""
+        decision = decide(answer.parsed)
+        seen = self.observation
+        step = StepRecord(
+            **vars(self.planned.key),
+            variant_digest=self.planned.variant_digest,
+            episode_id=self.planned.episode_id,
+            step=len(self.steps),
+            observation=seen,
+            answer=answer.raw,
+            thinking=decision.thinking,
+            action=decision.action,
+            valid=decision.valid,
+            reward=self._execute(decision.action),
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            cost_usd=answer.cost_usd,
+            call_s=answer.call_s,
+            inference_id=answer.inference_id,
+        )
+        self.steps.append(step)
+        return step
+
+    def summary(self, error: str | None = None) -> EpisodeRecord:
+        """The episode's row as it stands."""
+        return summarize(
+            self.planned.key,
+            self.planned.variant_digest,
+            self.planned.episode_id,
+            self.steps,
+            max_steps=self.env.max_steps,
+            shortest_length=self.shortest_length,
+            error=error,
+        )
+
+    def _execute(self, action: str) -> float:
+        seen, reward, terminated, truncated, _ = self.env.step(ACTIONS.index(action))
+        self.observation = seen["text"]
+        self.done = terminated or truncated
+        return float(reward)
+
+
+async def run_episode(
+    session: Session,
+    planned: PlannedEpisode,
+    *,
+    sampling: Sampling | None = None,
+    memory: Memory | None = None,
+    slot: Callable[[int], AbstractAsyncContextManager[None]] = lambda urgency: nullcontext(),
+    record: Callable[[StepRecord], None] = lambda step: None,
+    told: Callable[[ServiceError], None] = lambda error: None,
+) -> EpisodeRecord:
+    """Play `planned` to its end and return its row.
+
+    `slot(urgency)` is held during each call; urgency is the number of steps left. `record` gets every
+    step as soon as it is answered, `told` every failure that is waited for. A service that keeps failing
+    gives a row of status `error`.
+    Raises ServiceError when the failure is fatal for every call, JournalError when the recorded steps
+    do not replay, and whatever `slot` and `record` raise.
+    """
+    sampling = sampling or Sampling()
+    memory = memory or LastSteps(planned.key.history_length)
+    episode = LiveEpisode(planned)
+
+    async def take_step() -> None:
+        async with slot(episode.steps_left):
+            index = len(episode.steps)
+            answer = await session.infer(
+                planned.key.variant,
+                planned.episode_id,
+                gateway_input(episode.mission, episode.observation, memory.recall(episode.steps)),
+                pinned=planned.registered,
+                tags={**planned.tags, "step": str(index)},
+                seed=planned.key.call_seed(index) if sampling.call_seeds else None,
+                temperature=sampling.temperature,
+                max_tokens=sampling.max_tokens,
+            )
+            record(episode.take(answer))
+
+    # The wait lies outside the slot, so that a failing call does not keep others from theirs.
+    persistently = retrying(told)
+    try:
+        while not episode.done:
+            await persistently(take_step)
+    except ServiceError as error:
+        if error.fatal:
+            raise
+        return episode.summary(error=f"{error.kind}: {error}")
+    finally:
+        episode.env.close()
+    return episode.summary()

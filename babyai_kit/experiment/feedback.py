@@ -1,0 +1,24 @@
+"""Sending an episode's outcome to the gateway.
+
+Knows the session's way of sending; what is sent, `runs.metrics` knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from babyai_kit.gateway.session import Session
+from babyai_kit.runs.metrics import CARRIER, metrics, to_tags
+from babyai_kit.runs.records import EpisodeRecord
+
+
+async def send_feedback(session: Session, episode: EpisodeRecord, run_id: str) -> None:
+    """Send all metrics of a finished episode, concurrently. Raises what `Session.feedback` raises."""
+    row = to_tags(episode) | {"run_id": run_id}
+    short = {k: row[k] for k in ("run", "run_id", "variant", "task", "seed")}
+    await asyncio.gather(
+        *(
+            session.feedback(name, value, episode.episode_id, row if name == CARRIER else short)
+            for name, value in metrics(episode).items()
+        )
+    )

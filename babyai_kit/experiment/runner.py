@@ -1,0 +1,178 @@
+"""Every episode of a run at once: one fair queue of calls, a budget, feedback beside the steps.
+
+Knows concurrency and when no new call may start; nothing of plans, prompts or files.
+- The limit is on calls in flight. Episodes with most steps left are served first, since a long episode
+  left for last runs alone at the end.
+- When the budget is spent, an answer is fatal or nothing is answered any more, no new call starts; calls in
+  flight still finish and are recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from babyai_kit.errors import KitError, ServiceError, StoreError
+from babyai_kit.experiment.budget import Budget
+from babyai_kit.experiment.call_slots import Slots
+from babyai_kit.experiment.episode import PlannedEpisode, run_episode
+from babyai_kit.experiment.feedback import send_feedback
+from babyai_kit.experiment.progress import Progress
+from babyai_kit.experiment.workflow_evaluations import Registrar
+from babyai_kit.gateway.session import FLUSH_S, Session
+from babyai_kit.runs.journal import Journal
+from babyai_kit.runs.plan import Sampling
+from babyai_kit.runs.records import EpisodeRecord, StepRecord
+
+LIVE_PER_SLOT = 4
+"""Episodes alive at once, as a multiple of the calls in flight: enough to keep every slot busy."""
+
+HOPELESS = 3
+"""Episodes that use up their tries, with no call answered in between, after which the run stops."""
+
+
+class _Stopped(Exception):
+    """No new call may start; says nothing about why."""
+
+
+class Runner:
+    """Runs episodes under one limit and one budget, and journals them.
+
+    `registrar` makes new episodes part of a workflow evaluation. After `all`, `ended` holds the rows of the
+    episodes that ended, and `stopped` says why the others did not.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        journal: Journal,
+        progress: Progress,
+        *,
+        run_id: str,
+        sampling: Sampling,
+        max_concurrency: int,
+        budget: Budget,
+        registrar: Registrar | None = None,
+    ) -> None:
+        self.stopped: KitError | None = None
+        self.ended: list[EpisodeRecord] = []
+        self._session = session
+        self._journal = journal
+        self._progress = progress
+        self._run_id = run_id
+        self._sampling = sampling
+        self._slots = Slots(max_concurrency)
+        self._live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
+        self._budget = budget
+        self._registrar = registrar
+        self._failure: ServiceError | None = None
+        self._failed_in_a_row = 0
+        self._waiting_for_store = False
+        self._feedback: set[asyncio.Task[None]] = set()
+
+    async def all(self, owed: Iterable[PlannedEpisode]) -> None:
+        """Run every owed episode, then wait for its feedback."""
+        try:
+            await _together(self._one(planned) for planned in owed)
+            if self._feedback:
+                await asyncio.wait(self._feedback)
+        finally:
+            for task in self._feedback:
+                task.cancel()
+            await asyncio.gather(*self._feedback, return_exceptions=True)
+
+    async def _one(self, planned: PlannedEpisode) -> None:
+        async with self._live:
+            if self.stopped:
+                return
+            try:
+                if self._registrar:
+                    planned = await self._registrar.register(planned, self._told)
+                episode = await run_episode(
+                    self._session,
+                    planned,
+                    sampling=self._sampling,
+                    slot=self._slot,
+                    record=self._record,
+                    told=self._told,
+                )
+            except _Stopped:
+                return
+            except ServiceError as error:
+                self.stopped = self.stopped or error
+                return
+            self._journal.append(episode)
+            self.ended.append(episode)
+            self._progress.episode(episode)
+            if episode.status == "error":
+                self._count_failed()
+            else:
+                task = asyncio.create_task(self._send(episode))
+                self._feedback.add(task)
+                task.add_done_callback(self._feedback.discard)
+
+    @asynccontextmanager
+    async def _slot(self, urgency: int) -> AsyncIterator[None]:
+        async with self._slots.hold(urgency) as began:
+            self.stopped = self.stopped or self._budget.spent()
+            if self.stopped:
+                raise _Stopped
+            try:
+                yield
+            except ServiceError as error:
+                self._failure = error
+                if error.kind == "rate limit":
+                    self._slots.refused(began)
+                    self._progress.limit(self._slots.limit, self._slots.most)
+                raise
+            self._slots.answered()
+            self._progress.limit(self._slots.limit, self._slots.most)
+
+    def _record(self, step: StepRecord) -> None:
+        self._journal.append(step)
+        self._budget.spend(step)
+        self._failed_in_a_row = 0
+        self._waiting_for_store = False
+        self._progress.step(step)
+
+    def _told(self, error: ServiceError) -> None:
+        """A failure is about to be waited for."""
+        if self.stopped:
+            raise _Stopped
+        if isinstance(error, StoreError) and not self._waiting_for_store:
+            self._waiting_for_store = True
+            self._progress.say(f"Waiting for ClickHouse, which these episodes need for every call: {error}")
+
+    def _count_failed(self) -> None:
+        """Stop before a service that is gone turns the whole plan into errors."""
+        self._failed_in_a_row += 1
+        error = self._failure
+        if error and error.retryable and self._failed_in_a_row >= HOPELESS:
+            self.stopped = self.stopped or type(error)(
+                f"{HOPELESS} episodes in a row used up their tries and no call was answered meanwhile; see "
+                f"that the model is still served, then run again: {error}",
+                kind=error.kind,
+                fatal=True,
+            )
+
+    async def _send(self, episode: EpisodeRecord) -> None:
+        # The gateway looks for the episode's rows in ClickHouse, and polls slowly if they are not there.
+        await asyncio.sleep(FLUSH_S)
+        try:
+            await send_feedback(self._session, episode, self._run_id)
+        except ServiceError:
+            # Found missing, and sent again, when the run is reconciled.
+            return
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all concurrently; if one fails or the caller is cancelled, cancel and await the others."""
+    tasks = [asyncio.create_task(w) for w in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,109 @@
+"""The other way to launch: the gateway's own optimization workflow, which fine-tunes at OpenAI alone.
+
+Knows that workflow and the dataset it reads. The curated inferences become a dataset first: the workflow's
+own filters cannot leave out single steps. What it does differently from `jobs.launch`: the gateway renders
+and uploads, and it splits validation examples off by step, not by episode (so none are split off unless
+asked for). From then on the job is one as any other: `jobs.wait` and `jobs.cancel` serve it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from babyai_kit.configuration import addresses
+from babyai_kit.configuration.variants import FUNCTION
+from babyai_kit.errors import InputError
+from babyai_kit.finetune.costs import check_budget, estimate_training
+from babyai_kit.finetune.curation import Curation
+from babyai_kit.finetune.export import export
+from babyai_kit.finetune.job_file import Job, known_job, write_job
+from babyai_kit.gateway.session import Session
+from babyai_kit.gateway.tensorzero_client import (
+    CreateDatapointsFromInferenceRequestParamsInferenceIds,
+    ListDatapointsRequest,
+)
+from babyai_kit.runs.seed_blocks import check_block
+
+BATCH = 500
+"""Inferences put into the dataset by one call."""
+
+
+async def launch_workflow(
+    session: Session,
+    curation: Curation,
+    folder: str | Path,
+    *,
+    model: str | None = None,
+    suffix: str = "act",
+    n_epochs: int | None = None,
+    seed: int | None = None,
+    val_fraction: float | None = None,
+    max_cost_usd: float | None = None,
+    say: Callable[[str], None] = print,
+) -> Job:
+    """Fine-tune on the examples of `curation` through the gateway; returns the job, to wait for.
+
+    The training files are written to `folder` too, for the estimate and to look at. `model`: the base;
+    `n_epochs`: None lets OpenAI choose. Called again with the same examples it returns the job that is
+    there. Raises InputError for settings without OpenAI, seeds outside the train block or examples that
+    would be refused; ModelError or GatewayError if OpenAI or the gateway refuses.
+    """
+    check_block(curation.seeds, "train", "training data")
+    if session.settings.openai_base_url != addresses.OPENAI:
+        raise InputError(
+            "the gateway's workflow fine-tunes at OpenAI alone; set OPENAI_API_KEY and no OPENAI_BASE_URL, "
+            "or use launch() for any other server"
+        )
+    made = export(curation, folder, validation_fraction=0.0)
+    model = model or made.model
+    known = known_job(made, model, None)
+    if known and known.job_id:
+        say(f"Launched before: {known}")
+        return known
+    estimate = estimate_training(made, model=model, n_epochs=n_epochs, config=session.config.path)
+    say(f"Fine-tuning {model}: {estimate}.")
+    check_budget(estimate, max_cost_usd)
+    dataset = await make_dataset(session, curation)
+    settings: dict[str, Any] = {"n_epochs": n_epochs, "seed": seed}
+    with session.client() as gateway:
+        handle = await gateway.experimental_launch_optimization_workflow(
+            function_name=FUNCTION,
+            template_variant_name=curation.variant,
+            dataset_name=dataset,
+            val_fraction=val_fraction,
+            optimizer_config={"type": "openai_sft", "model": model, "suffix": suffix}
+            | {name: value for name, value in settings.items() if value is not None},
+        )
+    told = json.loads(str(handle))
+    job = Job(
+        folder=Path(folder),
+        model=model,
+        variant=curation.variant,
+        digests=made.digests,
+        base_url=told["job_api_url"].partition("fine_tuning/jobs")[0],
+        job_id=told["job_id"],
+        status="created",
+    )
+    say(str(write_job(job)))
+    return job
+
+
+async def make_dataset(session: Session, curation: Curation) -> str:
+    """Put the curated inferences into a dataset named after them, once; returns its name."""
+    name = f"curated-{curation.variant}-{curation.digest}"
+    ids = [e.inference_id for e in curation.examples]
+    with session.client() as gateway:
+        held = await gateway.list_datapoints(
+            dataset_name=name, request=ListDatapointsRequest(limit=len(ids) + 1)
+        )
+        there = {str(d.source_inference_id) for d in held.datapoints}
+        missing = [i for i in ids if i not in there]
+        for start in range(0, len(missing), BATCH):
+            params = CreateDatapointsFromInferenceRequestParamsInferenceIds(
+                inference_ids=missing[start : start + BATCH]
+            )
+            await gateway.create_datapoints_from_inferences(dataset_name=name, params=params)
+    return name

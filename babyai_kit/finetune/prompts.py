@@ -1,0 +1,45 @@
+"""The messages that a variant's templates make of a step's input, exactly as the gateway makes them.
+
+Knows the templates and TensorZero's template engine (minijinja; undefined names are errors); nothing of
+where a step comes from. Equal to the byte to what the model server gets at inference (tested).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from minijinja import Environment, TemplateError
+
+from babyai_kit.configuration.variants import Variant
+from babyai_kit.errors import ConfigError
+
+Messages = tuple[tuple[str, str], ...]
+"""(role, text) in order."""
+
+
+class Renderer:
+    """Renders with the templates of one variant."""
+
+    def __init__(self, variant: Variant) -> None:
+        self._variant = variant
+        self._engine = Environment(
+            templates=variant.templates, undefined_behavior="strict", auto_escape_callback=lambda _: False
+        )
+
+    def messages(self, arguments: Mapping[str, Any]) -> Messages:
+        """System and user message for the arguments of the user template (see `agents.gateway_input`).
+
+        Raises ConfigError if a template cannot be rendered.
+        """
+        try:
+            return tuple(
+                (role, self._engine.render_template(role, **(arguments if role == "user" else {})))
+                for role in ("system", "user")
+                if role in self._variant.templates
+            )
+        except TemplateError as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(
+                f"a template of variant {self._variant.name!r} cannot be rendered; mend it: {reason}"
+            ) from None

@@ -1,0 +1,28 @@
+"""A local ClickHouse: its HTTP interface over chDB, in a supervised process of its own.
+
+`ensure_server` finds or starts the server of a data directory and `serve` is the process itself. Importing
+this package never imports chDB, which replaces the memory allocator of the process it is in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from babyai_kit.configuration.addresses import LOCAL_CLICKHOUSE_PORT
+from babyai_kit.local.clickhouse.launcher import ServerHandle, ensure_server, ensure_server_sync
+from babyai_kit.local.clickhouse.state import EXIT_TAKEN
+
+__all__ = [
+    "EXIT_TAKEN",
+    "ServerHandle",
+    "ensure_server",
+    "ensure_server_sync",
+    "serve",
+]
+
+
+def serve(path: str | Path = "data", port: int = LOCAL_CLICKHOUSE_PORT, *, by_hand: bool) -> int:
+    """Be the server of directory `path` until stopped; see `server.serve`. Returns an exit status."""
+    from babyai_kit.local.clickhouse import server
+
+    return server.serve(path, port, by_hand=by_hand)

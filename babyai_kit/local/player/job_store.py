@@ -1,0 +1,151 @@
+"""Fine-tuning jobs on disk: the job, its events, its checkpoints.
+
+Knows OpenAI's objects and a folder for each job; nothing of HTTP or of how jobs are worked on.
+`job.json` is replaced as a whole; events and checkpoints are appended a line at a time. Several processes
+may read one folder; the one that works on a job holds the lock in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from babyai_kit.local.player.chat_request import ProtocolError
+from babyai_kit.local.player.file_store import new_id, write_json
+
+ENDED = ("succeeded", "failed", "cancelled")
+_ID = re.compile(r"ftjob-[A-Za-z0-9]{1,64}")
+
+
+class JobStore:
+    """The jobs under `folder`, which is made. Each is described by OpenAI's job object (a dict)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep a new job with these `fields`; returns its object."""
+        job = {
+            "id": new_id("ftjob-"),
+            "object": "fine_tuning.job",
+            "created_at": int(time.time()),
+            "finished_at": None,
+            "estimated_finish": None,
+            "fine_tuned_model": None,
+            "result_files": [],
+            "trained_tokens": None,
+            "error": None,
+            "integrations": [],
+            **fields,
+        }
+        self.work_folder(job["id"]).mkdir(parents=True)
+        write_json(self._file(job["id"]), job)
+        return job
+
+    def get(self, job_id: str) -> dict[str, Any]:
+        """Raises ProtocolError (404) for an id that is not here."""
+        if _ID.fullmatch(job_id):
+            try:
+                return json.loads(self._file(job_id).read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                pass
+        raise ProtocolError(
+            404, f"Could not find fine tune: {job_id}", code="fine_tune_not_found", param="fine_tuning_job_id"
+        )
+
+    def update(self, job_id: str, **changes: Any) -> dict[str, Any]:
+        with self._lock:
+            job = self.get(job_id) | changes
+            write_json(self._file(job_id), job)
+        return job
+
+    def all(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        paths = sorted(self._folder.glob("ftjob-*/job.json"), reverse=True)
+        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+    def folder(self, job_id: str) -> Path:
+        return self._folder / job_id
+
+    def work_folder(self, job_id: str) -> Path:
+        """The trainer's own."""
+        return self.folder(job_id) / "model"
+
+    def events(self, job_id: str) -> list[dict[str, Any]]:
+        """Newest first. Raises ProtocolError (404)."""
+        self.get(job_id)
+        return self._read(job_id, "events.jsonl")
+
+    def checkpoints(self, job_id: str) -> list[dict[str, Any]]:
+        """Newest first. Raises ProtocolError (404)."""
+        self.get(job_id)
+        return self._read(job_id, "checkpoints.jsonl")
+
+    def append(self, job_id: str, name: str, row: Mapping[str, Any]) -> None:
+        """Add a line to a job's `events.jsonl` or `checkpoints.jsonl`; from any thread."""
+        with self._lock, (self.folder(job_id) / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _read(self, job_id: str, name: str) -> list[dict[str, Any]]:
+        try:
+            lines = (self.folder(job_id) / name).read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in reversed(lines[:-1])]
+
+    def _file(self, job_id: str) -> Path:
+        return self.folder(job_id) / "job.json"
+
+
+class JobReport:
+    """A trainer's Report (see `training`) that writes to a JobStore."""
+
+    def __init__(self, jobs: JobStore, job_id: str, model_name: str) -> None:
+        self._jobs, self._id, self._model = jobs, job_id, model_name
+        self.curves: list[dict[str, float]] = []
+        """A row per step for which the trainer told figures, with the key `step`."""
+
+    def event(
+        self,
+        message: str,
+        *,
+        level: str = "info",
+        data: Mapping[str, Any] | None = None,
+        kind: str = "message",
+    ) -> None:
+        row = {
+            "id": new_id("ftevent-"),
+            "object": "fine_tuning.job.event",
+            "created_at": int(time.time()),
+            "level": level,
+            "message": message,
+            "data": data,
+            "type": kind,
+        }
+        self._jobs.append(self._id, "events.jsonl", row)
+
+    def metrics(self, step: int, **values: float) -> None:
+        self.curves.append({"step": step, **values})
+        told = ", ".join(f"{name.replace('_', ' ')}={value:.4g}" for name, value in values.items())
+        self.event(f"Step {step}: {told}", data={"step": step, **values}, kind="metrics")
+
+    def checkpoint(self, step: int, metrics: Mapping[str, float]) -> None:
+        name = f"{self._model}:ckpt-step-{step}"
+        row = {
+            "id": new_id("ftckpt_"),
+            "object": "fine_tuning.job.checkpoint",
+            "created_at": int(time.time()),
+            "fine_tuned_model_checkpoint": name,
+            "fine_tuning_job_id": self._id,
+            "metrics": {"step": step, **metrics},
+            "step_number": step,
+        }
+        self._jobs.append(self._id, "checkpoints.jsonl", row)
+        self.event(f"Checkpoint created at step {step}", data={"step": step, "checkpoint": name})

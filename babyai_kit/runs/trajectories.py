@@ -1,0 +1,132 @@
+"""Trajectories: the journalled episodes of a run, found again and played again.
+
+Knows the journal and the environment, which is deterministic: the recorded actions bring back every state
+of an episode. Knows no gateway, no statistics, and nothing of how an episode is shown or judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from babyai_kit.environment import ACTIONS, TASKS, make_env
+from babyai_kit.environment.text_env import TextEnv
+from babyai_kit.errors import JournalError, NoEpisodeError
+from babyai_kit.runs.journal import existing_run, read_episodes, read_steps
+from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """An episode of the journal: what was seen, answered and done."""
+
+    key: EpisodeKey
+    variant_digest: str
+    episode_id: str
+    steps: tuple[StepRecord, ...]
+    """In order from 0, without a gap."""
+    record: EpisodeRecord | None
+    """The episode's row; None while it is unfinished."""
+
+    @property
+    def success(self) -> bool | None:
+        """Whether the goal was reached; None for an episode that ended by an error or is unfinished."""
+        return self.record.success if self.record else None
+
+    @property
+    def outcome(self) -> str:
+        """`success`, `failure`, `error` or `unfinished`."""
+        if self.record is None:
+            return "unfinished"
+        if self.record.status != "ok":
+            return "error"
+        return "success" if self.record.success else "failure"
+
+    def states(self) -> Iterator[tuple[TextEnv, StepRecord | None]]:
+        """The environment before each step, with the step that follows; then once more as it was left.
+
+        It is one environment that moves on between the states: take from each what is needed.
+        Raises JournalError where what was recorded is not what the environment shows.
+        """
+        env = make_env(self.key.task, num_dists=self.key.num_dists)
+        try:
+            seen, _ = env.reset(seed=self.key.seed)
+            for step in self.steps:
+                if seen["text"] != step.observation or not env.running:
+                    raise self._other_environment(step.step)
+                yield env, step
+                seen, reward, *_ = env.step(ACTIONS.index(step.action))
+                if float(reward) != step.reward:
+                    raise self._other_environment(step.step)
+            yield env, None
+        finally:
+            env.close()
+
+    def _other_environment(self, step: int) -> JournalError:
+        return JournalError(
+            f"step {step} of {self.key.task}, seed {self.key.seed}, does not replay: another version of the "
+            "environment recorded it; install the versions that its run.json names"
+        )
+
+
+def read_trajectories(run: str, *, results: str | Path = "results") -> list[Trajectory]:
+    """Every episode of `run` that has a step or a row, made with the run's present prompts.
+
+    In the order of the plan: by variant, task, seed, repeat. Raises InputError for an unknown run,
+    JournalError for one that cannot be read.
+    """
+    folder, manifest = existing_run(results, run)
+    records = {r.episode_id: r for r in read_episodes(folder).values()}
+    finished = {(r.key, r.variant_digest) for r in records.values()}
+    steps = read_steps(folder)
+    found = []
+    for episode_id in {**records, **steps}:
+        record = records.get(episode_id)
+        taken = steps.get(episode_id, [])
+        one = record or taken[0]
+        if record is None and (one.key, one.variant_digest) in finished:
+            continue  # another attempt at the same episode was finished
+        if one.variant_digest == manifest["digests"].get(one.variant, one.variant_digest):
+            whole = tuple(s for i, s in enumerate(taken) if s.step == i)
+            found.append(Trajectory(one.key, one.variant_digest, episode_id, whole, record))
+    variants = manifest["plan"]["variants"]
+    return sorted(found, key=lambda t: (_rank(t.key.variant, variants), _rank(t.key.task, TASKS), t.key))
+
+
+def choose(
+    trajectories: Sequence[Trajectory],
+    *,
+    task: str | None = None,
+    variant: str | None = None,
+    seed: int | None = None,
+    repeat: int | None = None,
+    success: bool | None = None,
+    episode_id: str | None = None,
+) -> Trajectory:
+    """The first of `trajectories` that has at least a step and is as asked; None asks nothing.
+
+    The first, and not the prettiest: nobody picked it. Raises NoEpisodeError if there is none.
+    """
+    asked = {"task": task, "variant": variant, "seed": seed, "repeat": repeat}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    fitting = [
+        t
+        for t in trajectories
+        if all(getattr(t.key, name) == value for name, value in asked.items())
+        and episode_id in (None, t.episode_id)
+        and t.steps
+    ]
+    for trajectory in fitting:
+        if success is None or trajectory.success is success:
+            return trajectory
+    kind = {True: "successful ", False: "failed ", None: ""}[success]
+    words = "".join(f", {name} {value}" for name, value in asked.items())
+    words += f", episode_id {episode_id}" if episode_id else ""
+    outcomes = [t.outcome for t in fitting]
+    there = ", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes))) or "none at all"
+    raise NoEpisodeError(f"no {kind}episode{words}; of such episodes there are: {there}; ask for another")
+
+
+def _rank(name: str, order: Sequence[str]) -> tuple[int, str]:
+    return (list(order).index(name), "") if name in order else (len(order), name)

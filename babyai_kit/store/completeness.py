@@ -1,0 +1,61 @@
+"""Which episodes ClickHouse holds whole: the journal's steps against the stored inferences.
+
+Knows both records of a step; sends nothing, repairs nothing. Of several inferences for one step, as after a
+kill, the one that the journal names counts and the others are orphans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from babyai_kit.runs.journal import existing_run, read_steps
+from babyai_kit.runs.manifest import run_ids
+from babyai_kit.runs.records import StepRecord
+from babyai_kit.store.queries import StoredStep, stored_steps
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """What of a run's steps ClickHouse holds. Every id is a UUID as text."""
+
+    complete: frozenset[str]
+    """episode_ids with every journalled step stored, each with its model call and its place in the index."""
+    missing: dict[str, list[int]]
+    """By episode_id, the steps that ClickHouse does not hold, or not whole."""
+    orphans: dict[str, list[str]]
+    """By episode_id, the inference_ids that are stored and that no journalled step names."""
+
+
+def compare_steps(steps: Iterable[StepRecord], stored: Mapping[str, StoredStep]) -> Completeness:
+    """`steps` of a run's journal against what is `stored` of the run, by inference_id."""
+    seen: set[str] = set()
+    journalled: set[str] = set()
+    missing: dict[str, list[int]] = {}
+    for step in steps:
+        seen.add(step.episode_id)
+        journalled.add(step.inference_id)
+        row = stored.get(step.inference_id)
+        if row is None or not row.whole:
+            missing.setdefault(step.episode_id, []).append(step.step)
+    orphans: dict[str, list[str]] = {}
+    for inference_id, row in stored.items():
+        if inference_id not in journalled:
+            orphans.setdefault(row.episode_id, []).append(inference_id)
+    return Completeness(frozenset(seen - missing.keys()), missing, orphans)
+
+
+def completeness(client: Client, run: str, *, results: str | Path = "results") -> Completeness:
+    """Compare the run on disk under `results` with the store behind `client`; blocks.
+
+    Episodes of earlier prompts and unfinished ones are among those compared. Raises InputError if there is
+    no such run, StoreError if ClickHouse is away.
+    """
+    folder, manifest = existing_run(results, run)
+    steps = [step for episode in read_steps(folder).values() for step in episode]
+    return compare_steps(steps, stored_steps(client, run_ids(manifest)))

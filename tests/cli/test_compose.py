@@ -1,0 +1,274 @@
+"""docker-compose.yml against the code, the configuration and .env.example; `make up` on a recorded Docker.
+
+There is no Docker engine where this is tested: what the file declares is checked, and what its containers
+run that needs no Docker is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomlkit
+import yaml
+from expandvars import ParameterNullOrNotSet, expand
+
+from babyai_kit.cli import compose
+from babyai_kit.configuration import addresses
+from babyai_kit.configuration.addresses import COMPOSE_CLICKHOUSE
+from babyai_kit.configuration.gateway_toml import model_toml
+from babyai_kit.configuration.prices import load_prices
+from babyai_kit.configuration.settings import load_settings
+from babyai_kit.errors import InputError
+from babyai_kit.local.player.server import DEFAULT_PORT
+from tests.support.project import CONFIG, ROOT, SETTINGS
+
+TEXT = (ROOT / "docker-compose.yml").read_text()
+FILE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES = FILE["services"]
+
+
+def variables() -> set[str]:
+    return set(re.findall(r"\$\{(\w+)", TEXT))
+
+
+def pinned(package: str) -> str:
+    (version,) = re.findall(rf"(?m)^{package}==(\S+)$", (ROOT / "requirements.txt").read_text())
+    return version
+
+
+def test_images_are_pinned_and_gateway_and_ui_are_of_the_clients_version():
+    images = {name: s["image"] for name, s in SERVICES.items() if "image" in s}
+    assert images["gateway"] == f"tensorzero/gateway:{pinned('tensorzero')}"
+    assert images["ui"] == f"tensorzero/ui:{pinned('tensorzero')}"
+    assert re.fullmatch(r"clickhouse/clickhouse-server:\d+\.\d+", images["clickhouse"])
+    # Known breakage with TensorZero.
+    assert not images["clickhouse"].endswith(":25.10")
+
+
+def test_everything_is_published_on_loopback_and_checked_for_health():
+    ports = {name: service["ports"] for name, service in SERVICES.items()}
+    assert ports == {
+        "clickhouse": ["127.0.0.1:8123:8123"],
+        "gateway": ["127.0.0.1:3000:3000"],
+        "ui": ["127.0.0.1:4000:4000"],
+        "player": [f"127.0.0.1:{DEFAULT_PORT}:{DEFAULT_PORT}"],
+    }
+    assert all("healthcheck" in service for service in SERVICES.values())
+    assert all("network_mode" not in service for service in SERVICES.values())
+    shown = {address.rpartition(":")[2] for address in compose.ADDRESSES.values()}
+    assert shown == {"8123", "3000", "4000"}
+
+
+def test_every_variable_is_declared_or_given_by_make_up():
+    declared = {
+        line.split("=")[0] for line in (ROOT / ".env.example").read_text().splitlines() if "=" in line
+    }
+    given = set(compose.environment(load_settings(None, {}), CONFIG))
+    assert variables() <= declared | given
+    assert given - {"COMPOSE_PROFILES"} <= variables()
+    assert set(SETTINGS) <= declared
+
+
+def test_no_password_is_in_the_file_and_all_users_have_the_same():
+    environment = SERVICES["clickhouse"]["environment"]
+    assert environment["CLICKHOUSE_PASSWORD"].startswith("${CLICKHOUSE_PASSWORD:?")
+    with pytest.raises(ParameterNullOrNotSet):
+        expand(environment["CLICKHOUSE_PASSWORD"], environ={}, surrounded_vars_only=True)
+    gateway = expand(
+        SERVICES["gateway"]["environment"]["TENSORZERO_CLICKHOUSE_URL"], environ={"CLICKHOUSE_PASSWORD": "pw"}
+    )
+    outside = load_settings(
+        None, {"TENSORZERO_GATEWAY_URL": "http://127.0.0.1:3000", "CLICKHOUSE_PASSWORD": "pw"}
+    ).clickhouse_url
+    assert outside == COMPOSE_CLICKHOUSE.format(password="pw")
+    assert gateway.replace("@clickhouse:", "@127.0.0.1:") == outside
+    assert f"//{environment['CLICKHOUSE_USER']}:" in gateway
+
+
+def test_data_outlive_the_containers_and_the_order_of_start_is_by_health():
+    assert FILE["volumes"] == {"clickhouse-data": None, "player-data": None}
+    assert SERVICES["player"]["volumes"] == ["player-data:/data"]
+    assert SERVICES["clickhouse"]["volumes"] == ["clickhouse-data:/var/lib/clickhouse"]
+    assert SERVICES["gateway"]["depends_on"] == {"clickhouse": {"condition": "service_healthy"}}
+    assert SERVICES["ui"]["depends_on"] == {"gateway": {"condition": "service_healthy"}}
+    assert SERVICES["gateway"]["extra_hosts"] == ["host.docker.internal:host-gateway"]
+    assert SERVICES["player"]["profiles"] == ["offline"]
+
+
+def test_the_gateways_glob_finds_the_configuration_and_the_model():
+    _, glob = SERVICES["gateway"]["command"]
+    parent = glob.removesuffix("/**/*.toml")
+    (mount,) = SERVICES["gateway"]["volumes"]
+    assert mount == f"./config:{parent}/config:ro"
+    assert SERVICES["gateway"]["configs"] == [{"source": "model", "target": f"{parent}/model.toml"}]
+    config = tomlkit.parse((CONFIG / "tensorzero.toml").read_text()).unwrap()
+    assert config["gateway"]["observability"]["batch_writes"]["enabled"]
+    assert "models" not in config
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {},
+        {"OPENAI_API_KEY": "sk-1"},
+        {"OPENAI_API_KEY": "sk-1", "AGENT_MODEL": "gpt-4.1-mini-2025-04-14", "AGENT_TIMEOUT_MS": "90000"},
+        {"OPENAI_BASE_URL": "http://10.0.0.7:8000/v1", "AGENT_MODEL": "llama3"},
+        {"OPENAI_BASE_URL": "http://10.0.0.7:8000/v1/", "OPENAI_API_KEY": "sk-1", "AGENT_MODEL": "llama3"},
+    ],
+)
+def test_the_inline_model_is_what_connect_writes(user: dict[str, str]):
+    settings = load_settings(None, user)
+    given = compose.environment(settings, CONFIG)
+    inline = expand(FILE["configs"]["model"]["content"], environ=user | given, surrounded_vars_only=True)
+    written = model_toml(
+        settings,
+        load_prices(CONFIG).price_of(settings.model),
+        base_url=addresses.COMPOSE_PLAYER if settings.offline else None,
+    )
+    assert tomlkit.parse(inline).unwrap() == tomlkit.parse(written).unwrap()
+    assert ("COMPOSE_PROFILES" in given) == settings.offline
+    assert "sk-1" not in inline
+
+
+def test_without_make_up_the_file_still_serves_a_key():
+    inline = expand(
+        FILE["configs"]["model"]["content"], environ={"OPENAI_API_KEY": "sk-1"}, surrounded_vars_only=True
+    )
+    written = model_toml(load_settings(None, {"OPENAI_API_KEY": "sk-1"}), None)
+    assert tomlkit.parse(inline).unwrap() == tomlkit.parse(written).unwrap()
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        ("http://localhost:11434/v1/", "http://host.docker.internal:11434/v1/"),
+        ("http://127.0.0.1/v1/", "http://host.docker.internal/v1/"),
+        ("http://u:p@[::1]:8000/v1/", "http://u:p@host.docker.internal:8000/v1/"),
+        ("https://api.openai.com/v1/", "https://api.openai.com/v1/"),
+        ("http://localhost.example.org/v1/", "http://localhost.example.org/v1/"),
+    ],
+)
+def test_loopback_is_the_host_inside_a_container(url: str, seen: str):
+    assert addresses.from_container(url) == seen
+
+
+def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
+    dockerfile = SERVICES["player"]["build"]["dockerfile_inline"]
+    (pattern,) = re.findall(r"grep -E '([^']+)'", dockerfile)
+    installed = [
+        line for line in (ROOT / "requirements.txt").read_text().splitlines() if re.search(pattern, line)
+    ]
+    names = {re.split(r"\W", line)[0] for line in installed}
+    assert names == {"aiohttp", "bpe", "filelock", "gymnasium", "minigrid", "numpy", "python"}
+    assert "COPY babyai_kit babyai_kit" in dockerfile
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "!babyai_kit" in ignored
+    assert "!requirements.txt" in ignored
+
+    absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tenacity", "tqdm"]
+    absent += ["tomlkit", "openai", "minijinja", "papermill", "IPython"]
+    command = ["--host", "0.0.0.0", "--port", str(DEFAULT_PORT), "--folder", "/data"]
+    assert SERVICES["player"]["command"] == command
+    words = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]
+    script = f"""
+import sys
+for name in {absent!r}:
+    sys.modules[name] = None  # as if it were not installed
+sys.argv = ["babyai_kit", *{words!r}]
+import runpy
+runpy.run_module("babyai_kit", run_name="__main__")
+"""
+    player = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert player.stdout is not None
+        line = player.stdout.readline()
+    finally:
+        player.terminate()
+        _, told = player.communicate(timeout=20)
+    assert "http://127.0.0.2:" in line, told
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A `docker` that keeps what it was called with; its `.version` is what it says it is."""
+    binary = tmp_path / "bin" / "docker"
+    binary.parent.mkdir()
+    log = tmp_path / "calls.jsonl"
+    binary.write_text(
+        f"""#!{sys.executable}
+import json, os, sys
+from pathlib import Path
+if sys.argv[1:] == ["compose", "version", "--short"]:
+    print(Path({str(tmp_path / "version")!r}).read_text())
+else:
+    with open({str(log)!r}, "a") as file:
+        file.write(json.dumps([sys.argv[1:], dict(os.environ)]) + "\\n")
+"""
+    )
+    binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
+    (tmp_path / "version").write_text("v2.30.3\n")
+    monkeypatch.setenv("PATH", f"{binary.parent}:{os.environ['PATH']}")
+    shutil.copytree(CONFIG, tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    return lambda: [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_up_writes_a_password_waits_for_health_and_prints_the_addresses(docker, tmp_path, capfd):
+    (tmp_path / ".env").write_text("OPENAI_BASE_URL=http://localhost:11434/v1\nAGENT_MODEL=gpt-4o-mini\n")
+    assert compose.main(["up"]) == 0
+    told = capfd.readouterr().out
+    ((words, environment),) = docker()
+    assert words == ["compose", "up", "--detach", "--wait"]
+    assert environment["OPENAI_BASE_URL"] == "http://host.docker.internal:11434/v1/"
+    assert environment["AGENT_COST"].startswith("cost = [")
+    assert "COMPOSE_PROFILES" not in environment
+    assert "OLLAMA_HOST" in told
+    assert all(address in told for address in compose.ADDRESSES.values())
+    assert "TENSORZERO_GATEWAY_URL=http://127.0.0.1:3000" in told
+    (password,) = re.findall(r"(?m)^CLICKHOUSE_PASSWORD=(\S{20,})$", (tmp_path / ".env").read_text())
+    assert password not in told
+    assert compose.main(["up"]) == 0
+    assert (tmp_path / ".env").read_text().count("CLICKHOUSE_PASSWORD") == 1
+
+
+def test_up_with_nothing_configured_starts_the_offline_player_and_says_so(docker, tmp_path, capfd):
+    shutil.copy(ROOT / ".env.example", tmp_path / ".env")
+    assert compose.main(["up"]) == 0
+    ((_, environment),) = docker()
+    assert environment["COMPOSE_PROFILES"] == "offline"
+    assert environment["OPENAI_BASE_URL"] == f"http://player:{DEFAULT_PORT}/v1/"
+    assert environment["AGENT_MODEL"] == "offline-player"
+    assert "NO language model" in capfd.readouterr().out
+    assert not re.findall(r"(?m)^CLICKHOUSE_PASSWORD=$", (tmp_path / ".env").read_text())
+
+
+def test_down_stops_everything_and_keeps_the_data(docker):
+    assert compose.main(["down"]) == 0
+    ((words, _),) = docker()
+    assert words == ["compose", "--profile", "offline", "down"]
+
+
+def test_an_old_compose_or_none_is_told(docker, tmp_path, capsys, monkeypatch):
+    (tmp_path / "version").write_text("2.20.0\n")
+    assert compose.main(["up"]) == 2
+    assert "is version 2.20.0, and 2.23.1 is needed" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", "")
+    assert compose.main(["up"]) == 2
+    assert "install Docker" in capsys.readouterr().err
+
+
+def test_a_password_that_would_break_the_url_is_refused(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=p@ss\n")
+    with pytest.raises(InputError, match="letters, digits"):
+        compose.ensure_password(tmp_path / ".env")

@@ -1,0 +1,171 @@
+"""`doctor` as a user meets it: a process, its lines and its exit code, for each kind of trouble."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from babyai_kit.cli import health_checks as doctor
+from tests.support.project import ROOT, SETTINGS
+
+pytestmark = pytest.mark.e2e
+
+KEY = "sk-canary-doctor"
+
+
+@pytest.fixture
+def project(tmp_path: Path, data: Path) -> Path:
+    for name in ("config", "babyai_kit"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "data").symlink_to(data)
+    return tmp_path
+
+
+def examined(project: Path, code: int, **settings: str) -> dict[str, list[str]]:
+    """Lines by part of a `doctor` that ends with `code`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "babyai_kit", "doctor"],
+        cwd=project,
+        env={k: v for k, v in os.environ.items() if k not in SETTINGS} | settings,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert KEY not in done.stdout + done.stderr
+    lines: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines()[:-1]:
+        lines.setdefault(line[8:20].strip(), []).append(line)
+    return lines
+
+
+@pytest.fixture
+def model_server() -> Iterator[str]:
+    """A server that lists two models to whoever has the key."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"] == f"Bearer {KEY}"
+            body = b'{"data": [{"id": "llama3"}, {"id": "gpt-4o-mini-2024-07-18"}]}' if known else b"{}"
+            self.send_response(200 if known and self.path == "/v1/models" else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_nothing_configured_is_well(project: Path):
+    found = examined(project, 0)
+    assert list(found)[:6] == ["Python", "Packages", "Disk", "Model", "Gateway", "ClickHouse"]
+    assert "NO language model" in found["Model"][0]
+    assert "embedded" in found["Gateway"][0]
+    assert "inferences" in found["ClickHouse"][0]
+    assert "Compose" in found
+
+
+def test_a_key_is_tried_without_a_paid_call(project: Path, model_server: str):
+    found = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server)
+    assert found["Model"][0].startswith("ok")
+    assert "gpt-4o-mini-2024-07-18 at http://127.0.0.1" in found["Model"][0]
+    unpriced = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server, AGENT_MODEL="llama3")
+    assert "cost is NaN" in unpriced["Model"][0]
+
+
+def test_a_wrong_key_an_unknown_model_and_a_dead_server_are_trouble(project: Path, model_server: str):
+    wrong = examined(project, 1, OPENAI_API_KEY="sk-wrong", OPENAI_BASE_URL=model_server)["Model"]
+    assert wrong[0].startswith("TROUBLE")
+    assert "refuses the key (401); set OPENAI_API_KEY" in wrong[0]
+    unknown = examined(project, 1, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server, AGENT_MODEL="gpt-9")
+    assert "lists no gpt-9; set AGENT_MODEL to one of gpt-4o-mini-2024-07-18, llama3" in unknown["Model"][0]
+    dead = examined(project, 1, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+    assert "does not answer" in dead["Model"][0]
+
+
+def test_a_dead_gateway_and_a_dead_store_are_trouble(project: Path):
+    store = f"http://user:{KEY}@127.0.0.1:9/tensorzero"
+    found = examined(project, 1, TENSORZERO_GATEWAY_URL="http://127.0.0.1:9", TENSORZERO_CLICKHOUSE_URL=store)
+    assert "no gateway answers at http://127.0.0.1:9; start it (make up)" in found["Gateway"][0]
+    assert found["ClickHouse"][0].startswith("TROUBLE")
+    alone = examined(project, 1, TENSORZERO_GATEWAY_URL="http://127.0.0.1:9")
+    assert "set TENSORZERO_CLICKHOUSE_URL" in alone["ClickHouse"][0]
+
+
+def test_a_setting_that_is_none_is_trouble(project: Path):
+    assert "AGENT_TIMEOUT_MS" in examined(project, 1, AGENT_TIMEOUT_MS="soon")["Settings"][0]
+
+
+def test_a_port_in_use_is_told(project: Path):
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 4000))
+            taken.listen()
+        except OSError:
+            pytest.skip("port 4000 is in use on this machine")
+        found = examined(project, 0)
+    assert any("4000 (UI of make up) is in use; stop what holds it" in line for line in found["Ports"])
+
+
+def test_an_old_python_is_told_before_anything_is_imported(project: Path):
+    found = [shutil.which(f"python3.{minor}") for minor in (9, 8, 7)]
+    found += [str(p) for p in sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python"), reverse=True)]
+    old = next((p for p in found if p and works(p)), None)
+    if old is None:
+        pytest.skip("no Python older than 3.10 on this machine")
+    done = subprocess.run([old, "-m", "babyai_kit", "doctor"], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "3.10 to 3.13 is needed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def works(python: str) -> bool:
+    return subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+
+
+def test_a_wrong_python_and_missing_packages_are_trouble(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 14, 0))
+    assert doctor.python().grade == "TROUBLE"
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 12, 1))
+    assert doctor.python().grade == "ok"
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name == "chdb":
+            raise metadata.PackageNotFoundError(name)
+        return "0.0.1" if name == "tqdm" else real(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    found = doctor.packages()
+    assert found.grade == "TROUBLE"
+    assert "chdb is missing" in found.text
+    assert "tqdm 0.0.1 is not" in found.text
+    assert "pip install -r requirements.txt" in found.text
+
+
+def test_a_package_missing_altogether_is_told_in_one_line(project: Path):
+    script = (
+        "import sys, runpy; sys.modules['gymnasium'] = None; sys.argv = ['babyai_kit', 'doctor'];"
+        "runpy.run_module('babyai_kit', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the package gymnasium is missing; run: pip install")

@@ -1,0 +1,111 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import tomlkit
+
+from babyai_kit.configuration.gateway_toml import model_toml
+from babyai_kit.configuration.models import DEFAULT_MODEL
+from babyai_kit.configuration.prices import Price, load_prices
+from babyai_kit.configuration.settings import load_settings
+from babyai_kit.configuration.variants import load_config
+from babyai_kit.environment import ACTIONS
+from babyai_kit.errors import ConfigError
+from babyai_kit.runs.metrics import metrics
+from tests.runs.test_records import episode
+from tests.support.project import CONFIG
+
+OFFLINE = load_settings(None, {})
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(CONFIG, tmp_path / "config"))
+
+
+def test_the_four_variants_are_a_two_by_two_design():
+    variants = load_config(CONFIG, OFFLINE).variants
+    assert list(variants) == ["baseline", "reasoning", "history", "history_and_reasoning"]
+    system = {name: v.templates["system"] for name, v in variants.items()}
+    user = {name: v.templates["user"] for name, v in variants.items()}
+    assert system["baseline"] == system["history"] != system["reasoning"] == system["history_and_reasoning"]
+    assert user["baseline"] == user["reasoning"] != user["history"] == user["history_and_reasoning"]
+    assert len({v.digest for v in variants.values()}) == 4
+
+
+def test_reasoning_changes_nothing_but_the_form_of_the_answer():
+    variants = load_config(CONFIG, OFFLINE).variants
+    plain, reasoning = (variants[n].templates["system"].splitlines() for n in ("baseline", "reasoning"))
+    assert [a == b for a, b in zip(plain, reasoning, strict=True)] == [True] * (len(plain) - 2) + [False] * 2
+    assert reasoning[-1].index("thinking") < reasoning[-1].index("action")
+
+
+def test_every_prompt_names_every_action():
+    for variant in load_config(CONFIG, OFFLINE).variants.values():
+        for action in ACTIONS:
+            assert f"- {action}: " in variant.templates["system"]
+
+
+def test_a_changed_prompt_changes_the_digest_of_its_variants_alone(copy: Path):
+    before = load_config(copy, OFFLINE).variants
+    template = copy / "functions/act/user_history.minijinja"
+    template.write_text(template.read_text() + "!")
+    after = load_config(copy, OFFLINE).variants
+    assert {n for n in before if before[n].digest != after[n].digest} == {
+        "history",
+        "history_and_reasoning",
+    }
+
+
+def test_the_model_does_not_change_the_digest():
+    other = load_settings(None, {"OPENAI_BASE_URL": "http://localhost:1/v1", "AGENT_MODEL": "m"})
+    digests = [{n: v.digest for n, v in load_config(CONFIG, s).variants.items()} for s in (OFFLINE, other)]
+    assert digests[0] == digests[1]
+
+
+def test_broken_toml_is_named(copy: Path):
+    (copy / "tensorzero.toml").write_text("[functions.act\n")
+    with pytest.raises(ConfigError, match=r"tensorzero\.toml is not valid TOML"):
+        load_config(copy, OFFLINE)
+
+
+@pytest.mark.parametrize("name", ["user.minijinja", "user_schema.json", "output_schema.json"])
+def test_a_missing_file_is_named(copy: Path, name: str):
+    (copy / "functions/act" / name).unlink()
+    with pytest.raises(ConfigError, match=name.replace(".", r"\.")):
+        load_config(copy, OFFLINE)
+
+
+def test_a_directory_without_configuration_is_told(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no TOML file"):
+        load_config(tmp_path, OFFLINE)
+
+
+def test_the_default_model_has_a_price():
+    assert load_prices(CONFIG).price_of(DEFAULT_MODEL) == Price(input=0.15, output=0.6, training=3.0)
+
+
+def test_the_model_toml_names_the_key_and_never_holds_it():
+    settings = load_settings(None, {"OPENAI_API_KEY": "sk-canary"})
+    text = model_toml(settings, Price(0.15, 0.6))
+    provider = tomlkit.parse(text)["models"]["agent"]["providers"]["primary"]
+    assert "canary" not in text
+    assert provider["api_key_location"] == "env::OPENAI_API_KEY"
+    assert provider["model_name"] == DEFAULT_MODEL
+    assert [c["cost_per_million"] for c in provider["cost"]] == [0.15, 0.6]
+
+
+def test_without_key_no_authorization_and_without_price_no_cost():
+    provider = tomlkit.parse(model_toml(OFFLINE, None, base_url="http://127.0.0.1:9/v1/"))
+    primary = provider["models"]["agent"]["providers"]["primary"]
+    assert primary["api_key_location"] == "none"
+    assert "cost" not in primary
+
+
+def test_every_metric_sent_is_declared():
+    declared = tomlkit.parse((CONFIG / "tensorzero.toml").read_text())["metrics"]
+    sent = metrics(episode())
+    assert set(sent) | {"curated"} == set(declared)
+    for name, value in sent.items():
+        assert declared[name]["level"] == "episode"
+        assert declared[name]["type"] == ("boolean" if isinstance(value, bool) else "float")

@@ -1,0 +1,194 @@
+"""The forest plot and the curves draw what the statistics say, and the command prints it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from babyai_kit.__main__ import main
+from babyai_kit.environment import TASKS
+from babyai_kit.episodes.table import load_episodes
+from babyai_kit.errors import NoSharedSeedsError, UnknownBaselineError
+from babyai_kit.figures import FIGURES, paired_differences, return_profiles, save_all, success_against_steps
+from babyai_kit.runs.journal import Journal
+from babyai_kit.runs.records import EpisodeRecord
+from babyai_kit.stats import ALL_TASKS, MEASURES, compare, success_by_step
+from babyai_kit.stats import return_profiles as profiles
+from tests.support.episode_tables import block
+from tests.support.figures import BASELINES, CASES, VARIANTS, episodes, figure_of, said
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.mark.parametrize("case", ["whole", "one task", "errors", "two models", "two levels"])
+def test_the_forest_shows_the_comparison(case: str) -> None:
+    known = compare(CASES[case], BASELINES.get(case, "baseline"), measures=["success"])
+    if case == "one task":
+        known = known[known["task"] != ALL_TASKS]
+    (axes,) = figure_of("paired_differences", case).axes
+    columns = list(known.columns)
+    keys = columns[columns.index("task") : columns.index("baseline")]
+    bars = {bar.get_label(): bar for bar in axes.containers}
+    texts = {round(t.get_position()[1], 6): t.get_text() for t in axes.texts}
+    assert len(bars) == len(known)
+    for row in known.to_dict("records"):
+        point, _, (line,) = bars[", ".join(str(row[key]) for key in keys)].lines
+        drawn = (point.get_xdata()[0], *line.get_segments()[0][:, 0])
+        assert drawn == pytest.approx(tuple(100 * row[k] for k in ("difference", "low", "high")))
+        assert axes.get_xlim()[0] < drawn[1] <= drawn[2] < axes.get_xlim()[1]
+        text = texts[round(point.get_ydata()[0], 6)]
+        assert f"{100 * row['difference']:+.1f}" in text
+        assert f"p = {row['p_holm']:.3f}" in text
+    assert axes.get_xlim()[0] < 0 < axes.get_xlim()[1]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_the_forest_of_any_measure(measure: str) -> None:
+    frame = episodes(VARIANTS[:2])
+    known = compare(frame, measures=[measure])
+    (axes,) = paired_differences(frame, measure=measure).axes
+    assert len(axes.containers) == known["difference"].notna().sum() > 0
+
+
+def test_the_forest_says_what_it_rests_on() -> None:
+    assert said(figure_of("paired_differences", "one task")) == (
+        "Paired by seed; lines: 95% intervals (Bonett-Price). p: exact McNemar test, corrected over agents "
+        "(Holm), as the intervals are not. n=8 seeds on which both finished it. True differences of 53.2 to "
+        "69.2 are found with 80% power. No errors. Model: m."
+    )
+    text = said(figure_of("paired_differences", "errors"))
+    assert "n=3 seeds on which both finished every task." in text
+    assert "21 errors, left out." in text
+    unpriced = pd.concat([episodes(), episodes(("mine",), cost_usd=None)])
+    assert "40 episodes without a value." in said(paired_differences(unpriced, measure="cost_usd"))
+
+
+def test_what_cannot_be_compared_is_said_or_refused(tmp_path: Path) -> None:
+    def instead(frame: pd.DataFrame, **wanted: str) -> str:
+        return next(t.get_text() for t in paired_differences(frame, **wanted).texts if not t.get_rotation())
+
+    assert instead(CASES["empty"]) == "no episodes"
+    assert instead(CASES["one variant"], baseline="history") == "no other agent than history"
+    assert instead(CASES["only errors"]) == "no finished episode"
+    assert instead(CASES["unknown"], measure="cost_usd") == "not known"
+    alone = episodes(("history",), ("open",))
+    with pytest.raises(UnknownBaselineError):
+        paired_differences(alone)
+    apart = pd.concat([block(np.ones((2, 1))), block(np.ones((2, 1)), variant="history").assign(seed=[7, 8])])
+    with pytest.raises(NoSharedSeedsError):
+        paired_differences(apart)
+    assert {path.stem for path in save_all(alone, tmp_path)} == set(FIGURES) - {"paired_differences"}
+    assert "paired_differences" in {path.stem for path in save_all(alone, tmp_path, baseline="history")}
+
+
+@pytest.mark.parametrize(
+    ("name", "curve"), [("return_profiles", profiles), ("success_against_steps", success_by_step)]
+)
+@pytest.mark.parametrize("case", ["whole", "one task", "errors", "two models"])
+def test_lines_and_bands_are_the_curves(name: str, curve, case: str) -> None:
+    keys = ["variant", "model"] if case == "two models" else ["variant"]
+    known = curve(CASES[case], keys)
+    figure = figure_of(name, case)
+    panels = [axes for axes in figure.axes if axes.axison]
+    several = [ALL_TASKS, *TASKS] if case != "two models" else [ALL_TASKS, *TASKS[:2]]
+    assert [axes.get_label() for axes in panels] == (["open"] if case == "one task" else several)
+    for axes in panels:
+        here = known[known["task"] == axes.get_label()]
+        lines = {line.get_label(): line for line in axes.lines}
+        assert len(lines) == here.groupby(keys).ngroups
+        for agent, rows in here.groupby(keys):
+            line = lines[", ".join(agent)]
+            assert line.get_xdata() == pytest.approx(rows["threshold"])
+            assert line.get_ydata() == pytest.approx(rows["value"])
+        assert len(axes.collections) == (0 if case == "two models" else len(lines))
+        if case != "two models":  # lines are told apart in grey
+            assert len({(line.get_linestyle(), line._unscaled_dash_pattern) for line in lines.values()}) == 4
+            assert len({line.get_marker() for line in lines.values()}) == 4
+
+
+def test_curves_say_what_they_rest_on() -> None:
+    assert said(return_profiles(CASES["whole"])) == (
+        "Lines: means over seeds. Bands: pointwise 95% intervals (percentile bootstrap over seeds). "
+        "n=8 seeds, 160 episodes. No errors. Model: m."
+    )
+    assert said(success_against_steps(CASES["errors"])).endswith(
+        "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors, left out. Model: m."
+    )
+    assert "Bands" not in said(figure_of("return_profiles", "two models"))
+    assert (
+        said(return_profiles(CASES["only errors"])) == "0 finished episodes. 160 errors, left out. Model: m."
+    )
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A folder with a run on disk: two variants, an error, one variant played by another model too."""
+    rows = pd.concat([episodes(VARIANTS[:2], error=0.02), episodes(("mine",), model="large")])
+    with Journal(tmp_path / "r") as journal:
+        plan = {"variants": [*VARIANTS[:2], "mine"], "tasks": TASKS, "seeds": [*range(9)]}
+        journal.write_run({"run": "r", "plans": [plan | {"repeats": 1, "num_dists": 0, "history_length": 0}]})
+        for row in rows.assign(run="r").to_dict("records"):
+            clean = {k: None if pd.isna(v) else v for k, v in row.items()}
+            journal.append(EpisodeRecord(**clean))
+    return tmp_path
+
+
+def test_the_command_prints_the_comparison(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = results / "new" / "table.csv"
+    assert main(["compare", "r", "--results", str(results), "--csv", str(file)]) == 0
+    out = capsys.readouterr().out
+    known = compare(load_episodes("r", results=results))
+    pd.testing.assert_frame_equal(pd.read_csv(file), known, check_dtype=False)
+    success = known[(known["measure"] == "success") & (known["task"] == ALL_TASKS)]
+    for row in success.to_dict("records"):
+        (line,) = (
+            x for x in out.split("\n\n")[0].splitlines() if ALL_TASKS in x and f" {row['variant']} " in x
+        )
+        assert f"{100 * row['difference']:+.1f}" in line
+        assert f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}" in line
+        assert f"{row['p_holm']:.3f}" in line
+    for title in (
+        "success in percent",
+        "episode return",
+        "dollars per success",
+        "model: large, m",
+        "errors among",
+    ):
+        assert title in out
+    assert out.count(ALL_TASKS) == 2 * len(MEASURES)
+    assert out.count("putnext") == 2  # single tasks for success alone
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--baseline", "nobody"], "fits no agent; choose one of: variant=baseline, model=m"),
+        (["--baseline", "variant=baseline,model=large"], "fits no agent"),
+        (["--measures", "luck"], "unknown measure 'luck'"),
+    ],
+)
+def test_the_command_refuses(results: Path, capsys, flags: list[str], says: str) -> None:
+    assert main(["compare", "r", "--results", str(results), *flags]) == 2
+    out, err = capsys.readouterr()
+    assert says in err
+    assert out == ""
+
+
+def test_the_command_takes_settings_and_shows_tasks(results: Path, capsys) -> None:
+    flags = ["--baseline", "variant=mine,model=large", "--measures", "episode_length", "--per-task"]
+    assert main(["compare", "r", "--results", str(results), *flags]) == 0
+    out = capsys.readouterr().out
+    assert "steps, difference from mine, large" in out
+    assert out.count("putnext") == 2
+
+
+def test_a_run_of_one_variant_has_nothing_to_compare(tmp_path: Path, capsys) -> None:
+    with Journal(tmp_path / "r") as journal:
+        journal.write_run({"run": "r"})
+        for row in block(np.ones((2, 2))).to_dict("records"):
+            journal.append(EpisodeRecord(**{k: None if pd.isna(v) else v for k, v in row.items()}))
+    assert main(["compare", "r", "--results", str(tmp_path)]) == 2
+    assert "one agent alone" in capsys.readouterr().err

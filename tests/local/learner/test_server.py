@@ -1,0 +1,211 @@
+"""The learner behind the server, by the openai package: answers, usage, batches, jobs that stop and go on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import openai
+import pytest
+
+from tests.local.learner import NO_TORCH
+
+pytest.importorskip("torch", reason=NO_TORCH)
+
+from babyai_kit import ACTIONS
+from babyai_kit.configuration.models import LEARNER_MODEL
+from babyai_kit.local.learner import base_model, batching
+from babyai_kit.local.learner.lazy import LearnerOnDemand
+from babyai_kit.local.learner.tokenizer import encode_prompt, read_prompt
+from babyai_kit.local.learner.trainer import Learner
+from babyai_kit.local.learner.training import Progress, Recipe
+from babyai_kit.local.player import OfflinePlayer
+from tests.local.learner.test_data import chat, wander
+from tests.support.tiny_model import TINY
+
+TEXT = "Mission: go to the red ball\n\nCurrent observation:\na wall 3 steps forward\na red ball 1 step left"
+
+
+@pytest.fixture
+def learner(tmp_path_factory: pytest.TempPathFactory) -> Learner:
+    # All tests share the base model.
+    return Learner(tmp_path_factory.getbasetemp() / "learner", recipe=TINY, progress=False)
+
+
+@pytest.fixture
+async def server(learner: Learner, tmp_path: Path) -> AsyncIterator[OfflinePlayer]:
+    async with OfflinePlayer(
+        trainers=[LearnerOnDemand(lambda: learner)], folder=tmp_path / "player"
+    ) as player:
+        yield player
+
+
+def client_of(player: OfflinePlayer) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=player.base_url, api_key="none", max_retries=0)
+
+
+async def ask(client: openai.AsyncOpenAI, model: str = LEARNER_MODEL, **options):
+    messages = [{"role": "user", "content": TEXT}]
+    return await client.chat.completions.create(model=model, messages=messages, **options)  # type: ignore[arg-type]
+
+
+def said(answer) -> str:
+    return answer.choices[0].message.content
+
+
+async def upload(client: openai.AsyncOpenAI, examples: int = 60) -> str:
+    turns = wander("goto", 1, examples)
+    rows = [chat(turns, step, 2) for step in range(len(turns))]
+    lines = [
+        {"messages": [{"role": r, "content": t} for r, t in (*said, ("assistant", answer))]}
+        for said, answer in rows
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    return (await client.files.create(file=("train.jsonl", text), purpose="fine-tune")).id
+
+
+async def ended(client: openai.AsyncOpenAI, job: str):
+    while (found := await client.fine_tuning.jobs.retrieve(job)).status not in ("succeeded", "failed"):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    return found
+
+
+async def learning(client: openai.AsyncOpenAI, job: str) -> None:
+    """Wait until the job has told its first figures."""
+    while (await client.fine_tuning.jobs.list_events(job)).data[0].type != "metrics":  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
+async def test_an_answer_is_the_schema_s_json_with_usage_of_the_model_s_own(server: OfflinePlayer):
+    async with client_of(server) as client:
+        answer = await ask(client, seed=1)
+        assert json.loads(answer.choices[0].message.content)["action"] in ACTIONS
+        assert answer.choices[0].finish_reason == "stop"
+        assert "no-hosted-LLM" in answer.system_fingerprint
+        prompt = encode_prompt(read_prompt([("user", TEXT)]), 100)
+        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (len(prompt), 2)
+        cut = await ask(client, seed=1, max_tokens=1)
+        assert (cut.choices[0].finish_reason, cut.usage.completion_tokens) == ("length", 1)
+        cards = {card.id: card.owned_by async for card in client.models.list()}
+        assert "no hosted LLM" in cards[LEARNER_MODEL]
+
+
+async def test_the_seed_settles_the_answer_and_calls_share_batches(
+    server: OfflinePlayer, monkeypatch: pytest.MonkeyPatch
+):
+    sizes = []
+    generate = batching.generate
+    monkeypatch.setattr(
+        batching, "generate", lambda model, asks: sizes.append(len(asks)) or generate(model, asks)
+    )
+    async with client_of(server) as client:
+        await ask(client)
+        calls = [[ask(client, seed=n) for n in range(32)] for _ in range(2)]
+        first, second = [[said(a) for a in await asyncio.gather(*some)] for some in calls]
+        cold = {said(await ask(client, temperature=0.0)) for _ in range(5)}
+    assert first == second
+    assert len(set(first)) > 1
+    assert len(cold) == 1
+    assert sum(sizes) == 70
+    assert max(sizes) > 4
+
+
+async def test_a_model_that_fails_fails_its_calls_and_not_the_server(
+    server: OfflinePlayer, monkeypatch: pytest.MonkeyPatch
+):
+    generate = batching.generate
+
+    def broken(model, asks):
+        raise RuntimeError("out of memory")
+
+    async with client_of(server) as client:
+        monkeypatch.setattr(batching, "generate", broken)
+        with pytest.raises(openai.InternalServerError):
+            await ask(client)
+        monkeypatch.setattr(batching, "generate", generate)
+        assert (await ask(client)).choices
+
+
+async def test_a_job_is_cancelled_and_a_tuned_model_is_the_base_of_the_next(server: OfflinePlayer):
+    async with client_of(server) as client:
+        file = await upload(client)
+        options = {"training_file": file, "seed": 1}
+        long = await client.fine_tuning.jobs.create(
+            model=LEARNER_MODEL, hyperparameters={"n_epochs": 50, "batch_size": 1}, **options
+        )
+        await learning(client, long.id)
+        await client.fine_tuning.jobs.cancel(long.id)
+        assert (await client.fine_tuning.jobs.retrieve(long.id)).status == "cancelled"
+        first = await ended(client, (await client.fine_tuning.jobs.create(model=LEARNER_MODEL, **options)).id)
+        assert first.status == "succeeded"
+        assert first.fine_tuned_model.startswith(f"ft:{LEARNER_MODEL}:")
+        onward = await client.fine_tuning.jobs.create(model=first.fine_tuned_model, **options)
+        second = await ended(client, onward.id)
+        kept = await client.fine_tuning.jobs.checkpoints.list(second.id)
+        for model in (second.fine_tuned_model, kept.data[0].fine_tuned_model_checkpoint):
+            assert (await ask(client, model)).choices[0].message.content
+
+
+async def test_a_job_broken_off_by_a_restart_comes_to_the_same(learner: Learner, tmp_path: Path):
+    weights = {}
+    for name in ("whole", "broken"):
+        folder = tmp_path / name
+        async with OfflinePlayer(trainers=[learner], folder=folder) as player, client_of(player) as client:
+            file = await upload(client)
+            job = await client.fine_tuning.jobs.create(
+                model=LEARNER_MODEL, training_file=file, seed=3, hyperparameters={"n_epochs": 20}
+            )
+            if name == "whole":
+                await ended(client, job.id)
+            else:
+                await learning(client, job.id)
+        async with OfflinePlayer(trainers=[learner], folder=folder) as player, client_of(player) as client:
+            found = await ended(client, job.id)
+            assert found.status == "succeeded"
+            answers = [await ask(client, found.fine_tuned_model, seed=n) for n in range(10)]
+            weights[name] = [answer.choices[0].message.content for answer in answers]
+    assert weights["whole"] == weights["broken"]
+
+
+async def test_examples_without_an_action_fail_the_job_with_the_reason(server: OfflinePlayer):
+    async with client_of(server) as client:
+        line = {"messages": [{"role": "user", "content": TEXT}, {"role": "assistant", "content": "well"}]}
+        text = (json.dumps(line) + "\n").encode() * 12
+        file = await client.files.create(file=("train.jsonl", text), purpose="fine-tune")
+        job = await client.fine_tuning.jobs.create(model=LEARNER_MODEL, training_file=file.id)
+        found = await ended(client, job.id)
+    assert found.status == "failed"
+    assert "six actions" in found.error.message
+
+
+def test_the_base_model_is_built_once_and_follows_from_its_recipe(tmp_path: Path):
+    recipe = replace(TINY, episodes=2, training=Recipe(epochs=1, rows=16))
+    steps: list[Progress] = []
+    one = base_model.base_model(tmp_path / "one", recipe, steps.append).state_dict()
+    again = base_model.base_model(tmp_path / "one", recipe, steps.append).state_dict()
+    afresh = base_model.base_model(tmp_path / "two", recipe).state_dict()
+    other = base_model.base_model(tmp_path / "two", replace(recipe, seed=1)).state_dict()
+    assert steps[-1].step == steps[-1].of == len(steps)
+    assert all(one[name].equal(again[name]) and one[name].equal(afresh[name]) for name in one)
+    assert not one["tokens.weight"].equal(other["tokens.weight"])
+
+
+def test_pytorch_is_not_loaded_before_the_learner_is_asked(tmp_path: Path) -> None:
+    code = """
+import asyncio, sys
+from babyai_kit.local.learner import make_learner
+from babyai_kit.local.player import OfflinePlayer
+
+async def main():
+    async with OfflinePlayer(trainers=[make_learner("learner")], folder="player") as player:
+        assert "babyai-learner" in player.players
+    assert "torch" not in sys.modules
+
+asyncio.run(main())
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0

@@ -1,0 +1,291 @@
+"""/v1/files and /v1/fine_tuning/jobs as the openai package meets them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from babyai_kit.configuration.models import OFFLINE_MODEL
+from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.local.player.chat_endpoint import Player
+from babyai_kit.local.player.trainer import Report, TrainingJob
+from tests.support.messages import RULES, body, until, user_text
+
+ENDED = ("succeeded", "failed", "cancelled")
+LIFE = [
+    "Created fine-tuning job",
+    "Validating training file",
+    "Files validated",
+    "Fine-tuning job started",
+    "New fine-tuned model created",
+    "The job has successfully completed",
+]
+
+
+def example(
+    action: str, mission: str = "go to the red ball", seen: str = "a red ball 2 steps forward"
+) -> dict:
+    said = [
+        ("system", RULES),
+        ("user", user_text(mission, seen)),
+        ("assistant", json.dumps({"action": action})),
+    ]
+    return {"messages": [{"role": role, "content": text} for role, text in said]}
+
+
+def jsonl(rows: Sequence[Any]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+GOOD = jsonl([example("turn left")] * 12)
+
+
+@asynccontextmanager
+async def served(**options: Any) -> AsyncIterator[tuple[OfflinePlayer, openai.AsyncOpenAI]]:
+    async with (
+        OfflinePlayer(**options) as player,
+        openai.AsyncOpenAI(base_url=player.base_url, api_key="k", max_retries=0) as client,
+    ):
+        yield player, client
+
+
+async def upload(client: openai.AsyncOpenAI, content: bytes = GOOD) -> str:
+    return (await client.files.create(file=("train.jsonl", content), purpose="fine-tune")).id
+
+
+async def finished(client: openai.AsyncOpenAI, job_id: str, statuses: Sequence[str] = ENDED) -> Any:
+    for _ in range(500):
+        job = await client.fine_tuning.jobs.retrieve(job_id)
+        if job.status in statuses:
+            return job
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"the job did not come to {statuses}")
+
+
+async def tuned(client: openai.AsyncOpenAI, content: bytes = GOOD, **options: Any) -> Any:
+    job = await client.fine_tuning.jobs.create(
+        **{"model": OFFLINE_MODEL, "training_file": await upload(client, content), **options}
+    )
+    return await finished(client, job.id)
+
+
+async def action(client: openai.AsyncOpenAI, model: str, **fields: Any) -> str:
+    request = body(observation="a red ball 2 steps forward", temperature=0, seed=1, **fields)
+    answer = await client.chat.completions.create(**request | {"model": model})
+    return json.loads(answer.choices[0].message.content)["action"]
+
+
+class Slow:
+    """A trainer that works until it is told to stop."""
+
+    models = ("slow",)
+    resumable = False
+
+    def __init__(self) -> None:
+        self.seen: list[TrainingJob] = []
+        self.stop = asyncio.Event()
+
+    def player(self, model: str, folder: Path | None) -> Player:
+        return lambda request: '{"action": "drop"}' if folder else '{"action": "toggle"}'
+
+    async def train(self, job: TrainingJob, report: Report) -> None:
+        self.seen.append(job)
+        report.metrics(1, train_loss=0.5)
+        (job.folder / "step-1").mkdir()
+        report.checkpoint(1, {"train_loss": 0.5})
+        await self.stop.wait()
+
+
+async def test_a_file_goes_up_and_comes_back() -> None:
+    async with served() as (_, client):
+        file = await client.files.create(file=("../a.jsonl", GOOD), purpose="fine-tune")
+        assert (file.filename, file.bytes, file.purpose) == ("a.jsonl", len(GOOD), "fine-tune")
+        assert await client.files.retrieve(file.id) == file
+        assert (await client.files.content(file.id)).content == GOOD
+        assert [f.id async for f in await client.files.list(purpose="fine-tune")] == [file.id]
+        assert (await client.files.delete(file.id)).deleted
+        with pytest.raises(openai.NotFoundError):
+            await client.files.retrieve(file.id)
+        for bad in ({"purpose": "nonsense"}, {"file": ("empty", b"")}):
+            with pytest.raises(openai.BadRequestError):
+                await client.files.create(**{"file": ("a", GOOD), "purpose": "fine-tune", **bad})
+        for name in ("..%2Fjobs", "file-zz", "file-..%2f..%2fx"):
+            with pytest.raises(openai.NotFoundError):
+                await client.files.content(name)
+
+
+async def test_a_job_teaches_what_its_examples_show() -> None:
+    async with served() as (_, client):
+        assert await action(client, OFFLINE_MODEL) == "go forward"
+        job = await tuned(
+            client, suffix="my act!", seed=3, hyperparameters={"n_epochs": 2}, metadata={"a": "b"}
+        )
+        assert (job.status, job.error, job.seed, job.metadata) == ("succeeded", None, 3, {"a": "b"})
+        assert job.finished_at >= job.created_at
+        assert job.trained_tokens > 2 * 12 * 10
+        assert job.fine_tuned_model.startswith(f"ft:{OFFLINE_MODEL}:offline:my-act:")
+        assert await action(client, job.fine_tuned_model) == "turn left"
+        assert await action(client, OFFLINE_MODEL) == "go forward"
+        assert [m.id async for m in await client.models.list()] == [OFFLINE_MODEL, job.fine_tuned_model]
+        assert (await client.models.retrieve(job.fine_tuned_model)).id == job.fine_tuned_model
+
+        events = [e async for e in client.fine_tuning.jobs.list_events(job.id, limit=2)]
+        said = [e.message for e in reversed(events) if e.type == "message"]
+        assert [s for s, start in zip(said, LIFE, strict=True) if not s.startswith(start)] == []
+        curve = [e.data for e in reversed(events) if e.type == "metrics"]
+        assert curve[-1]["train_loss"] <= curve[0]["train_loss"]
+        assert "valid_loss" not in curve[0]
+        table = (await client.files.content(job.result_files[0])).text.splitlines()
+        assert table[0] == "step,train_loss,train_mean_token_accuracy"
+        assert len(table) == 1 + len(curve)
+
+
+async def test_a_job_goes_on_from_a_tuned_model() -> None:
+    rows = [example("turn left")] * 10 + [example("drop", seen="a red ball 5 steps forward")] * 2
+    async with served() as (_, client):
+        first = await tuned(client, jsonl(rows))
+        right = jsonl([example("turn right", "pick up the red ball")] * 12)
+        second = await tuned(
+            client, right, model=first.fine_tuned_model, validation_file=await upload(client)
+        )
+        assert second.fine_tuned_model.startswith(f"ft:{OFFLINE_MODEL}:offline:")
+        assert await action(client, second.fine_tuned_model) == "turn left"
+        assert await action(client, second.fine_tuned_model, mission="pick up the red ball") == "turn right"
+        metrics = [e async for e in client.fine_tuning.jobs.list_events(second.id) if e.type == "metrics"]
+        assert "valid_loss" in metrics[0].data
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (jsonl([example("drop")] * 9), "invalid_n_examples", "has 9 example"),
+        (b"{\n" + GOOD, "invalid_training_file", "Line 1: not valid JSON"),
+        (GOOD + b"[1]\n", "invalid_training_file", "Line 13: not a JSON object"),
+        (GOOD + b'{"prompt": "a"}\n', "invalid_training_file", "Line 13: missing key 'messages'"),
+        (GOOD + jsonl([{"messages": []}]), "invalid_training_file", "Line 13: Invalid 'messages'"),
+        (
+            GOOD + jsonl([{"messages": [{"role": "robot", "content": "a"}]}]),
+            "invalid_training_file",
+            r"Line 13: Invalid 'messages\[0\]'",
+        ),
+        (
+            GOOD + jsonl([{"messages": example("drop")["messages"][:2]}]),
+            "invalid_training_file",
+            "must be from the assistant",
+        ),
+        (
+            jsonl([example("fly")] * 12),
+            "invalid_training_file",
+            "No example ends with one",
+        ),
+    ],
+)
+async def test_bad_examples_fail_the_job_and_say_where(content: bytes, code: str, said: str) -> None:
+    async with served() as (_, client):
+        job = await tuned(client, content)
+        assert job.status == "failed"
+        assert (job.error.code, job.error.param) == (code, "training_file")
+        assert re.search(said, job.error.message)
+        newest = (await client.fine_tuning.jobs.list_events(job.id)).data[0]
+        assert (newest.level, newest.message) == ("error", job.error.message)
+        assert job.fine_tuned_model is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"model": "gpt-9"}, "model"),
+        ({"training_file": "file-0"}, "training_file"),
+        ({"validation_file": "file-0"}, "validation_file"),
+        ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs"),
+        ({"method": {"type": "dpo"}}, "method"),
+        ({"suffix": "s" * 65}, "suffix"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+async def test_a_bad_request_makes_no_job(wrong: Mapping[str, Any], param: str) -> None:
+    async with served() as (_, client):
+        with pytest.raises(openai.BadRequestError) as raised:
+            await tuned(client, **wrong)
+        assert raised.value.param == param
+        assert (await client.fine_tuning.jobs.list()).data == []
+        with pytest.raises(openai.NotFoundError):
+            await client.fine_tuning.jobs.retrieve("ftjob-0")
+
+
+async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:
+    slow = Slow()
+    async with served(trainers=[slow]) as (_, client):
+        file = await upload(client)
+        jobs = [await client.fine_tuning.jobs.create(model="slow", training_file=file) for _ in range(3)]
+        assert {job.status for job in jobs} == {"validating_files"}
+        await until(lambda: slow.seen)
+
+        async def statuses() -> list[str]:
+            return [(await client.fine_tuning.jobs.retrieve(job.id)).status for job in jobs]
+
+        for job in jobs[1:]:
+            await finished(client, job.id, ["queued"])
+        assert await statuses() == ["running", "queued", "queued"]
+        assert (await client.fine_tuning.jobs.cancel(jobs[1].id)).status == "cancelled"
+        assert (await client.fine_tuning.jobs.cancel(jobs[0].id)).status == "cancelled"
+        await until(lambda: len(slow.seen) == 2)
+        slow.stop.set()
+        last = await finished(client, jobs[2].id)
+        assert (await statuses()) == ["cancelled", "cancelled", "succeeded"]
+        with pytest.raises(openai.BadRequestError):
+            await client.fine_tuning.jobs.cancel(last.id)
+        listed = client.fine_tuning.jobs.list(limit=1)
+        assert [job.id async for job in listed] == [job.id for job in reversed(jobs)]
+        (checkpoint,) = (await client.fine_tuning.jobs.checkpoints.list(last.id)).data
+        assert checkpoint.step_number == 1
+        assert await action(client, checkpoint.fine_tuned_model_checkpoint) == "drop"
+        assert await action(client, "slow") == "toggle"
+
+
+async def test_what_was_tuned_outlives_the_server_and_a_broken_job_is_told(tmp_path: Path) -> None:
+    async with served(folder=tmp_path, trainers=[Slow()]) as (_, client):
+        good = await tuned(client)
+        running = await client.fine_tuning.jobs.create(model="slow", training_file=good.training_file)
+        await finished(client, running.id, ["running"])
+    async with served(folder=tmp_path, trainers=[Slow()]) as (_, client):
+        broken = await finished(client, running.id)
+        assert (broken.status, broken.error.code) == ("failed", "server_restarted")
+        assert await client.fine_tuning.jobs.retrieve(good.id) == good
+        assert await action(client, good.fine_tuned_model) == "turn left"
+        assert (await client.files.content(good.training_file)).content == GOOD
+
+
+async def test_a_second_server_on_the_folder_leaves_the_firsts_jobs_alone(tmp_path: Path) -> None:
+    slow = Slow()
+    async with served(folder=tmp_path, trainers=[slow]) as (_, client):
+        job = await client.fine_tuning.jobs.create(model="slow", training_file=await upload(client))
+        await until(lambda: slow.seen)
+        async with served(folder=tmp_path, trainers=[Slow()]) as (_, second):
+            await asyncio.sleep(0.1)
+            assert (await second.fine_tuning.jobs.retrieve(job.id)).status == "running"
+            with pytest.raises(openai.ConflictError):
+                await second.fine_tuning.jobs.cancel(job.id)
+            slow.stop.set()
+            done = await finished(client, job.id)
+            assert await action(second, done.fine_tuned_model) == "drop"
+
+
+async def test_a_trainer_that_breaks_fails_its_job_alone() -> None:
+    class Broken(Slow):
+        async def train(self, job: TrainingJob, report: Report) -> None:
+            raise RuntimeError("no memory")
+
+    async with served(trainers=[Broken()]) as (_, client):
+        failed = await tuned(client, model="slow")
+        assert (failed.status, failed.error.code) == ("failed", "server_error")
+        assert "no memory" in failed.error.message
+        assert (await tuned(client)).status == "succeeded"

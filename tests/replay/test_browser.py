@@ -1,0 +1,245 @@
+"""Pages as a browser sees them: no script error, no request, pictures there, stepping works.
+
+Needs Chromium (Debian: `apt-get install chromium`; or its path in CHROMIUM) and playwright; skipped without.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from babyai_kit import load_replay, write_report
+from babyai_kit.replay.film import film
+from babyai_kit.replay.player import TILE
+from tests.replay.test_replay import HOSTILE
+from tests.support.journals import Said, expert, idle, play, write_run
+from tests.support.project import CONFIG
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found; install it or set CHROMIUM")
+SWITCHES = (
+    "--no-sandbox",  # tests may run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass
+class Seen:
+    """A page and what happened while it was open."""
+
+    page: Any
+    trouble: list[str] = field(default_factory=list)
+    """Script errors, console errors (broken policies among them) and dialogs."""
+    requests: list[str] = field(default_factory=list)
+    """Addresses asked for, but the page's own."""
+
+    def open(self, path: Path) -> Any:
+        address = path.resolve().as_uri()
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("console", lambda m: self.trouble.append(m.text) if m.type != "log" else None)
+        self.page.on("dialog", lambda dialog: (self.trouble.append(dialog.message), dialog.dismiss()))
+        self.page.on(
+            "request", lambda r: self.requests.append(r.url) if r.url.partition("#")[0] != address else None
+        )
+        self.page.goto(address)
+        return self.page
+
+    def check(self) -> None:
+        """Nothing went wrong, nothing was asked for, every picture is there, no planted script ran."""
+        assert self.trouble == []
+        assert [url for url in self.requests if not url.startswith("data:")] == []
+        for frame in self.page.frames:
+            assert frame.evaluate("typeof window.hacked") == "undefined"
+            broken = "Array.from(document.images).filter(i => !i.complete || !i.naturalWidth).length"
+            assert frame.evaluate(broken) == 0
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    profile = tmp_path_factory.mktemp("profile")
+    with playwright.sync_playwright() as driver:
+        context = driver.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=SWITCHES, chromium_sandbox=False
+        )
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def seen(browser: Any) -> Iterator[Seen]:
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    yield Seen(page)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("results")
+    hostile = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE), "go forward"]
+    model = HOSTILE.replace("\ud800", "")
+    write_run(
+        results,
+        [
+            play(expert, task="open", seed=1, model=model),
+            play(hostile, task="goto", seed=2, model=model, variant="reasoning"),
+            play(idle, task="goto", seed=1, model=model, variant="reasoning", stop_after=9),
+        ],
+        model=model,
+    )
+    return results
+
+
+def at(frame: Any, text: str) -> None:
+    """Waits until the player says that it is there."""
+    playwright.expect(frame.locator("#count")).to_have_text(re.compile(f"^{text}"))
+
+
+def pixels(frame: Any, canvas: str) -> np.ndarray:
+    """[height, width, 3], as drawn."""
+    data = frame.evaluate(f"document.getElementById('{canvas}').toDataURL()")
+    picture = Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2])))
+    return np.asarray(picture.convert("RGB"))
+
+
+def test_the_player_shows_every_step_as_it_was(seen: Seen, results: Path, tmp_path: Path) -> None:
+    replay = load_replay("r", results=results, task="open")
+    page = seen.open(replay.save(tmp_path / "player.html"))
+    shot = film(replay.trajectory, TILE)
+    last = len(shot.scenes) - 1
+    at(page, f"step 1 of {last}$")
+    for index, scene in enumerate(shot.scenes):
+        assert (pixels(page, "grid") == shot.picture(scene.grid)).all()
+        assert (pixels(page, "view") == shot.picture(scene.view)).all()
+        assert page.locator("#observation").text_content() == scene.observation
+        if scene.step:
+            assert page.locator("#action").text_content() == scene.step.action
+            at(page, f"step {index + 1} of {last}$")
+        page.keyboard.press("ArrowRight")
+    at(page, f"after {last} of at most 128 steps$")
+    assert page.locator("#action").text_content().startswith("Success after")
+    assert page.locator("#forth").is_disabled()
+    seen.check()
+
+
+def test_keys_buttons_and_slider_step(seen: Seen, results: Path, tmp_path: Path) -> None:
+    page = seen.open(load_replay("r", results=results, task="open").save(tmp_path / "player.html"))
+    at(page, "step 1 of")
+    for press, expected in (
+        (lambda: page.keyboard.press("End"), "after"),
+        (lambda: page.keyboard.press("Home"), "step 1 "),
+        (lambda: page.keyboard.press("ArrowLeft"), "step 1 "),
+        (lambda: page.locator("#forth").click(), "step 2 "),
+        (lambda: page.keyboard.press("ArrowRight"), "step 3 "),
+        (lambda: page.locator("#back").click(), "step 2 "),
+        (lambda: page.locator("#last").click(), "after"),
+        (lambda: page.locator("#first").click(), "step 1 "),
+        (lambda: page.locator("#place").fill("4"), "step 5 "),
+        (lambda: (page.locator("#place").focus(), page.keyboard.press("ArrowRight")), "step 6 "),
+    ):
+        press()
+        at(page, expected)
+    seen.check()
+
+
+def test_it_plays_pauses_and_stops_at_the_end(seen: Seen, results: Path, tmp_path: Path) -> None:
+    page = seen.open(load_replay("r", results=results, task="open").save(tmp_path / "player.html"))
+    at(page, "step 1 of")
+    page.locator("#speed").select_option("125")
+    page.locator("#play").click()
+    at(page, "step 3 ")
+    assert page.locator("#play").text_content() == "Pause"
+    page.keyboard.press(" ")
+    assert page.locator("#play").text_content() == "Play"
+    there = page.locator("#count").text_content()
+    page.wait_for_timeout(400)
+    at(page, f"{there}$")
+    page.locator("#play").click()
+    at(page, "after")
+    assert page.locator("#play").text_content() == "Play"
+    page.locator("#play").click()  # from the beginning again
+    at(page, "step 2 ")
+    seen.check()
+
+
+def test_hostile_text_is_read_and_not_run(seen: Seen, results: Path, tmp_path: Path) -> None:
+    replay = load_replay("r", results=results, seed=2)
+    page = seen.open(replay.save(tmp_path / "player.html"))
+    at(page, "step 1 of")
+    assert "<script>window.hacked = 1</script>" in page.locator("#thinking").text_content()
+    assert page.locator("#invalid").is_hidden()
+    page.keyboard.press("ArrowRight")
+    page.locator("#raw summary").click()
+    assert "</script><img src=x" in page.locator("#answer").text_content()
+    assert page.locator("#invalid").is_visible()
+    assert page.locator("#thought").is_hidden()
+    seen.check()
+
+
+def test_a_script_that_got_in_would_still_not_run(seen: Seen, results: Path, tmp_path: Path) -> None:
+    planted = "<script>window.hacked = 1</script><img src='x' onerror='window.hacked = 2'></body>"
+    page = load_replay("r", results=results, seed=2).html().replace("</body>", planted)
+    file = tmp_path / "player.html"
+    file.write_text(page)
+    shown = seen.open(file)
+    at(shown, "step 1 of")
+    assert shown.evaluate("typeof window.hacked") == "undefined"
+    assert len([m for m in seen.trouble if "Content Security Policy" in m]) >= 2
+
+
+def test_several_players_in_one_page_do_not_meet(seen: Seen, results: Path, tmp_path: Path) -> None:
+    """As a notebook shows them: in a page that has scripts and a policy of its own, or none."""
+    replays = [load_replay("r", results=results, **asked) for asked in ({"task": "open"}, {"seed": 2}, {})]
+    file = tmp_path / "notebook.html"
+    cells = "".join(f"<div>{replay._repr_html_()}</div>" for replay in replays)
+    file.write_text(f"<!doctype html><meta charset=utf-8><script>var episode = 7, now = 8;</script>{cells}")
+    page = seen.open(file)
+    one, two, three = page.frames[1:]
+    for frame in (one, two, three):
+        at(frame, "step 1 of")
+    one.locator("#forth").click()
+    page.keyboard.press("ArrowRight")
+    two.locator("#forth").click()
+    for number, frame in ((3, one), (2, two), (1, three)):
+        at(frame, f"step {number} of")
+    assert page.evaluate("[episode, now]") == [7, 8]
+    assert one.evaluate("try { parent.document.title } catch (error) { error.name }") == "SecurityError"
+    seen.check()
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_the_report_is_whole(seen: Seen, results: Path) -> None:
+    report = write_report("r", results=results, config=CONFIG)
+    page = seen.open(report.page)
+    assert page.evaluate("document.images.length") >= 7
+    (one, two) = page.frames[1:]
+    at(one, "step 1 of")
+    one.locator("#forth").click()
+    at(one, "step 2 of")
+    at(two, "step 1 of")
+    for link in page.locator("nav a").all():
+        link.click()
+    for detail in page.locator("summary").all():
+        detail.click()
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert "INCOMPLETE" in page.locator("header").inner_text()
+    seen.check()

@@ -1,0 +1,302 @@
+"""Replays: the right episode, the right pictures, whole files, and hostile text that stays text."""
+
+from __future__ import annotations
+
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from babyai_kit import load_replay
+from babyai_kit.__main__ import main
+from babyai_kit.environment import ACTIONS, make_env
+from babyai_kit.errors import InputError, JournalError, NoEpisodeError
+from babyai_kit.hostile_text import shown
+from babyai_kit.replay.film import film
+from babyai_kit.runs.trajectories import choose, read_trajectories
+from tests.support.journals import Said, expert, idle, play, write_run
+
+HOSTILE = (
+    "<script>window.hacked = 1</script></script><img src=x onerror='window.hacked = 2'>\"'`&lt;"
+    "<!-- ]]> \x00\x07\x1b[31m\u202egnp.evil\u2028\ud800 {{ 7 * 7 }} {% raw %}"
+)
+
+
+class Page(HTMLParser):
+    """What a browser would find: tags, addresses, scripts, policy and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.handlers: list[str] = []
+        self.scripts: list[str] = []
+        self.frames: list[dict[str, str | None]] = []
+        self.policies: list[str] = []
+        self.words = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attrs)
+        self.links += [
+            found[name] or "" for name in ("src", "href", "action", "data", "poster") if name in found
+        ]
+        self.handlers += [name for name in found if name.startswith("on")]
+        if tag == "iframe":
+            self.frames.append(found)
+        if tag == "script":
+            self.scripts.append("")
+        if found.get("http-equiv") == "Content-Security-Policy":
+            self.policies.append(found["content"] or "")
+        self._open.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "script":
+            self.scripts[-1] += data
+        else:
+            self.words += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+
+def episode_of(page: str) -> Any:
+    """The player's data."""
+    return json.loads(Page(page).scripts[0])
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    hostile = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE), "go forward"]
+    write_run(
+        tmp_path,
+        [
+            play(expert, task="goto", seed=1),
+            play(expert, task="putnext", seed=1),
+            play(hostile, task="putnext", seed=2, variant="reasoning"),
+            play(idle, task="goto", seed=2),
+            play(["turn left"] * 3, task="goto", seed=3, error=f"timeout: {HOSTILE}"),
+            play(idle, task="goto", seed=4, stop_after=2),
+        ],
+    )
+    return tmp_path
+
+
+def test_a_replay_is_found_by_what_is_asked(results: Path) -> None:
+    def found(**asked: Any) -> tuple[str, int, str]:
+        trajectory = load_replay("r", results=results, **asked).trajectory
+        return trajectory.key.task, trajectory.key.seed, trajectory.outcome
+
+    assert found() == ("goto", 1, "success")
+    assert found(success=False) == ("goto", 2, "failure")
+    assert found(task="putnext", success=False) == ("putnext", 2, "failure")
+    assert found(variant="reasoning") == ("putnext", 2, "failure")
+    assert found(seed=3) == ("goto", 3, "error")
+    assert found(seed=4) == ("goto", 4, "unfinished")
+    one = load_replay("r", results=results, seed=4).trajectory
+    assert load_replay("r", results=results, episode_id=one.episode_id).trajectory == one
+
+
+def test_what_is_not_there_is_said_with_what_is(results: Path) -> None:
+    with pytest.raises(NoEpisodeError, match=r"no failed episode, task putnext, seed 1; .* 1 success; "):
+        load_replay("r", results=results, task="putnext", seed=1, success=False)
+    with pytest.raises(NoEpisodeError, match=r"no episode, variant history; .* none at all"):
+        load_replay("r", results=results, variant="history")
+    with pytest.raises(NoEpisodeError, match="1 error"):  # an error is no failure of the agent
+        load_replay("r", results=results, seed=3, success=False)
+    with pytest.raises(InputError, match="no run 'other'"):
+        load_replay("other", results=results)
+
+
+def test_episodes_come_in_the_order_of_the_plan_and_of_the_present_prompt(results: Path) -> None:
+    folder = results / "r"
+    order = [(t.key.variant, t.key.task, t.key.seed) for t in read_trajectories("r", results=results)]
+    assert order == [
+        *(("baseline", "goto", seed) for seed in (1, 2, 3, 4)),
+        ("baseline", "putnext", 1),
+        ("reasoning", "putnext", 2),
+    ]
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["digests"]["baseline"] = "another"
+    (folder / "run.json").write_text(json.dumps(manifest))
+    assert [t.key.variant for t in read_trajectories("r", results=results)] == ["reasoning"]
+
+
+def test_steps_of_an_attempt_that_another_replaced_are_no_episode(tmp_path: Path) -> None:
+    whole = play(expert, seed=1)
+    write_run(tmp_path, [play(idle, seed=1, stop_after=2), whole])
+    (found,) = read_trajectories("r", results=tmp_path)
+    assert found.episode_id == whole.record.episode_id
+
+
+@pytest.mark.parametrize("task", ["putnext", "open", "BabyAI-GoToObjMaze-v0"])
+def test_the_film_is_what_the_environment_shows(tmp_path: Path, task: str) -> None:
+    actions = [ACTIONS[i] for i in np.random.default_rng(1).integers(0, 6, 40)]
+    write_run(tmp_path, [play(actions, task=task, seed=7, stop_after=40)])
+    replay = load_replay("r", results=tmp_path)
+    shot = film(replay.trajectory, 16)
+    env = make_env(task)
+    seen, _ = env.reset(seed=7)
+    assert shot.mission == seen["mission"]
+    assert len(shot.scenes) == 41
+    for scene in shot.scenes:
+        assert (shot.picture(scene.grid) == env.get_frame(highlight=True, tile_size=16)).all()
+        assert (shot.picture(scene.view) == env.agent_view(16)).all()
+        assert scene.observation == seen["text"]
+        if scene.step:
+            seen, *_ = env.step(ACTIONS.index(scene.step.action))
+    assert shot.scenes[-1].step is None
+    assert len({tile.tobytes() for tile in shot.tiles}) == len(shot.tiles)
+
+
+def test_what_another_environment_recorded_is_not_shown(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [play(expert, seed=1)])
+    file = folder / "steps.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[2]["observation"] += "\na blue dragon 1 step forward"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    replay = load_replay("r", results=tmp_path)
+    with pytest.raises(JournalError, match=r"step 2 of goto, seed 1, does not replay"):
+        replay.html()
+    lines[2]["observation"] = lines[2]["observation"].split("\na blue dragon")[0]
+    lines[-1]["reward"] = 0.5
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(JournalError, match="does not replay"):
+        load_replay("r", results=tmp_path).gif()
+
+
+def test_the_player_needs_nothing_else_and_holds_every_step(results: Path) -> None:
+    replay = load_replay("r", results=results, task="putnext", success=True)
+    text = replay.html()
+    page, data = Page(text), episode_of(text)
+    assert all(link.startswith("data:") for link in page.links)
+    assert len(page.scripts) == 2
+    assert not page.handlers
+    assert page.policies[0].startswith("default-src 'none'; img-src data:; ")
+    steps = replay.trajectory.steps
+    assert [s["action"] for s in data["scenes"][:-1]] == [s.action for s in steps]
+    assert [s["observation"] for s in data["scenes"][:-1]] == [s.observation for s in steps]
+    assert data["scenes"][-1]["action"].startswith(f"Success after {len(steps)} steps, return 0.9")
+    assert "not an LLM" in page.words
+    assert data["sheet"].startswith("data:image/png;base64,")
+    assert len(text) < 100_000
+
+
+def test_of_a_failure_the_player_tells_the_class(results: Path) -> None:
+    end = episode_of(load_replay("r", results=results, task="goto", success=False).html())["scenes"][-1]
+    assert end["action"] == "Failure: the goal was not reached in 64 steps"
+    assert end["figures"].startswith("loop: At least half of its steps")
+
+
+def test_a_run_in_shards_is_to_be_joined_first(tmp_path: Path) -> None:
+    write_run(tmp_path, [play(expert, seed=1)]).rename(tmp_path / "0-of-2")
+    (tmp_path / "r" / "shards").mkdir(parents=True)
+    (tmp_path / "0-of-2").rename(tmp_path / "r" / "shards" / "0-of-2")
+    with pytest.raises(InputError, match="lies in shards; join them first: python -m babyai_kit merge r"):
+        load_replay("r", results=tmp_path)
+
+
+def test_hostile_text_stays_text(results: Path) -> None:
+    text = load_replay("r", results=results, variant="reasoning").html()
+    page, data = Page(text), episode_of(text)
+    assert data["scenes"][0]["thinking"] == shown(HOSTILE)
+    assert data["scenes"][1]["answer"] == shown(HOSTILE)
+    assert not data["scenes"][1]["valid"]
+    assert "<script>window" not in text
+    assert page.tags.count("script") == 2
+    assert "img" not in page.tags
+    assert not page.handlers
+    text.encode()
+
+
+def test_signs_stand_for_what_cannot_be_seen() -> None:
+    assert shown("a\tb\nc\r\nd") == "a\tb\nc\nd"
+    assert shown("\x00\x1b\x7f\r") == "␀␛␡␍"
+    assert shown("\u202e\u2066\x85\ud800\u2028") == "�" * 5
+    assert shown("naïve 木 🙂 é") == "naïve 木 🙂 é"
+
+
+def test_in_a_page_the_player_is_a_sandboxed_frame(results: Path) -> None:
+    replay = load_replay("r", results=results, variant="reasoning")
+    page = Page(replay._repr_html_())
+    assert page.tags == ["iframe", "p"]
+    assert page.words.startswith("The replay of reasoning · putnext, seed 2 · model offline-player · run r ")
+    (frame,) = page.frames
+    assert frame["srcdoc"] == replay.html()
+    assert frame["sandbox"] == "allow-scripts"
+
+
+def test_the_gif_moves_and_its_pictures_are_exact(results: Path) -> None:
+    for asked in ({"task": "putnext", "success": True}, {"variant": "reasoning"}, {"seed": 4}):
+        replay = load_replay("r", results=results, **asked)
+        image = Image.open(io.BytesIO(replay.gif()))
+        shot = film(replay.trajectory, 24)
+        assert image.n_frames <= len(shot.scenes)
+        assert image.info["loop"] == 0
+        for index, scene in ((0, shot.scenes[0]), (image.n_frames - 1, shot.scenes[-1])):
+            image.seek(index)
+            grid = shot.picture(scene.grid)
+            pixels = np.asarray(image.convert("RGB"))[12 : 12 + grid.shape[0], 12 : 12 + grid.shape[1]]
+            assert (pixels == grid).all()
+        assert image.info["duration"] >= 3000
+
+
+def test_files_are_written_whole_by_their_ending(results: Path) -> None:
+    replay = load_replay("r", results=results)
+    page = replay.save(results / "new" / "a.HTML")
+    assert page.read_text(encoding="utf-8") == replay.html()
+    assert replay.save(results / "new" / "a.gif").read_bytes()[:6] == b"GIF89a"
+    assert len(list((results / "new").iterdir())) == 2
+    with pytest.raises(InputError, match=r"a\.mp4 ends neither in \.html nor in \.gif"):
+        replay.save("a.mp4")
+    with pytest.raises(InputError, match="cannot be written"):
+        replay.save(page / "b.html")
+    assert repr(replay) == ("<Replay of baseline · goto, seed 1 · model offline-player · run r: success>")
+
+
+def test_the_command_writes_where_it_says(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at = ["--results", str(results)]
+    assert main(["replay", "r", *at, "--task", "goto", "--failure"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "baseline · goto, seed 2 · model offline-player · run r: failure"
+    assert said[1] == f"{results}/r/replays/baseline-goto-seed2-repeat0-failure.html"
+    assert episode_of(Path(said[1]).read_text())["limit"] == 64
+    out = results / "x.gif"
+    assert main(["replay", "r", *at, "--success", "--variant", "baseline", "--out", str(out)]) == 0
+    assert Image.open(out).format == "GIF"
+    assert main(["replay", "r", *at, "--seed", "4", "--format", "gif"]) == 0
+    assert (results / "r/replays/baseline-goto-seed4-repeat0-unfinished.gif").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["r", "--task", "open"], "no episode, task open"),
+        (["r", "--format", "gif", "--out", "a.html"], "does not end in .gif"),
+        (["r", "--out", "a.mp4"], "ends neither"),
+        (["nothing"], "no run 'nothing'"),
+        (["../r"], "is not valid"),
+    ],
+)
+def test_bad_input_exits_2(
+    results: Path, words: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", *words, "--results", str(results)]) == 2
+    assert error in capsys.readouterr().err
+
+
+def test_an_episode_without_a_step_is_not_chosen(tmp_path: Path) -> None:
+    write_run(tmp_path, [play([], seed=1, error="timeout: slow"), play(expert, seed=2)])
+    trajectories = read_trajectories("r", results=tmp_path)
+    assert [t.outcome for t in trajectories] == ["error", "success"]
+    assert choose(trajectories).key.seed == 2

@@ -1,0 +1,132 @@
+"""TensorZero's HTTP routes over an embedded gateway: what the gateway image would serve. Test code only.
+
+Forwards each request to the same method of the client library and answers in the documented form; keeps
+what was sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from tensorzero import AsyncTensorZeroGateway, TensorZeroError
+
+from babyai_kit.configuration.gateway_toml import write_snapshot
+from babyai_kit.configuration.settings import load_settings
+from babyai_kit.configuration.variants import load_config
+
+
+class GatewayServer:
+    """Serves `gateway`; `requests` holds (method, path, body) in order of arrival."""
+
+    def __init__(self, gateway: AsyncTensorZeroGateway, version: str) -> None:
+        self.requests: list[tuple[str, str, dict[str, Any]]] = []
+        self._gateway: AsyncTensorZeroGateway | None = gateway
+        self._version = version
+        self.app = web.Application(middlewares=[self._record])
+        self.app.router.add_get("/health", self._health)
+        self.app.router.add_get("/status", self._status)
+        self.app.router.add_post("/inference", self._inference)
+        self.app.router.add_post("/feedback", self._feedback)
+        self.app.router.add_post("/workflow_evaluation_run", self._run)
+        self.app.router.add_post("/workflow_evaluation_run/{run}/episode", self._episode)
+
+    def sent(self, path: str) -> list[dict[str, Any]]:
+        return [body for _, at, body in self.requests if at == path]
+
+    def drop(self) -> None:
+        self._gateway = None
+
+    @property
+    def gateway(self) -> AsyncTensorZeroGateway:
+        assert self._gateway is not None
+        return self._gateway
+
+    @web.middleware
+    async def _record(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        body = await request.json() if request.method == "POST" else {}
+        self.requests.append((request.method, request.path, body))
+        try:
+            return await handler(body, request)
+        except TensorZeroError as error:
+            return web.json_response(json.loads(error.text), status=error.status_code)
+
+    async def _health(self, body: dict[str, Any], request: web.Request) -> web.Response:
+        return web.json_response({"gateway": "ok", "clickhouse": "ok"})
+
+    async def _status(self, body: dict[str, Any], request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "version": self._version})
+
+    async def _inference(self, body: dict[str, Any], request: web.Request) -> web.Response:
+        known = {k: v for k, v in body.items() if v is not None and not (k == "stream" and v is False)}
+        done: Any = await self.gateway.inference(**known)
+        usage = {name: getattr(done.usage, name) for name in ("input_tokens", "output_tokens")}
+        if done.usage.cost is not None:
+            usage["cost"] = float(done.usage.cost)
+        answer = {
+            "inference_id": str(done.inference_id),
+            "episode_id": str(done.episode_id),
+            "variant_name": done.variant_name,
+            "output": {"raw": done.output.raw, "parsed": done.output.parsed},
+            "usage": usage,
+            "finish_reason": done.finish_reason.value if done.finish_reason else None,
+        }
+        if done.raw_response is not None:
+            answer["raw_response"] = [
+                {
+                    "model_inference_id": str(entry.model_inference_id),
+                    "provider_type": entry.provider_type,
+                    "api_type": entry.api_type,
+                    "data": entry.data,
+                }
+                for entry in done.raw_response
+            ]
+        return web.json_response(answer)
+
+    async def _feedback(self, body: dict[str, Any], request: web.Request) -> web.Response:
+        done: Any = await self.gateway.feedback(**{k: v for k, v in body.items() if v is not None})
+        return web.json_response({"feedback_id": str(done.feedback_id)})
+
+    async def _run(self, body: dict[str, Any], request: web.Request) -> web.Response:
+        # The client marks its own runs; the client within, which marks them again, refuses the mark.
+        tags = {k: v for k, v in body["tags"].items() if not k.startswith("tensorzero::")}
+        body = {k: v for k, v in body.items() if v is not None and k != "internal"} | {"tags": tags}
+        done: Any = await self.gateway.workflow_evaluation_run(**body)
+        return web.json_response({"run_id": str(done.run_id)})
+
+    async def _episode(self, body: dict[str, Any], request: web.Request) -> web.Response:
+        done: Any = await self.gateway.workflow_evaluation_run_episode(
+            run_id=request.match_info["run"], **{k: v for k, v in body.items() if v is not None}
+        )
+        return web.json_response({"episode_id": str(done.episode_id)})
+
+
+@contextlib.asynccontextmanager
+async def gateway_server(
+    config: Path, model_url: str, model: str, clickhouse_url: str, version: str = "2026.6.0"
+) -> AsyncIterator[tuple[str, GatewayServer]]:
+    """The address of a gateway that serves `config` with `model` at `model_url`, and its record."""
+    settings = load_settings(None, {"OPENAI_BASE_URL": model_url, "AGENT_MODEL": model})
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = load_config(config, settings)
+        glob = write_snapshot(loaded, settings, folder, base_url=settings.openai_base_url)
+        gateway = await AsyncTensorZeroGateway.build_embedded(  # type: ignore[misc]
+            config_file=glob, clickhouse_url=clickhouse_url
+        )
+    server = GatewayServer(gateway, version)
+    del gateway
+    runner = web.AppRunner(server.app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", server
+    finally:
+        await runner.cleanup()
+        server.drop()
+        gc.collect()

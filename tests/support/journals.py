@@ -1,0 +1,175 @@
+"""Runs on disk, made by the kit's own episode and journal from answers that a test writes."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.variants import load_config
+from babyai_kit.environment import ACTIONS, expert_actions, make_env
+from babyai_kit.environment.facing import steps_to_face
+from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
+from babyai_kit.gateway.session import Answer
+from babyai_kit.runs.journal import Journal
+from babyai_kit.runs.manifest import make_manifest
+from babyai_kit.runs.plan import Sampling, make_plan
+from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
+from tests.support.project import CONFIG
+
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer of a model. `action` outside ACTIONS, or `raw` that is no JSON, is invalid."""
+
+    action: str = "turn left"
+    thinking: str | None = None
+    raw: str | None = None
+
+    def answer(self) -> Answer:
+        parsed = {"action": self.action} | ({"thinking": self.thinking} if self.thinking is not None else {})
+        number = f"inference-{next(_NUMBERS)}"
+        if self.raw is not None:
+            return Answer(self.raw, None, 100, 10, None, 0.5, number)
+        return Answer(json.dumps(parsed), parsed, 100, 10, None, 0.5, number)
+
+
+Policy = Callable[[Any, str], Iterator[str | Said]]
+"""policy(env, mission): an answer for each step; when it ends before the episode, the rest is `turn left`."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    steps: list[StepRecord]
+    record: EpisodeRecord | None
+
+
+def play(
+    policy: Policy | Iterable[str | Said],
+    *,
+    task: str = "goto",
+    seed: int = 0,
+    variant: str = "baseline",
+    model: str = "offline-player",
+    num_dists: int = 0,
+    repeat: int = 0,
+    run: str = "r",
+    error: str | None = None,
+    stop_after: int | None = None,
+) -> Episode:
+    """An episode as the runner would record it.
+
+    `error`: it breaks off with this after the policy's answers; `stop_after`: it is left unfinished there.
+    """
+    digest = load_config(CONFIG, Settings()).variants[variant].digest
+    key = EpisodeKey(run, variant, model, task, num_dists, seed, repeat, 8)
+    live = LiveEpisode(PlannedEpisode(key, digest, f"episode-{next(_NUMBERS)}"))
+    answers = iter(policy(live.env, live.mission) if callable(policy) else policy)
+    while not live.done and (stop_after is None or len(live.steps) < stop_after):
+        said = next(answers, None)
+        if said is None and error is not None:
+            return Episode(live.steps, live.summary(error))
+        said = Said() if said is None else said if isinstance(said, Said) else Said(said)
+        live.take(said.answer())
+    return Episode(live.steps, None if stop_after is not None and not live.done else live.summary(error))
+
+
+def write_run(
+    results: Path, episodes: Iterable[Episode], name: str = "r", *, model: str = "offline-player", **plan: Any
+) -> Path:
+    """Write the episodes as run `name`; the plan defaults to exactly what they are."""
+    episodes = list(episodes)
+    keys = [e.steps[0].key if e.steps else e.record.key for e in episodes]
+    fields: dict[str, Any] = {
+        "variants": list(dict.fromkeys(k.variant for k in keys)) or ["baseline"],
+        "tasks": list(dict.fromkeys(k.task for k in keys)) or ["goto"],
+        "seeds": sorted({k.seed for k in keys}) or [0],
+        "num_dists": keys[0].num_dists if keys else 0,
+        "repeats": 1 + max((k.repeat for k in keys), default=0),
+    } | plan
+    settings = replace(Settings(), model=model)
+    config = load_config(CONFIG, settings)
+    with Journal(results / name) as journal:
+        made = make_plan(config, run=name, **fields)
+        journal.write_run(make_manifest({}, made, Sampling(), config, settings))
+        for episode in episodes:
+            for step in episode.steps:
+                journal.append(replace(step, run=name))
+            if episode.record:
+                journal.append(replace(episode.record, run=name))
+    return results / name
+
+
+def expert(env: Any, mission: str) -> Iterator[str]:
+    """Reaches the goal."""
+    for action in expert_actions(env):
+        yield ACTIONS[action]
+
+
+def idle(env: Any, mission: str) -> Iterator[str]:
+    """Turns left for ever."""
+    return iter(())
+
+
+def walk_to(env: Any, name: str) -> Iterator[str]:
+    """Walks until the object called `name` ("red key") is in front; the way must be free."""
+    (obj,) = (o for o in env.objects if f"{o.color} {o.type}" == name)
+    width = env.grid.width
+    left = env.agent_pos[0] // 7 * 7
+    steps = steps_to_face(width, left, obj.cur_pos[1] * width + obj.cur_pos[0])
+
+    def pose() -> int:
+        x, y = env.agent_pos
+        return 4 * (y * width + x) + env.agent_dir
+
+    while (now := steps[pose()]) > 0:
+        here, facing = divmod(pose(), 4)
+        ahead = 4 * (here + (1, width, -1, -width)[facing]) + facing
+        ways = {
+            "go forward": steps[ahead] if env.grid.get(*env.front_pos) is None else now,
+            "turn left": steps[4 * here + (facing + 3) % 4],
+            "turn right": steps[4 * here + (facing + 1) % 4],
+        }
+        yield next(action for action, left_over in ways.items() if left_over == now - 1)
+
+
+def wander(avoid: str = "") -> Policy:
+    """Does in each place what it did there least; touches nothing, and sees nothing called `avoid`."""
+
+    def policy(env: Any, mission: str) -> Iterator[str]:
+        done: Counter[Any] = Counter()
+        while True:
+            fit = []
+            for action in ("go forward", "pick up", "toggle", "drop", "turn right", "turn left"):
+                if action in ("pick up", "toggle") and env.grid.get(*env.front_pos) is not None:
+                    continue
+                copied = copy.deepcopy(env)
+                seen, reward, *_ = copied.step(ACTIONS.index(action))
+                if reward == 0 and not (avoid and avoid in seen["text"]):
+                    fit.append(action)
+            here = (env.agent_pos, env.agent_dir)
+            action = min(fit, key=lambda action: done[here, action])
+            done[here, action] += 1
+            yield action
+
+    return policy
+
+
+def start(task: str, seed: int, num_dists: int = 0) -> Any:
+    """The environment as it begins."""
+    env = make_env(task, num_dists=num_dists)
+    env.reset(seed=seed)
+    return env
+
+
+def seed_where(task: str, fits: Callable[[Any], bool], num_dists: int = 0) -> int:
+    """The first seed whose start is as asked."""
+    return next(seed for seed in range(1000) if fits(start(task, seed, num_dists)))
