@@ -23,12 +23,11 @@ from expandvars import ParameterNullOrNotSet, expand
 
 from babyai_kit.cli import compose
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.addresses import COMPOSE_CLICKHOUSE
+from babyai_kit.configuration.addresses import COMPOSE_CLICKHOUSE, PLAYER_PORT
 from babyai_kit.configuration.gateway_toml import model_toml
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.errors import InputError
-from babyai_kit.local.player.server import DEFAULT_PORT
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -60,7 +59,7 @@ def test_everything_is_published_on_loopback_and_checked_for_health():
         "clickhouse": ["127.0.0.1:8123:8123"],
         "gateway": ["127.0.0.1:3000:3000"],
         "ui": ["127.0.0.1:4000:4000"],
-        "player": [f"127.0.0.1:{DEFAULT_PORT}:{DEFAULT_PORT}"],
+        "player": [f"127.0.0.1:{PLAYER_PORT}:{PLAYER_PORT}"],
     }
     assert all("healthcheck" in service for service in SERVICES.values())
     assert all("network_mode" not in service for service in SERVICES.values())
@@ -176,7 +175,7 @@ def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
 
     absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tenacity", "tqdm"]
     absent += ["tomlkit", "openai", "minijinja", "papermill", "IPython"]
-    command = ["--host", "0.0.0.0", "--port", str(DEFAULT_PORT), "--folder", "/data"]
+    command = ["--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command
     words = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]
     script = f"""
@@ -247,7 +246,7 @@ def test_up_with_nothing_configured_starts_the_offline_player_and_says_so(docker
     assert compose.main(["up"]) == 0
     ((_, environment),) = docker()
     assert environment["COMPOSE_PROFILES"] == "offline"
-    assert environment["OPENAI_BASE_URL"] == f"http://player:{DEFAULT_PORT}/v1/"
+    assert environment["OPENAI_BASE_URL"] == f"http://player:{PLAYER_PORT}/v1/"
     assert environment["AGENT_MODEL"] == "offline-player"
     assert "NO language model" in capfd.readouterr().out
     assert not re.findall(r"(?m)^CLICKHOUSE_PASSWORD=$", (tmp_path / ".env").read_text())
