@@ -45,7 +45,9 @@ def test_the_law_of_imports_is_kept():
 
 
 def test_a_forbidden_import_breaks_the_law_and_names_the_contract(tmp_path: Path):
-    shutil.copytree(ROOT / "babyai_kit", tmp_path / "babyai_kit", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "babyai_kit", tmp_path / "babyai_kit", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     module = tmp_path / "babyai_kit" / "stats" / "estimators.py"
     module.write_text(module.read_text() + "\nimport babyai_kit.gateway.session\n")

@@ -1,9 +1,9 @@
 """The import structure of the package: rooms, arrows between them, cycles, loose modules, lines.
 
-A room is a package directly under `babyai_kit`, each room of `babyai_kit.local`, or a loose module at the top.
-An arrow goes from a room to one that it imports from; imports inside functions count, those under
-`if TYPE_CHECKING:` do not, since they are not there at run time. `python -m tests.support.import_graph [ROOT]`
-prints all of it for the checkout at ROOT.
+A room is a package directly under `babyai_kit`, each room of `babyai_kit.local`, or a loose module at the
+top. An arrow goes from a room to one that it imports from; imports inside functions count, those under
+`if TYPE_CHECKING:` do not, since they are not there at run time.
+`python -m tests.support.import_graph [ROOT]` prints all of it for the checkout at ROOT.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class ImportGraph:
         return reached
 
     def __str__(self) -> str:
-        count = sum(len(targets) for targets in self.arrows.values())
+        arrows = sum(len(targets) for targets in self.arrows.values())
         cycles = "; ".join(", ".join(sorted(rooms)) for rooms in self.cycles())
         return "\n".join(
             [
-                f"{len(self.rooms)} rooms, {count} arrows, {len(self.loose)} loose modules, {self.lines} lines",
-                f"loose modules: {', '.join(self.loose)}",
+                f"{len(self.rooms)} rooms, {arrows} arrows, {self.lines} lines",
+                f"{len(self.loose)} loose modules: {', '.join(self.loose)}",
                 f"cycles: {cycles or 'none'}",
                 *(f"{room} -> {', '.join(sorted(self.arrows[room])) or 'nothing'}" for room in self.rooms),
             ]
