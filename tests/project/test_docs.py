@@ -125,6 +125,25 @@ def test_every_file_and_module_named_in_code_font_exists():
             assert importlib.util.find_spec(name), (page, name)
 
 
+def test_every_name_that_is_located_in_a_file_is_there():
+    """`NAME` in (or of) `path`, as CONTRIBUTING says where to add things."""
+    located = [
+        (page, name, path)
+        for page in PAGES
+        for name, path in re.findall(r"`(\w+)` (?:in|of) `([\w/]+\.\w+)`", prose(page))
+    ]
+    assert located
+    for page, name, path in located:
+        file = ROOT / path if (ROOT / path).exists() else ROOT / "babyai_kit" / path
+        assert re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")), (page, name, path)
+
+
+def test_architecture_has_a_line_per_room():
+    graph = import_graph()
+    rooms = set(graph.rooms) - {*graph.loose, "babyai_kit", NESTED}
+    assert set(re.findall(r"(?m)^\| `([\w.]+)` \|", PAGES["docs/architecture.md"])) == rooms
+
+
 def tree() -> Iterator[Path]:
     """The files and folders of README's tree, relative to the top level."""
     (text,) = blocks("README.md", "text")
