@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import asyncio
 import importlib.util
@@ -21,6 +22,7 @@ from babyai_kit import clickhouse_client, connect, run_experiment
 from babyai_kit.__main__ import _parser
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
+from babyai_kit.runs.records import COLUMNS, KEY_COLUMNS
 from tests.support.import_graph import NESTED, import_graph
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
@@ -188,6 +190,21 @@ def test_every_setting_is_explained_and_every_block_of_settings_loads(tmp_path: 
             (tmp_path / ".env").write_text(block)
             assert set(dotenv_values(tmp_path / ".env")) <= set(SETTINGS)
             assert load_settings(tmp_path / ".env", {"CLICKHOUSE_PASSWORD": "x"}).model
+
+
+def test_every_column_and_every_flag_of_run_is_explained():
+    page = PAGES["docs/running.md"]
+    tables = " ".join(line for line in page.splitlines() if line.startswith("| "))
+    assert {c for c in COLUMNS if not re.search(rf"\b{c}\b", tables)} <= set(KEY_COLUMNS)
+    assert all(re.search(rf"\b{column}\b", page) for column in KEY_COLUMNS)
+    usage = _subparser("run").format_usage()
+    assert set(re.findall(r"--[a-z-]+", usage)) <= set(re.findall(r"--[a-z-]+", tables))
+
+
+def _subparser(command: str) -> argparse.ArgumentParser:
+    actions = _parser()._actions
+    (commands,) = (a for a in actions if isinstance(a, argparse._SubParsersAction))
+    return commands.choices[command]
 
 
 @pytest.mark.parametrize("page", pages_with("toml"))
