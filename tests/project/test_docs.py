@@ -82,7 +82,10 @@ def test_every_command_is_one(command: str):
         assert words.pop(0).split("=")[0] in {*SETTINGS, "PYTHONPATH"}
     if words[:3] == ["python", "-m", "babyai_kit"] or words[0] == "babyai":
         arguments = words[1:] if words[0] == "babyai" else words[3:]
-        if arguments != ["--help"]:
+        if "--help" in arguments:
+            arguments.remove("--help")
+            assert set(arguments) <= set(_commands())
+        else:
             _parser().parse_args([CHOICES.get(word, word) for word in arguments])
     elif words[0] == "make":
         targets = re.findall(r"(?m)^([\w $()./-]+):", (ROOT / "Makefile").read_text())
@@ -192,19 +195,19 @@ def test_every_setting_is_explained_and_every_block_of_settings_loads(tmp_path: 
             assert load_settings(tmp_path / ".env", {"CLICKHOUSE_PASSWORD": "x"}).model
 
 
-def test_every_column_and_every_flag_of_run_is_explained():
+def test_every_command_column_and_flag_of_run_is_explained():
     page = PAGES["docs/running.md"]
     tables = " ".join(line for line in page.splitlines() if line.startswith("| "))
     assert {c for c in COLUMNS if not re.search(rf"\b{c}\b", tables)} <= set(KEY_COLUMNS)
     assert all(re.search(rf"\b{column}\b", page) for column in KEY_COLUMNS)
-    usage = _subparser("run").format_usage()
+    assert set(_commands()) <= {"run", *re.findall(r"`([a-z]+)(?: RUN)?`", tables)}
+    usage = _commands()["run"].format_usage()
     assert set(re.findall(r"--[a-z-]+", usage)) <= set(re.findall(r"--[a-z-]+", tables))
 
 
-def _subparser(command: str) -> argparse.ArgumentParser:
-    actions = _parser()._actions
-    (commands,) = (a for a in actions if isinstance(a, argparse._SubParsersAction))
-    return commands.choices[command]
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    (action,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(action.choices)
 
 
 @pytest.mark.parametrize("page", pages_with("toml"))
