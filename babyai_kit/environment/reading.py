@@ -89,7 +89,7 @@ class View:
     walls: tuple[SeenWall, ...] = ()
     objects: tuple[SeenObject, ...] = ()
     unknown: tuple[str, ...] = ()
-    """Lines that say nothing of these, in lower case."""
+    """Lines that say nothing of these, in lower case; blank lines are not counted."""
 
     @cached_property
     def blocked(self) -> bool:
@@ -108,7 +108,7 @@ def read_observation(text: str) -> View:
     """Read the text of an observation. Never raises."""
     carried = None
     walls, objects, unknown = [], [], []
-    for line in map(str.strip, text.lower().splitlines()):
+    for line in filter(None, map(str.strip, text.lower().splitlines())):
         part = _read_line(line) if len(line) <= MAX_LINE else None
         if isinstance(part, SeenObject):
             objects.append(part)
