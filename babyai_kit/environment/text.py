@@ -88,9 +88,9 @@ def view_from(width: int, height: int, x: int, y: int, direction: int) -> FieldO
 def describe(cells: Cells, view: FieldOfView, carrying: WorldObj | None, *, see_through: bool = False) -> str:
     """The text of `view`: what is carried, the walls straight ahead and beside, objects and doors.
 
-    `see_through=True` leaves out the search for what walls and closed doors hide. It is right where
-    everything but walls stands in the agent's own convex room, which holds for the five tasks up to
-    and including the last step.
+    `see_through=True` skips the search for what walls and closed doors hide. That is right where
+    everything but walls is in the agent's own convex room, which holds for the five tasks up to and
+    including the last step.
     """
     lines = [] if carrying is None else [carried_line(carrying.color, carrying.type)]
     # A ray needs no light: along a straight line everything is lit up to the first opaque cell.
@@ -109,10 +109,10 @@ def describe(cells: Cells, view: FieldOfView, carrying: WorldObj | None, *, see_
 
 
 def light(area: Sequence[WorldObj | None]) -> list[bool]:
-    """Which of the 49 squares are seen, by number.
+    """Which of the 49 squares are visible, by number.
 
-    Light starts at the agent and goes outwards row by row, in each first to the right, then to the
-    left. Order and ranges are minigrid's (`Grid.process_vis`), and the picture shows the same mask.
+    Light starts at the agent and spreads row by row, in each row first to the right, then to the left.
+    Order and ranges are minigrid's (`Grid.process_vis`), and the picture shows the same mask.
     """
     lit = [False] * (VIEW_SIZE * VIEW_SIZE)
     lit[VIEW_AHEAD * VIEW_SIZE + VIEW_ASIDE] = True

@@ -152,7 +152,7 @@ def test_order_of_calls() -> None:
     env.reset(seed=0)
     while not any(env.step(0)[2:4]):
         pass
-    with pytest.raises(StepOrderError, match=r"ended: call reset\(\)"):
+    with pytest.raises(StepOrderError, match=r"ended; call reset\(\)"):
         env.step(0)
     env.reset()
     env.step(0)

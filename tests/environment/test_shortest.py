@@ -13,7 +13,7 @@ import pytest
 from minigrid.envs.babyai.core.verifier import GoToInstr, PickupInstr, SeqInstr
 
 from babyai_kit.environment import ACTIONS, TASKS, expert_actions, make_env, shortest_length
-from babyai_kit.environment.missions import State
+from babyai_kit.environment.objectives import State
 from babyai_kit.environment.shortest import World
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.errors import StepOrderError, UnsupportedLevelError
@@ -63,7 +63,7 @@ def plain_search(world: World, untouched: frozenset[int]) -> list[int]:
     while queue:
         state = queue.popleft()
         for moved_to, action, moved in world.moves(state, untouched):
-            after, success = world.mission.after(moved_to, action, moved)
+            after, success = world.objective.after(moved_to, action, moved)
             if success:
                 way, at = [action], came[state]
                 while at is not None:
@@ -84,7 +84,7 @@ def test_as_a_plain_search_and_walkable(task: str, move_goals: bool) -> None:
         for seed in range(seeds):
             env.reset(seed=seed)
             world = World(env)  # type: ignore[arg-type]
-            way = plain_search(world, frozenset() if move_goals else world.mission.landmarks)
+            way = plain_search(world, frozenset() if move_goals else world.objective.landmarks)
             assert len(way) == shortest_length(env, move_goals=move_goals)
             # Walked in the real environment it succeeds at the last step and not before.
             rewards = [env.step(action)[1] for action in way]
@@ -209,7 +209,7 @@ def test_it_leaves_the_environment_alone() -> None:
 def test_errors() -> None:
     level = make_env("BabyAI-GoTo-v0")
     level.reset(seed=0)
-    with pytest.raises(UnsupportedLevelError, match="BabyAI-GoTo-v0: use one of goto"):
+    with pytest.raises(UnsupportedLevelError, match="BabyAI-GoTo-v0; use one of goto"):
         shortest_length(level)
     env = gymnasium.make("BabyAIText/pickup-v0")
     with pytest.raises(StepOrderError, match="reset"):
@@ -219,5 +219,5 @@ def test_errors() -> None:
     *way, _ = plain_search(World(env.unwrapped), frozenset())  # type: ignore[arg-type]
     for action in [*way, 5]:
         env.step(action)
-    with pytest.raises(UnsupportedLevelError, match="no way"):
+    with pytest.raises(UnsupportedLevelError, match="impossible"):
         shortest_length(env)
