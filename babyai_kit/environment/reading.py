@@ -15,7 +15,7 @@ from typing import NamedTuple
 from babyai_kit.environment.text import carried_line, object_line, relative_position, wall_line
 
 # Bounds for texts that are not the kit's, in characters: far beyond any line or mission of the environment.
-MAX_LINE, MAX_MISSION = 100, 1000
+_MAX_LINE, _MAX_MISSION = 100, 1000
 
 _SEEN = "(?:you see )?"
 _CARRIED = re.compile(r"you carry an? ([a-z]+) ([a-z]+)")
@@ -109,7 +109,7 @@ def read_observation(text: str) -> View:
     carried = None
     walls, objects, unknown = [], [], []
     for line in filter(None, map(str.strip, text.lower().splitlines())):
-        part = _read_line(line) if len(line) <= MAX_LINE else None
+        part = _read_line(line) if len(line) <= _MAX_LINE else None
         if isinstance(part, SeenObject):
             objects.append(part)
         elif isinstance(part, SeenWall):
@@ -193,7 +193,7 @@ class Mission:
 @lru_cache(maxsize=1024)
 def read_mission(text: str) -> Mission:
     """Read a mission; an empty one where nothing is understood. Never raises."""
-    then, after, first = text.lower()[:MAX_MISSION].partition(" after you ")
+    then, after, first = text.lower()[:_MAX_MISSION].partition(" after you ")
     if not after:
         first, _, then = then.partition(", then ")
     parts = _read_parts(first), _read_parts(then)
