@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from babyai_kit.environment.reading import Part, read_mission, read_observation
+from babyai_kit.environment.reading import Noun, Part, read_mission, read_observation
 from babyai_kit.environment.tasks import ACTIONS
 from babyai_kit.environment.text import VIEW_AHEAD, VIEW_ASIDE
 
@@ -99,15 +99,19 @@ def encode_mission(text: str) -> tuple[int, ...]:
 
 
 def _phrases(parts: Iterable[Part]) -> list[str]:
-    """The phrases of parts that may be done in any order. No token stands for "and" or for a location."""
+    """The phrases of parts that are joined by "and", for which there is no token."""
     phrases: list[str] = []
     for part in parts:
-        phrases += [UNKNOWN] if phrases else []
-        phrases.append(part.verb)
-        for noun in filter(None, (part.noun, part.beside)):
-            phrases += ["next to"] if noun is part.beside else []
-            phrases += [noun.name, UNKNOWN] if noun.location else [noun.name]
+        if phrases:
+            phrases.append(UNKNOWN)
+        phrases += [part.verb, *_noun_phrases(part.noun)]
+        if part.beside:
+            phrases += ["next to", *_noun_phrases(part.beside)]
     return phrases
+
+
+def _noun_phrases(noun: Noun) -> list[str]:
+    return [noun.name, UNKNOWN] if noun.location else [noun.name]
 
 
 @lru_cache(maxsize=65536)
@@ -119,9 +123,10 @@ def encode_observation(text: str) -> tuple[int, ...]:
         phrases += ["you carry", view.carried.name]
     phrases += [f"wall {wall.distance} {wall.side}" for wall in view.walls]
     for obj in view.objects:
-        phrases += [obj.state] if obj.state else []
+        if obj.state:
+            phrases.append(obj.state)
         phrases += [obj.name, f"{obj.right} right {obj.forward} forward"]
-    return _tokens([*phrases, *(UNKNOWN for _ in view.unknown)])
+    return _tokens(phrases + [UNKNOWN] * len(view.unknown))
 
 
 def _tokens(phrases: Iterable[str]) -> tuple[int, ...]:
