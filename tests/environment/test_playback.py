@@ -1,4 +1,4 @@
-"""Recorded episodes are played again, checked, and gone on with."""
+"""Recorded episodes are played again, checked, and continued."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ answer is an action token and the `<turn>` that ends it, which is how the model 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from functools import lru_cache
 from babyai_kit.environment.reading import Noun, Part, read_mission, read_observation
 from babyai_kit.environment.tasks import ACTIONS
 from babyai_kit.environment.text import VIEW_AHEAD, VIEW_ASIDE
+from babyai_kit.local.player.prompt import read_sections
 
 COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
 KINDS = ("key", "ball", "box", "door")
@@ -47,11 +47,8 @@ ACTION_TOKENS: tuple[int, ...] = tuple(TOKEN[answer] for answer in _ANSWERS)
 """Token of each action, in the order of ACTIONS."""
 _ACTION = dict(zip(ACTIONS, ACTION_TOKENS, strict=True))
 
-_USER = re.compile(r"^Mission:[ \t]*(.*?)\n(.*)^Current observation:\n(.*)\Z", re.DOTALL | re.MULTILINE)
-_STEP = re.compile(r"^Observation:\n(.*?)^Action: ([^\n]*)(\nNote:)?", re.DOTALL | re.MULTILINE)
 READS = 2
 """Past steps that the model reads, however many a prompt shows; more did not help (see README)."""
-_MAX_TEXT = 100_000  # characters of a prompt that are read; the kit's own have a few thousand
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,9 @@ def read_prompt(messages: Sequence[tuple[str, str]]) -> Prompt:
 
     The system message is not read: it says the same to every model of this kind.
     """
-    text = "\n".join(text for role, text in messages if role == "user")[-_MAX_TEXT:]
-    sections = _USER.search(text)
-    if sections is None:
-        return Prompt("", (), text)
-    mission, past, observation = sections.groups()
-    history = tuple(
-        Turn(observed.strip("\n"), action.strip(), not note) for observed, action, note in _STEP.findall(past)
-    )
-    return Prompt(mission.strip(), history, observation.strip("\n"))
+    sections = read_sections(messages)
+    history = tuple(Turn(step.observation, step.action, step.valid) for step in sections.history)
+    return Prompt(sections.mission, history, sections.observation)
 
 
 @lru_cache(maxsize=4096)

@@ -1,8 +1,7 @@
 """Reads what a player may know out of the chat messages: mission, present view, past steps.
 
-Understands the few markers of the prompts ("Mission:", "Current observation:", "Observation:", "Action:")
-and reads the text between them with `environment.reading`. Lenient: a prompt without markers gives an empty
-view.
+The prompts are known by a few markers ("Mission:", "Current observation:", "Observation:", "Action:"); the
+text between them is read by `environment.reading`. Lenient: a prompt without markers is one observation.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from babyai_kit.environment.reading import Part, SeenObject, View, read_mission, read_observation
 from babyai_kit.environment.text import VIEW_AHEAD, VIEW_ASIDE
@@ -18,6 +18,43 @@ from babyai_kit.environment.text import VIEW_AHEAD, VIEW_ASIDE
 _MAX_TEXT, _MAX_STEPS = 10_000, 256
 
 _MISSION = re.compile(r"^[ \t]*Mission:(.*)$", re.MULTILINE)
+
+
+class PastStep(NamedTuple):
+    """A step of a prompt's history."""
+
+    observation: str
+    action: str
+    """The action executed, also after an invalid answer."""
+    valid: bool
+    """False where a note says that the answer was invalid."""
+
+
+class Sections(NamedTuple):
+    """What the user's messages say, as text; empty where it is missing."""
+
+    mission: str
+    history: tuple[PastStep, ...]
+    observation: str
+
+
+def read_sections(messages: Sequence[tuple[str, str]]) -> Sections:
+    """Split the (role, text) messages of one request at their markers. Never raises.
+
+    The observation is what follows the last "Current observation:", or everything where that is missing; the
+    history are the pairs of "Observation:" and "Action:" before it.
+    """
+    user = _text(messages, "user")
+    past, _, present = user.rpartition("Current observation:")
+    mission = _MISSION.search(user)
+    history = []
+    for block in past.split("Observation:\n")[1:][-_MAX_STEPS:]:
+        observation, _, rest = block.partition("Action:")
+        action, _, note = rest.partition("\n")
+        if action.strip():
+            observation = observation[:_MAX_TEXT].strip("\n")
+            history.append(PastStep(observation, action.strip(), not note.startswith("Note:")))
+    return Sections(mission[1].strip() if mission else "", tuple(history), present[:_MAX_TEXT].strip("\n"))
 
 
 @dataclass(frozen=True)
@@ -62,28 +99,18 @@ def _in_view(obj: SeenObject) -> bool:
 def parse_prompt(messages: Sequence[tuple[str, str]]) -> Prompt:
     """Read the (role, text) messages of one request. Never raises.
 
-    The view is the text after the last "Current observation:"; steps are the pairs of "Observation:"
-    and "Action:" lines before it. Thinking is wanted where the instructions show a "thinking" field.
+    Thinking is wanted where the instructions show a "thinking" field.
     """
-    rules = "\n".join(text for role, text in messages if role in ("system", "developer"))
-    user = "\n".join(text for role, text in messages if role == "user")
-    past, _, present = user.rpartition("Current observation:")
-    mission = _MISSION.search(user)
-    steps = _parse_steps(past)
+    sections = read_sections(messages)
+    steps = [(read_observation(step.observation), step.action.lower()) for step in sections.history]
     return Prompt(
-        mission=read_mission(mission[1]).parts if mission else (),
-        view=read_observation(present[:_MAX_TEXT]),
+        mission=read_mission(sections.mission).parts,
+        view=read_observation(sections.observation),
         remembered=remember(steps),
         last_action=steps[-1][1] if steps else None,
-        wants_thinking='"thinking"' in (rules or user),
+        wants_thinking='"thinking"' in (_text(messages, "system", "developer") or _text(messages, "user")),
     )
 
 
-def _parse_steps(past: str) -> list[tuple[View, str]]:
-    steps: list[tuple[View, str]] = []
-    for block in past.split("Observation:\n")[1:][-_MAX_STEPS:]:
-        text, _, rest = block.partition("Action:")
-        action = rest.partition("\n")[0].strip().lower()
-        if action:
-            steps.append((read_observation(text[:_MAX_TEXT]), action))
-    return steps
+def _text(messages: Sequence[tuple[str, str]], *roles: str) -> str:
+    return "\n".join(text for role, text in messages if role in roles)
