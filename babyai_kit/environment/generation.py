@@ -16,7 +16,7 @@ from babyai_kit.environment.tasks import ROOM_SIZE, Task
 
 DOOR_COLORS = ("yellow", "green", "blue", "purple")
 HELD_OUT = ("yellow box", "red key", "red door", "green ball", "grey door")
-"""No mission may contain these; the room may."""
+"""No mission contains these; objects like them may lie in the room."""
 
 DOOR_WALL = ROOM_SIZE - 1
 """Column of the wall between the two rooms of `open`."""

@@ -4,7 +4,7 @@ A window holds the mission and up to WINDOW consecutive steps, and every action 
 learnt at once: that costs a fraction of one prompt per action.
 
 Symmetries: left and right may be exchanged; so may colours and, where no door gives them a use of their own,
-kinds. Windows are changed so at random, since the game can't tell the difference.
+kinds. Windows are changed this way at random, since it makes no difference to the game.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from babyai_kit.local.learner.tokenizer import (
 )
 
 WINDOW = 9
-"""Steps; an action is so learnt with 0 to 8 steps before it, whatever a prompt may show later."""
+"""Steps; so an action is learnt with 0 to 8 steps before it, whatever a prompt may show later."""
 
 CONTEXT = 128
 """Tokens that a model of the usual shape can read; nine steps of the five tasks have 40 to 60."""
@@ -70,7 +70,7 @@ class _Side:
 class Windows:
     """The windows of `records`, encoded once, of at most `context` tokens each (more than a mission has).
 
-    Without `symmetries` they are shown as they are.
+    Without `symmetries` they are used unchanged.
     """
 
     def __init__(self, records: Sequence[Record], *, symmetries: bool = True, context: int = CONTEXT) -> None:
