@@ -65,8 +65,8 @@ def _discard_unfinished(url: str) -> bool:
         ours = all(name[:1].isupper() or name.startswith(".") for name in rows)
         if not rows or not ours or any(rows.get(name) for name in _DATA):
             return False
-        client.command(f"DROP CLICKHOUSE_DATABASE {CLICKHOUSE_DATABASE} SYNC", use_database=False)
-        client.command(f"CREATE CLICKHOUSE_DATABASE {CLICKHOUSE_DATABASE}", use_database=False)
+        client.command(f"DROP DATABASE {CLICKHOUSE_DATABASE} SYNC", use_database=False)
+        client.command(f"CREATE DATABASE {CLICKHOUSE_DATABASE}", use_database=False)
         return True
     finally:
         client.close()

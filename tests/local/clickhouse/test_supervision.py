@@ -23,7 +23,7 @@ from clickhouse_connect.driver.client import Client
 from babyai_kit.errors import StoreError
 from babyai_kit.local.clickhouse import EXIT_TAKEN, ensure_server, ensure_server_sync, launcher
 from babyai_kit.local.clickhouse.state import Home, ServerState, read_state, write_state
-from babyai_kit.store.client import open_client
+from babyai_kit.store.client import clickhouse_client, open_client
 
 pytestmark = pytest.mark.e2e
 
@@ -112,7 +112,7 @@ def test_a_killed_user_lets_go(data):
 
 async def test_async_twin_and_client_hold_the_server(data):
     handle = await ensure_server(data, port=0)
-    client = open_client(path=data)
+    client = open_client("", data=data)
     handle.close()
     time.sleep(3)  # noqa: ASYNC251
     assert client.command("SELECT 1") == 1
@@ -294,7 +294,7 @@ def test_what_cannot_be_served_is_said(tmp_path):
     file.write_text("")
     with pytest.raises(StoreError, match="make the directory writable"):
         ensure_server_sync(file)
-    with pytest.raises(StoreError, match="see that it runs"):
+    with pytest.raises(StoreError, match="check that it is running"):
         open_client("http://babyai:x@127.0.0.1:9/babyai")
 
 
@@ -313,7 +313,7 @@ def test_users_stay_free_of_the_engine():
 
 def test_configured_url_wins(server, monkeypatch, data):
     monkeypatch.setenv("TENSORZERO_CLICKHOUSE_URL", server.url)
-    client = open_client(path=data)
+    client = clickhouse_client(env_file=None, data=data)
     assert client.command("SELECT currentDatabase()") == "babyai"
     client.close()
     assert not data.exists()
