@@ -1,8 +1,7 @@
 """chDB as a set of connections, each used by one thread at a time.
 
-Knows chDB's rules (one process per data path, connections to it run in parallel, settings stick to a
-connection) and nothing of HTTP. Must be imported in the server process only: chDB replaces the
-process's memory allocator.
+chDB's rules: one process per data path, connections to it run in parallel, settings stick to a connection. To
+be imported in the server process only: chDB replaces the process's memory allocator.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from typing import Any, TypeVar
 
 import chdb
 
-from babyai_kit.local.clickhouse.gate import Gate, Statement
 from babyai_kit.local.clickhouse.sql import split_settings
+from babyai_kit.local.clickhouse.statement_filter import Statement, StatementFilter
 
 T = TypeVar("T")
 
@@ -37,8 +36,10 @@ class EngineError(Exception):
     """An error of the engine, or one in its form: `Code: N. DB::Exception: ... (NAME)`."""
 
     def __init__(self, text: str) -> None:
-        at = text.find("Code: ")
-        super().__init__(text[at:] if at >= 0 else f"Code: 1002. DB::Exception: {text} (UNKNOWN_EXCEPTION)")
+        start = text.find("Code: ")
+        if start < 0:
+            text = f"Code: 1002. DB::Exception: {text} (UNKNOWN_EXCEPTION)"
+        super().__init__(text[max(start, 0) :])
 
     @property
     def code(self) -> int:
@@ -47,9 +48,9 @@ class EngineError(Exception):
         return int(match.group(1)) if match else 1002
 
 
-def quote(text: str) -> str:
+def quote(text: bytes) -> bytes:
     """A string literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return b"'" + text.replace(b"\\", b"\\\\").replace(b"'", b"\\'") + b"'"
 
 
 def quote_name(text: str) -> str:
@@ -105,16 +106,16 @@ class Connection:
 
     def prepare(self, database: str, settings: Mapping[str, str]) -> None:
         """Make `database` and `settings` this connection's, by the differences only."""
-        for name in [n for n in self.settings if n not in settings]:
+        for name in self.settings.keys() - settings.keys():
             self._chdb.query(f"SET {name} = DEFAULT", "Null")
             del self.settings[name]
         for name, value in settings.items():
             if self.settings.get(name) != value:
                 if not _SETTING_NAME.fullmatch(name):
                     raise EngineError(
-                        f"Code: 115. DB::Exception: Setting {name!r} is not a name. (UNKNOWN_SETTING)"
+                        f"Code: 115. DB::Exception: {name!r} is not a setting's name. (UNKNOWN_SETTING)"
                     )
-                self._chdb.query(f"SET {name} = {quote(value)}", "Null")
+                self._chdb.query(b"SET %s = %s" % (name.encode(), quote(value.encode())), "Null")
                 self.settings[name] = value
         if database != self.database:
             self._chdb.query(f"USE {quote_name(database)}", "Null")
@@ -147,14 +148,14 @@ class Connection:
         """
         tail = b" FORMAT " + input_format.encode()
         head = statement.text.removesuffix(tail)
-        at = split_settings(head)
+        end = split_settings(head)
         with tempfile.TemporaryFile(dir=self._spool_dir) as file:
             file.writelines(rows)
             file.flush()
             file.seek(0)
             # By its number: the engine takes a name for a pattern, and finds no rows where none matches.
             source = f" FROM INFILE '/dev/fd/{file.fileno()}' COMPRESSION 'none' ".encode()
-            sql = head[:at].rstrip() + source + head[at:] + tail
+            sql = head[:end].rstrip() + source + head[end:] + tail
             try:
                 return int(self._chdb.query(sql, "Null", params=dict(params or {})).rows_written())
             except RuntimeError as error:
@@ -186,19 +187,19 @@ class Engine:
         self._all = [c for group in self._free.values() for c in group]
         self._places = {False: asyncio.Semaphore(connections), True: asyncio.Semaphore(read_only_connections)}
         self._keeper = Connection(target, spool_dir, read_only=False)
-        self._known: OrderedDict[bytes, Statement] = OrderedDict()
+        self._inspected: OrderedDict[bytes, Statement] = OrderedDict()
         self.timezone = "UTC"
-        self._gate = Gate(set(), set())
+        self._filter = StatementFilter(set(), set())
 
     async def start(self, database: str) -> None:
-        """Open the data path and make `database`. Raises EngineError."""
+        """Open the data path and create `database`. Raises EngineError."""
         run = self._keeper.run
 
         def names(table: str) -> set[str]:
             rows = self._keeper.query(f"SELECT name FROM system.{table}", "TSV").bytes()
             return set(rows.decode().split())
 
-        self._gate = Gate(await run(names, "table_functions"), await run(names, "functions"))
+        self._filter = StatementFilter(await run(names, "table_functions"), await run(names, "functions"))
         await run(self._keeper.query, f"CREATE DATABASE IF NOT EXISTS {quote_name(database)}", "Null")
         self.timezone = (await run(self._keeper.query, "SELECT timezone()", "TSV")).bytes().decode().strip()
 
@@ -223,32 +224,32 @@ class Engine:
                 free.append(connection)
 
     async def inspect(self, sql: bytes) -> Statement:
-        """What `sql` is, if it may run. Raises Forbidden, or EngineError for what cannot be parsed."""
-        known = self._known.get(sql)
-        if known is None:
-            canonical = await self._keeper.run(self._canonical, sql)
-            known = self._gate.inspect(canonical)
-            if len(sql) <= 65536:
-                self._known[sql] = known
-                if len(self._known) > 512:
-                    self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(sql)
-        return known
+        """What `sql` is, if it may run. Raises ForbiddenStatement, or EngineError if it cannot be parsed."""
+        statement = self._inspected.get(sql)
+        if statement is not None:
+            self._inspected.move_to_end(sql)
+            return statement
+        statement = self._filter.inspect(await self._keeper.run(self._canonical, sql))
+        if len(sql) <= 65536:
+            self._inspected[sql] = statement
+            if len(self._inspected) > 512:
+                self._inspected.popitem(last=False)
+        return statement
 
     def inspect_values(self, rows: bytes) -> None:
-        """Judge rows of FORMAT Values. Raises Forbidden."""
-        self._gate.inspect_values(rows)
+        """Judge rows of FORMAT Values. Raises ForbiddenStatement."""
+        self._filter.inspect_values(rows)
 
     def _canonical(self, sql: bytes) -> bytes:
-        literal = b"'" + sql.replace(b"\\", b"\\\\").replace(b"'", b"\\'") + b"'"
         try:
-            result = self._keeper.query(b"SELECT formatQuerySingleLine(" + literal + b")", "RawBLOB")
+            result = self._keeper.query(b"SELECT formatQuerySingleLine(%s)" % quote(sql), "RawBLOB")
         except RuntimeError as error:
+            # Without the query around it, which the client did not send.
             text = str(error)
-            cut = text.find(": In scope SELECT formatQuerySingleLine")
-            name = text[text.rfind(" (") :] if text.endswith(")") else ""
-            raise EngineError((text[:cut] + "." + name) if cut >= 0 else text) from None
+            reason, scope, _ = text.partition(": In scope SELECT formatQuerySingleLine")
+            if scope:
+                text = reason + "." + (text[text.rfind(" (") :] if text.endswith(")") else "")
+            raise EngineError(text) from None
         return bytes(result.bytes())
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """Where in a request the statement ends and an insert's rows begin.
 
-Knows that URL and body are one text (the query of the URL, a line break, the body); nothing of the engine.
+To ClickHouse, URL and body are one text: the SQL of the URL, a line break, the body.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from babyai_kit.local.clickhouse.request import Refused, Request
+from babyai_kit.local.clickhouse.http_errors import RequestError
+from babyai_kit.local.clickhouse.query_request import QueryRequest
 from babyai_kit.local.clickhouse.sql import find_insert, without_async_settings
 
 MAX_SQL_BYTES = 4 << 20
-"""Longest statement, rows of a FORMAT aside; rows of VALUES count."""
+"""Longest statement without the rows of a FORMAT; rows of VALUES count."""
 
 _HEAD_BYTES = 256 << 10
 """Where the rows must have begun: ClickHouse's own limit for a statement."""
@@ -37,61 +38,57 @@ class InsertRequest(NamedTuple):
         if self.prefix:
             yield self.prefix
         self.body.seek(self.start)
-        yield from pieces_of(self.body)
+        yield from read_pieces(self.body)
 
     def read_all(self, limit: int) -> bytes:
-        """The rows as one. Raises Refused beyond `limit` bytes."""
+        """The rows as one. Raises RequestError beyond `limit` bytes."""
         if self.size > limit:
             raise _too_long()
         return b"".join(self.pieces())
 
 
-def split_insert(asked: Request) -> InsertRequest | None:
-    """The INSERT that `asked` is, if rows follow it; None for any other statement."""
-    joint = 1 if asked.query and asked.body_bytes else 0
-    asked.body.seek(0)
-    head = asked.query + b"\n" * joint + asked.body.read(_HEAD_BYTES)
-    found = find_insert(head)
-    if found is None:
+def split_insert(query: QueryRequest) -> InsertRequest | None:
+    """The INSERT that `query` is, if rows follow it; None for any other statement."""
+    head = query.sql
+    if query.sql and query.body_bytes:
+        head += b"\n"
+    body_start = len(head)
+    query.body.seek(0)
+    insert = find_insert(head + query.body.read(_HEAD_BYTES))
+    if insert is None:
         return None
-    if found.selects:
+    if insert.selects:
         # chDB would take the statement and lose the rows.
-        raise Refused(
-            501, 48, "NOT_IMPLEMENTED", "INSERT ... SELECT ... FROM input() is not served; use external data"
-        )
-    body_at = len(asked.query) + joint
-    in_url = asked.query[found.data_start :]
-    prefix = in_url + b"\n" * joint if in_url else b""
-    start = max(found.data_start - body_at, 0)
+        reason = "INSERT ... SELECT ... FROM input() is not supported; use external data"
+        raise RequestError(501, 48, "NOT_IMPLEMENTED", reason)
+    prefix = head[insert.data_start :] if insert.data_start < len(query.sql) else b""
+    start = max(insert.data_start - body_start, 0)
     return InsertRequest(
-        sql=without_async_settings(found.sql),
-        format=found.format,
+        sql=without_async_settings(insert.sql),
+        format=insert.format,
         prefix=prefix,
-        body=asked.body,
+        body=query.body,
         start=start,
-        size=len(prefix) + max(asked.body_bytes - start, 0),
+        size=len(prefix) + max(query.body_bytes - start, 0),
     )
 
 
-def read_statement(asked: Request) -> bytes:
-    """The whole text of a request as one statement. Raises Refused if it is too long."""
-    if len(asked.query) + asked.body_bytes > MAX_SQL_BYTES:
+def read_statement(query: QueryRequest) -> bytes:
+    """The whole text of a request as one statement. Raises RequestError if it is too long."""
+    if len(query.sql) + query.body_bytes > MAX_SQL_BYTES:
         raise _too_long()
-    asked.body.seek(0)
-    parts = [asked.query, asked.body.read()]
+    query.body.seek(0)
+    parts = [query.sql, query.body.read()]
     return b"\n".join(part for part in parts if part).strip().rstrip(b";").rstrip()
 
 
-def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
+def read_pieces(file: IO[bytes]) -> Iterator[bytes]:
     """What is left of `file`, a megabyte at a time."""
     while piece := file.read(1 << 20):
         yield piece
 
 
-def _too_long() -> Refused:
-    return Refused(
-        413,
-        62,
-        "SYNTAX_ERROR",
-        f"a statement may have {MAX_SQL_BYTES >> 20} MiB; send rows with FORMAT JSONEachRow",
-    )
+def _too_long() -> RequestError:
+    limit = f"{MAX_SQL_BYTES >> 20} MiB"
+    reason = f"the statement is longer than {limit}; send rows with FORMAT JSONEachRow"
+    return RequestError(413, 62, "SYNTAX_ERROR", reason)

@@ -1,6 +1,6 @@
-"""Reading ClickHouse SQL just far enough: tokens, and where a statement ends and its data begins.
+"""Reads ClickHouse SQL just far enough: its tokens, and where a statement ends and its data begin.
 
-Pure functions over text; knows the lexical rules and nothing of what is allowed.
+Pure functions over text. What is allowed is decided in `statement_filter`.
 """
 
 from __future__ import annotations
@@ -106,15 +106,18 @@ def find_insert(text: bytes) -> Insert | None:
                 name = next(stream, None)
                 if name is not None and name.kind == "word" and not name.is_word(*_NOT_A_FORMAT):
                     return Insert(
-                        text[: token.start], name.text.decode(), _skip_break(text, name.end), selects
+                        text[: token.start], name.text.decode(), _data_start(text, name.end), selects
                     )
         previous = token
     return None
 
 
-def _skip_break(text: bytes, position: int) -> int:
-    """Past the blanks, at most one line break, and an optional semicolon after a format's name."""
-    match = re.compile(rb"[ \t\r]*;?[ \t\r]*\n?").match(text, position)
+_FORMAT_END = re.compile(rb"[ \t\r]*;?[ \t\r]*\n?")
+"""After a format's name: blanks, an optional semicolon, at most one line break. Matches anywhere."""
+
+
+def _data_start(text: bytes, position: int) -> int:
+    match = _FORMAT_END.match(text, position)
     return match.end() if match else position
 
 
@@ -133,16 +136,17 @@ def split_settings(insert: bytes) -> int:
 
 def without_async_settings(insert: bytes) -> bytes:
     """An INSERT statement without its async_insert settings: the engine has no such queue."""
-    at = split_settings(insert)
-    found = list(tokens(insert[at:]))[1:]
-    kept = []
-    while len(found) >= 3 and found[1].text == b"=":
+    start = split_settings(insert)
+    rest = list(tokens(insert[start:]))[1:]
+    settings = []
+    while len(rest) >= 3 and rest[1].text == b"=":
         size = 3
-        while size < len(found) and found[size].text != b",":
+        while size < len(rest) and rest[size].text != b",":
             size += 1
-        if found[0].text.upper() not in _ASYNC_SETTINGS:
-            kept.append(insert[at + found[0].start : at + found[size - 1].end])
-        found = found[size + 1 :]
-    if found:
+        if rest[0].text.upper() not in _ASYNC_SETTINGS:
+            settings.append(insert[start + rest[0].start : start + rest[size - 1].end])
+        rest = rest[size + 1 :]
+    if rest:
         return insert  # more than settings follows: not the form that clients send
-    return insert[:at].rstrip() + (b" SETTINGS " + b", ".join(kept) if kept else b"")
+    statement = insert[:start].rstrip()
+    return statement + b" SETTINGS " + b", ".join(settings) if settings else statement

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from babyai_kit.local.clickhouse import ServerHandle, ensure_server, ensure_server_sync
-from babyai_kit.local.clickhouse.state import Home
+from babyai_kit.local.clickhouse.data_directory import DataDirectory
 from babyai_kit.store.client import open_client
 from babyai_kit.store.gateway_tables import migrating
 
@@ -180,7 +180,7 @@ async def test_tables_with_data_are_never_dropped(tmp_path: Path):
             async with migrating(handle, tmp_path):
                 assert client.command("SELECT count() FROM ModelInference") == 1
                 raise ZeroDivisionError
-        assert not Home.at(tmp_path).migrated_file.exists()
+        assert not DataDirectory.at(tmp_path).migrated_file.exists()
         client.command("TRUNCATE TABLE ModelInference")
         client.command("CREATE TABLE mine (a Int8) ENGINE = MergeTree ORDER BY a")
         async with migrating(handle, tmp_path):

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from babyai_kit.local.clickhouse import inserts
-from babyai_kit.local.clickhouse.inserts import EngineError, Inserts
+from babyai_kit.local.clickhouse.engine import EngineError
+from babyai_kit.local.clickhouse.insert_queues import InsertQueues
 
 
 class _Connection:
@@ -41,10 +41,10 @@ class _Engine:
         yield _Connection(self)
 
 
-def _run(engine: _Engine, bodies: list[bytes], sql: str = "INSERT INTO t") -> list[int | BaseException]:
+def _run(engine: _Engine, bodies: list[bytes], **limits: int) -> list[int | BaseException]:
     async def work():
-        queue = Inserts(engine)  # type: ignore[arg-type]
-        calls = [queue.add("db", sql, "JSONEachRow", {}, body) for body in bodies]
+        queues = InsertQueues(engine, **limits)  # type: ignore[arg-type]
+        calls = [queues.add("db", "INSERT INTO t", "JSONEachRow", {}, body) for body in bodies]
         return await asyncio.gather(*calls, return_exceptions=True)
 
     return asyncio.run(work())
@@ -81,19 +81,18 @@ def test_after_other_errors_nothing_is_written_twice(error):
     assert len(engine.statements) == 1
 
 
-def test_groups_are_bounded(monkeypatch):
-    monkeypatch.setattr(inserts, "GROUP_BYTES", 10)
+def test_groups_are_bounded():
     engine = _Engine()
-    _run(engine, [b"{}\n"] * 7)
+    _run(engine, [b"{}\n"] * 7, max_group_bytes=10)
     assert max(len(body) for _, body in engine.statements) <= 10
     assert sum(body.count(b"\n") for _, body in engine.statements) == 7
 
 
 def test_a_caller_who_leaves_does_not_disturb_the_rest():
     async def work():
-        queue = Inserts(_Engine())  # type: ignore[arg-type]
-        first = asyncio.create_task(queue.add("db", "I", "JSONEachRow", {}, b"{}"))
-        second = asyncio.create_task(queue.add("db", "I", "JSONEachRow", {}, b"{}"))
+        queues = InsertQueues(_Engine())  # type: ignore[arg-type]
+        first = asyncio.create_task(queues.add("db", "I", "JSONEachRow", {}, b"{}"))
+        second = asyncio.create_task(queues.add("db", "I", "JSONEachRow", {}, b"{}"))
         await asyncio.sleep(0)
         first.cancel()
         return await second

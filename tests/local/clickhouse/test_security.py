@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from babyai_kit.local.clickhouse import ServerHandle
-from babyai_kit.local.clickhouse.gate import Forbidden, Gate
+from babyai_kit.local.clickhouse.statement_filter import ForbiddenStatement, StatementFilter
 
 CANARY = "canary-7f3a"
 
@@ -237,7 +237,7 @@ def test_sql_reaches_nothing_outside(http, client, server: ServerHandle, canary,
 
 
 def test_password_file_is_out_of_reach_of_sql(http, server: ServerHandle):
-    """The kernel's sandbox leaves the data directory open to the engine: here the gate stands alone."""
+    """The kernel's sandbox leaves the data directory open to the engine: only the filter is left."""
     password = urlsplit(server.url).password
     for sql in ("SELECT file('../clickhouse.password')", "SELECT arrayMap(file, ['../clickhouse.password'])"):
         answer = http(sql)
@@ -276,14 +276,14 @@ def test_harmless_sql_that_looks_hostile_is_served(http, client, sql):
     assert answer.status == 200, answer.text
 
 
-def test_gate_judges_functions_that_the_engine_learns_later():
-    gate = Gate(
+def test_functions_that_the_engine_learns_later_are_refused():
+    statement_filter = StatementFilter(
         table_functions={"numbers", "brandNewSource"}, scalar_functions={"file", "plus", "aiGenerate"}
     )
-    assert gate.inspect(b"SELECT plus(1, 2) FROM numbers(3)").kind == "SELECT"
+    assert statement_filter.inspect(b"SELECT plus(1, 2) FROM numbers(3)").kind == "SELECT"
     for sql in (b"SELECT * FROM brandNewSource('x')", b"SELECT aiGenerate('x')", b"SELECT file('x')"):
-        with pytest.raises(Forbidden, match="ACCESS_DENIED"):
-            gate.inspect(sql)
+        with pytest.raises(ForbiddenStatement, match="ACCESS_DENIED"):
+            statement_filter.inspect(sql)
 
 
 def test_sandbox_confines_a_process(tmp_path, canary):

@@ -1,0 +1,222 @@
+"""A query as it arrives over HTTP: SQL, rows, settings, parameters and external tables.
+
+Bodies are counted after decompression and are kept in a file beyond a megabyte, so that none can fill the
+memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from aiohttp import BodyPartReader, web
+
+from babyai_kit.local.clickhouse.content_encoding import DecompressionError, decompress, is_supported
+from babyai_kit.local.clickhouse.http_errors import RequestError
+
+MAX_BODY_BYTES = 256 << 20
+"""Largest body after decompression; a larger one is refused with 413."""
+
+MEMORY_BYTES = 1 << 20
+"""How much of a body is kept in memory; the rest is in a file."""
+
+MAX_FIELDS = 1000
+
+_PIECE_BYTES = 1 << 18
+
+_TRANSPORT = {
+    "query", "user", "password", "quota_key", "database", "default_format", "query_id", "compress",
+    "decompress", "enable_http_compression", "http_zlib_compression_level", "wait_end_of_query",
+    "buffer_size", "role", "session_id", "session_timeout", "session_check", "close_session",
+    "client_protocol_version",
+    "stacktrace", "send_progress_in_http_headers", "http_headers_progress_interval_ms",
+    "http_write_exception_in_output_format",
+    "cancel_http_readonly_queries_on_client_close", "add_http_cors_header", "framing",
+    "async_insert", "wait_for_async_insert", "async_insert_busy_timeout_ms", "async_insert_max_data_size",
+    "wait_for_async_insert_timeout", "async_insert_deduplicate", "log_queries", "log_comment",
+}  # fmt: skip
+"""Parameters of the connection or of a server's queues; the engine has no use for them."""
+
+_EXTERNAL = re.compile(r"(.+)_(format|types|structure)")
+
+
+class Spool:
+    """The temporary files of one request."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files = contextlib.ExitStack()
+        self.bytes_left = MAX_BODY_BYTES
+
+    def file(self) -> IO[bytes]:
+        """A new, empty file."""
+        return self._files.enter_context(tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(self._folder)))
+
+    def write(self, file: IO[bytes], piece: bytes) -> None:
+        """Append `piece` to `file`. Raises RequestError beyond MAX_BODY_BYTES in all."""
+        self.bytes_left -= len(piece)
+        if self.bytes_left < 0:
+            raise _too_large()
+        file.write(piece)
+
+    def close(self) -> None:
+        """Delete the files."""
+        self._files.close()
+
+
+@dataclass
+class ExternalTable:
+    """A table that travels with its query (multipart form)."""
+
+    name: str
+    rows: IO[bytes]
+    format: str
+    structure: str
+
+
+@dataclass
+class QueryRequest:
+    """What a client asks for."""
+
+    spool: Spool
+    sql: bytes
+    """SQL from the URL or form; the body follows it."""
+    body: IO[bytes]
+    body_bytes: int
+    database: str
+    default_format: str
+    query_id: str
+    accept_encoding: str
+    read_only: bool
+    settings: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    external: list[ExternalTable] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Delete the temporary files."""
+        self.spool.close()
+
+
+async def read_request(request: web.Request, spool_dir: Path, default_database: str) -> QueryRequest:
+    """Read everything that `request` carries. Raises RequestError; the caller closes what is returned."""
+    headers = request.headers
+    values: dict[str, str] = dict(request.query)
+    if values.get("compress") == "1" or values.get("decompress") == "1":
+        reason = "ClickHouse's own block compression is not supported; use Content-Encoding"
+        raise RequestError(501, 48, "NOT_IMPLEMENTED", reason)
+    encoding = headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity") and not is_supported(encoding):
+        reason = f"Content-Encoding {encoding[:32]!r} is not supported; use lz4, zstd, gzip or none"
+        raise RequestError(415, 48, "NOT_IMPLEMENTED", reason)
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise _too_large()
+    spool = Spool(spool_dir)
+    try:
+        body = spool.file()
+        tables: dict[str, IO[bytes]] = {}
+        if request.content_type == "multipart/form-data":
+            fields, tables = await _read_form(request, spool)
+            values |= fields
+        else:
+            async for piece in request.content.iter_chunked(_PIECE_BYTES):
+                spool.write(body, piece)
+            if is_supported(encoding) and body.tell():
+                body = await asyncio.to_thread(_decompressed, body, encoding, spool)
+    except BaseException:
+        spool.close()
+        raise
+    size = body.tell()
+    body.seek(0)
+    settings, params = _settings(values, tables)
+    compressible = values.get("enable_http_compression") != "0"
+    return QueryRequest(
+        spool=spool,
+        sql=values.get("query", "").encode("utf-8", "surrogateescape"),
+        body=body,
+        body_bytes=size,
+        database=values.get("database") or headers.get("X-ClickHouse-Database") or default_database,
+        default_format=values.get("default_format") or headers.get("X-ClickHouse-Format") or "TabSeparated",
+        query_id=values.get("query_id", ""),
+        accept_encoding=headers.get("Accept-Encoding", "") if compressible else "",
+        read_only=request.method != "POST",
+        settings=settings,
+        params=params,
+        external=[_external_table(name, rows, values) for name, rows in tables.items()],
+    )
+
+
+def _settings(
+    values: Mapping[str, str], tables: Mapping[str, IO[bytes]]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Of a request's `values`, the engine's settings and the query's parameters."""
+    settings: dict[str, str] = {}
+    params: dict[str, str] = {}
+    for name, value in values.items():
+        match = _EXTERNAL.fullmatch(name)
+        if name.startswith("param_"):
+            params[name.removeprefix("param_")] = value
+        elif name not in _TRANSPORT and not (match and match.group(1) in tables):
+            settings[name] = value
+    return settings, params
+
+
+def _external_table(name: str, rows: IO[bytes], values: Mapping[str, str]) -> ExternalTable:
+    structure = values.get(f"{name}_structure", "")
+    types = values.get(f"{name}_types", "")
+    if types and not structure:
+        structure = ", ".join(f"_{number} {kind}" for number, kind in enumerate(types.split(","), 1))
+    return ExternalTable(name, rows, values.get(f"{name}_format", "TabSeparated"), structure)
+
+
+def _decompressed(body: IO[bytes], encoding: str, spool: Spool) -> IO[bytes]:
+    """The plain `body`, in a file of its own. Blocks."""
+    body.seek(0)
+    file = spool.file()
+    spool.bytes_left = MAX_BODY_BYTES
+    try:
+        for piece in decompress(body, encoding):
+            spool.write(file, piece)
+    except DecompressionError as error:
+        raise RequestError(400, 354, "CANNOT_DECOMPRESS", f"cannot decompress the body: {error}") from None
+    body.close()
+    return file
+
+
+async def _read_form(request: web.Request, spool: Spool) -> tuple[dict[str, str], dict[str, IO[bytes]]]:
+    """The fields of a multipart form, and the rows of its external tables by name."""
+    fields: dict[str, str] = {}
+    tables: dict[str, IO[bytes]] = {}
+    count = 0
+    try:
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            count += 1
+            if not isinstance(part, BodyPartReader) or not part.name or count > MAX_FIELDS:
+                reason = "the form has nested, nameless or too many parts"
+                raise RequestError(400, 36, "BAD_ARGUMENTS", reason)
+            file = spool.file()
+            while piece := await part.read_chunk(_PIECE_BYTES):
+                spool.write(file, bytes(piece))
+            file.seek(0)
+            # ClickHouse's rule: what has a file name is a table, and so is what has a structure.
+            structure = f"{part.name}_structure"
+            if part.filename is not None or structure in fields or structure in request.query:
+                tables[part.name] = file
+            else:
+                fields[part.name] = file.read().decode("utf-8", "surrogateescape")
+                file.close()
+    except (ValueError, AssertionError, RuntimeError) as error:
+        raise RequestError(400, 36, "BAD_ARGUMENTS", f"not a multipart form: {error}") from None
+    return fields, tables
+
+
+def _too_large() -> RequestError:
+    limit = f"{MAX_BODY_BYTES >> 20} MiB"
+    reason = f"the body is larger than {limit} after decompression; send the rows in parts"
+    return RequestError(413, 307, "TOO_MANY_BYTES", reason)
