@@ -38,7 +38,7 @@ async def migrating(
     `timeout_s`), and what an interrupted one left is dropped if it holds no data. Afterwards this does
     nothing. Raises StoreError.
     """
-    directory = DataDirectory.at(path)
+    directory = DataDirectory(path)
     if directory.migrated_file.exists():
         yield
         return

@@ -40,7 +40,7 @@ def wait_for_steps(file: Path, count: int) -> None:
 def server_is_gone(project: Path) -> bool:
     """True once the local ClickHouse has ended with its last user."""
     give_up = time.monotonic() + 30
-    while read_state(DataDirectory.at(project / "data")) is not None:
+    while read_state(DataDirectory(project / "data")) is not None:
         if time.monotonic() > give_up:
             return False
         time.sleep(0.1)

@@ -20,68 +20,30 @@ EXIT_TAKEN = 3
 """Exit status of a server whose data directory another process serves."""
 
 
-@dataclass(frozen=True)
 class DataDirectory:
-    """The data directory and the names in it."""
+    """The data directory and the names in it. Creating one creates nothing on disk."""
 
-    path: Path
-
-    @classmethod
-    def at(cls, path: str | Path) -> DataDirectory:
-        """`path` made absolute; nothing is created."""
-        return cls(Path(path).expanduser().resolve())
-
-    @property
-    def state_file(self) -> Path:
-        return self.path / "clickhouse.json"
-
-    @property
-    def password_file(self) -> Path:
-        return self.path / "clickhouse.password"
-
-    @property
-    def log_file(self) -> Path:
-        return self.path / "clickhouse.log"
-
-    @property
-    def users_lock(self) -> Path:
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.state_file = self.path / "clickhouse.json"
+        self.password_file = self.path / "clickhouse.password"
+        self.log_file = self.path / "clickhouse.log"
+        self.users_lock = self.path / "clickhouse.users.lock"
         """Held shared by every user; the server takes it for moments to see whether there are any."""
-        return self.path / "clickhouse.users.lock"
-
-    @property
-    def start_lock(self) -> Path:
+        self.start_lock = self.path / "clickhouse.start.lock"
         """Held by the process that starts a server."""
-        return self.path / "clickhouse.start.lock"
-
-    @property
-    def owner_lock(self) -> Path:
-        """Held by the server; holds its pid."""
-        return self.path / "clickhouse.owner.lock"
-
-    @property
-    def migrate_lock(self) -> Path:
+        self.owner_lock = self.path / "clickhouse.owner.lock"
+        """Held by the server; contains its pid."""
+        self.migrate_lock = self.path / "clickhouse.migrate.lock"
         """Held while a gateway makes its tables."""
-        return self.path / "clickhouse.migrate.lock"
-
-    @property
-    def migrated_file(self) -> Path:
+        self.migrated_file = self.path / "clickhouse.migrated"
         """Exists once a gateway has made all of its tables."""
-        return self.path / "clickhouse.migrated"
-
-    @property
-    def engine_dir(self) -> Path:
+        self.engine_dir = self.path / "clickhouse"
         """Where the engine keeps its tables."""
-        return self.path / "clickhouse"
-
-    @property
-    def config_dir(self) -> Path:
+        self.config_dir = self.path / "clickhouse.config"
         """The engine's configuration, written anew at every start."""
-        return self.path / "clickhouse.config"
-
-    @property
-    def spool_dir(self) -> Path:
+        self.spool_dir = self.path / "clickhouse.spool"
         """Large request bodies on their way to the engine; emptied at every start."""
-        return self.path / "clickhouse.spool"
 
     def server_pid(self) -> int | None:
         """Process id of the last server, which may have ended; None if there is none."""

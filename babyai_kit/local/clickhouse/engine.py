@@ -145,6 +145,7 @@ class Connection:
 
         Through a file, which is the one way chDB takes rows whole: text after the statement ends at an
         empty line, and chDB's streaming insert reports rows as written that a constraint or view refused.
+        Such an insert is synchronous, whatever a setting `async_insert` says.
         """
         tail = b" FORMAT " + input_format.encode()
         head = statement.text.removesuffix(tail)

@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 
 from babyai_kit.local.clickhouse.http_errors import RequestError
 from babyai_kit.local.clickhouse.query_request import QueryRequest
-from babyai_kit.local.clickhouse.sql import find_insert, without_async_settings
+from babyai_kit.local.clickhouse.sql import find_insert
 
 MAX_SQL_BYTES = 4 << 20
 """Longest statement without the rows of a FORMAT; rows of VALUES count."""
@@ -23,7 +23,7 @@ class InsertRequest(NamedTuple):
     """An INSERT with its rows."""
 
     sql: bytes
-    """The statement without FORMAT and without async_insert settings."""
+    """The statement without FORMAT."""
     format: str
     prefix: bytes
     """Rows that are in the URL already."""
@@ -64,7 +64,7 @@ def split_insert(query: QueryRequest) -> InsertRequest | None:
     prefix = head[insert.data_start :] if insert.data_start < len(query.sql) else b""
     start = max(insert.data_start - body_start, 0)
     return InsertRequest(
-        sql=without_async_settings(insert.sql),
+        sql=insert.sql,
         format=insert.format,
         prefix=prefix,
         body=query.body,

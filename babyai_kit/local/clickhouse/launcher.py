@@ -1,6 +1,6 @@
 """Finds or starts the server of a data directory, and holds it while it is used.
 
-Imports neither chDB nor the server: users, the gateway's process among them, stay free of the engine.
+Users, the gateway's process among them, stay free of the engine: it is in the server's process alone.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def ensure_server_sync(
     this at once; they share one server. A start takes a second, or a few with much data, and more on a busy
     machine; after `start_timeout_s` it has failed. Raises StoreError if there is no server then.
     """
-    directory = DataDirectory.at(path)
+    directory = DataDirectory(path)
     try:
         directory.path.mkdir(parents=True, exist_ok=True)
         users = Lock(directory.users_lock)

@@ -83,14 +83,12 @@ class QueryHandler:
         self, query: QueryRequest, statement: Statement, writer: ResponseWriter
     ) -> web.StreamResponse:
         output_format = statement.format or query.default_format
-        tables = [await self._external(table) for table in query.external]
         async with self._engine.lease(
             query.database, query.settings, read_only=query.read_only
         ) as connection:
             try:
-                for create, insert, table in tables:
-                    await connection.run(connection.query, create.text, "Null")
-                    await connection.run(connection.insert, insert, table.format, read_pieces(table.rows))
+                for table in query.external:
+                    await self._load(table, connection)
                 if statement.kind in ("SELECT", "WITH") and output_format in STREAMED:
                     return await self._stream(query, statement, output_format, connection, writer)
                 result = await connection.run(connection.query, statement.text, output_format, query.params)
@@ -107,16 +105,14 @@ class QueryHandler:
         )
         return await writer.whole(result.bytes(), summary, output_format if statement.returns_rows else None)
 
-    async def _external(self, table: ExternalTable) -> tuple[Statement, Statement, ExternalTable]:
-        """The statements that create and fill a table that came with the query."""
+    async def _load(self, table: ExternalTable, connection: Connection) -> None:
+        """Create and fill a table that came with the query."""
         name = quote_name(table.name)
-        create = f"CREATE TEMPORARY TABLE {name} ({table.structure}) ENGINE = Memory"
-        insert = f"INSERT INTO {name} FORMAT {table.format}"
-        return (
-            await self._engine.inspect(create.encode()),
-            await self._engine.inspect(insert.encode()),
-            table,
-        )
+        structure = f"CREATE TEMPORARY TABLE {name} ({table.structure}) ENGINE = Memory"
+        create = await self._engine.inspect(structure.encode())
+        insert = await self._engine.inspect(f"INSERT INTO {name} FORMAT {table.format}".encode())
+        await connection.run(connection.query, create.text, "Null")
+        await connection.run(connection.insert, insert, table.format, read_pieces(table.rows))
 
     async def _stream(
         self,

@@ -27,12 +27,9 @@ _CONTENT_TYPES = {
     "TabSeparated": "text/tab-separated-values; charset=UTF-8",
     "CSV": "text/csv; charset=UTF-8; header=absent",
     "CSVWithNames": "text/csv; charset=UTF-8; header=present",
-    "Native": "application/octet-stream",
-    "RowBinary": "application/octet-stream",
-    "Arrow": "application/octet-stream",
-    "ArrowStream": "application/octet-stream",
-    "Parquet": "application/octet-stream",
+    **dict.fromkeys(("Native", "RowBinary", "Arrow", "ArrowStream", "Parquet"), "application/octet-stream"),
 }
+"""By output format; any other is text/plain."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from babyai_kit.local.clickhouse.data_directory import (
     read_state,
     write_state,
 )
+from babyai_kit.local.clickhouse.engine_config import write_config
 from babyai_kit.local.clickhouse.locks import Lock
 from babyai_kit.local.clickhouse.sandbox import confine
 
@@ -53,7 +54,7 @@ def serve(
     outlives its last one. Returns 0 after a clean stop, EXIT_TAKEN if another process serves `path`, 1 if it
     cannot be served; says why in one line on stderr.
     """
-    directory = DataDirectory.at(path)
+    directory = DataDirectory(path)
     try:
         directory.path.mkdir(parents=True, exist_ok=True)
         owner = Lock(directory.owner_lock)
@@ -67,7 +68,7 @@ def serve(
     os.umask(0o077)
     owner.write(f"{os.getpid()}\n")
     try:
-        return asyncio.run(_Server(directory, port, by_hand=by_hand, grace_s=grace_s).run())
+        return asyncio.run(_run(directory, port, by_hand=by_hand, grace_s=grace_s))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
@@ -94,115 +95,108 @@ def _fail(status: int, message: str) -> int:
     return status
 
 
-class _Server:
-    def __init__(self, directory: DataDirectory, port: int, *, by_hand: bool, grace_s: float) -> None:
-        self._directory = directory
-        self._port = port
-        self._by_hand = by_hand
-        self._grace_s = grace_s
-        self._users = Lock(directory.users_lock)
+async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: float) -> int:
+    users = Lock(directory.users_lock)
+    password = read_password(directory)
+    listener = _listen(directory, port)
+    _prepare_directories(directory)
+    _raise_file_limit()
+    config = write_config(directory.config_dir, max_query_bytes=_memory_bytes() // 2)
+    from aiohttp import web
 
-    async def run(self) -> int:
-        directory = self._directory
-        password = read_password(directory)
-        listener = self._listen()
-        self._prepare_directories()
-        _raise_file_limit()
-        from babyai_kit.local.clickhouse.engine_config import write_config
+    # It would log every malformed request, with its headers.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # Imports read files all over the place, the engine starts threads: in between is the moment.
+    confine(writable=[directory.path])
 
-        config = write_config(directory.config_dir, max_query_bytes=_memory_bytes() // 2)
-        from aiohttp import web
+    from babyai_kit.local.clickhouse.engine import Engine
+    from babyai_kit.local.clickhouse.http_interface import HttpInterface
 
-        # It would log every malformed request, with its headers.
-        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-        # Imports read files all over the place, the engine starts threads: in between is the moment.
-        confine(writable=[directory.path])
-
-        from babyai_kit.local.clickhouse.engine import Engine
-        from babyai_kit.local.clickhouse.http_interface import HttpInterface
-
-        engine = Engine(directory.engine_dir, config, directory.spool_dir)
-        await engine.start(CLICKHOUSE_DATABASE)
-        state = ServerState(
-            pid=os.getpid(),
-            port=listener.getsockname()[1],
-            instance=secrets.token_hex(16),
-            version=kit_version(),
-            by_hand=self._by_hand,
+    engine = Engine(directory.engine_dir, config, directory.spool_dir)
+    await engine.start(CLICKHOUSE_DATABASE)
+    state = ServerState(
+        pid=os.getpid(),
+        port=listener.getsockname()[1],
+        instance=secrets.token_hex(16),
+        version=kit_version(),
+        by_hand=by_hand,
+    )
+    interface = HttpInterface(engine, state, password, directory.spool_dir)
+    runner = web.AppRunner(
+        interface.application,
+        handle_signals=False,
+        access_log=None,
+        auto_decompress=False,
+        shutdown_timeout=_STOP_TIMEOUT_S,
+    )
+    await runner.setup()
+    accepting = await _accept(runner.server, listener)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, interface.stop_requested.set)
+    write_state(directory, state)
+    if by_hand:
+        print(
+            f"ClickHouse over chDB on http://{HOST}:{state.port}, user {CLICKHOUSE_USER}, "
+            f"password in {directory.password_file}; Ctrl-C stops it",
+            flush=True,
         )
-        interface = HttpInterface(engine, state, password, directory.spool_dir)
-        runner = web.AppRunner(
-            interface.application,
-            handle_signals=False,
-            access_log=None,
-            auto_decompress=False,
-            shutdown_timeout=_STOP_TIMEOUT_S,
-        )
-        await runner.setup()
-        accepting = await _accept(runner.server, listener)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, interface.stop_requested.set)
-        write_state(directory, state)
-        if self._by_hand:
-            print(
-                f"ClickHouse over chDB on http://{HOST}:{state.port}, user {CLICKHOUSE_USER}, "
-                f"password in {directory.password_file}; Ctrl-C stops it",
-                flush=True,
-            )
+    try:
+        if by_hand:
+            await interface.stop_requested.wait()
+        else:
+            await _wait_for_end(users, interface.stop_requested, grace_s)
+    finally:
+        accepting.close()
+        directory.state_file.unlink(missing_ok=True)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(runner.cleanup(), _STOP_TIMEOUT_S + 1)
         try:
-            await self._wait_for_end(interface.stop_requested)
-        finally:
-            accepting.close()
-            directory.state_file.unlink(missing_ok=True)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(runner.cleanup(), _STOP_TIMEOUT_S + 1)
-            try:
-                await asyncio.wait_for(engine.close(), _STOP_TIMEOUT_S)
-            except asyncio.TimeoutError:
-                # A query that does not end. What was acknowledged is on disk.
-                os._exit(0)
-            shutil.rmtree(directory.spool_dir, ignore_errors=True)
-        return 0
-
-    def _listen(self) -> socket.socket:
-        """The port of a predecessor that died (its users still connect to it), the one asked for, or any."""
-        predecessor = read_state(self._directory)
-        ports = [predecessor.port] if predecessor else []
-        for port in [*ports, self._port, 0]:
-            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((HOST, port))
-                listener.listen(512)
-                return listener
-            except OSError:
-                listener.close()
-        raise OSError("no port is free on 127.0.0.1")
-
-    def _prepare_directories(self) -> None:
-        directory = self._directory
+            await asyncio.wait_for(engine.close(), _STOP_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            # A query that does not end. What was acknowledged is on disk.
+            os._exit(0)
         shutil.rmtree(directory.spool_dir, ignore_errors=True)
-        directory.spool_dir.mkdir(mode=0o700)
-        directory.engine_dir.mkdir(mode=0o700, exist_ok=True)
-        # The engine makes itself a temporary directory, and would leave it behind if it is killed.
-        os.environ["TMPDIR"] = str(directory.spool_dir)
-        # chDB looks for a config.xml in the working directory.
-        os.chdir(directory.engine_dir)
+    return 0
 
-    async def _wait_for_end(self, stop_requested: asyncio.Event) -> None:
-        """Return when the server shall stop. If no user is left, it holds their lock to its end."""
-        idle_s = 0.0
-        while not stop_requested.is_set():
-            await asyncio.sleep(_POLL_S)
-            if self._by_hand:
-                continue
-            if not self._users.try_exclusive():
-                idle_s = 0.0
-            elif idle_s < self._grace_s:
-                self._users.unlock()
-                idle_s += _POLL_S
-            else:
-                return
+
+def _listen(directory: DataDirectory, port: int) -> socket.socket:
+    """The port of a predecessor that died (its users still connect to it), the one asked for, or any."""
+    predecessor = read_state(directory)
+    ports = [predecessor.port] if predecessor else []
+    for candidate in [*ports, port, 0]:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+            listener.listen(512)
+            return listener
+        except OSError:
+            listener.close()
+    raise OSError("no port is free on 127.0.0.1")
+
+
+def _prepare_directories(directory: DataDirectory) -> None:
+    shutil.rmtree(directory.spool_dir, ignore_errors=True)
+    directory.spool_dir.mkdir(mode=0o700)
+    directory.engine_dir.mkdir(mode=0o700, exist_ok=True)
+    # The engine makes itself a temporary directory, and would leave it behind if it is killed.
+    os.environ["TMPDIR"] = str(directory.spool_dir)
+    # chDB looks for a config.xml in the working directory.
+    os.chdir(directory.engine_dir)
+
+
+async def _wait_for_end(users: Lock, stop_requested: asyncio.Event, grace_s: float) -> None:
+    """Return when asked to stop or when no user is left; then `users` is held until the process ends."""
+    idle_s = 0.0
+    while not stop_requested.is_set():
+        await asyncio.sleep(_POLL_S)
+        if not users.try_exclusive():
+            idle_s = 0.0
+        elif idle_s < grace_s:
+            users.unlock()
+            idle_s += _POLL_S
+        else:
+            return
 
 
 async def _accept(server: Any, listener: socket.socket) -> asyncio.Server:

@@ -73,31 +73,29 @@ class Insert(NamedTuple):
     """True for INSERT ... SELECT ... FROM input(...)."""
 
 
-_ASYNC_SETTINGS = (b"ASYNC_INSERT", b"WAIT_FOR_ASYNC_INSERT")
+_FORMAT_END = re.compile(rb"[ \t\r]*;?[ \t\r]*\n?")
+"""What separates a format's name from the rows. The regular expression matches anything."""
 _NOT_A_FORMAT = (b"FROM", b"AS", b"WHERE", b"AND", b"OR", b"IN", b"IS", b"LIKE", b"ORDER", b"GROUP", b"LIMIT")
 
 
 def find_insert(text: bytes) -> Insert | None:
     """The INSERT at the start of `text` if its rows follow in a format; None for any other statement."""
+    stream = tokens(text)
+    previous = next(stream, None)
+    if previous is None or not previous.is_word(b"INSERT"):
+        return None
     depth = 0
-    first = True
     selects = False
     uses_input = False
-    previous: Token | None = None
-    stream = tokens(text)
     for token in stream:
-        if first:
-            if not token.is_word(b"INSERT"):
-                return None
-            first = False
         if token.text in (b"(", b"[", b"{"):
             depth += 1
-            uses_input = uses_input or (previous is not None and previous.is_word(b"INPUT"))
+            uses_input = uses_input or previous.is_word(b"INPUT")
         elif token.text in (b")", b"]", b"}"):
             depth -= 1
         elif depth == 0 and token.text == b";":
             return None
-        elif depth == 0 and previous is not None and not previous.is_word(b"INTO", b"TABLE"):
+        elif depth == 0 and not previous.is_word(b"INTO", b"TABLE"):
             if token.is_word(b"SELECT", b"WITH"):
                 selects = True
             elif token.is_word(b"VALUES") and not selects and previous.text != b".":
@@ -105,20 +103,11 @@ def find_insert(text: bytes) -> Insert | None:
             elif token.is_word(b"FORMAT") and previous.text != b"." and (uses_input or not selects):
                 name = next(stream, None)
                 if name is not None and name.kind == "word" and not name.is_word(*_NOT_A_FORMAT):
-                    return Insert(
-                        text[: token.start], name.text.decode(), _data_start(text, name.end), selects
-                    )
+                    separator = _FORMAT_END.match(text, name.end)
+                    assert separator is not None
+                    return Insert(text[: token.start], name.text.decode(), separator.end(), selects)
         previous = token
     return None
-
-
-_FORMAT_END = re.compile(rb"[ \t\r]*;?[ \t\r]*\n?")
-"""After a format's name: blanks, an optional semicolon, at most one line break. Matches anywhere."""
-
-
-def _data_start(text: bytes, position: int) -> int:
-    match = _FORMAT_END.match(text, position)
-    return match.end() if match else position
 
 
 def split_settings(insert: bytes) -> int:
@@ -132,21 +121,3 @@ def split_settings(insert: bytes) -> int:
         elif depth == 0 and token.is_word(b"SETTINGS"):
             return token.start
     return len(insert)
-
-
-def without_async_settings(insert: bytes) -> bytes:
-    """An INSERT statement without its async_insert settings: the engine has no such queue."""
-    start = split_settings(insert)
-    rest = list(tokens(insert[start:]))[1:]
-    settings = []
-    while len(rest) >= 3 and rest[1].text == b"=":
-        size = 3
-        while size < len(rest) and rest[size].text != b",":
-            size += 1
-        if rest[0].text.upper() not in _ASYNC_SETTINGS:
-            settings.append(insert[start + rest[0].start : start + rest[size - 1].end])
-        rest = rest[size + 1 :]
-    if rest:
-        return insert  # more than settings follows: not the form that clients send
-    statement = insert[:start].rstrip()
-    return statement + b" SETTINGS " + b", ".join(settings) if settings else statement

@@ -180,7 +180,7 @@ async def test_tables_with_data_are_never_dropped(tmp_path: Path):
             async with migrating(handle, tmp_path):
                 assert client.command("SELECT count() FROM ModelInference") == 1
                 raise ZeroDivisionError
-        assert not DataDirectory.at(tmp_path).migrated_file.exists()
+        assert not DataDirectory(tmp_path).migrated_file.exists()
         client.command("TRUNCATE TABLE ModelInference")
         client.command("CREATE TABLE mine (a Int8) ENGINE = MergeTree ORDER BY a")
         async with migrating(handle, tmp_path):

@@ -121,6 +121,16 @@ def test_concurrent_inserts_into_the_real_engine(http, client, table):
     assert stored == sorted(set(range(200)) - bad)
 
 
+@pytest.mark.parametrize("wait", [0, 1])
+def test_no_insert_is_asynchronous(http, client, table, wait):
+    """Whatever the client says: the rows are there, or the caller knows why not."""
+    insert = f"INSERT INTO {table} SETTINGS async_insert=1, wait_for_async_insert={wait} FORMAT JSONEachRow"
+    for number in range(3):
+        assert http.database(f'{insert}\n{{"a":{number},"s":""}}', async_insert="1").status == 200
+        assert client.command(f"SELECT count() FROM {table}") == number + 1
+    assert http.database(f'{insert}\n{{"a":"no number"}}').status == 400
+
+
 def test_a_failing_view_writes_nothing_twice(http, client, table):
     """An error behind the table: whoever was told 200 is stored once, whoever was not, at most once."""
     client.command(f"CREATE TABLE {table}_v (a Int64) ENGINE = MergeTree ORDER BY a")

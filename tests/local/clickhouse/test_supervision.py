@@ -82,7 +82,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
     """A data directory with a name that is a pattern and needs quoting; its server is gone afterwards."""
     path = tmp_path / "it's {da,ta} *?&x=1"
     yield path
-    state = read_state(DataDirectory.at(path))
+    state = read_state(DataDirectory(path))
     if state is not None and alive(state.pid):
         assert until(lambda: not alive(state.pid)), "a test left its server running"
 
@@ -100,7 +100,7 @@ def test_processes_that_start_at_once_share_one_server(data):
     users[-1].end()
 
     assert until(lambda: not alive(pid))
-    assert not DataDirectory.at(data).state_file.exists()
+    assert not DataDirectory(data).state_file.exists()
 
 
 def test_a_killed_user_lets_go(data):
@@ -206,7 +206,7 @@ def test_started_by_hand_it_is_found_and_stays(data):
     assert server.poll() is None
     server.terminate()
     assert server.wait(15) == 0
-    assert not DataDirectory.at(data).state_file.exists()
+    assert not DataDirectory(data).state_file.exists()
 
 
 def test_a_taken_port_is_left_alone(data):
@@ -214,7 +214,7 @@ def test_a_taken_port_is_left_alone(data):
         port = taken.getsockname()[1]
         with ensure_server_sync(data, port=port) as handle:
             assert handle.port != port
-            assert json.loads(DataDirectory.at(data).state_file.read_text())["port"] == handle.port
+            assert json.loads(DataDirectory(data).state_file.read_text())["port"] == handle.port
 
 
 class _Stranger(http.server.BaseHTTPRequestHandler):
@@ -232,7 +232,7 @@ class _Stranger(http.server.BaseHTTPRequestHandler):
 def test_a_stale_state_file_fools_nobody(data):
     """A dead server's pid and port belong to others now."""
     data.mkdir()
-    directory = DataDirectory.at(data)
+    directory = DataDirectory(data)
     stranger = http.server.HTTPServer(("127.0.0.1", 0), _Stranger)
     threading.Thread(target=stranger.serve_forever, daemon=True).start()
     write_state(directory, ServerState(os.getpid(), stranger.server_port, "mine", "0", False))
@@ -256,11 +256,11 @@ def test_a_server_of_another_version_is_replaced_when_nobody_needs_it(data, monk
     first.close()
     # The new server says its own version, so the answer to the patched one comes too late to be of use here.
     monkeypatch.setattr(
-        launcher, "kit_version", lambda: read_state(DataDirectory.at(data)).version if replaced() else "99"
+        launcher, "kit_version", lambda: read_state(DataDirectory(data)).version if replaced() else "99"
     )
 
     def replaced() -> bool:
-        state = read_state(DataDirectory.at(data))
+        state = read_state(DataDirectory(data))
         return state is not None and state.pid != first.pid
 
     with ensure_server_sync(data, port=0) as second:
@@ -271,7 +271,7 @@ def test_a_server_of_another_version_is_replaced_when_nobody_needs_it(data, monk
 def test_secrets_stay_where_they_are(data, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
     with ensure_server_sync(data, port=0) as handle:
-        directory = DataDirectory.at(data)
+        directory = DataDirectory(data)
         password = urlsplit(handle.url).password
         assert password is not None
         assert len(password) >= 32
