@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from babyai_kit.local.clickhouse.engine import EngineError
+from babyai_kit.local.clickhouse.connection import EngineError
 
 _CODES_BY_STATUS = {
     404: (46, 47, 60, 79, 81, 141, 482),

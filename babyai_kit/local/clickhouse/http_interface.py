@@ -11,8 +11,9 @@ from pathlib import Path
 from aiohttp import web
 
 from babyai_kit.local.clickhouse.access import check_origin, check_password
+from babyai_kit.local.clickhouse.connection import EngineError
 from babyai_kit.local.clickhouse.data_directory import ServerState
-from babyai_kit.local.clickhouse.engine import Engine, EngineError
+from babyai_kit.local.clickhouse.engine import Engine
 from babyai_kit.local.clickhouse.http_errors import RequestError, error_response
 from babyai_kit.local.clickhouse.query_handler import QueryHandler
 from babyai_kit.local.clickhouse.query_request import read_request

@@ -13,7 +13,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from babyai_kit.local.clickhouse.engine import Engine, EngineError
+from babyai_kit.local.clickhouse.connection import EngineError
+from babyai_kit.local.clickhouse.engine import Engine
 from babyai_kit.local.clickhouse.statement_filter import Statement
 
 GROUPED = {"JSONEachRow", "JSONCompactEachRow", "JSONStringsEachRow"}

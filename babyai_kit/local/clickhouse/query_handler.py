@@ -13,7 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from babyai_kit.local.clickhouse.engine import STREAMED, Connection, Engine, EngineError, quote_name
+from babyai_kit.local.clickhouse.connection import STREAMED, Connection, EngineError, quote_name
+from babyai_kit.local.clickhouse.engine import Engine
 from babyai_kit.local.clickhouse.insert_queues import InsertQueues
 from babyai_kit.local.clickhouse.insert_rows import (
     MAX_SQL_BYTES,

@@ -1,15 +1,9 @@
-"""A query as it arrives over HTTP: SQL, rows, settings, parameters and external tables.
-
-Bodies are counted after decompression and are kept in a file beyond a megabyte, so that none can fill the
-memory.
-"""
+"""A query as it arrives over HTTP: SQL, rows, settings, parameters and external tables."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +11,9 @@ from typing import IO
 
 from aiohttp import BodyPartReader, web
 
-from babyai_kit.local.clickhouse.content_encoding import DecompressionError, decompress, is_supported
+from babyai_kit.local.clickhouse.content_encoding import is_supported
 from babyai_kit.local.clickhouse.http_errors import RequestError
-
-MAX_BODY_BYTES = 256 << 20
-"""Largest body after decompression; a larger one is refused with 413."""
-
-MEMORY_BYTES = 1 << 20
-"""How much of a body is kept in memory; the rest is in a file."""
+from babyai_kit.local.clickhouse.spool import MAX_BODY_BYTES, Spool, too_large_error
 
 MAX_FIELDS = 1000
 
@@ -44,30 +33,6 @@ _TRANSPORT = {
 """Parameters of the connection or of a server's queues; the engine has no use for them."""
 
 _EXTERNAL = re.compile(r"(.+)_(format|types|structure)")
-
-
-class Spool:
-    """The temporary files of one request."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files = contextlib.ExitStack()
-        self.bytes_left = MAX_BODY_BYTES
-
-    def file(self) -> IO[bytes]:
-        """A new, empty file."""
-        return self._files.enter_context(tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(self._folder)))
-
-    def write(self, file: IO[bytes], piece: bytes) -> None:
-        """Append `piece` to `file`. Raises RequestError beyond MAX_BODY_BYTES in all."""
-        self.bytes_left -= len(piece)
-        if self.bytes_left < 0:
-            raise _too_large()
-        file.write(piece)
-
-    def close(self) -> None:
-        """Delete the files."""
-        self._files.close()
 
 
 @dataclass
@@ -115,7 +80,7 @@ async def read_request(request: web.Request, spool_dir: Path, default_database: 
         reason = f"Content-Encoding {encoding[:32]!r} is not supported; use lz4, zstd, gzip or none"
         raise RequestError(415, 48, "NOT_IMPLEMENTED", reason)
     if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise _too_large()
+        raise too_large_error()
     spool = Spool(spool_dir)
     try:
         body = spool.file()
@@ -127,7 +92,7 @@ async def read_request(request: web.Request, spool_dir: Path, default_database: 
             async for piece in request.content.iter_chunked(_PIECE_BYTES):
                 spool.write(body, piece)
             if is_supported(encoding) and body.tell():
-                body = await asyncio.to_thread(_decompressed, body, encoding, spool)
+                body = await asyncio.to_thread(spool.decompressed, body, encoding)
     except BaseException:
         spool.close()
         raise
@@ -174,20 +139,6 @@ def _external_table(name: str, rows: IO[bytes], values: Mapping[str, str]) -> Ex
     return ExternalTable(name, rows, values.get(f"{name}_format", "TabSeparated"), structure)
 
 
-def _decompressed(body: IO[bytes], encoding: str, spool: Spool) -> IO[bytes]:
-    """The plain `body`, in a file of its own. Blocks."""
-    body.seek(0)
-    file = spool.file()
-    spool.bytes_left = MAX_BODY_BYTES
-    try:
-        for piece in decompress(body, encoding):
-            spool.write(file, piece)
-    except DecompressionError as error:
-        raise RequestError(400, 354, "CANNOT_DECOMPRESS", f"cannot decompress the body: {error}") from None
-    body.close()
-    return file
-
-
 async def _read_form(request: web.Request, spool: Spool) -> tuple[dict[str, str], dict[str, IO[bytes]]]:
     """The fields of a multipart form, and the rows of its external tables by name."""
     fields: dict[str, str] = {}
@@ -214,9 +165,3 @@ async def _read_form(request: web.Request, spool: Spool) -> tuple[dict[str, str]
     except (ValueError, AssertionError, RuntimeError) as error:
         raise RequestError(400, 36, "BAD_ARGUMENTS", f"not a multipart form: {error}") from None
     return fields, tables
-
-
-def _too_large() -> RequestError:
-    limit = f"{MAX_BODY_BYTES >> 20} MiB"
-    reason = f"the body is larger than {limit} after decompression; send the rows in parts"
-    return RequestError(413, 307, "TOO_MANY_BYTES", reason)

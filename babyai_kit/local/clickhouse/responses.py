@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from babyai_kit.local.clickhouse.connection import EngineError
 from babyai_kit.local.clickhouse.content_encoding import Compressor, preferred_encoding
-from babyai_kit.local.clickhouse.engine import EngineError
 
 SEND_TIMEOUT_S = 60.0
 """A client that takes nothing for so long loses its stream and frees its connection to the engine."""

@@ -16,6 +16,8 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+import babyai_kit
+
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _PR_SET_NO_NEW_PRIVS = 38
 _RULE_PATH_BENEATH = 1
@@ -79,10 +81,10 @@ def confine(writable: Iterable[Path]) -> bool:
 
 
 def _program_folders() -> set[Path]:
-    """The interpreter's libraries, the installed packages and this one."""
+    """Folders of the interpreter's libraries, of the installed packages and of the kit."""
     paths = sysconfig.get_paths()
     folders = {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= {Path(sys.base_prefix) / "lib", Path(__file__).resolve().parents[1]}
+    folders |= {Path(sys.base_prefix) / "lib", Path(babyai_kit.__file__).resolve().parent}
     # Packages may be elsewhere (user site, Debian's dist-packages), but not in the working directory.
     package_folders = ("site-packages", "dist-packages", "lib-dynload")
     folders |= {Path(path) for path in sys.path if Path(path).name in package_folders}

@@ -1,4 +1,4 @@
-"""Group commit: many small inserts share few statements, and each caller gets his own outcome."""
+"""Group commit: many small inserts share few statements, and each caller learns the outcome of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from babyai_kit.local.clickhouse.engine import EngineError
+from babyai_kit.local.clickhouse.connection import EngineError
 from babyai_kit.local.clickhouse.insert_queues import InsertQueues
 
 
@@ -30,7 +30,7 @@ class _Connection:
 
 
 class _Engine:
-    """Stands for the engine; a body that holds `bad` fails with `error`."""
+    """Stands in for the engine; a body that contains `bad` fails with `error`."""
 
     def __init__(self, error: str = "Code: 27. DB::Exception: Cannot parse (at row 1). (X)") -> None:
         self.statements: list[tuple[str, bytes]] = []
@@ -57,7 +57,7 @@ def test_inserts_share_a_statement():
     assert [body.count(b"\n") for _, body in engine.statements] == [50]
 
 
-def test_each_caller_is_told_his_rows():
+def test_each_caller_learns_its_own_row_count():
     assert _run(_Engine(), [b"{}\n{}\n", b"{}", b"{}\n{}\n{}"]) == [6, 3, 9]
 
 
@@ -104,7 +104,7 @@ ASYNC = "SETTINGS async_insert=1, wait_for_async_insert=1"
 
 
 def test_concurrent_inserts_into_the_real_engine(http, client, table):
-    """As the gateway sends them: 200 callers, three of them with rows that cannot be."""
+    """As the gateway sends them: 200 callers, three of them with invalid rows."""
 
     def insert(i: int) -> tuple[int, int]:
         row = '{"a":"no number","s":"x"}' if i % 70 == 5 else f'{{"a":{i},"s":"{i}"}}'
@@ -123,7 +123,7 @@ def test_concurrent_inserts_into_the_real_engine(http, client, table):
 
 @pytest.mark.parametrize("wait", [0, 1])
 def test_no_insert_is_asynchronous(http, client, table, wait):
-    """Whatever the client says: the rows are there, or the caller knows why not."""
+    """Whatever the client asks for: the rows are there, or the caller gets the error."""
     insert = f"INSERT INTO {table} SETTINGS async_insert=1, wait_for_async_insert={wait} FORMAT JSONEachRow"
     for number in range(3):
         assert http.database(f'{insert}\n{{"a":{number},"s":""}}', async_insert="1").status == 200
@@ -132,7 +132,7 @@ def test_no_insert_is_asynchronous(http, client, table, wait):
 
 
 def test_a_failing_view_writes_nothing_twice(http, client, table):
-    """An error behind the table: whoever was told 200 is stored once, whoever was not, at most once."""
+    """An error behind the table: a row acknowledged with 200 is stored once, any other at most once."""
     client.command(f"CREATE TABLE {table}_v (a Int64) ENGINE = MergeTree ORDER BY a")
     client.command(
         f"CREATE MATERIALIZED VIEW {table}_mv TO {table}_v AS SELECT throwIf(a = 7) + a AS a FROM {table}"
@@ -147,9 +147,9 @@ def test_a_failing_view_writes_nothing_twice(http, client, table):
         stored = [row[0] for row in client.query(f"SELECT a FROM {table}").result_rows]
         viewed = [row[0] for row in client.query(f"SELECT a FROM {table}_v").result_rows]
         assert statuses[7] != 200
-        for found in (stored, viewed):
-            assert len(found) == len(set(found))
-            assert {i for i, status in statuses.items() if status == 200} <= set(found)
+        for rows in (stored, viewed):
+            assert len(rows) == len(set(rows))
+            assert {i for i, status in statuses.items() if status == 200} <= set(rows)
     finally:
         client.command(f"DROP VIEW {table}_mv")
         client.command(f"DROP TABLE {table}_v")

@@ -194,6 +194,7 @@ def test_sandbox_confines_a_process(tmp_path, canary):
     code = f"""
         import os, socket, subprocess, sys, threading
         from pathlib import Path
+        import babyai_kit
         from babyai_kit.local.clickhouse.sandbox import confine
         listener = socket.create_server(("127.0.0.1", 0))
         if not confine([Path({str(inside)!r})]):
@@ -211,15 +212,16 @@ def test_sandbox_confines_a_process(tmp_path, canary):
             refused(lambda: os.listdir({str(tmp_path)!r})),
             refused(lambda: subprocess.run(["/bin/true"])),
             refused(lambda: open("/proc/1/environ")),
+            not refused(lambda: open(babyai_kit.__file__)),
         ]
         print(all(checks), checks)
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
-    if done.stdout.startswith("absent"):
+    if process.stdout.startswith("absent"):
         pytest.skip("this kernel has no Landlock")
-    assert done.stdout.startswith("True"), done.stdout
+    assert process.stdout.startswith("True"), process.stdout
 
 
 def test_text_after_rows_never_runs(http, client, canary):

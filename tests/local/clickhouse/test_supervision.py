@@ -1,4 +1,4 @@
-"""Life of the server process, with real kills: found, shared, refused, replaced, stopped."""
+"""Life of the server process, with real kills: how it is found, shared, refused, replaced and stopped."""
 
 from __future__ import annotations
 
@@ -181,16 +181,16 @@ def test_acknowledged_rows_survive_a_kill(data):
 
 def test_a_second_owner_is_refused(data):
     with ensure_server_sync(data, port=0) as handle:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "babyai_kit.local.clickhouse", "--path", str(data)],
             capture_output=True,
             text=True,
         )
-        assert done.returncode == EXIT_TAKEN
-        assert done.stdout == ""
-        assert done.stderr.count("\n") == 1
-        assert f"process {handle.pid}" in done.stderr
-        assert done.stderr.endswith(f"kill {handle.pid}\n")
+        assert process.returncode == EXIT_TAKEN
+        assert process.stdout == ""
+        assert process.stderr.count("\n") == 1
+        assert f"process {handle.pid}" in process.stderr
+        assert process.stderr.endswith(f"kill {handle.pid}\n")
 
 
 def test_started_by_hand_it_is_found_and_stays(data):
@@ -229,7 +229,7 @@ class _Stranger(http.server.BaseHTTPRequestHandler):
         """Silence."""
 
 
-def test_a_stale_state_file_fools_nobody(data):
+def test_a_stale_state_file_is_ignored(data):
     """A dead server's pid and port belong to others now."""
     data.mkdir()
     directory = DataDirectory(data)
@@ -254,7 +254,7 @@ def test_a_server_of_another_version_is_replaced_when_nobody_needs_it(data, monk
     with pytest.raises(StoreError, match=rf"kill {first.pid}$"):
         ensure_server_sync(data, port=0)
     first.close()
-    # The new server says its own version, so the answer to the patched one comes too late to be of use here.
+    # The new server reports its real version, so this process must expect that one once it runs.
     monkeypatch.setattr(
         launcher, "kit_version", lambda: read_state(DataDirectory(data)).version if replaced() else "99"
     )
@@ -289,7 +289,7 @@ def test_secrets_stay_where_they_are(data, monkeypatch):
     assert password not in directory.log_file.read_text()
 
 
-def test_what_cannot_be_served_is_said(tmp_path):
+def test_an_unusable_directory_or_url_is_reported(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(StoreError, match="make the directory writable"):
@@ -298,10 +298,17 @@ def test_what_cannot_be_served_is_said(tmp_path):
         open_client("http://babyai:x@127.0.0.1:9/babyai")
 
 
-def test_a_damaged_directory_is_said(tmp_path):
+def test_a_damaged_directory_is_reported(tmp_path):
     (tmp_path / "clickhouse").write_text("not a directory")
     with pytest.raises(StoreError, match="did not start"):
         ensure_server_sync(tmp_path, port=0)
+
+
+def test_a_start_that_takes_too_long_is_reported(data):
+    with pytest.raises(StoreError, match="did not answer within 0 s"):
+        ensure_server_sync(data, port=0, start_timeout_s=0)
+    with ensure_server_sync(data, port=0) as handle:  # nothing of it is in the way
+        assert alive(handle.pid)
 
 
 def test_users_stay_free_of_the_engine():
