@@ -147,7 +147,7 @@ def test_migrations_rows_feedback_and_reads(gateway_store: ServerHandle):
 
 
 def test_interrupted_migrations_are_begun_again(gateway_store: ServerHandle, tmp_path: Path):
-    """SIGKILL of gateway and server during the migrations: the next start begins afresh and makes the same tables."""
+    """SIGKILL of gateway and server during the migrations: the next start makes the same tables afresh."""
     with ensure_server_sync(tmp_path, port=0) as handle:
         command = [sys.executable, "-c", textwrap.dedent(GATEWAY), handle.url, "5"]
         gateway = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
