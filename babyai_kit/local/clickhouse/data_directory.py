@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_json_atomically
 
 EXIT_TAKEN = 3
 """Exit status of a server whose data directory another process serves."""
@@ -84,7 +84,7 @@ def read_state(directory: DataDirectory) -> ServerState | None:
 
 def write_state(directory: DataDirectory, state: ServerState) -> None:
     """Replace the state file atomically."""
-    write_whole(directory.state_file, (json.dumps(asdict(state)) + "\n").encode())
+    write_json_atomically(directory.state_file, asdict(state))
 
 
 def read_password(directory: DataDirectory) -> str:
