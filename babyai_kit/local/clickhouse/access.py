@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 from urllib.parse import urlsplit
 
-from aiohttp import BasicAuth, web
+from aiohttp import web
 
 from babyai_kit.configuration.addresses import CLICKHOUSE_USER
 from babyai_kit.local.clickhouse.http_errors import RequestError
@@ -42,11 +43,12 @@ def _credentials(request: web.Request) -> tuple[str, str]:
     if "X-ClickHouse-User" in headers or "X-ClickHouse-Key" in headers:
         return headers.get("X-ClickHouse-User", ""), headers.get("X-ClickHouse-Key", "")
     if "Authorization" in headers:
+        scheme, _, encoded = headers["Authorization"].partition(" ")
         try:
-            basic = BasicAuth.decode(headers["Authorization"], encoding="utf-8")
+            user, _, given = base64.b64decode(encoded, validate=True).decode().partition(":")
         except ValueError:
             return "", ""
-        return basic.login, basic.password
+        return (user, given) if scheme.lower() == "basic" else ("", "")
     return request.query.get("user", ""), request.query.get("password", "")
 
 

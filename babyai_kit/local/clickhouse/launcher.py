@@ -187,7 +187,7 @@ def _spawn_and_wait(
 
 def _spawn(directory: DataDirectory, port: int) -> subprocess.Popen[bytes]:
     """A server in a session of its own, so that Ctrl-C in the user's terminal does not reach it."""
-    command = [sys.executable, "-m", "babyai_kit.local.clickhouse", "--spawned"]
+    command = [sys.executable, "-m", "babyai_kit.local.clickhouse"]
     with open(directory.log_file, "ab") as log:
         return subprocess.Popen(
             [*command, "--path", str(directory.path), "--port", str(port)],

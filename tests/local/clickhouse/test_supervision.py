@@ -182,7 +182,7 @@ def test_acknowledged_rows_survive_a_kill(data):
 def test_a_second_owner_is_refused(data):
     with ensure_server_sync(data, port=0) as handle:
         process = subprocess.run(
-            [sys.executable, "-m", "babyai_kit.local.clickhouse", "--path", str(data)],
+            [sys.executable, "-m", "babyai_kit", "clickhouse", "--path", str(data)],
             capture_output=True,
             text=True,
         )
@@ -194,7 +194,7 @@ def test_a_second_owner_is_refused(data):
 
 
 def test_started_by_hand_it_is_found_and_stays(data):
-    command = [sys.executable, "-m", "babyai_kit.local.clickhouse", "--path", str(data), "--port", "0"]
+    command = [sys.executable, "-m", "babyai_kit", "clickhouse", "--path", str(data), "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     line = server.stdout.readline()
