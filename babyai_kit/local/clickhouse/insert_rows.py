@@ -1,7 +1,4 @@
-"""Where in a request the statement ends and an insert's rows begin.
-
-To ClickHouse, URL and body are one text: the SQL of the URL, a line break, the body.
-"""
+"""Where in a request the statement ends and an insert's rows begin."""
 
 from __future__ import annotations
 
@@ -25,20 +22,16 @@ class InsertRequest(NamedTuple):
     sql: bytes
     """The statement without FORMAT."""
     format: str
-    prefix: bytes
-    """Rows that are in the URL already."""
-    body: IO[bytes]
+    text: IO[bytes]
     start: int
-    """Offset of the first row in `body`."""
+    """Offset of the first row in `text`."""
     size: int
-    """Bytes of rows in all."""
+    """Bytes of rows."""
 
     def pieces(self) -> Iterator[bytes]:
         """The rows, a megabyte at a time."""
-        if self.prefix:
-            yield self.prefix
-        self.body.seek(self.start)
-        yield from read_pieces(self.body)
+        self.text.seek(self.start)
+        return read_pieces(self.text)
 
     def read_all(self, limit: int) -> bytes:
         """The rows as one. Raises RequestError beyond `limit` bytes."""
@@ -49,37 +42,24 @@ class InsertRequest(NamedTuple):
 
 def split_insert(query: QueryRequest) -> InsertRequest | None:
     """The INSERT that `query` is, if rows follow it; None for any other statement."""
-    head = query.sql
-    if query.sql and query.body_bytes:
-        head += b"\n"
-    body_start = len(head)
-    query.body.seek(0)
-    insert = find_insert(head + query.body.read(_HEAD_BYTES))
+    query.text.seek(0)
+    insert = find_insert(query.text.read(_HEAD_BYTES))
     if insert is None:
         return None
     if insert.selects:
         # chDB would take the statement and lose the rows.
         reason = "INSERT ... SELECT ... FROM input() is not supported; use external data"
         raise RequestError(501, 48, "NOT_IMPLEMENTED", reason)
-    prefix = head[insert.data_start :] if insert.data_start < len(query.sql) else b""
-    start = max(insert.data_start - body_start, 0)
-    return InsertRequest(
-        sql=insert.sql,
-        format=insert.format,
-        prefix=prefix,
-        body=query.body,
-        start=start,
-        size=len(prefix) + max(query.body_bytes - start, 0),
-    )
+    start = insert.data_start
+    return InsertRequest(insert.sql, insert.format, query.text, start, query.size - start)
 
 
 def read_statement(query: QueryRequest) -> bytes:
     """The whole text of a request as one statement. Raises RequestError if it is too long."""
-    if len(query.sql) + query.body_bytes > MAX_SQL_BYTES:
+    if query.size > MAX_SQL_BYTES:
         raise _too_long()
-    query.body.seek(0)
-    parts = [query.sql, query.body.read()]
-    return b"\n".join(part for part in parts if part).strip().rstrip(b";").rstrip()
+    query.text.seek(0)
+    return query.text.read().strip().rstrip(b";").rstrip()
 
 
 def read_pieces(file: IO[bytes]) -> Iterator[bytes]:

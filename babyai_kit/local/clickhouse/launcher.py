@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from babyai_kit.configuration.addresses import (
@@ -42,41 +43,28 @@ _STOP_TIMEOUT_S = 30.0
 _PROBE_TIMEOUT_S = 5.0
 
 
+@dataclass(frozen=True, eq=False)
 class ServerHandle:
     """A hold on a running local server, which lives at least as long. Give it back with `close()`."""
 
-    def __init__(self, state: ServerState, password: str, lock: Lock) -> None:
-        self._state = state
-        self._password = password
-        self._lock = lock
-
-    @property
-    def port(self) -> int:
-        """TCP port on 127.0.0.1."""
-        return self._state.port
-
-    @property
-    def pid(self) -> int:
-        """Process id of the server."""
-        return self._state.pid
-
-    @property
-    def url(self) -> str:
-        """URL with user, password and database. Not for logs."""
-        return f"http://{CLICKHOUSE_USER}:{self._password}@{HOST}:{self.port}/{CLICKHOUSE_DATABASE}"
+    port: int
+    """TCP port on 127.0.0.1."""
+    pid: int
+    """Process id of the server."""
+    url: str = field(repr=False)
+    """URL with user, password and database. Not for logs."""
+    lock: Lock = field(repr=False)
+    """The users' lock of its data directory, held."""
 
     def close(self) -> None:
         """Release the hold; the server ends soon after its last one. May be called twice."""
-        self._lock.release()
+        self.lock.release()
 
     def __enter__(self) -> ServerHandle:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<ServerHandle port={self.port} pid={self.pid}>"
 
 
 async def ensure_server(
@@ -121,7 +109,8 @@ def ensure_server_sync(
         state = _running_server(directory, password)
         if state is None or state.version != kit_version():
             state = _start(directory, port, password, users, start_timeout_s)
-        return ServerHandle(state, password, users)
+        url = f"http://{CLICKHOUSE_USER}:{password}@{HOST}:{state.port}/{CLICKHOUSE_DATABASE}"
+        return ServerHandle(state.port, state.pid, url, users)
     except OSError as error:
         users.release()
         raise _store_error(

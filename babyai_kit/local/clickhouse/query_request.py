@@ -1,4 +1,7 @@
-"""A query as it arrives over HTTP: SQL, rows, settings, parameters and external tables."""
+"""A query as it arrives over HTTP: its text, settings, parameters and external tables.
+
+To ClickHouse, URL and body are one text: the SQL of the URL, a line break, the body.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +53,10 @@ class QueryRequest:
     """What a client asks for."""
 
     spool: Spool
-    sql: bytes
-    """SQL from the URL or form; the body follows it."""
-    body: IO[bytes]
-    body_bytes: int
+    text: IO[bytes]
+    """The statement, and the rows if it is an INSERT."""
+    size: int
+    """Bytes of `text`."""
     database: str
     default_format: str
     query_id: str
@@ -83,28 +86,31 @@ async def read_request(request: web.Request, spool_dir: Path, default_database: 
         raise too_large_error()
     spool = Spool(spool_dir)
     try:
-        body = spool.file()
+        text = spool.file()
         tables: dict[str, IO[bytes]] = {}
         if request.content_type == "multipart/form-data":
             fields, tables = await _read_form(request, spool)
             values |= fields
+            spool.write(text, _encoded(values.get("query", "")))
         else:
+            sql = _encoded(values.get("query", ""))
+            if sql and request.can_read_body:
+                sql = sql.removesuffix(b"\n") + b"\n"
+            spool.write(text, sql)
+            body = spool.file() if is_supported(encoding) else text
             async for piece in request.content.iter_chunked(_PIECE_BYTES):
                 spool.write(body, piece)
-            if is_supported(encoding) and body.tell():
-                body = await asyncio.to_thread(spool.decompressed, body, encoding)
+            if body is not text and body.tell():
+                await asyncio.to_thread(spool.decompress, body, encoding, text)
     except BaseException:
         spool.close()
         raise
-    size = body.tell()
-    body.seek(0)
     settings, params = _settings(values, tables)
     compressible = values.get("enable_http_compression") != "0"
     return QueryRequest(
         spool=spool,
-        sql=values.get("query", "").encode("utf-8", "surrogateescape"),
-        body=body,
-        body_bytes=size,
+        text=text,
+        size=text.tell(),
         database=values.get("database") or headers.get("X-ClickHouse-Database") or default_database,
         default_format=values.get("default_format") or headers.get("X-ClickHouse-Format") or "TabSeparated",
         query_id=values.get("query_id", ""),
@@ -114,6 +120,10 @@ async def read_request(request: web.Request, spool_dir: Path, default_database: 
         params=params,
         external=[_external_table(name, rows, values) for name, rows in tables.items()],
     )
+
+
+def _encoded(sql: str) -> bytes:
+    return sql.encode("utf-8", "surrogateescape")
 
 
 def _settings(

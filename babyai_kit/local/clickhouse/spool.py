@@ -39,10 +39,9 @@ class Spool:
             raise too_large_error()
         file.write(piece)
 
-    def decompressed(self, body: IO[bytes], encoding: str) -> IO[bytes]:
-        """The plain `body`, in a new file. Blocks. Raises RequestError."""
+    def decompress(self, body: IO[bytes], encoding: str, file: IO[bytes]) -> None:
+        """Append the plain `body` to `file`. Blocks. Raises RequestError."""
         body.seek(0)
-        file = self.file()
         self.bytes_left = MAX_BODY_BYTES
         try:
             for piece in decompress(body, encoding):
@@ -51,7 +50,6 @@ class Spool:
             reason = f"cannot decompress the body: {error}"
             raise RequestError(400, 354, "CANNOT_DECOMPRESS", reason) from None
         body.close()
-        return file
 
     def close(self) -> None:
         """Delete the files."""
