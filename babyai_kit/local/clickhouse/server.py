@@ -37,8 +37,6 @@ from babyai_kit.local.clickhouse.engine_config import write_config
 from babyai_kit.local.clickhouse.locks import Lock
 from babyai_kit.local.clickhouse.sandbox import confine
 
-MAX_CONNECTIONS = 2000
-
 _POLL_S = 0.25
 _STOP_TIMEOUT_S = 5.0
 """For requests under way, and then for the engine."""
@@ -64,7 +62,7 @@ def serve(
         )
     # A predecessor that is stopping needs a moment.
     if not owner.wait_exclusive(0.0 if by_hand else 1.0):
-        return _fail(EXIT_TAKEN, _taken(directory))
+        return _fail(EXIT_TAKEN, _taken_message(directory))
     os.umask(0o077)
     owner.write(f"{os.getpid()}\n")
     try:
@@ -79,7 +77,7 @@ def serve(
         owner.release()
 
 
-def _taken(directory: DataDirectory) -> str:
+def _taken_message(directory: DataDirectory) -> str:
     pid = directory.server_pid()
     if pid is None:
         return f"another process already serves {directory.path}; use that server, or stop it"
@@ -130,7 +128,7 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
         shutdown_timeout=_STOP_TIMEOUT_S,
     )
     await runner.setup()
-    accepting = await _accept(runner.server, listener)
+    accepting = await accept_connections(runner.server, listener, max_connections=_max_connections())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, interface.stop_requested.set)
     write_state(directory, state)
@@ -199,17 +197,16 @@ async def _wait_for_end(users: Lock, stop_requested: asyncio.Event, grace_s: flo
             return
 
 
-async def _accept(server: Any, listener: socket.socket) -> asyncio.Server:
-    """Serve `listener`; connections beyond the limit are turned away with 503."""
-    limit = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+async def accept_connections(server: Any, listener: socket.socket, *, max_connections: int) -> asyncio.Server:
+    """Let `server`, an aiohttp one, serve `listener`; connections beyond the limit are answered with 503."""
 
     def protocol() -> asyncio.BaseProtocol:
-        return _TurnedAway() if len(server.connections) >= limit else server()
+        return _ServiceUnavailable() if len(server.connections) >= max_connections else server()
 
     return await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=512)
 
 
-class _TurnedAway(asyncio.Protocol):
+class _ServiceUnavailable(asyncio.Protocol):
     """One connection too many."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -218,6 +215,11 @@ class _TurnedAway(asyncio.Protocol):
                 b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             )
         transport.close()
+
+
+def _max_connections() -> int:
+    """2000, or less where the engine's own files would have no room beside them."""
+    return min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 def _raise_file_limit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import gzip
@@ -13,9 +14,11 @@ from urllib.parse import urlsplit
 
 import lz4.frame
 import pytest
+from aiohttp import web
 from backports import zstd
 
 from babyai_kit.local.clickhouse import ServerHandle
+from babyai_kit.local.clickhouse.server import accept_connections
 
 
 def test_a_declared_body_over_the_limit_is_refused_before_it_is_read(http):
@@ -120,6 +123,25 @@ def test_a_thousand_connections(http, server: ServerHandle):
     finally:
         for link in links:
             link.close()
+
+
+async def test_connections_beyond_the_limit_are_turned_away():
+    async def ok(request: web.BaseRequest) -> web.Response:
+        return web.Response(text="Ok.")
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    accepting = await accept_connections(web.Server(ok), listener, max_connections=2)
+    statuses = []
+    writers = []
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writers.append(writer)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        statuses.append((await reader.readline()).split()[1])
+    assert statuses == [b"200", b"200", b"503"]
+    for writer in writers:
+        writer.close()
+    accepting.close()
 
 
 @pytest.mark.e2e
