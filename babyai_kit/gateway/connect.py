@@ -100,7 +100,7 @@ async def _learner(settings: Settings, folder: Path, quiet: bool) -> list[Traine
         return []
     made = learner.make_learner(folder, progress=not quiet)
     if settings.model == LEARNER_MODEL:
-        await asyncio.to_thread(lambda: made.load().base())
+        await asyncio.to_thread(made.prepare)
     return [made]
 
 

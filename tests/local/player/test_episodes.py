@@ -9,8 +9,8 @@ import pytest
 
 from babyai_kit.environment import make_env
 from babyai_kit.local.player.chat_request import parse_request
-from babyai_kit.local.player.completion import play
 from babyai_kit.local.player.policy import ACTIONS
+from babyai_kit.local.player.policy_answer import policy_answer
 from tests.support.messages import body
 
 TASKS = ("goto", "pickup", "open", "putnext", "pick_up_seq_go_to")
@@ -32,7 +32,7 @@ def succeeds(task: str, seed: int, history_length: int, temperature: float) -> b
             seed=1000 * seed + len(history),
             temperature=temperature,
         )
-        action = json.loads(play(parse_request(json.dumps(request).encode())))["action"]
+        action = json.loads(policy_answer(parse_request(json.dumps(request).encode())))["action"]
         history.append((observation["text"], action))
         observation, _, terminated, truncated, _ = env.step(ACTIONS.index(action))
     return bool(terminated)

@@ -15,8 +15,8 @@ import pytest
 
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.local.player import OfflinePlayer
-from babyai_kit.local.player.chat_endpoint import Player
-from babyai_kit.local.player.trainer import Report, TrainingJob
+from babyai_kit.local.player.served_model import Player
+from babyai_kit.local.player.trainer import TrainingJob, TrainingLog
 from tests.support.messages import RULES, body, until, user_text
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -87,20 +87,25 @@ class Slow:
     """A trainer that works until it is told to stop."""
 
     models = ("slow",)
+    owner = "tests"
+    fingerprint = "slow"
     resumable = False
 
     def __init__(self) -> None:
         self.seen: list[TrainingJob] = []
         self.stop = asyncio.Event()
 
+    def prepare(self) -> None:
+        pass
+
     def player(self, model: str, folder: Path | None) -> Player:
         return lambda request: '{"action": "drop"}' if folder else '{"action": "toggle"}'
 
-    async def train(self, job: TrainingJob, report: Report) -> None:
+    async def train(self, job: TrainingJob, log: TrainingLog) -> None:
         self.seen.append(job)
-        report.metrics(1, train_loss=0.5)
+        log.metrics(1, train_loss=0.5)
         (job.folder / "step-1").mkdir()
-        report.checkpoint(1, {"train_loss": 0.5})
+        log.checkpoint(1, {"train_loss": 0.5})
         await self.stop.wait()
 
 
@@ -174,7 +179,7 @@ async def test_a_job_goes_on_from_a_tuned_model() -> None:
         (
             GOOD + jsonl([{"messages": [{"role": "robot", "content": "a"}]}]),
             "invalid_training_file",
-            r"Line 13: Invalid 'messages\[0\]'",
+            r"Line 13: Invalid 'messages\[0\].role'",
         ),
         (
             GOOD + jsonl([{"messages": example("drop")["messages"][:2]}]),
@@ -206,7 +211,7 @@ async def test_bad_examples_fail_the_job_and_say_where(content: bytes, code: str
         ({"training_file": "file-0"}, "training_file"),
         ({"validation_file": "file-0"}, "validation_file"),
         ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs"),
-        ({"method": {"type": "dpo"}}, "method"),
+        ({"method": {"type": "dpo"}}, "method.type"),
         ({"suffix": "s" * 65}, "suffix"),
         ({"seed": -1}, "seed"),
     ],
@@ -281,7 +286,7 @@ async def test_a_second_server_on_the_folder_leaves_the_firsts_jobs_alone(tmp_pa
 
 async def test_a_trainer_that_breaks_fails_its_job_alone() -> None:
     class Broken(Slow):
-        async def train(self, job: TrainingJob, report: Report) -> None:
+        async def train(self, job: TrainingJob, log: TrainingLog) -> None:
             raise RuntimeError("no memory")
 
     async with served(trainers=[Broken()]) as (_, client):

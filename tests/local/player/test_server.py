@@ -17,6 +17,7 @@ from babyai_kit.cli.player import add_arguments
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
 from babyai_kit.local.player import ChatRequest, OfflinePlayer
+from babyai_kit.local.player.served_model import ServedModel
 from babyai_kit.tokens import count_prompt, count_text
 from tests.support.messages import THINKING_RULES, body, messages, until
 
@@ -203,9 +204,11 @@ async def test_another_kind_of_model_is_another_entry() -> None:
         return f"{len(request.messages)} messages"
 
     async with OfflinePlayer() as player:
-        player.players["ft:other"] = answer
+        player.models["ft:other"] = ServedModel(answer, owner="me", fingerprint="other")
         _, said = await post(player, body(model="ft:other"))
         assert said["choices"][0]["message"]["content"] == "2 messages"
+        assert said["system_fingerprint"] == "other"
+        assert (await fetch(player.base_url + "models/ft:other"))[1]["owned_by"] == "me"
 
 
 async def test_bad_options() -> None:

@@ -1,0 +1,215 @@
+"""Request bodies in OpenAI's form, validated by pydantic.
+
+A model per body, with the fields that this server honours. Other fields are accepted and ignored; null counts
+as absent. Types are strict: true is not an integer, and NaN is not a number.
+
+Import this module inside functions only: pydantic adds a fifth to the time that importing the server takes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from babyai_kit.local.player.protocol import ProtocolError
+
+DEFAULT_EPOCHS = 3
+MAX_EPOCHS = 50
+
+
+class Body(BaseModel):
+    """Base of all models here."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, fields: Any) -> Any:
+        if isinstance(fields, dict):
+            return {name: value for name, value in fields.items() if value is not None}
+        return fields
+
+
+BodyT = TypeVar("BodyT", bound=Body)
+
+
+def validate(model: type[BodyT], fields: object) -> BodyT:
+    """`fields` as a `model`. Raises ProtocolError (400) that names the first field at fault."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+    param = _path(errors[0], fields)
+    # A value that fits no branch of a union has an error for each branch.
+    reasons = ", or ".join(_reason(one) for one in errors if _path(one, fields) == param)
+    raise ProtocolError(400, f"Invalid '{param}': {reasons}.", param=param)
+
+
+def _reason(error: ErrorDetails) -> str:
+    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "input should be an object"  # pydantic names Python's types
+    text = error["msg"].removeprefix("Value error, ")
+    return text[0].lower() + text[1:]
+
+
+def _path(error: ErrorDetails, value: object) -> str:
+    """Where in `value` the error is, such as messages[0].content.
+
+    pydantic's own location also names the branches of unions; they are left out.
+    """
+    path = ""
+    for number, part in enumerate(error["loc"], start=1):
+        if isinstance(part, int):
+            path += f"[{part}]"
+            value = value[part] if isinstance(value, list) else None
+        elif isinstance(value, dict) and part in value:
+            path += f".{part}"
+            value = value[part]
+        elif error["type"] == "missing" and number == len(error["loc"]):
+            path += f".{part}"
+    return path.removeprefix(".")
+
+
+def _join_text(content: Any) -> Any:
+    """Text parts become lines of one text; lone surrogates, which no tokenizer takes, are replaced."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        texts = [text for text in parts if isinstance(text, str)]
+        if len(texts) < len(content):
+            raise ValueError("only text parts are supported")
+        content = "\n".join(texts)
+    return content.encode("utf-8", "replace").decode("utf-8") if isinstance(content, str) else content
+
+
+class Message(Body):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Annotated[str, BeforeValidator(_join_text)] = ""
+    """Absent from an assistant message that called a tool."""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.role, self.content
+
+
+Messages = Annotated[list[Message], Field(min_length=1)]
+
+
+class ExampleBody(Body):
+    """A line of a training file."""
+
+    messages: Messages
+
+
+class FreeFormat(Body):
+    type: Literal["text", "json_object"] = "text"
+
+
+class NamedSchema(Body):
+    content: dict[str, Any] = Field({}, alias="schema")
+
+
+class SchemaFormat(Body):
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+class Function(Body):
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class Tool(Body):
+    function: Function
+
+
+class ToolChoice(Body):
+    function: Function
+
+
+def _as_list(stop: Any) -> Any:
+    if isinstance(stop, str):
+        return [stop] if stop else []
+    return stop
+
+
+class ChatBody(Body):
+    """POST /v1/chat/completions."""
+
+    model: str = Field(min_length=1)
+    messages: Messages
+    n: Literal[1] = 1
+    temperature: float = Field(1.0, ge=0, le=2)
+    seed: int | None = Field(None, ge=-(2**63))
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] = []
+    stream: bool = False
+    response_format: Annotated[FreeFormat | SchemaFormat, Field(discriminator="type")] = FreeFormat()
+    tools: list[Tool] = []
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice = "auto"
+
+    @field_validator("tool_choice")
+    @classmethod
+    def _is_offered(cls, choice: str | ToolChoice, info: ValidationInfo) -> str | ToolChoice:
+        names = [tool.function.name for tool in info.data.get("tools", [])]
+        if choice == "required" and not names:
+            raise ValueError("a tool is required, but 'tools' is empty")
+        if isinstance(choice, ToolChoice) and choice.function.name not in names:
+            raise ValueError(f"'tools' has no function {choice.function.name}")
+        return choice
+
+    @property
+    def tool(self) -> Function | None:
+        """The function to be called. None with "auto" too: then the player answers in plain text."""
+        if isinstance(self.tool_choice, ToolChoice):
+            name = self.tool_choice.function.name
+            return next(tool.function for tool in self.tools if tool.function.name == name)
+        return self.tools[0].function if self.tool_choice == "required" else None
+
+
+class Hyperparameters(Body):
+    n_epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    learning_rate_multiplier: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] = "auto"
+
+
+class Supervised(Body):
+    hyperparameters: Hyperparameters | None = None
+
+
+class Method(Body):
+    type: Literal["supervised"]
+    supervised: Supervised = Supervised()
+
+
+class JobBody(Body):
+    """POST /v1/fine_tuning/jobs."""
+
+    model: str = Field(min_length=1)
+    training_file: str = Field(min_length=1)
+    validation_file: str | None = None
+    suffix: str | None = Field(None, max_length=64)
+    integrations: list[Any] = Field([], max_length=0)  # this server has none
+    metadata: dict[str, str] | None = None
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    method: Method = Method(type="supervised")
+    hyperparameters: Hyperparameters = Hyperparameters()
+    """The older place of `method.supervised.hyperparameters`, which goes first."""
+
+    @field_validator("suffix")
+    @classmethod
+    def _is_printable(cls, suffix: str) -> str:
+        if not suffix.isprintable():
+            raise ValueError("use printable characters only")
+        return suffix
