@@ -57,9 +57,8 @@ class BatchedPlayer:
     async def _answer_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-            calls = [
-                call for call in batch if not call[1].done()
-            ]  # a client that left has cancelled its call
+            # A client that disconnected has cancelled its call.
+            calls = [call for call in batch if not call[1].done()]
             if calls:
                 await self._answer(calls)
 

@@ -66,11 +66,9 @@ class Learner:
         self._answering, self._training = torch_thread(threads), torch_thread(threads)
         self._generate = generate
 
-    def base_model(self) -> Transformer:
-        """The base model, built first if it does not exist yet. Blocks."""
-        return self._training.submit(
-            self._base_model
-        ).result()  # in a thread with the right number of threads
+    def prepare(self) -> None:
+        # In the thread where PyTorch has its number of threads.
+        self._training.submit(self._base_model).result()
 
     def _base_model(self) -> Transformer:
         # The delay keeps the bar away when the model already exists.

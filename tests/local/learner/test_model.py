@@ -54,9 +54,7 @@ def test_a_row_is_answered_alike_alone_and_in_company(model: Transformer):
 
 
 def test_limit_and_temperature(model: Transformer):
-    requests = [
-        GenerationRequest([5, 6, 7], random.Random(i), temperature=0.0, max_tokens=1) for i in range(5)
-    ]
+    requests = [GenerationRequest([5, 6, 7], random.Random(i), 0.0, max_tokens=1) for i in range(5)]
     answers = generate(model, requests)
     assert {len(answer) for answer in answers} == {1}
     assert len({tuple(answer) for answer in answers}) == 1
@@ -71,8 +69,7 @@ def test_tokens_are_drawn_in_their_proportions():
             scores[:, ACTION_TOKENS[0]], scores[:, TOKEN[TURN]] = 0.0, torch.log(torch.tensor(3.0))
             return scores
 
-    drawn = generate(
-        Fixed(SHAPE).eval(), [GenerationRequest([5], random.Random(i), max_tokens=1) for i in range(4000)]
-    )
+    requests = [GenerationRequest([5], random.Random(i), max_tokens=1) for i in range(4000)]
+    drawn = generate(Fixed(SHAPE).eval(), requests)
     share = sum(answer == [TOKEN[TURN]] for answer in drawn) / len(drawn)
     assert share == pytest.approx(0.75, abs=0.03)
