@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.local.learner.model import Shape, Transformer
 
 WEIGHTS_FILE = "model.pt"
@@ -23,11 +23,11 @@ def device() -> torch.device:
 
 
 def save(model: Transformer, folder: Path) -> None:
-    """Write the model into `folder`, which is created. Raises InputError where that is not possible."""
+    """Write the model into `folder`, which is created. Raises FileWriteError where that is not possible."""
     weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     content = io.BytesIO()
     torch.save({"shape": asdict(model.shape), "weights": weights}, content)
-    write_whole(folder / WEIGHTS_FILE, content.getvalue())
+    write_atomically(folder / WEIGHTS_FILE, content.getvalue())
 
 
 def load(folder: Path) -> Transformer:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_json_atomically
 from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.policy import ACTIONS, Choice, next_target
 from babyai_kit.local.player.policy_answer import answer_fields, answer_rng, policy_answer
@@ -114,7 +114,7 @@ class TableTrainer:
             batch = training[start : start + size]
             metrics = await asyncio.to_thread(_learn, table, batch, validation)
             log.metrics(start + len(batch), **metrics)
-        write_whole(job.folder / TABLE_FILE, json.dumps(table).encode())
+        write_json_atomically(job.folder / TABLE_FILE, table)
 
 
 def _learn(

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_atomically, write_json_atomically
 from babyai_kit.local.player.protocol import ProtocolError
 
 _ID = re.compile(r"file-[A-Za-z0-9]{1,64}")
@@ -43,8 +43,8 @@ class FileStore:
             "expires_at": None,
             "status_details": None,
         }
-        write_whole(self._path(entry["id"], "bin"), content)
-        write_whole(self._path(entry["id"], "json"), json.dumps(entry).encode())
+        write_atomically(self._path(entry["id"], "bin"), content)
+        write_json_atomically(self._path(entry["id"], "json"), entry)
         return entry
 
     def get(self, file_id: str) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from babyai_kit.atomic_files import write_whole
-from babyai_kit.errors import InputError
+from babyai_kit.atomic_files import write_atomically
+from babyai_kit.errors import FileWriteError
 from babyai_kit.local.player.file_store import FileStore
 from babyai_kit.local.player.job_store import ENDED, JobLog, JobStore
 from babyai_kit.local.player.model_directory import ORGANIZATION, ModelDirectory
@@ -105,7 +105,7 @@ class FineTuning:
             await self._run(self.jobs.get(job_id), restarted)
         except TrainingError as error:
             self._fail(job_id, str(error), error.code, error.param)
-        except (ProtocolError, InputError, OSError) as error:
+        except (ProtocolError, FileWriteError, OSError) as error:
             self._fail(job_id, f"The job could not continue: {error}", "server_error", None)
         except Exception as error:
             message = f"The trainer failed ({type(error).__name__}: {error})"
@@ -169,7 +169,7 @@ class FineTuning:
         """A copy of the job's file, which its owner may delete meanwhile, and its examples. Blocks."""
         copy = self.jobs.folder(job["id"]) / f"{param}.jsonl"
         if not copy.exists():
-            write_whole(copy, self.files.content(job[param]).read_bytes())
+            write_atomically(copy, self.files.content(job[param]).read_bytes())
         return copy, read_examples(copy, min_examples=min_examples, param=param)
 
     def _fail(self, job_id: str, message: str, code: str, param: str | None) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_json_atomically
 from babyai_kit.local.player.file_store import new_id
 from babyai_kit.local.player.protocol import ProtocolError
 
@@ -101,7 +101,7 @@ class JobStore:
         return [json.loads(line) for line in reversed(lines[:-1])]
 
     def _write(self, job: dict[str, Any]) -> None:
-        write_whole(self.folder(job["id"]) / "job.json", json.dumps(job).encode())
+        write_json_atomically(self.folder(job["id"]) / "job.json", job)
 
 
 class JobLog:
