@@ -25,7 +25,7 @@ from babyai_kit.local.learner.sampling import generate
 from babyai_kit.local.learner.training import Progress, Recipe, measure, train
 from babyai_kit.local.learner.weights import load, save
 from babyai_kit.local.learner.windows import Windows
-from babyai_kit.local.player.trainer import TrainingError, TrainingJob, TrainingLog
+from babyai_kit.local.player.trainer import Trainer, TrainingError, TrainingJob, TrainingLog
 from babyai_kit.local.player.training_file import read_examples
 
 LEARNING_RATE = 1e-3
@@ -39,7 +39,7 @@ REPORTS = 20
 """How many times a job reports its metrics."""
 
 
-class Learner:
+class Learner(Trainer):
     """A trainer for `OfflinePlayer(trainers=[Learner(folder)])`.
 
     folder: where the base model is kept; built on first use, with a progress bar. recipe: of the base model.

@@ -20,8 +20,8 @@ from babyai_kit.local.player.call_counts import CallCounts, QuestionCounts
 from babyai_kit.local.player.chat_request import ChatRequest, parse_request
 from babyai_kit.local.player.completion import Completion, ModelAnswer, ResponseWriter, complete
 from babyai_kit.local.player.faults import Fault, FaultPlan, Latency, spoil
+from babyai_kit.local.player.model_directory import ServedModel
 from babyai_kit.local.player.protocol import ProtocolError
-from babyai_kit.local.player.served_model import ServedModel
 
 CHAT_PATH = "/v1/chat/completions"
 

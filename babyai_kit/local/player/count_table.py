@@ -17,18 +17,18 @@ import asyncio
 import json
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.atomic_files import write_json_atomically
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.policy import ACTIONS, Choice, next_target
 from babyai_kit.local.player.policy_answer import answer_fields, answer_rng, policy_answer
 from babyai_kit.local.player.prompt import Prompt, parse_prompt
-from babyai_kit.local.player.served_model import Player
-from babyai_kit.local.player.trainer import TrainingError, TrainingJob, TrainingLog
-from babyai_kit.local.player.training_file import Example, read_examples
+from babyai_kit.local.player.trainer import Player, Trainer, TrainingError, TrainingJob, TrainingLog
+from babyai_kit.local.player.training_file import read_examples
 
 MIN_COUNT = 5
 """Examples of a situation below which a coarser one is used."""
@@ -68,23 +68,18 @@ def probabilities(table: Mapping[str, Sequence[int]], prompt: Prompt, temperatur
     return []
 
 
-class TablePlayer:
-    """Plays by a table, and as the base where the table has nothing to say."""
-
-    def __init__(self, table: Mapping[str, Sequence[int]]) -> None:
-        self._table = table
-
-    def __call__(self, request: ChatRequest) -> str:
-        prompt = parse_prompt(request.messages)
-        chances = probabilities(self._table, prompt, request.temperature)
-        if not chances:
-            return policy_answer(request)
-        action = ACTIONS[_pick(chances, answer_rng(request).random())]
-        choice = Choice(action, f"In such a place the examples mostly {action}, or often enough.")
-        return json.dumps(answer_fields(choice, prompt.wants_thinking, request.schema))
+def table_answer(table: Mapping[str, Sequence[int]], request: ChatRequest) -> str:
+    """An answer by the table, or the base's where the table has nothing to say."""
+    prompt = parse_prompt(request.messages)
+    chances = probabilities(table, prompt, request.temperature)
+    if not chances:
+        return policy_answer(request)
+    (action,) = answer_rng(request).choices(ACTIONS, chances)
+    choice = Choice(action, f"In such a place the examples mostly {action}, or often enough.")
+    return json.dumps(answer_fields(choice, prompt.wants_thinking, request.schema))
 
 
-class TableTrainer:
+class TableTrainer(Trainer):
     """Serves and fine-tunes the hand-written player under the names `models` (see the module)."""
 
     owner = "babyai-kit (hand-written policy, no LLM)"
@@ -94,11 +89,8 @@ class TableTrainer:
     def __init__(self, models: Iterable[str]) -> None:
         self.models = tuple(models)
 
-    def prepare(self) -> None:
-        """Nothing: the policy is code."""
-
     def player(self, model: str, folder: Path | None) -> Player:
-        return policy_answer if folder is None else TablePlayer(_load(folder))
+        return policy_answer if folder is None else partial(table_answer, _load(folder))
 
     async def train(self, job: TrainingJob, log: TrainingLog) -> None:
         table = _load(job.base_folder) if job.base_folder else {}
@@ -114,7 +106,7 @@ class TableTrainer:
             batch = training[start : start + size]
             metrics = await asyncio.to_thread(_learn, table, batch, validation)
             log.metrics(start + len(batch), **metrics)
-        write_json_atomically(job.folder / TABLE_FILE, table)
+        write_atomically(job.folder / TABLE_FILE, json.dumps(table))
 
 
 def _learn(
@@ -132,19 +124,17 @@ def _load(folder: Path) -> Table:
 
 
 def _read_actions(path: Path) -> list[tuple[Prompt, int]]:
-    return list(_actions(read_examples(path, min_examples=1)))
-
-
-def _actions(examples: Iterable[Example]) -> Iterator[tuple[Prompt, int]]:
     """Prompt and index of the action, of the examples whose answer names one."""
-    for example in examples:
+    pairs = []
+    for example in read_examples(path, min_examples=1):
         try:
             answer: Any = json.loads(example.answer)
         except ValueError:
             continue
         action = answer.get("action") if isinstance(answer, dict) else None
         if isinstance(action, str) and action in ACTIONS:
-            yield parse_prompt(example.prompt), ACTIONS.index(action)
+            pairs.append((parse_prompt(example.prompt), ACTIONS.index(action)))
+    return pairs
 
 
 def _metrics(name: str, table: Table, examples: Sequence[tuple[Prompt, int]]) -> dict[str, float]:
@@ -157,15 +147,6 @@ def _metrics(name: str, table: Table, examples: Sequence[tuple[Prompt, int]]) ->
         loss -= math.log(max(chances[action], 1e-6))
         correct += chances[action] == max(chances)
     return {f"{name}_loss": loss / len(examples), f"{name}_mean_token_accuracy": correct / len(examples)}
-
-
-def _pick(chances: Sequence[float], draw: float) -> int:
-    """Index of the chance that `draw`, from [0, 1), falls on."""
-    for index, chance in enumerate(chances):
-        draw -= chance
-        if draw < 0:
-            return index
-    return len(chances) - 1
 
 
 def _sign(number: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from babyai_kit.local.player.fine_tuning import FineTuning
+from babyai_kit.local.player.job_store import CHECKPOINTS, EVENTS
 from babyai_kit.local.player.protocol import page, parse_object
 
 _JOBS = "/v1/fine_tuning/jobs"
@@ -38,10 +39,10 @@ class JobEndpoint:
         return web.json_response(await self._tuning.cancel(http.match_info["id"]))
 
     async def _events(self, http: web.Request) -> web.Response:
-        return _page(http, self._tuning.jobs.events(http.match_info["id"]))
+        return _page(http, self._tuning.jobs.rows(http.match_info["id"], EVENTS))
 
     async def _checkpoints(self, http: web.Request) -> web.Response:
-        return _page(http, self._tuning.jobs.checkpoints(http.match_info["id"]), default_limit=10)
+        return _page(http, self._tuning.jobs.rows(http.match_info["id"], CHECKPOINTS), default_limit=10)
 
 
 def _page(http: web.Request, objects: list[dict[str, Any]], default_limit: int = 20) -> web.Response:

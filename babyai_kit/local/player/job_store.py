@@ -19,6 +19,7 @@ from babyai_kit.local.player.file_store import new_id
 from babyai_kit.local.player.protocol import ProtocolError
 
 ENDED = ("succeeded", "failed", "cancelled")
+EVENTS, CHECKPOINTS = "events.jsonl", "checkpoints.jsonl"
 _ID = re.compile(r"ftjob-[A-Za-z0-9]{1,64}")
 
 
@@ -78,27 +79,19 @@ class JobStore:
         """The trainer's own, with what it made."""
         return self.folder(job_id) / "model"
 
-    def events(self, job_id: str) -> list[dict[str, Any]]:
-        """Newest first. Raises ProtocolError (404)."""
+    def rows(self, job_id: str, name: str) -> list[dict[str, Any]]:
+        """Of a job's file `name` (EVENTS or CHECKPOINTS), newest first. Raises ProtocolError (404)."""
         self.get(job_id)
-        return self._read(job_id, "events.jsonl")
-
-    def checkpoints(self, job_id: str) -> list[dict[str, Any]]:
-        """Newest first. Raises ProtocolError (404)."""
-        self.get(job_id)
-        return self._read(job_id, "checkpoints.jsonl")
-
-    def append(self, job_id: str, name: str, row: Mapping[str, Any]) -> None:
-        """Add a line to a job's `events.jsonl` or `checkpoints.jsonl`. Safe from any thread."""
-        with self._lock, (self.folder(job_id) / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def _read(self, job_id: str, name: str) -> list[dict[str, Any]]:
         try:
             lines = (self.folder(job_id) / name).read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in reversed(lines[:-1])]
+
+    def append(self, job_id: str, name: str, row: Mapping[str, Any]) -> None:
+        """Add a line to a job's file `name`. Safe from any thread."""
+        with self._lock, (self.folder(job_id) / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
     def _write(self, job: dict[str, Any]) -> None:
         write_json_atomically(self.folder(job["id"]) / "job.json", job)
@@ -129,7 +122,7 @@ class JobLog:
             "data": data,
             "type": kind,
         }
-        self._jobs.append(self._id, "events.jsonl", row)
+        self._jobs.append(self._id, EVENTS, row)
 
     def metrics(self, step: int, **values: float) -> None:
         row = {"step": step, **values}
@@ -148,5 +141,5 @@ class JobLog:
             "metrics": {"step": step, **metrics},
             "step_number": step,
         }
-        self._jobs.append(self._id, "checkpoints.jsonl", row)
+        self._jobs.append(self._id, CHECKPOINTS, row)
         self.event(f"Checkpoint created at step {step}", data={"step": step, "checkpoint": name})

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.completion import ModelAnswer
-from babyai_kit.local.player.served_model import Player
-from babyai_kit.local.player.trainer import Trainer, TrainingJob, TrainingLog
+from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
 
 
-class LazyTrainer:
+class LazyTrainer(Trainer):
     """Stands in for the trainer that `load` returns; `load` is called once, off the event loop."""
 
     def __init__(

@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from babyai_kit.local.player.job_store import JobStore
-from babyai_kit.local.player.served_model import ServedModel
-from babyai_kit.local.player.trainer import Trainer
+from babyai_kit.local.player.trainer import Player, Trainer
 
 ORGANIZATION = "offline"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model as the chat endpoint serves it: who answers, and how the API describes it (see Trainer)."""
+
+    player: Player
+    owner: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import hmac
 import importlib
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
 from babyai_kit.configuration.models import OFFLINE_MODEL
@@ -28,9 +28,8 @@ from babyai_kit.local.player.file_store import FileStore
 from babyai_kit.local.player.fine_tuning import FineTuning
 from babyai_kit.local.player.job_endpoint import JobEndpoint
 from babyai_kit.local.player.job_store import JobStore
-from babyai_kit.local.player.model_directory import ModelDirectory, ModelSource
+from babyai_kit.local.player.model_directory import ModelDirectory, ModelSource, ServedModel
 from babyai_kit.local.player.protocol import ProtocolError
-from babyai_kit.local.player.served_model import ServedModel
 from babyai_kit.local.player.trainer import Trainer
 from babyai_kit.tokens import count_text
 
@@ -134,12 +133,7 @@ class OfflinePlayer:
             self._cleanup = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -163,11 +157,7 @@ class OfflinePlayer:
         )
 
     @web.middleware
-    async def _guard(
-        self,
-        request: web.Request,
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check the key and put every refusal into OpenAI's form."""
         try:
             self._check_key(request)

@@ -6,12 +6,17 @@ and a folder of its own, and reports to a TrainingLog.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from babyai_kit.local.player.served_model import Player
+from babyai_kit.local.player.chat_request import ChatRequest
+from babyai_kit.local.player.completion import ModelAnswer
+
+Player = Callable[[ChatRequest], "str | ModelAnswer | Awaitable[str | ModelAnswer]"]
+"""From a request to the answer's text."""
 
 
 class TrainingError(Exception):
@@ -26,7 +31,7 @@ class TrainingError(Exception):
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One job, as a trainer sees it."""
+    """A job as a trainer sees it."""
 
     id: str
     model: str
@@ -63,37 +68,26 @@ class TrainingLog(Protocol):
         ...
 
 
-class Trainer(Protocol):
+class Trainer(ABC):
     """A kind of model that the server serves and fine-tunes."""
 
-    @property
-    def models(self) -> Sequence[str]:
-        """Names of the base models."""
-        ...
-
-    @property
-    def owner(self) -> str:
-        """`owned_by` of its models' cards: what kind of model they are."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """`system_fingerprint` of its models' answers."""
-        ...
-
-    @property
-    def resumable(self) -> bool:
-        """True if `train` may be called again for a job that a restart interrupted."""
-        ...
+    models: Sequence[str]
+    """Names of the base models."""
+    owner: str
+    """`owned_by` of its models' cards: what kind of model they are."""
+    fingerprint: str
+    """`system_fingerprint` of its models' answers."""
+    resumable: bool
+    """True if `train` may be called again for a job that a restart interrupted."""
 
     def prepare(self) -> None:
         """Build or load what the base models need, so that the first call does not wait for it. Blocks."""
-        ...
+        return
 
+    @abstractmethod
     def player(self, model: str, folder: Path | None) -> Player:
         """Who answers for base `model` (folder None), or for the finished job that `folder` belongs to."""
-        ...
 
+    @abstractmethod
     async def train(self, job: TrainingJob, log: TrainingLog) -> None:
         """Fine-tune. Must not block the event loop; is cancelled when the job is. Raises TrainingError."""
-        ...

@@ -15,8 +15,7 @@ import pytest
 
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.local.player import OfflinePlayer
-from babyai_kit.local.player.served_model import Player
-from babyai_kit.local.player.trainer import TrainingJob, TrainingLog
+from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
 from tests.support.messages import RULES, body, until, user_text
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -83,7 +82,7 @@ async def action(client: openai.AsyncOpenAI, model: str, **fields: Any) -> str:
     return json.loads(answer.choices[0].message.content)["action"]
 
 
-class Slow:
+class Slow(Trainer):
     """A trainer that works until it is told to stop."""
 
     models = ("slow",)
@@ -94,9 +93,6 @@ class Slow:
     def __init__(self) -> None:
         self.seen: list[TrainingJob] = []
         self.stop = asyncio.Event()
-
-    def prepare(self) -> None:
-        pass
 
     def player(self, model: str, folder: Path | None) -> Player:
         return lambda request: '{"action": "drop"}' if folder else '{"action": "toggle"}'
@@ -213,6 +209,12 @@ async def test_bad_examples_fail_the_job_and_say_where(content: bytes, code: str
         ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs"),
         ({"method": {"type": "dpo"}}, "method.type"),
         ({"suffix": "s" * 65}, "suffix"),
+        ({"hyperparameters": {"batch_size": "many"}}, "hyperparameters.batch_size"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
+        (
+            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": True}}}},
+            "method.supervised.hyperparameters.n_epochs",
+        ),
         ({"seed": -1}, "seed"),
     ],
 )

@@ -17,7 +17,7 @@ from babyai_kit.cli.player import add_arguments
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
 from babyai_kit.local.player import ChatRequest, OfflinePlayer
-from babyai_kit.local.player.served_model import ServedModel
+from babyai_kit.local.player.model_directory import ServedModel
 from babyai_kit.tokens import count_prompt, count_text
 from tests.support.messages import THINKING_RULES, body, messages, until
 
