@@ -38,7 +38,7 @@ def available() -> bool:
 
 
 def make_learner(folder: str | Path, *, progress: bool = True) -> LazyTrainer:
-    """The learner whose base model is kept under `folder`; PyTorch is loaded when it is first asked for.
+    """The learner whose base model is kept under `folder`; PyTorch is loaded when it is first used.
 
     Raises ConfigError without PyTorch.
     """

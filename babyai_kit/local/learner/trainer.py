@@ -74,12 +74,12 @@ class Learner(Trainer):
         # The delay keeps the bar away when the model already exists.
         with tqdm(desc="base model", unit="step", delay=1e-3, disable=not self._progress) as bar:
 
-            def show(progress: Progress) -> None:
+            def advance(progress: Progress) -> None:
                 if progress.step == 1:
                     bar.reset(total=progress.steps)
                 bar.update()
 
-            return load_base_model(self._folder, self._recipe, on_progress=show)
+            return load_base_model(self._folder, self._recipe, on_progress=advance)
 
     def player(self, model: str, folder: Path | None) -> BatchedPlayer:
         def load_model() -> Transformer:

@@ -8,7 +8,7 @@ Playing: `prompt` reads the chat messages, `policy` chooses an action, `policy_a
 Chat completions: `chat_request`, `completion` and `chat_endpoint`; `faults` spoils, `call_counts` counts.
 Fine-tuning: `file_store` and `file_endpoint`; `job_store`, `fine_tuning` and `job_endpoint`; `training_file`
 reads examples, `count_table` is how the hand-written player learns.
-Other kinds of models: `trainer` is what one has to offer, `lazy_trainer` loads one when it is asked for, and
+Other kinds of models: `trainer` is what one has to offer, `lazy_trainer` loads one when it is first used, and
 `model_directory` knows who answers under which name.
 Shared: `request_bodies` validates, `protocol` has errors and pages, `server` joins everything.
 """

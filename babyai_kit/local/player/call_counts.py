@@ -25,7 +25,7 @@ class QuestionCounts:
 class CallCounts:
     """Counters since the start. All are numbers of chat completion calls.
 
-    requests: arrived, whatever became of them. refused: bad key, body or model. answers: answered with
+    requests: all that arrived. refused: bad key, body or model. answers: answered with
     status 200 and a choice, spoiled ones included. faults: by kind. identities: per question.
     in_flight: in progress now. max_in_flight: the most at once.
     """
@@ -60,7 +60,7 @@ class CallCounts:
 
     @property
     def repeated_answers(self) -> int:
-        """Answers to questions that had been answered before: what a kill made the client pay twice."""
+        """Answers to questions that had been answered before: what a killed client paid for twice."""
         return sum(max(question.answers - 1, 0) for question in self.identities.values())
 
     def as_dict(self, *, identities: bool = False) -> dict[str, Any]:

@@ -44,7 +44,7 @@ TABLE_FILE = "table.json"
 
 
 def situations(prompt: Prompt) -> tuple[str, ...]:
-    """Names of the situation that a prompt shows, finest first."""
+    """Names of the situation in a prompt, finest first."""
     verb, target = next_target(prompt)
     blocked = "blocked" if prompt.view.blocked else "free"
     if target is None:

@@ -36,7 +36,7 @@ class FineTuning:
         self._training = asyncio.Lock()
 
     def resume(self) -> None:
-        """Start the jobs that nobody works on, oldest first."""
+        """Start the jobs that have not ended, oldest first."""
         for job in reversed(self.jobs.all()):
             if job["status"] not in ENDED:
                 self._start(job["id"], restarted=True)

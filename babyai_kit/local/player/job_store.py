@@ -76,7 +76,7 @@ class JobStore:
         return self._folder / job_id
 
     def work_folder(self, job_id: str) -> Path:
-        """The trainer's own, with what it made."""
+        """The trainer's own, where it keeps the model."""
         return self.folder(job_id) / "model"
 
     def rows(self, job_id: str, name: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A trainer that is loaded when it is first asked for, and not before.
+"""A trainer that is loaded when it is first used, and not before.
 
 Loading a deep learning library takes longer than the rest of a start, and most runs with one installed use
 another model.

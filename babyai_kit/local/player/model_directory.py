@@ -1,4 +1,4 @@
-"""Which trainer stands behind a model's name: base models, and those that fine-tuning jobs made."""
+"""Which trainer stands behind a model's name: base models and the results of fine-tuning jobs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ModelSource:
     base: str
     """Name of its base model."""
     folder: Path | None = None
-    """Of the job or checkpoint that made it; None: it is the base model."""
+    """Of its job or checkpoint; None: it is the base model."""
 
     def load(self) -> ServedModel:
         """Blocks."""
@@ -41,14 +41,14 @@ class ModelSource:
 
 
 class ModelDirectory:
-    """The models of `trainers`, and what the jobs in `jobs` made of them."""
+    """The models of `trainers`, and those that result from the jobs in `jobs`."""
 
     def __init__(self, trainers: Sequence[Trainer], jobs: JobStore) -> None:
         self._bases = {model: trainer for trainer in trainers for model in trainer.models}
         self._jobs = jobs
 
     def find(self, name: str) -> ModelSource | None:
-        """Source of a base model, a fine-tuned model or a checkpoint; None if nobody serves `name`."""
+        """Source of a base model, a fine-tuned model or a checkpoint; None if there is no such model."""
         if name in self._bases:
             return ModelSource(self._bases[name], name)
         if not name.startswith("ft:"):
@@ -64,7 +64,7 @@ class ModelDirectory:
         return ModelSource(origin.trainer, origin.base, folder) if folder.is_dir() else None
 
     async def load(self, name: str) -> ServedModel | None:
-        """The model `name`, ready to answer; None if nobody serves it."""
+        """The model `name`, ready to answer; None if there is no such model."""
         source = self.find(name)
         return await asyncio.to_thread(source.load) if source else None
 
@@ -75,7 +75,7 @@ class ModelDirectory:
         return {name: source for name, source in sources.items() if source}
 
     def result_name(self, job: dict[str, Any]) -> str:
-        """What the model that `job` makes is called; the same whenever it is asked for."""
+        """Name of the model that results from `job`; always the same for one job."""
         source = self.find(job["model"])
         base = source.base if source else job["model"]
         suffix = re.sub(r"[^A-Za-z0-9._-]+", "-", job["user_provided_suffix"] or "").strip("-")[:40]

@@ -144,7 +144,7 @@ def _approach(prompt: Prompt, goal: _Goal, target: Thing, chance: _Chance) -> st
         return _turn(prompt, chance)  # behind, or something stands between
     side, other = (RIGHT, LEFT) if right > 0 else (LEFT, RIGHT)
     if prompt.last_action == other and not blocked:
-        return FORWARD  # do not undo the last turn: it was made to get around something
+        return FORWARD  # do not undo the last turn: it was a step around an obstacle
     return side
 
 

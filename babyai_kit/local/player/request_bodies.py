@@ -29,7 +29,7 @@ MAX_EPOCHS = 50
 
 
 class Body(BaseModel):
-    """Base of all models here."""
+    """Base of all models in this module."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 

@@ -44,7 +44,7 @@ class OfflinePlayer:
     latency_s, latency_sigma: seconds before an answer (see faults.Latency). faults: a FaultPlan, rates
     by kind, or text for FaultPlan.parse. capacity: calls in flight beyond it get 429; None: no limit.
     usage: whether answers include token counts. aliases: more names of the hand-written policy.
-    trainers: more kinds of models beside the hand-written policy (see trainer.Trainer).
+    trainers: kinds of models to serve besides the hand-written policy (see trainer.Trainer).
     folder: where files, jobs and fine-tuned models are kept over restarts; None: nothing is kept.
     shutdown_timeout_s: seconds that calls in progress get when the server closes.
     answers: for tests, a function from ChatRequest to answer text, a Fault or None (let the policy
@@ -83,7 +83,7 @@ class OfflinePlayer:
         self._trainers: list[Trainer] = [TableTrainer((OFFLINE_MODEL, *aliases)), *trainers]
         bases = [ModelSource(trainer, model) for trainer in self._trainers for model in trainer.models]
         self.models: dict[str, ServedModel] = {source.base: source.load() for source in bases}
-        """By name; of the fine-tuned ones those that were asked for."""
+        """By name; fine-tuned models are added when they are first used."""
         self._chat = ChatEndpoint(
             self.models,
             faults=faults,

@@ -24,11 +24,11 @@ def succeeds(task: str, seed: int, history_length: int, temperature: float) -> b
     history: list[tuple[str, str]] = []
     terminated = truncated = False
     while not (terminated or truncated):
-        seen = history[-history_length:] if history_length else []
+        past = history[-history_length:] if history_length else []
         request = body(
             observation["mission"],
             observation["text"],
-            seen,
+            past,
             seed=1000 * seed + len(history),
             temperature=temperature,
         )

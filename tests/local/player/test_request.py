@@ -154,7 +154,7 @@ def test_published_token_figures() -> None:
 def test_published_prompt_figure() -> None:
     # The cookbook's example, which the API counts as 124 tokens for gpt-4o. Its `name` fields cost one
     # token each beside their text.
-    said = [
+    prompt = [
         (
             "system",
             "You are a helpful, pattern-following assistant that translates corporate jargon "
@@ -171,7 +171,7 @@ def test_published_prompt_figure() -> None:
         ("user", "This late pivot means we don't have time to boil the ocean for the client deliverable."),
     ]
     names = 2 * (1 + count_text("example_user")) + 2 * (1 + count_text("example_assistant"))
-    assert count_prompt(said) + names == 124
+    assert count_prompt(prompt) + names == 124
 
 
 def test_truncation_counts_what_is_left() -> None:

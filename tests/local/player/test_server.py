@@ -51,13 +51,13 @@ async def test_completion_has_openais_shape() -> None:
     assert choice["message"]["role"] == "assistant"
     text = choice["message"]["content"]
     assert json.loads(text)["action"] == "go forward"
-    said = messages(
+    prompt = messages(
         "go to the red ball",
         "a wall 4 steps forward\na red ball 1 step left and 2 steps forward",
         rules=THINKING_RULES,
     )
     usage = answer["usage"]
-    assert usage["prompt_tokens"] == count_prompt(said)
+    assert usage["prompt_tokens"] == count_prompt(prompt)
     assert usage["completion_tokens"] == count_text(text)
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
@@ -205,9 +205,9 @@ async def test_another_kind_of_model_is_another_entry() -> None:
 
     async with OfflinePlayer() as player:
         player.models["ft:other"] = ServedModel(answer, owner="me", fingerprint="other")
-        _, said = await post(player, body(model="ft:other"))
-        assert said["choices"][0]["message"]["content"] == "2 messages"
-        assert said["system_fingerprint"] == "other"
+        _, reply = await post(player, body(model="ft:other"))
+        assert reply["choices"][0]["message"]["content"] == "2 messages"
+        assert reply["system_fingerprint"] == "other"
         assert (await fetch(player.base_url + "models/ft:other"))[1]["owned_by"] == "me"
 
 
