@@ -36,7 +36,7 @@ EPOCHS = 8
 CONTROL_EPISODES = 60
 
 
-class TestEpisodes:
+class EvaluationEpisodes:
     """The episodes on the test block so far, in memory and on disk."""
 
     def __init__(self, file: Path) -> None:
@@ -76,10 +76,10 @@ def fine_tune(model: Transformer, records: list[Record], seed: int) -> Transform
     return tuned
 
 
-def rounds(training_seed: int, args: argparse.Namespace, test_episodes: TestEpisodes) -> None:
+def rounds(training_seed: int, args: argparse.Namespace, evaluation: EvaluationEpisodes) -> None:
     def measure(agent: str, model: Transformer, cost_s: float) -> None:
         plan = [(task, seed, 0) for seed in TEST[: args.test] for task in TASKS]
-        test_episodes.add(agent, training_seed, play_episodes(model, plan, seed=training_seed), cost_s)
+        evaluation.add(agent, training_seed, play_episodes(model, plan, seed=training_seed), cost_s)
 
     started = time.perf_counter()
     base = model = build_base_model(BaseRecipe(seed=training_seed))
@@ -134,11 +134,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch; more help on idle cores only")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    test_episodes = TestEpisodes(args.episodes)
+    evaluation = EvaluationEpisodes(args.episodes)
     for training_seed in args.seeds:
-        rounds(training_seed, args, test_episodes)
+        rounds(training_seed, args, evaluation)
     references = reference_episodes(TEST[: args.test])
-    rows = report(pd.concat([test_episodes.table, references], ignore_index=True))
+    rows = report(pd.concat([evaluation.table, references], ignore_index=True))
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2))

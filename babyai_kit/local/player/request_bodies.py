@@ -76,7 +76,7 @@ def _path(error: ErrorDetails, value: object) -> str:
         elif isinstance(value, dict) and part in value:
             path += f".{part}"
             value = value[part]
-        elif error["type"] == "missing" and number == len(error["loc"]):
+        elif isinstance(value, dict) and error["type"] == "missing" and number == len(error["loc"]):
             path += f".{part}"
     return path.removeprefix(".")
 
@@ -130,7 +130,8 @@ class Function(Body):
 
 
 class Tool(Body):
-    function: Function
+    function: Function | None = None
+    """None: a tool of another type, which cannot be called here."""
 
 
 class ToolChoice(Body):
@@ -162,20 +163,24 @@ class ChatBody(Body):
     @field_validator("tool_choice")
     @classmethod
     def _is_offered(cls, choice: str | ToolChoice, info: ValidationInfo) -> str | ToolChoice:
-        names = [tool.function.name for tool in info.data.get("tools", [])]
-        if choice == "required" and not names:
-            raise ValueError("a tool is required, but 'tools' is empty")
-        if isinstance(choice, ToolChoice) and choice.function.name not in names:
+        functions = _functions(info.data.get("tools", []))
+        if choice == "required" and not functions:
+            raise ValueError("a tool is required, but 'tools' has no function")
+        if isinstance(choice, ToolChoice) and choice.function.name not in functions:
             raise ValueError(f"'tools' has no function {choice.function.name}")
         return choice
 
     @property
     def tool(self) -> Function | None:
         """The function to be called. None with "auto" too: then the player answers in plain text."""
+        functions = _functions(self.tools)
         if isinstance(self.tool_choice, ToolChoice):
-            name = self.tool_choice.function.name
-            return next(tool.function for tool in self.tools if tool.function.name == name)
-        return self.tools[0].function if self.tool_choice == "required" else None
+            return functions[self.tool_choice.function.name]
+        return next(iter(functions.values())) if self.tool_choice == "required" else None
+
+
+def _functions(tools: list[Tool]) -> dict[str, Function]:
+    return {tool.function.name: tool.function for tool in tools if tool.function}
 
 
 class Hyperparameters(Body):

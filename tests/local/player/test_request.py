@@ -119,7 +119,12 @@ def test_answer_satisfies_the_schema(
         (json.dumps(body(response_format={"type": "xml"})).encode(), "response_format"),
         (json.dumps(body(response_format="json")).encode(), "response_format"),
         (json.dumps(body(response_format={"type": "json_schema"})).encode(), "response_format.json_schema"),
+        (
+            json.dumps(body(response_format={"type": "json_schema", "json_schema": None})).encode(),
+            "response_format.json_schema",
+        ),
         (json.dumps(body(tool_choice="required")).encode(), "tool_choice"),
+        (json.dumps(body(tool_choice="required", tools=[{"type": "custom"}])).encode(), "tool_choice"),
         (json.dumps(body(tool_choice={"function": {"name": []}}, tools=[])).encode(), "tool_choice"),
     ],
 )
@@ -133,6 +138,7 @@ def test_bad_requests_name_the_field(raw: bytes, param: str | None) -> None:
 
 def test_odd_but_valid_requests() -> None:
     odd = body(n=1, temperature=None, seed=None, stop=None, tool_choice="auto", unknown=1)
+    odd["tools"] = [{"type": "custom", "custom": {"name": "sing"}}]
     odd["messages"].append({"role": "assistant", "content": None})
     odd["messages"].append({"role": "user", "content": [{"type": "text", "text": "lone \ud800"}]})
     request = parse_request(json.dumps(odd).encode())
