@@ -15,15 +15,6 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-_PIP = (
-    sys.executable,
-    "-m",
-    "pip",
-    "install",
-    "--quiet",
-    "--only-binary=:all:",
-    "--disable-pip-version-check",
-)
 _FAIL_FAST = ("--retries=0", "--timeout=15")
 _CUDA = ("nvidia", "cuda", "triton")
 
@@ -41,14 +32,14 @@ def main() -> int:
         return 0
     except PackageNotFoundError:
         torch = requirement()
-    if _run([*_PIP, *_FAIL_FAST, "--index-url", CPU_INDEX, torch]) is not None:
+    if _pip_install(*_FAIL_FAST, "--index-url", CPU_INDEX, torch) is not None:
         print("PyTorch is installed, from its CPU index.")
         return 0
     reason = _obstacle(torch)
     if reason is not None:
         print(f"PyTorch is not installed, and the learner's tests are skipped: {reason}.")
         return 1
-    if _run([*_PIP, torch]) is None:
+    if _pip_install(torch) is None:
         print("PyTorch is not installed, and the learner's tests are skipped: pip failed.")
         return 1
     print("PyTorch is installed, from the default index.")
@@ -57,7 +48,7 @@ def main() -> int:
 
 def _obstacle(torch: str) -> str | None:
     """Why the default index's build is not used; None if it is."""
-    report = _run([*_PIP, *_FAIL_FAST, "--dry-run", "--report", "-", torch])
+    report = _pip_install(*_FAIL_FAST, "--dry-run", "--report", "-", torch)
     if report is None:
         return "no index has a build for this Python"
     names = [item["metadata"]["name"].lower() for item in json.loads(report)["install"]]
@@ -65,9 +56,12 @@ def _obstacle(torch: str) -> str | None:
     return f"the default index has only a build with {len(cuda)} CUDA packages" if cuda else None
 
 
-def _run(command: list[str]) -> str | None:
-    """What the command printed; None if it failed."""
-    result = subprocess.run(command, capture_output=True, text=True)
+def _pip_install(*arguments: str) -> str | None:
+    """What `pip install` printed; None if it failed."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+    result = subprocess.run(
+        [*command, "--disable-pip-version-check", *arguments], capture_output=True, text=True
+    )
     return result.stdout if result.returncode == 0 else None
 
 
