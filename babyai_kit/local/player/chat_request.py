@@ -41,9 +41,9 @@ def parse_request(raw: bytes) -> ChatRequest:
 
     fields = parse_object(raw)
     chat = validate(ChatBody, fields)
-    schema = None
-    if chat.tool is not None:
-        schema = chat.tool.parameters
+    tool, schema = chat.tool, None
+    if tool is not None:
+        schema = tool.parameters
     elif isinstance(chat.response_format, SchemaFormat):
         schema = chat.response_format.json_schema.content
     return ChatRequest(
@@ -55,6 +55,6 @@ def parse_request(raw: bytes) -> ChatRequest:
         stop=tuple(chat.stop),
         stream=chat.stream,
         schema=schema,
-        tool=chat.tool.name if chat.tool else None,
+        tool=tool.name if tool else None,
         body=fields,
     )

@@ -31,7 +31,7 @@ class Completion:
     text: str | None
     """None: the answer has no text at all (a fault)."""
     finish_reason: str
-    """"stop" or "length"."""
+    """Either "stop" or "length"."""
     prompt_tokens: int
     completion_tokens: int
 
