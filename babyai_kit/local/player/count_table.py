@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from babyai_kit.atomic_files import write_atomically
+from babyai_kit.environment.tasks import ACTIONS
 from babyai_kit.local.player.chat_request import ChatRequest
-from babyai_kit.local.player.policy import ACTIONS, Choice, next_target
+from babyai_kit.local.player.policy import Choice, next_target
 from babyai_kit.local.player.policy_answer import answer_fields, answer_rng, policy_answer
 from babyai_kit.local.player.prompt import Prompt, parse_prompt
 from babyai_kit.local.player.trainer import Player, Trainer, TrainingError, TrainingJob, TrainingLog

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from babyai_kit.environment.reading import Noun, SeenObject
+from babyai_kit.environment.tasks import ACTIONS
 from babyai_kit.local.player.prompt import Prompt
 
-ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "toggle")
 LEFT, RIGHT, FORWARD, PICK_UP, DROP, TOGGLE = ACTIONS
 # Probability of a random action at temperature 1; scales with the temperature. Chosen once, so that the
 # player is clearly better than chance and clearly not perfect on every task; fitted to nothing else.

@@ -7,9 +7,8 @@ import random
 
 import pytest
 
-from babyai_kit.environment import make_env
+from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.local.player.chat_request import parse_request
-from babyai_kit.local.player.policy import ACTIONS
 from babyai_kit.local.player.policy_answer import policy_answer
 from tests.support.messages import body
 

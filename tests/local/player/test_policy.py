@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from babyai_kit.local.player.policy import ACTIONS, choose
+from babyai_kit.environment import ACTIONS
+from babyai_kit.local.player.policy import choose
 from babyai_kit.local.player.prompt import parse_prompt
 from tests.support.messages import messages
 
