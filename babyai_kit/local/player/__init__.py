@@ -10,7 +10,7 @@ Fine-tuning: `file_store` and `file_endpoint`; `job_store`, `fine_tuning` and `j
 reads examples, `count_table` is how the hand-written player learns.
 Other kinds of models: `trainer` is what one has to offer, `lazy_trainer` loads one when it is first used, and
 `model_directory` knows who answers under which name.
-Shared: `request_bodies` validates, `protocol` has errors and pages, `server` joins everything.
+Shared: `request_bodies` and `validation`, `protocol` (errors and pages); `server` joins everything.
 """
 
 from babyai_kit.local.player.chat_request import ChatRequest

@@ -37,7 +37,8 @@ class ChatRequest:
 
 def parse_request(raw: bytes) -> ChatRequest:
     """Read a request body. Raises ProtocolError (400) that names the field at fault."""
-    from babyai_kit.local.player.request_bodies import ChatBody, SchemaFormat, validate
+    from babyai_kit.local.player.request_bodies import ChatBody, SchemaFormat
+    from babyai_kit.local.player.validation import validate
 
     fields = parse_object(raw)
     chat = validate(ChatBody, fields)

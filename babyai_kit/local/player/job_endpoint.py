@@ -51,7 +51,8 @@ def _page(http: web.Request, objects: list[dict[str, Any]], default_limit: int =
 
 def parse_job(raw: bytes) -> dict[str, Any]:
     """The fields of a job object that its creator chooses. Raises ProtocolError (400)."""
-    from babyai_kit.local.player.request_bodies import DEFAULT_EPOCHS, JobBody, validate
+    from babyai_kit.local.player.request_bodies import DEFAULT_EPOCHS, JobBody
+    from babyai_kit.local.player.validation import validate
 
     body = validate(JobBody, parse_object(raw))
     chosen = body.method.supervised.hyperparameters or body.hyperparameters

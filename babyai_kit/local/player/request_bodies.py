@@ -1,84 +1,18 @@
-"""Request bodies in OpenAI's form, validated by pydantic.
+"""Request bodies in OpenAI's form: a model per body, with the fields that this server honours.
 
-A model per body, with the fields that this server honours. Other fields are accepted and ignored; null counts
-as absent. Types are strict: true is not an integer, and NaN is not a number.
-
-Import this module inside functions only: pydantic adds a fifth to the time that importing the server takes.
+See `validation` for what all of them have in common.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from babyai_kit.local.player.protocol import ProtocolError
+from babyai_kit.local.player.validation import Body
 
 DEFAULT_EPOCHS = 3
 MAX_EPOCHS = 50
-
-
-class Body(BaseModel):
-    """Base of all models in this module."""
-
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_nulls(cls, fields: Any) -> Any:
-        if isinstance(fields, dict):
-            return {name: value for name, value in fields.items() if value is not None}
-        return fields
-
-
-BodyT = TypeVar("BodyT", bound=Body)
-
-
-def validate(model: type[BodyT], fields: object) -> BodyT:
-    """`fields` as a `model`. Raises ProtocolError (400) that names the first field at fault."""
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
-    param = _path(errors[0], fields)
-    # A value that fits no branch of a union has an error for each branch.
-    reasons = ", or ".join(_reason(one) for one in errors if _path(one, fields) == param)
-    raise ProtocolError(400, f"Invalid '{param}': {reasons}.", param=param)
-
-
-def _reason(error: ErrorDetails) -> str:
-    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return "input should be an object"  # pydantic names Python's types
-    text = error["msg"].removeprefix("Value error, ")
-    return text[0].lower() + text[1:]
-
-
-def _path(error: ErrorDetails, value: object) -> str:
-    """Where in `value` the error is, such as messages[0].content.
-
-    pydantic's own location also names the branches of unions; they are left out.
-    """
-    path = ""
-    for number, part in enumerate(error["loc"], start=1):
-        if isinstance(part, int):
-            path += f"[{part}]"
-            value = value[part] if isinstance(value, list) else None
-        elif isinstance(value, dict) and part in value:
-            path += f".{part}"
-            value = value[part]
-        elif isinstance(value, dict) and error["type"] == "missing" and number == len(error["loc"]):
-            path += f".{part}"
-    return path.removeprefix(".")
 
 
 def _join_text(content: Any) -> Any:
@@ -126,7 +60,7 @@ class SchemaFormat(Body):
 
 class Function(Body):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field({})
 
 
 class Tool(Body):
@@ -154,10 +88,10 @@ class ChatBody(Body):
     seed: int | None = Field(None, ge=-(2**63))
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] = []
+    stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] = Field([])
     stream: bool = False
     response_format: Annotated[FreeFormat | SchemaFormat, Field(discriminator="type")] = FreeFormat()
-    tools: list[Tool] = []
+    tools: list[Tool] = Field([])
     tool_choice: Literal["none", "auto", "required"] | ToolChoice = "auto"
 
     @field_validator("tool_choice")

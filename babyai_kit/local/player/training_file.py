@@ -58,7 +58,8 @@ def read_examples(
 
 
 def _example(line: bytes) -> Example:
-    from babyai_kit.local.player.request_bodies import ExampleBody, validate
+    from babyai_kit.local.player.request_bodies import ExampleBody
+    from babyai_kit.local.player.validation import validate
 
     try:
         row = json.loads(line)
