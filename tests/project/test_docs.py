@@ -135,7 +135,7 @@ def test_every_name_that_is_located_in_a_file_is_there():
     located = [
         (page, name, path)
         for page in PAGES
-        for name, path in re.findall(r"`(\w+)` (?:in|of) `([\w/]+\.\w+)`", prose(page))
+        for name, path in re.findall(r"`(\w+)` (?:in|of) `([\w/]+/\w+\.\w+)`", prose(page))
     ]
     assert located
     for page, name, path in located:
