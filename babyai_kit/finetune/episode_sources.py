@@ -1,13 +1,15 @@
 """The two records of a run that examples can come from: its journal, and ClickHouse through the gateway.
 
-Knows how to read either into the same form: episodes with their rows, and steps with the input that the
-gateway was given. Nothing of which are worth learning from.
+Both are read into the same form: episodes with their rows and steps, each step with the template arguments
+that the gateway was given. Which of them are worth learning from is decided in `curation`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,11 @@ from babyai_kit.gateway.session import Session
 from babyai_kit.gateway.tensorzero_client import InferenceFilterTag, ListInferencesRequest
 from babyai_kit.runs.journal import read_episodes, read_run, read_steps, run_folder
 from babyai_kit.runs.manifest import run_ids
-from babyai_kit.runs.records import EpisodeRecord
+from babyai_kit.runs.records import EpisodeRecord, StepRecord
 from babyai_kit.store.queries import StoredStep, stored_episodes, stored_steps
 
 PAGE = 1000
-"""Inferences asked for at once."""
+"""Inferences in one request."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class SourceStep:
     arguments: Mapping[str, Any]
     """Of the user template."""
     answer: str | None
+    action: str
+    """The action executed, also after an invalid answer."""
     valid: bool
 
 
@@ -54,37 +58,19 @@ class SourceEpisode:
 async def from_journal(session: Session, run: str, variant: str, results: str | Path) -> list[SourceEpisode]:
     """Finished episodes of `variant` in the journal of `run`; ClickHouse says which are complete there."""
     folder = run_folder(results, run)
-    manifest = _manifest(folder, run, results)
-    steps = await asyncio.to_thread(read_steps, folder)
-    rows = [r for r in read_episodes(folder).values() if r.variant == variant and r.status == "ok"]
-    client = await asyncio.to_thread(session.clickhouse)
-    try:
-        stored = await asyncio.to_thread(stored_steps, client, run_ids(manifest))
-    finally:
-        await asyncio.to_thread(client.close)
-    named = {s.inference_id for of_one in steps.values() for s in of_one}
-    orphans: dict[str, int] = {}
-    for kept in stored.values():
-        if kept.inference_id not in named:
-            orphans[kept.episode_id] = orphans.get(kept.episode_id, 0) + 1
+    manifest = read_run(folder)
+    if not manifest:
+        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
+    records = await asyncio.to_thread(read_steps, folder)
+    stored = await asyncio.to_thread(_stored_steps, session, run_ids(manifest))
+    known = _inference_ids(records)
+    orphans = Counter(s.episode_id for s in stored.values() if s.inference_id not in known)
     episodes = []
-    for row in rows:
-        recorded = steps.get(row.episode_id, [])
-        memory, mission = LastSteps(row.history_length), _mission(row)
-        taken = tuple(
-            SourceStep(
-                inference_id=s.inference_id,
-                step=s.step,
-                arguments=_arguments(gateway_input(mission, s.observation, memory.recall(recorded[:i]))),
-                answer=s.answer,
-                valid=s.valid,
-            )
-            for i, s in enumerate(recorded)
-        )
-        whole = len(taken) == row.episode_length and all(
-            (found := stored.get(s.inference_id)) is not None and found.whole for s in taken
-        )
-        episodes.append(SourceEpisode(row, taken, whole, orphans.get(row.episode_id, 0)))
+    for row in read_episodes(folder).values():
+        if row.variant == variant and row.status == "ok":
+            steps = _journal_steps(row, records.get(row.episode_id, []))
+            complete = _complete(row, steps, stored)
+            episodes.append(SourceEpisode(row, steps, complete, orphans[row.episode_id]))
     return episodes
 
 
@@ -97,53 +83,83 @@ async def from_clickhouse(
     folder = run_folder(results, run)
     manifest = read_run(folder)
     ids = run_ids(manifest) if manifest else None
-    client = await asyncio.to_thread(session.clickhouse)
-    try:
-        rows = await asyncio.to_thread(stored_episodes, client, run, ids)
-        rows = [r for r in rows if r.variant == variant and r.status == "ok"]
-        stored = await asyncio.to_thread(stored_steps, client, ids) if ids else None
-    finally:
-        await asyncio.to_thread(client.close)
-    steps = await asyncio.to_thread(read_steps, folder)
-    named = {s.inference_id for of_one in steps.values() for s in of_one}
-    found: dict[str, list[Any]] = {row.episode_id: [] for row in rows}
+    known = _inference_ids(await asyncio.to_thread(read_steps, folder))
+    rows = await asyncio.to_thread(_stored_episodes, session, run, ids)
+    stored = await asyncio.to_thread(_stored_steps, session, ids) if ids else None
+    inferences: dict[str, list[Any]] = {}
     for inference in await _inferences(session, run, variant):
-        if str(inference.episode_id) in found:
-            found[str(inference.episode_id)].append(inference)
-    return [_assembled(row, found[row.episode_id], named, stored) for row in rows]
+        inferences.setdefault(str(inference.episode_id), []).append(inference)
+    episodes = []
+    for row in rows:
+        if row.variant == variant and row.status == "ok":
+            candidates = inferences.get(row.episode_id, [])
+            steps = _stored_inference_steps(candidates, known)
+            complete = _complete(row, steps, stored)
+            episodes.append(SourceEpisode(row, steps, complete, len(candidates) - len(steps)))
+    return episodes
 
 
-def _assembled(
-    row: EpisodeRecord, inferences: Sequence[Any], named: set[str], stored: Mapping[str, StoredStep] | None
-) -> SourceEpisode:
+def _journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[SourceStep, ...]:
+    memory, mission = LastSteps(row.history_length), _mission(row)
+    return tuple(
+        SourceStep(
+            inference_id=record.inference_id,
+            step=record.step,
+            arguments=_arguments(gateway_input(mission, record.observation, memory.recall(records[:i]))),
+            answer=record.answer,
+            action=record.action,
+            valid=record.valid,
+        )
+        for i, record in enumerate(records)
+    )
+
+
+def _stored_inference_steps(inferences: Iterable[Any], known: set[str]) -> tuple[SourceStep, ...]:
+    """The steps among an episode's stored inferences, in order. All others are orphans."""
     by_step: dict[int, list[Any]] = {}
-    orphans = 0
     for inference in inferences:
-        if named and str(inference.inference_id) not in named:
-            orphans += 1
-            continue
-        by_step.setdefault(int(inference.tags["step"]), []).append(inference)
+        if not known or str(inference.inference_id) in known:
+            by_step.setdefault(int(inference.tags["step"]), []).append(inference)
     steps = []
-    for number in sorted(by_step):
-        (inference, *more) = by_step[number]
-        if more:
-            orphans += len(more)
+    for number, (inference, *others) in sorted(by_step.items()):
+        if others:
+            # Without the journal nothing says which of them counted.
             continue
-        parsed = inference.output.parsed
+        decision = decide(inference.output.parsed)
         steps.append(
             SourceStep(
                 inference_id=str(inference.inference_id),
                 step=number,
                 arguments=inference.input.messages[0].content[0].arguments,
                 answer=inference.output.raw,
-                valid=decide(parsed).valid,
+                action=decision.action,
+                valid=decision.valid,
             )
         )
-    whole = [s.step for s in steps] == list(range(row.episode_length)) and (
-        stored is None
-        or all((found := stored.get(s.inference_id)) is not None and found.whole for s in steps)
-    )
-    return SourceEpisode(row, tuple(steps), whole, orphans)
+    return tuple(steps)
+
+
+def _complete(
+    row: EpisodeRecord, steps: Sequence[SourceStep], stored: Mapping[str, StoredStep] | None
+) -> bool:
+    """True if all of the episode's steps are there and, as far as `stored` is known, stored whole."""
+    if [s.step for s in steps] != list(range(row.episode_length)):
+        return False
+    return stored is None or all(s.inference_id in stored and stored[s.inference_id].whole for s in steps)
+
+
+def _inference_ids(records: Mapping[str, Sequence[StepRecord]]) -> set[str]:
+    return {record.inference_id for steps in records.values() for record in steps}
+
+
+def _stored_steps(session: Session, ids: Sequence[str]) -> dict[str, StoredStep]:
+    with contextlib.closing(session.clickhouse()) as client:
+        return stored_steps(client, ids)
+
+
+def _stored_episodes(session: Session, run: str, ids: Sequence[str] | None) -> list[EpisodeRecord]:
+    with contextlib.closing(session.clickhouse()) as client:
+        return stored_episodes(client, run, ids)
 
 
 async def _inferences(session: Session, run: str, variant: str) -> list[Any]:
@@ -166,15 +182,8 @@ async def _inferences(session: Session, run: str, variant: str) -> list[Any]:
             return found
 
 
-def _manifest(folder: Path, run: str, results: str | Path) -> dict[str, Any]:
-    manifest = read_run(folder)
-    if not manifest:
-        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
-    return manifest
-
-
-def _arguments(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    return given["messages"][0]["content"][0]["arguments"]
+def _arguments(gateway_input: Mapping[str, Any]) -> Mapping[str, Any]:
+    return gateway_input["messages"][0]["content"][0]["arguments"]
 
 
 def _mission(row: EpisodeRecord) -> str:

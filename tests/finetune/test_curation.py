@@ -162,7 +162,7 @@ async def test_a_seed_of_another_block_is_refused(open_offline: Open, tmp_path: 
         ({"min_return": 1.5}, "not in range"),
         ({"max_per_task": 0}, "not valid"),
         ({"runs": "absent"}, "no run"),
-        ({"min_return": 1.0}, "nothing to learn from is left"),
+        ({"min_return": 1.0}, "no step is left to learn from"),
     ],
 )
 async def test_bad_input_is_told(open_offline: Open, collected: Path, wrong: dict, said: str):

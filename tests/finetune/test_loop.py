@@ -77,10 +77,10 @@ async def test_true_examples_help_on_unseen_seeds_and_shuffled_ones_do_not(
     assert len(true.overlap)
     apart = true.comparison_apart.set_index(["measure", "task"]).loc[("success", ALL_TASKS)]
     assert apart["n_seeds"] == len(TEST_SEEDS) - true.overlap["seed"].nunique()
-    told = str(true)
-    assert re.search(r"success +\d+\.\d% -> \d+\.\d%, \+\d+\.\d%", told)
-    assert "input tokens" in told
-    assert "without these seeds:" in told
+    text = str(true)
+    assert re.search(r"success +\d+\.\d% -> \d+\.\d%, \+\d+\.\d%", text)
+    assert "input tokens" in text
+    assert "without these seeds:" in text
 
 
 async def test_rounds_choose_on_validation_and_report_on_test(open_offline: Open, tmp_path: Path):

@@ -68,7 +68,7 @@ def test_registering_again_changes_nothing_and_another_model_replaces_it(config:
     assert [p.name for p in file.parent.iterdir()] == ["history_sft.toml"]
     unregister_variant("history_sft", config=config)
     assert "history_sft" not in load_config(config, HOSTED).variants
-    with pytest.raises(InputError, match="no registered variant"):
+    with pytest.raises(InputError, match="is not registered"):
         unregister_variant("history_sft", config=config)
 
 
@@ -148,28 +148,28 @@ def test_a_price_may_be_given(config: Path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"name": "../up"}, "variant name '../up' is not valid"),
         ({"name": 'a"]\n[gateway]'}, "is not valid"),
         ({"name": "tensorzero::x"}, "is not valid"),
-        ({"name": "history", "like": "baseline"}, "has a variant 'history' already"),
+        ({"name": "history", "like": "baseline"}, "variant 'history' already exists"),
         ({"model": "m\n[gateway]"}, "model name .* is not valid"),
         ({"model": ""}, "model name '' is not valid"),
         ({"model": None}, "either the model's name or the UI's snippet"),
         ({"snippet": SNIPPET}, "either the model's name or the UI's snippet"),
-        ({"name": "mine"}, "whose prompts should 'mine' take"),
-        ({"like": "nope"}, "whose prompts should"),
+        ({"name": "mine"}, "the prompts for 'mine' are not known"),
+        ({"like": "nope"}, "the prompts for"),
         ({"model": None, "snippet": "[models"}, "the snippet is not TOML"),
-        ({"model": None, "snippet": "a = 1"}, "holds 0 models"),
-        ({"model": None, "snippet": SNIPPET + '\n[models.b]\nrouting = ["x"]'}, "holds 2 models"),
+        ({"model": None, "snippet": "a = 1"}, "has 0 models"),
+        ({"model": None, "snippet": SNIPPET + '\n[models.b]\nrouting = ["x"]'}, "has 2 models"),
         ({"model": None, "snippet": "[models.b]\nrouting = []"}, "no provider"),
         ({"model": None, "snippet": "[models]\nb = 1"}, "no provider"),
-        ({"model": None, "snippet": "models = 1"}, "holds 0 models"),
+        ({"model": None, "snippet": "models = 1"}, "has 0 models"),
     ],
 )
-def test_bad_names_and_snippets_are_refused_and_write_nothing(config: Path, wrong: dict, said: str):
-    asked = {"name": "history_sft", "model": TUNED} | wrong
-    with pytest.raises(InputError, match=said):
-        register_variant(**asked, config=config, settings=HOSTED)
+def test_bad_names_and_snippets_are_refused_and_write_nothing(config: Path, wrong: dict, message: str):
+    arguments = {"name": "history_sft", "model": TUNED} | wrong
+    with pytest.raises(InputError, match=message):
+        register_variant(**arguments, config=config, settings=HOSTED)
     assert not (config / "finetuned").exists()

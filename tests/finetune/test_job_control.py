@@ -19,23 +19,27 @@ KEY = "sk-canary-1"
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> finetune.Export:
+def export(tmp_path: Path) -> finetune.Export:
     return finetune.export(curation(), tmp_path / "job")
 
 
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("babyai_kit.finetune.jobs.FIRST_WAIT_S", 0.01)
+def quiet(line: str) -> None:
+    pass
 
 
-async def test_upload_job_events_and_model(made: finetune.Export):
+async def wait(server: finetune.Server, folder: Path, **options) -> finetune.Job:
+    """`finetune.wait`, in a hurry."""
+    return await finetune.wait(server, folder, **{"first_wait_s": 0.01, "say": quiet} | options)
+
+
+async def test_upload_job_events_and_model(export: finetune.Export):
     lines: list[str] = []
     async with ThirdParty(["pending", "warming up", "running", "completed"]) as other:
         other.events = [{"message": "second", "created_at": 2}, {"message": "first", "created_at": 1}]
         server = finetune.Server(other.base_url, KEY)
-        job = await finetune.launch(server, made, n_epochs=2, seed=7, say=lines.append)
+        job = await finetune.launch(server, export, n_epochs=2, seed=7, say=lines.append)
         assert (job.job_id, job.outcome) == ("j1", "running")
-        assert other.files == [made.training_file.read_bytes(), made.validation_file.read_bytes()]
+        assert other.files == [export.training_file.read_bytes(), export.validation_file.read_bytes()]
         assert other.created == [
             {
                 "model": "gpt-4o-mini-2024-07-18",
@@ -46,11 +50,11 @@ async def test_upload_job_events_and_model(made: finetune.Export):
                 "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}},
             }
         ]
-        job = await finetune.wait(server, made.folder, say=lines.append)
+        job = await wait(server, export.folder, say=lines.append)
         assert (job.outcome, job.fine_tuned_model) == ("succeeded", "tuned:1")
         calls = len(other.calls)
-        assert await finetune.wait(server, made.folder) == await finetune.poll(server, made.folder) == job
-        assert await finetune.launch(server, made, say=lines.append) == job
+        assert await wait(server, export.folder) == await finetune.poll(server, export.folder) == job
+        assert await finetune.launch(server, export, say=lines.append) == job
         assert len(other.calls) == calls
     assert lines[0].startswith("Fine-tuning gpt-4o-mini-2024-07-18: 24 examples, 2 epochs")
     assert [line for line in lines if line.startswith("Status")] == [
@@ -58,7 +62,7 @@ async def test_upload_job_events_and_model(made: finetune.Export):
     ]
     assert lines.index("  first") < lines.index("  second")
     assert lines.count("  first") == 1
-    assert not any("canary" in text for text in [*lines, (made.folder / "job.json").read_text()])
+    assert not any("canary" in text for text in [*lines, (export.folder / "job.json").read_text()])
 
 
 @pytest.mark.parametrize(
@@ -76,116 +80,114 @@ async def test_upload_job_events_and_model(made: finetune.Export):
         ({}, None, "the provider gives no reason"),
     ],
 )
-async def test_a_failure_is_told_in_the_providers_words(made: finetune.Export, job, events, said: str):
+async def test_a_failure_is_told_in_the_providers_words(export: finetune.Export, job, events, said: str):
     async with ThirdParty(["failed"], **job) as other:
         other.events = events
         server = finetune.Server(other.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        ended = await finetune.wait(server, made.folder, say=lambda _: None)
+        await finetune.launch(server, export, say=quiet)
+        ended = await wait(server, export.folder)
         assert (ended.outcome, ended.error) == ("failed", said)
         assert said in str(ended)
         # What came to nothing can be launched anew.
         other.statuses, other.job = ["running"], {}
-        assert (await finetune.launch(server, made, say=lambda _: None)).outcome == "running"
+        assert (await finetune.launch(server, export, say=quiet)).outcome == "running"
         assert len(other.created) == 2
 
 
-async def test_polling_outlasts_429_and_500_and_a_page_of_html(made: finetune.Export):
+async def test_polling_outlasts_429_and_500_and_a_page_of_html(export: finetune.Export):
     async with ThirdParty(["queued", "succeeded"]) as other:
         other.refuse["show"] = [429, (502, "<html>bad gateway</html>"), None, 503]
         server = finetune.Server(other.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        job = await finetune.wait(server, made.folder, say=lambda _: None)
+        await finetune.launch(server, export, say=quiet)
+        job = await wait(server, export.folder)
         assert job.outcome == "succeeded"
 
 
-async def test_waiting_goes_on_when_the_server_is_away_for_long(
-    made: finetune.Export, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(provider, "POLL_RETRIES", 0)
+async def test_waiting_goes_on_when_the_server_is_away_for_long(export: finetune.Export):
     async with ThirdParty(["running", "succeeded"]) as other:
         other.refuse["show"] = [429, "reset", 500, 503]
-        server = finetune.Server(other.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        assert (await finetune.wait(server, made.folder, say=lambda _: None)).outcome == "succeeded"
-        monkeypatch.setattr("babyai_kit.finetune.jobs.AWAY_S", 0.0)
-        (made.folder / "job.json").write_text(
-            (made.folder / "job.json").read_text().replace('"succeeded"', '"running"')
+        server = finetune.Server(other.base_url, max_retries=0)
+        await finetune.launch(server, export, say=quiet)
+        assert (await wait(server, export.folder)).outcome == "succeeded"
+        (export.folder / "job.json").write_text(
+            (export.folder / "job.json").read_text().replace('"succeeded"', '"running"')
         )
         other.refuse["show"] = [503] * 99
         with pytest.raises(ModelError, match="try again later, nothing is lost"):
-            await finetune.wait(server, made.folder, say=lambda _: None)
+            await wait(server, export.folder, away_s=0.0)
 
 
-async def test_a_refusal_is_passed_on_and_no_key_with_it(made: finetune.Export):
+async def test_a_refusal_is_passed_on_and_no_key_with_it(export: finetune.Export):
     async with ThirdParty() as other:
         other.refuse["create"] = [(400, {"error": {"message": f"model not for {KEY}", "param": "model"}})]
         server = finetune.Server(other.base_url, KEY)
         with pytest.raises(ModelError, match=r"status 400: model not for \*\*\*\)") as raised:
-            await finetune.launch(server, made, say=lambda _: None)
+            await finetune.launch(server, export, say=quiet)
         assert not raised.value.fatal
         other.refuse["create"] = [(401, {"error": {"message": "bad key"}})]
         with pytest.raises(ModelError, match="check OPENAI_API_KEY") as raised:
-            await finetune.launch(server, made, say=lambda _: None)
+            await finetune.launch(server, export, say=quiet)
         assert raised.value.fatal
         # The files went up once.
         assert other.count("upload") == 2
-        assert (await finetune.launch(server, made, say=lambda _: None)).job_id == "j1"
+        assert (await finetune.launch(server, export, say=quiet)).job_id == "j1"
         assert other.count("upload") == 2
 
 
 @pytest.mark.parametrize("lists_jobs", [True, False])
-async def test_a_lost_answer_never_makes_a_second_job(made: finetune.Export, lists_jobs: bool):
+async def test_a_lost_answer_never_makes_a_second_job(export: finetune.Export, lists_jobs: bool):
     async with ThirdParty() as other:
         other.refuse["create"] = ["lost"]
         other.lists_jobs = lists_jobs
         server = finetune.Server(other.base_url)
         if lists_jobs:
-            assert (await finetune.launch(server, made, say=lambda _: None)).job_id == "j1"
+            assert (await finetune.launch(server, export, say=quiet)).job_id == "j1"
         else:
             with pytest.raises(ModelError, match="nothing is lost"):
-                await finetune.launch(server, made, say=lambda _: None)
+                await finetune.launch(server, export, say=quiet)
         assert other.count("create") == len(other.created) == 1
 
 
-async def test_a_killed_launch_goes_on_where_it_stopped(made: finetune.Export):
+async def test_a_killed_launch_goes_on_where_it_stopped(export: finetune.Export):
     async with ThirdParty() as other:
         server = finetune.Server(other.base_url)
         for call in ("upload", "create"):
             other.refuse[call] = [None, (400, {"error": {"message": "x"}})][call == "create" :]
             with pytest.raises(ModelError):
-                await finetune.launch(server, made, say=lambda _: None)
-        job = await finetune.launch(server, made, say=lambda _: None)
+                await finetune.launch(server, export, say=quiet)
+        job = await finetune.launch(server, export, say=quiet)
         assert other.count("upload") == 3  # the training file once, the validation file once more
         assert len(other.files) == 2
-        # As if the process had died after the job was made and before its id was written.
-        content = json.loads((made.folder / "job.json").read_text())
-        (made.folder / "job.json").write_text(json.dumps(content | {"job_id": ""}))
-        assert await finetune.launch(server, made, say=lambda _: None) == job
+        # As if the process had died after the job was export and before its id was written.
+        content = json.loads((export.folder / "job.json").read_text())
+        (export.folder / "job.json").write_text(json.dumps(content | {"job_id": ""}))
+        assert await finetune.launch(server, export, say=quiet) == job
         assert len(other.created) == 1
 
 
-async def test_a_running_job_is_not_forgotten_for_other_examples(made: finetune.Export):
+async def test_a_running_job_is_not_forgotten_for_other_examples(export: finetune.Export):
     async with ThirdParty(["running"]) as other, ThirdParty() as third:
         server = finetune.Server(other.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        with pytest.raises(InputError, match=r"job j1 of .* learns from other examples, or elsewhere"):
-            await finetune.launch(finetune.Server(third.base_url), made, say=lambda _: None)
-        more = finetune.export(curation(range(12)), made.folder)
+        await finetune.launch(server, export, say=quiet)
+        with pytest.raises(
+            InputError, match=r"job j1 of .* may still be running on other examples or another server"
+        ):
+            await finetune.launch(finetune.Server(third.base_url), export, say=quiet)
+        more = finetune.export(curation(range(12)), export.folder)
         with pytest.raises(InputError, match="wait for it or cancel it first"):
-            await finetune.launch(server, more, say=lambda _: None)
-        await finetune.cancel(server, made.folder)
-        assert (await finetune.launch(server, more, say=lambda _: None)).digests == more.digests
+            await finetune.launch(server, more, say=quiet)
+        await finetune.cancel(server, export.folder)
+        assert (await finetune.launch(server, more, say=quiet)).digests == more.digests
 
 
-async def test_many_events_are_asked_for_once_and_cannot_steer_the_terminal(made: finetune.Export):
+async def test_many_events_are_asked_for_once_and_cannot_steer_the_terminal(export: finetune.Export):
     lines: list[str] = []
-    async with OfflinePlayer(aliases=[made.model]) as player:
+    async with OfflinePlayer(aliases=[export.model]) as player:
         server = finetune.Server(player.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        await finetune.wait(server, made.folder, say=lambda _: None)
+        await finetune.launch(server, export, say=quiet)
+        await wait(server, export.folder)
         async with server.connected() as asked:
-            job_id = finetune.read_job(made.folder).job_id
+            job_id = finetune.read_job(export.folder).job_id
             events = await asked.events(job_id)
             assert [e["id"] for e in events] == sorted(e["id"] for e in events)
             known = {provider.event_key(e) for e in events[:-2]}
@@ -193,79 +195,73 @@ async def test_many_events_are_asked_for_once_and_cannot_steer_the_terminal(made
     async with ThirdParty(["failed"], error={"message": "red \x1b[31m\nalarm"}) as other:
         other.events = [{"message": "\x1b]0;title\x07done"}]
         server = finetune.Server(other.base_url)
-        (made.folder / "job.json").unlink()
-        await finetune.launch(server, made, say=lambda _: None)
-        assert (await finetune.wait(server, made.folder, say=lines.append)).error == "red [31m alarm"
+        (export.folder / "job.json").unlink()
+        await finetune.launch(server, export, say=quiet)
+        assert (await wait(server, export.folder, say=lines.append)).error == "red [31m alarm"
     assert lines[-1] == "  ]0;titledone"
 
 
-async def test_waiting_can_be_broken_off_and_taken_up(made: finetune.Export):
+async def test_waiting_can_be_broken_off_and_taken_up(export: finetune.Export):
     async with ThirdParty(["running"]) as other:
         server = finetune.Server(other.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        assert (
-            await finetune.wait(server, made.folder, timeout_s=0.05, say=lambda _: None)
-        ).status == "running"
-        waiting = asyncio.create_task(finetune.wait(server, made.folder, say=lambda _: None))
+        await finetune.launch(server, export, say=quiet)
+        assert (await wait(server, export.folder, timeout_s=0.05)).status == "running"
+        waiting = asyncio.create_task(wait(server, export.folder))
         await asyncio.sleep(0.05)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         other.statuses = ["succeeded"]
-        assert (await finetune.wait(server, made.folder, say=lambda _: None)).fine_tuned_model == "tuned:1"
+        assert (await wait(server, export.folder)).fine_tuned_model == "tuned:1"
 
 
-async def test_a_model_that_is_named_late_or_never(made: finetune.Export, monkeypatch: pytest.MonkeyPatch):
+async def test_a_model_that_is_named_late_or_never(export: finetune.Export):
     async with ThirdParty(["done", "succeeded"], finished_at=1, fine_tuned_model=None) as other:
         server = finetune.Server(other.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        waiting = asyncio.create_task(finetune.wait(server, made.folder, say=lambda _: None))
+        await finetune.launch(server, export, say=quiet)
+        waiting = asyncio.create_task(wait(server, export.folder))
         await asyncio.sleep(0.1)
         assert not waiting.done()
         other.job["fine_tuned_model"] = "late:1"
         assert (await waiting).fine_tuned_model == "late:1"
         other.job["fine_tuned_model"] = None
-        (made.folder / "job.json").unlink()
-        monkeypatch.setattr("babyai_kit.finetune.jobs.NAMELESS_S", 0.0)
-        await finetune.launch(server, made, say=lambda _: None)
-        job = await finetune.wait(server, made.folder, say=lambda _: None)
-        assert (job.outcome, job.error) == ("failed", "the provider says it is done and names no model")
+        (export.folder / "job.json").unlink()
+        await finetune.launch(server, export, say=quiet)
+        job = await wait(server, export.folder, nameless_s=0.0)
+        assert (job.outcome, job.error) == ("failed", "the provider reports success but names no model")
 
 
-async def test_cancellation(made: finetune.Export):
+async def test_cancellation(export: finetune.Export):
     async with ThirdParty(["running"]) as other:
         server = finetune.Server(other.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        assert (await finetune.cancel(server, made.folder)).outcome == "cancelled"
-        assert (await finetune.wait(server, made.folder)).outcome == "cancelled"
-        assert (await finetune.cancel(server, made.folder)).outcome == "cancelled"
+        await finetune.launch(server, export, say=quiet)
+        assert (await finetune.cancel(server, export.folder)).outcome == "cancelled"
+        assert (await wait(server, export.folder)).outcome == "cancelled"
+        assert (await finetune.cancel(server, export.folder)).outcome == "cancelled"
         assert other.count("cancel") == 1
 
 
-async def test_a_job_that_ended_before_its_cancellation_is_told_as_it_ended(made: finetune.Export):
+async def test_a_job_that_ended_before_its_cancellation_is_told_as_it_ended(export: finetune.Export):
     async with ThirdParty(["succeeded"]) as other:
         other.refuse["cancel"] = [(400, {"error": {"message": "already completed"}})]
         server = finetune.Server(other.base_url)
-        await finetune.launch(server, made, say=lambda _: None)
-        assert (await finetune.cancel(server, made.folder)).fine_tuned_model == "tuned:1"
+        await finetune.launch(server, export, say=quiet)
+        assert (await finetune.cancel(server, export.folder)).fine_tuned_model == "tuned:1"
 
 
-async def test_other_servers_are_told_apart_from_this_api(
-    made: finetune.Export, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(provider, "POLL_RETRIES", 0)
+async def test_servers_without_this_api_are_recognized(export: finetune.Export):
     async with ThirdParty() as other:
         other.refuse["upload"] = [(200, "<html>welcome</html>")]
-        with pytest.raises(ModelError, match="does not speak OpenAI's fine-tuning API"):
-            await finetune.launch(finetune.Server(other.base_url), made, say=lambda _: None)
+        server = finetune.Server(other.base_url, max_retries=0)
+        with pytest.raises(ModelError, match="does not offer OpenAI's fine-tuning API"):
+            await finetune.launch(server, export, say=quiet)
         other.refuse["upload"] = [(200, {"object": "file"})]
         with pytest.raises(ModelError, match="gave the file no id"):
-            await finetune.launch(finetune.Server(other.base_url), made, say=lambda _: None)
+            await finetune.launch(server, export, say=quiet)
         with pytest.raises(ModelError, match="status 404"):
-            await finetune.launch(finetune.Server(other.base_url + "/nowhere"), made, say=lambda _: None)
-        address = other.base_url
+            await finetune.launch(finetune.Server(other.base_url + "/nowhere"), export, say=quiet)
     with pytest.raises(ModelError, match="cannot be reached"):
-        await finetune.launch(finetune.Server(address), made, say=lambda _: None)
+        await finetune.launch(server, export, say=quiet)
 
 
 async def test_nothing_launched_is_told(tmp_path: Path):
@@ -276,17 +272,17 @@ async def test_nothing_launched_is_told(tmp_path: Path):
         finetune.read_job(tmp_path)
 
 
-async def test_against_the_offline_player_with_a_key(made: finetune.Export):
+async def test_against_the_offline_player_with_a_key(export: finetune.Export):
     lines: list[str] = []
-    async with OfflinePlayer(api_key=KEY, aliases=[made.model]) as player:
+    async with OfflinePlayer(api_key=KEY, aliases=[export.model]) as player:
         server = finetune.Server(player.base_url, KEY)
-        await finetune.launch(server, made, say=lines.append)
-        job = await finetune.wait(server, made.folder, say=lines.append)
-        assert job.fine_tuned_model.startswith(f"ft:{made.model}:offline:act:")
-        assert job.trained_tokens == 3 * made.tokens
+        await finetune.launch(server, export, say=lines.append)
+        job = await wait(server, export.folder, say=lines.append)
+        assert job.fine_tuned_model.startswith(f"ft:{export.model}:offline:act:")
+        assert job.trained_tokens == 3 * export.tokens
         assert [line for line in lines if line.startswith("  Step")]
         with pytest.raises(ModelError, match="Incorrect API key"):
-            await finetune.poll(finetune.Server(player.base_url, "wrong"), _running(made.folder))
+            await finetune.poll(finetune.Server(player.base_url, "wrong"), _running(export.folder))
 
 
 def _running(folder: Path) -> Path:
