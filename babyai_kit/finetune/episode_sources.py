@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from babyai_kit.agents.template_agent import LastSteps, decide, gateway_input
 from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.environment import make_env
-from babyai_kit.errors import InputError
 from babyai_kit.gateway.session import Session
 from babyai_kit.gateway.tensorzero_client import InferenceFilterTag, ListInferencesRequest
-from babyai_kit.runs.journal import read_episodes, read_run, read_steps, run_folder
+from babyai_kit.runs.journal import existing_run, read_episodes, read_run, read_steps, run_folder
 from babyai_kit.runs.manifest import run_ids
 from babyai_kit.runs.records import EpisodeRecord, StepRecord
-from babyai_kit.store.queries import StoredStep, stored_episodes, stored_steps
+from babyai_kit.store.completeness import Completeness, compare_steps
+from babyai_kit.store.queries import stored_episodes, stored_steps
 
 PAGE = 1000
 """Inferences in one request."""
@@ -52,25 +52,18 @@ class SourceEpisode:
     complete: bool
     """ClickHouse holds every step of it."""
     orphans: int
-    """Stored inferences of it that belong to no step (after a kill or a client timeout); not in `steps`."""
+    """Stored inferences of it that belong to no step of the journal (after a kill or a client timeout)."""
 
 
 async def from_journal(session: Session, run: str, variant: str, results: str | Path) -> list[SourceEpisode]:
     """Finished episodes of `variant` in the journal of `run`; ClickHouse says which are complete there."""
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
-    if not manifest:
-        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
+    folder, manifest = existing_run(results, run)
     records = await asyncio.to_thread(read_steps, folder)
-    stored = await asyncio.to_thread(_stored_steps, session, run_ids(manifest))
-    known = _inference_ids(records)
-    orphans = Counter(s.episode_id for s in stored.values() if s.inference_id not in known)
+    comparison = await asyncio.to_thread(_compare, session, run_ids(manifest), records)
     episodes = []
-    for row in read_episodes(folder).values():
-        if row.variant == variant and row.status == "ok":
-            steps = _journal_steps(row, records.get(row.episode_id, []))
-            complete = _complete(row, steps, stored)
-            episodes.append(SourceEpisode(row, steps, complete, orphans[row.episode_id]))
+    for row in _of_variant(read_episodes(folder).values(), variant):
+        steps = _journal_steps(row, records.get(row.episode_id, []))
+        episodes.append(_source_episode(row, steps, comparison))
     return episodes
 
 
@@ -82,21 +75,48 @@ async def from_clickhouse(
     """
     folder = run_folder(results, run)
     manifest = read_run(folder)
+    records = await asyncio.to_thread(read_steps, folder)
     ids = run_ids(manifest) if manifest else None
-    known = _inference_ids(await asyncio.to_thread(read_steps, folder))
-    rows = await asyncio.to_thread(_stored_episodes, session, run, ids)
-    stored = await asyncio.to_thread(_stored_steps, session, ids) if ids else None
+    comparison = await asyncio.to_thread(_compare, session, ids, records) if ids and records else None
+    counted = {record.inference_id for steps in records.values() for record in steps}
     inferences: dict[str, list[Any]] = {}
     for inference in await _inferences(session, run, variant):
-        inferences.setdefault(str(inference.episode_id), []).append(inference)
+        if not counted or str(inference.inference_id) in counted:
+            inferences.setdefault(str(inference.episode_id), []).append(inference)
     episodes = []
-    for row in rows:
-        if row.variant == variant and row.status == "ok":
-            candidates = inferences.get(row.episode_id, [])
-            steps = _stored_inference_steps(candidates, known)
-            complete = _complete(row, steps, stored)
-            episodes.append(SourceEpisode(row, steps, complete, len(candidates) - len(steps)))
+    for row in _of_variant(await asyncio.to_thread(_stored_episodes, session, run, ids), variant):
+        steps = _inference_steps(inferences.get(row.episode_id, []))
+        episodes.append(_source_episode(row, steps, comparison))
     return episodes
+
+
+def _compare(session: Session, ids: Sequence[str], records: Mapping[str, list[StepRecord]]) -> Completeness:
+    with contextlib.closing(session.clickhouse()) as client:
+        return compare_steps(chain.from_iterable(records.values()), stored_steps(client, ids))
+
+
+def _stored_episodes(session: Session, run: str, ids: Sequence[str] | None) -> list[EpisodeRecord]:
+    with contextlib.closing(session.clickhouse()) as client:
+        return stored_episodes(client, run, ids)
+
+
+def _of_variant(rows: Iterable[EpisodeRecord], variant: str) -> list[EpisodeRecord]:
+    return [row for row in rows if row.variant == variant and row.status == "ok"]
+
+
+def _source_episode(
+    row: EpisodeRecord, steps: tuple[SourceStep, ...], comparison: Completeness | None
+) -> SourceEpisode:
+    """The episode, judged by the `comparison` of journal and ClickHouse (None without a journal)."""
+    complete = [s.step for s in steps] == list(range(row.episode_length))
+    if comparison is None:
+        return SourceEpisode(row, steps, complete=complete, orphans=0)
+    return SourceEpisode(
+        row,
+        steps,
+        complete=complete and row.episode_id in comparison.complete,
+        orphans=len(comparison.orphans.get(row.episode_id, ())),
+    )
 
 
 def _journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[SourceStep, ...]:
@@ -114,16 +134,15 @@ def _journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[S
     )
 
 
-def _stored_inference_steps(inferences: Iterable[Any], known: set[str]) -> tuple[SourceStep, ...]:
-    """The steps among an episode's stored inferences, in order. All others are orphans."""
+def _inference_steps(inferences: Iterable[Any]) -> tuple[SourceStep, ...]:
+    """The steps of an episode, in order, from its stored inferences."""
     by_step: dict[int, list[Any]] = {}
     for inference in inferences:
-        if not known or str(inference.inference_id) in known:
-            by_step.setdefault(int(inference.tags["step"]), []).append(inference)
+        by_step.setdefault(int(inference.tags["step"]), []).append(inference)
     steps = []
     for number, (inference, *others) in sorted(by_step.items()):
         if others:
-            # Without the journal nothing says which of them counted.
+            # Without a journal nothing says which of them counted.
             continue
         decision = decide(inference.output.parsed)
         steps.append(
@@ -137,29 +156,6 @@ def _stored_inference_steps(inferences: Iterable[Any], known: set[str]) -> tuple
             )
         )
     return tuple(steps)
-
-
-def _complete(
-    row: EpisodeRecord, steps: Sequence[SourceStep], stored: Mapping[str, StoredStep] | None
-) -> bool:
-    """True if all of the episode's steps are there and, as far as `stored` is known, stored whole."""
-    if [s.step for s in steps] != list(range(row.episode_length)):
-        return False
-    return stored is None or all(s.inference_id in stored and stored[s.inference_id].whole for s in steps)
-
-
-def _inference_ids(records: Mapping[str, Sequence[StepRecord]]) -> set[str]:
-    return {record.inference_id for steps in records.values() for record in steps}
-
-
-def _stored_steps(session: Session, ids: Sequence[str]) -> dict[str, StoredStep]:
-    with contextlib.closing(session.clickhouse()) as client:
-        return stored_steps(client, ids)
-
-
-def _stored_episodes(session: Session, run: str, ids: Sequence[str] | None) -> list[EpisodeRecord]:
-    with contextlib.closing(session.clickhouse()) as client:
-        return stored_episodes(client, run, ids)
 
 
 async def _inferences(session: Session, run: str, variant: str) -> list[Any]:
