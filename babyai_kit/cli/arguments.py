@@ -1,14 +1,26 @@
-"""Flags that several commands share, and the forms that their values take."""
+"""Flags that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """The run's name and the folder it lies in."""
-    parser.add_argument("run", metavar="RUN", help="name of the run, also its folder under --results")
-    parser.add_argument("--results", default="results")
+    """The run's name and the folder it is in."""
+    parser.add_argument("run", metavar="RUN", help="name of the run, and of its folder under --results")
+    add_results(parser)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--results", metavar="FOLDER", default="results", help="folder of the runs (default: %(default)s)"
+    )
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options among `names` that the user gave: for all others the called function has its defaults."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def names(text: str) -> list[str]:
@@ -24,7 +36,9 @@ def seeds(text: str) -> list[int]:
             return list(range(first, end))
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seeds; write 200:220 or 1,5,9") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a valid seed range; use 200:220 or 1,5,9"
+        ) from None
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -32,5 +46,5 @@ def shard(text: str) -> tuple[int, int]:
     try:
         index, count = map(int, text.split("/"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no shard; write 0/4") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid shard; use 0/4") from None
     return index, count

@@ -1,4 +1,4 @@
-"""`clickhouse`: serve the local ClickHouse by hand."""
+"""`clickhouse`: serve the local ClickHouse until interrupted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from babyai_kit.configuration.addresses import LOCAL_CLICKHOUSE_PORT
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("clickhouse", help="serve the local ClickHouse until interrupted")
-    parser.add_argument("--path", default="data")
-    parser.add_argument("--port", type=int, default=LOCAL_CLICKHOUSE_PORT)
+    parser.add_argument(
+        "--path", metavar="FOLDER", default="data", help="folder of its data (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=LOCAL_CLICKHOUSE_PORT, help="default: %(default)s, or a free one if taken"
+    )
     parser.set_defaults(command=_command)
 
 
