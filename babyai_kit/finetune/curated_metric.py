@@ -26,7 +26,7 @@ async def mark_as_curated(
 
     Raises InputError for an episode outside the train block.
     """
-    check_block((e.seed for e in episodes), "train", "training data")
+    check_block((e.seed for e in episodes), "train", "training")
     current = await asyncio.to_thread(_current_values, session)
     chosen = {e.episode_id: {"run": e.run, "task": e.task, "seed": str(e.seed)} for e in episodes}
     changes: list[tuple[str, bool, Mapping[str, str]]] = [

@@ -98,11 +98,11 @@ async def curate(
     if max_per_task is not None and max_per_task < 1:
         raise InputError(f"max_per_task {max_per_task!r} is not valid; use at least 1, or None for no limit")
     wanted = None if seeds is None else set(seeds)
-    check_block(wanted or (), "train", "training data")
+    check_block(wanted or (), "train", "training")
     episodes = [e for run in runs for e in await SOURCES[source](session, run, variant, results)]
     if wanted is not None:
         episodes = [e for e in episodes if e.row.seed in wanted]
-    check_block((e.row.seed for e in episodes), "train", "training data")
+    check_block((e.row.seed for e in episodes), "train", "training")
     rules = episode_rules(
         variants[variant], min_return=min_return, max_per_task=max_per_task, shortest_only=shortest_only
     )

@@ -88,7 +88,7 @@ async def evaluate(
     """
     tasks, seeds = list(tasks), list(seeds)
     check_block(seeds, "test", "an evaluation")
-    check_block(train, "train", "training data")
+    check_block(train, "train", "training")
     if base == tuned:
         raise InputError(f"{base!r} cannot be compared with itself; name the tuned variant")
     episodes = await run_experiment(

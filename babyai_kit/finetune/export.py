@@ -72,7 +72,7 @@ def export(
     """
     if not 0 <= validation_fraction <= 0.5:
         raise InputError(f"validation_fraction {validation_fraction!r} is not in range; use 0 to 0.5")
-    check_block(curation.seeds, "train", "training data")
+    check_block(curation.seeds, "train", "training")
     seeds = list(curation.seeds)
     held_out = set(random.Random(seed).sample(seeds, round(len(seeds) * validation_fraction)))
     parts = {
@@ -130,7 +130,7 @@ def read_export(folder: str | Path) -> Export:
         raise InputError(
             f"{folder} has no complete export ({type(error).__name__}); export the examples again"
         ) from None
-    check_block(result.seeds, "train", "training data")
+    check_block(result.seeds, "train", "training")
     for name, digest in result.digests.items():
         if hashlib.sha256(contents[name]).hexdigest() != digest:
             raise InputError(f"{folder / name} was changed after its export; export the examples again")

@@ -101,7 +101,7 @@ async def improve(
     between rounds; ModelError, with the provider's reason, if a job fails.
     """
     tasks, train, validation, test = list(tasks), list(train), list(validation), list(test)
-    check_block(train, "train", "training data")
+    check_block(train, "train", "training")
     check_block(validation, "validation", "the choice of a variant")
     check_block(test, "test", "an evaluation")
     check_disjoint(train=train, validation=validation, test=test)

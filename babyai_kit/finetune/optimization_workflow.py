@@ -51,7 +51,7 @@ async def launch_workflow(
     Raises InputError for settings without OpenAI, seeds outside the train block or examples that would be
     refused; ModelError or GatewayError if OpenAI or the gateway refuses.
     """
-    check_block(curation.seeds, "train", "training data")
+    check_block(curation.seeds, "train", "training")
     if session.settings.openai_base_url != addresses.OPENAI:
         raise InputError(
             "the gateway's workflow fine-tunes at OpenAI only; set OPENAI_API_KEY and unset OPENAI_BASE_URL, "

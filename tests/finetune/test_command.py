@@ -41,7 +41,7 @@ def test_from_a_run_to_the_gain(
     assert main(["finetune", "register", "baseline", "--model", "m", "--like", "history"]) == 2
     kit("run three --variants baseline --tasks goto --seeds 200:201")
     assert main(["finetune", "launch", "three", "--variant", "baseline"]) == 2
-    assert "of the validation block" in capfd.readouterr().err
+    assert "in the validation block" in capfd.readouterr().err
     assert main(["finetune", "wait", "three"]) == 2
     capfd.readouterr()
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")

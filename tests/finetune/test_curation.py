@@ -146,9 +146,9 @@ async def test_a_seed_of_another_block_is_refused(open_offline: Open, tmp_path: 
             session, "mixed", ["baseline"], ["goto"], seeds, results=tmp_path, progress=False
         )
         for source in ("clickhouse", "journal"):
-            with pytest.raises(InputError, match=f"of the {block} block"):
+            with pytest.raises(InputError, match=f"in the {block} block"):
                 await finetune.curate(session, "mixed", "baseline", source=source, results=tmp_path)
-        with pytest.raises(InputError, match=f"of the {block} block"):
+        with pytest.raises(InputError, match=f"in the {block} block"):
             await finetune.curate(session, "mixed", "baseline", seeds=seeds, results=tmp_path)
         found = await form_finds(session)
     assert not {int(i.tags["seed"]) for i in found} - set(finetune.TRAIN)

@@ -63,13 +63,13 @@ def test_the_same_examples_make_the_same_files(tmp_path: Path):
 
 @pytest.mark.parametrize("stranger", [200, 1000, 10_000, 500])
 def test_a_seed_of_another_block_is_refused(tmp_path: Path, stranger: int):
-    with pytest.raises(InputError, match=f"seeds {stranger} are of the"):
+    with pytest.raises(InputError, match=f"seeds {stranger} are in"):
         finetune.export(curation([*range(10), stranger]), tmp_path)
     assert not list(tmp_path.iterdir())
     made = finetune.export(curation(), tmp_path)
     content = json.loads((tmp_path / "export.json").read_text())
     (tmp_path / "export.json").write_text(json.dumps(content | {"seeds": [*content["seeds"], stranger]}))
-    with pytest.raises(InputError, match=f"seeds {stranger} are of the"):
+    with pytest.raises(InputError, match=f"seeds {stranger} are in"):
         finetune.read_export(made.folder)
 
 

@@ -126,7 +126,7 @@ async def test_improve_refuses_before_anything_runs(open_offline: Open, tmp_path
 async def test_an_evaluation_takes_test_seeds_alone(open_offline: Open, tmp_path: Path):
     async with open_offline() as session:
         for seeds in (range(200, 203), [5], [1099, 1100]):
-            with pytest.raises(InputError, match="takes the test block alone"):
+            with pytest.raises(InputError, match="use the test block"):
                 await finetune.evaluate(
                     session, "no", base="baseline", tuned="history", seeds=seeds, results=tmp_path
                 )
