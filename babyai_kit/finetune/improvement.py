@@ -109,12 +109,16 @@ async def improve(
         raise InputError(f"rounds {rounds!r} is not valid; use a whole number of at least 1")
     options |= {"results": results}
     latest = variant
-    done: list[Round] = []
+    finished: list[Round] = []
     for number in range(1, rounds + 1):
         run = f"{name}-{number}-train"
         folder = run_folder(results, run) / "finetune"
         async with open_session() as session:
-            _check(session, latest)
+            if not session.embedded:
+                raise InputError(
+                    "a gateway over HTTP must be restarted to serve a new variant; unset "
+                    "TENSORZERO_GATEWAY_URL, or go step by step: python -m babyai_kit finetune --help"
+                )
             say(f"Round {number} of {rounds}: {latest} plays the train block.")
             episodes = await run_experiment(session, run, [latest], tasks, train, **options)
             curation = await curate(
@@ -136,7 +140,7 @@ async def improve(
             raise ModelError(f"{job}; correct that and call improve again", kind="fine-tuning")
         tuned = f"{variant}_{re.sub('[^A-Za-z0-9]+', '_', name)}_{number}"
         register_variant(tuned, model=job.fine_tuned_model, like=variant, config=config, settings=settings)
-        done.append(
+        finished.append(
             Round(
                 number=number,
                 variant=latest,
@@ -148,7 +152,7 @@ async def improve(
         )
         latest = tuned
     async with open_session() as session:
-        candidates = [variant, *(r.tuned for r in done)]
+        candidates = [variant, *(r.tuned for r in finished)]
         validation_episodes = await run_experiment(
             session, f"{name}-validation", candidates, tasks, validation, **options
         )
@@ -165,15 +169,5 @@ async def improve(
             **options,
         )
     return Improvement(
-        rounds=tuple(done), validation=validation_episodes, chosen=chosen, evaluation=evaluation
+        rounds=tuple(finished), validation=validation_episodes, chosen=chosen, evaluation=evaluation
     )
-
-
-def _check(session: Session, variant: str) -> None:
-    if not session.embedded:
-        raise InputError(
-            "a gateway over HTTP must be restarted to serve a new variant; unset TENSORZERO_GATEWAY_URL, or "
-            "go step by step: python -m babyai_kit finetune --help"
-        )
-    if variant not in session.config.variants:
-        raise InputError(f"unknown variant {variant!r}; choose from {', '.join(session.config.variants)}")

@@ -177,12 +177,12 @@ def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
     absent += ["tomlkit", "openai", "minijinja", "papermill", "IPython"]
     command = ["--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command
-    words = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]
+    arguments = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]
     script = f"""
 import sys
 for name in {absent!r}:
     sys.modules[name] = None  # as if it were not installed
-sys.argv = ["babyai_kit", *{words!r}]
+sys.argv = ["babyai_kit", *{arguments!r}]
 import runpy
 runpy.run_module("babyai_kit", run_name="__main__")
 """

@@ -66,7 +66,7 @@ async def test_upload_job_events_and_model(export: finetune.Export):
 
 
 @pytest.mark.parametrize(
-    ("job", "events", "said"),
+    ("job", "events", "reason"),
     [
         ({"error": {"code": "bad", "message": "no such\nmodel"}}, None, "no such model"),
         ({"error": "plain words"}, None, "plain words"),
@@ -80,14 +80,16 @@ async def test_upload_job_events_and_model(export: finetune.Export):
         ({}, None, "the provider gives no reason"),
     ],
 )
-async def test_a_failure_is_told_in_the_providers_words(export: finetune.Export, job, events, said: str):
+async def test_a_failure_is_reported_in_the_providers_words(
+    export: finetune.Export, job, events, reason: str
+):
     async with ThirdParty(["failed"], **job) as other:
         other.events = events
         server = finetune.Server(other.base_url)
         await finetune.launch(server, export, say=quiet)
         ended = await wait(server, export.folder)
-        assert (ended.outcome, ended.error) == ("failed", said)
-        assert said in str(ended)
+        assert (ended.outcome, ended.error) == ("failed", reason)
+        assert reason in str(ended)
         # What came to nothing can be launched anew.
         other.statuses, other.job = ["running"], {}
         assert (await finetune.launch(server, export, say=quiet)).outcome == "running"
@@ -186,12 +188,12 @@ async def test_many_events_are_asked_for_once_and_cannot_steer_the_terminal(expo
         server = finetune.Server(player.base_url)
         await finetune.launch(server, export, say=quiet)
         await wait(server, export.folder)
-        async with server.connected() as asked:
+        async with server.connected() as client:
             job_id = finetune.read_job(export.folder).job_id
-            events = await asked.events(job_id)
+            events = await client.events(job_id)
             assert [e["id"] for e in events] == sorted(e["id"] for e in events)
             known = {provider.event_key(e) for e in events[:-2]}
-            assert await asked.events(job_id, known=known) == events[-2:]
+            assert await client.events(job_id, known=known) == events[-2:]
     async with ThirdParty(["failed"], error={"message": "red \x1b[31m\nalarm"}) as other:
         other.events = [{"message": "\x1b]0;title\x07done"}]
         server = finetune.Server(other.base_url)
@@ -241,7 +243,7 @@ async def test_cancellation(export: finetune.Export):
         assert other.count("cancel") == 1
 
 
-async def test_a_job_that_ended_before_its_cancellation_is_told_as_it_ended(export: finetune.Export):
+async def test_a_job_that_ended_before_its_cancellation_is_returned_as_it_ended(export: finetune.Export):
     async with ThirdParty(["succeeded"]) as other:
         other.refuse["cancel"] = [(400, {"error": {"message": "already completed"}})]
         server = finetune.Server(other.base_url)
@@ -264,7 +266,7 @@ async def test_servers_without_this_api_are_recognized(export: finetune.Export):
         await finetune.launch(server, export, say=quiet)
 
 
-async def test_nothing_launched_is_told(tmp_path: Path):
+async def test_a_folder_without_a_job_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="no job was launched"):
         await finetune.poll(finetune.Server("http://127.0.0.1:9/v1"), tmp_path)
     (tmp_path / "job.json").write_text("{")

@@ -42,10 +42,10 @@ def provider(file: Path) -> dict:
     return model["providers"][first]
 
 
-@pytest.mark.parametrize("given", [{"model": TUNED}, {"snippet": SNIPPET}])
-def test_a_registered_variant_has_the_prompts_it_learned_with(config: Path, given: dict):
+@pytest.mark.parametrize("source", [{"model": TUNED}, {"snippet": SNIPPET}])
+def test_a_registered_variant_has_the_prompts_it_learned_with(config: Path, source: dict):
     before = {p: p.read_bytes() for p in config.rglob("*") if p.is_file()}
-    file = register_variant("history_sft", **given, config=config, settings=HOSTED)
+    file = register_variant("history_sft", **source, config=config, settings=HOSTED)
     assert {p: p.read_bytes() for p in before} == before
     variants = load_config(config, HOSTED).variants
     assert variants["history_sft"].model == TUNED
@@ -107,9 +107,9 @@ def test_the_embedded_gateway_gets_the_present_address(config: Path, tmp_path: P
 def test_another_providers_snippet_is_kept_as_it_is(config: Path, tmp_path: Path):
     snippet = SNIPPET.replace('"openai"', '"fireworks"') + 'api_key_location = "env::FIREWORKS_API_KEY"\n'
     register_variant("history_sft", snippet=snippet, config=config, settings=HOSTED)
-    kept = provider(snapshot(config, tmp_path / "copy") / "finetuned/history_sft.toml")
-    assert (kept["type"], kept["api_key_location"]) == ("fireworks", "env::FIREWORKS_API_KEY")
-    assert "api_base" not in kept
+    own = provider(snapshot(config, tmp_path / "copy") / "finetuned/history_sft.toml")
+    assert (own["type"], own["api_key_location"]) == ("fireworks", "env::FIREWORKS_API_KEY")
+    assert "api_base" not in own
 
 
 @pytest.mark.e2e

@@ -79,11 +79,11 @@ async def test_the_workflow_uploads_what_was_curated(
     assert "succeeded, ft:gpt-4o-mini-2024-07-18:offline:act:" in output
     assert output.count("Already launched") == 1
 
-    def said(row: dict) -> tuple:
+    def messages(row: dict) -> tuple:
         return tuple((m["role"], m["content"]) for m in row["messages"])
 
     ours = sorted((*e.prompt, ("assistant", e.answer)) for e in curation.examples)
-    assert sorted(map(said, rows)) == ours
+    assert sorted(map(messages, rows)) == ours
     assert len(ours) > 50
 
 

@@ -1,4 +1,4 @@
-"""Curations made by hand, for tests that need no gateway."""
+"""Artificial curations, for tests that need no gateway."""
 
 from __future__ import annotations
 
