@@ -19,7 +19,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """The options among `names` that the user gave: for all others the called function has its defaults."""
+    """The flags among `names` that were given; the others have the defaults of the function called."""
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
@@ -36,9 +36,8 @@ def seeds(text: str) -> list[int]:
             return list(range(first, end))
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid seed range; use 200:220 or 1,5,9"
-        ) from None
+        message = f"{text!r} is not a valid seed range; use 200:220 or 1,5,9"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def shard(text: str) -> tuple[int, int]:

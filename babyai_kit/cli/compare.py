@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +52,12 @@ def _baseline(text: str) -> str | dict[str, str]:
 
 
 def _command(args: argparse.Namespace) -> int:
-    from babyai_kit.episodes.table import load_episodes
     from babyai_kit.errors import InputError
-    from babyai_kit.runs.journal import read_run, run_folder
+    from babyai_kit.runs.run import Run
     from babyai_kit.stats import ALL_TASKS, compare
 
-    episodes = load_episodes(args.run, results=args.results)
+    run = Run.open(args.run, results=args.results)
+    episodes = run.episodes()
     table = compare(episodes, args.baseline, measures=args.measures)
     if table.empty:
         raise InputError(f"run {args.run} has one agent alone; run another variant on the same seeds")
@@ -78,22 +77,8 @@ def _command(args: argparse.Namespace) -> int:
             rows = rows[rows["task"] == ALL_TASKS]
         print(f"\n{title}, difference from {rows['baseline'].iloc[0]}")
         print(readable(rows, factor, decimals).to_string(index=False))
-    planned = _planned(read_run(run_folder(args.results, args.run)))
-    print(f"\n{_notes(episodes, table, planned)}")
+    print(f"\n{_notes(episodes, table, len(run.planned()))}")
     return 0
-
-
-def _planned(manifest: dict[str, Any]) -> int:
-    """Episodes that all commands of the run asked for, together."""
-    parts = ("variants", "tasks", "seeds")
-    return len(
-        {
-            (*cell, repeat, plan["num_dists"], plan["history_length"])
-            for plan in manifest.get("plans", [])
-            for cell in product(*(plan[part] for part in parts))
-            for repeat in range(plan["repeats"])
-        }
-    )
 
 
 def readable(rows: pd.DataFrame, factor: float = 1, decimals: int = 2) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from babyai_kit.gateway.session import FLUSH_S, Session
+from babyai_kit.gateway.session import Session
 from babyai_kit.runs.metrics import CURATED
 from babyai_kit.runs.records import EpisodeRecord
 from babyai_kit.runs.seed_blocks import check_block
@@ -43,7 +43,7 @@ async def mark_as_curated(
 
     await asyncio.gather(*(send(*change) for change in changes))
     if changes:
-        await asyncio.sleep(FLUSH_S)
+        await session.flush()
 
 
 def _current_values(session: Session) -> dict[str, bool]:

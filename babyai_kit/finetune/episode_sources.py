@@ -14,19 +14,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.agents.template_agent import LastSteps, decide, gateway_input
-from babyai_kit.configuration.variants import FUNCTION
+from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
 from babyai_kit.environment import make_env
+from babyai_kit.gateway.protocol import StoredInference
 from babyai_kit.gateway.session import Session
-from babyai_kit.gateway.tensorzero_client import InferenceFilterTag, ListInferencesRequest
-from babyai_kit.runs.journal import existing_run, read_episodes, read_run, read_steps, run_folder
-from babyai_kit.runs.manifest import run_ids
+from babyai_kit.runs.journal import run_folder
 from babyai_kit.runs.records import EpisodeRecord, StepRecord
+from babyai_kit.runs.run import Run
 from babyai_kit.store.completeness import Completeness, compare_steps
 from babyai_kit.store.queries import stored_episodes, stored_steps
-
-PAGE = 1000
-"""Inferences in one request."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +53,11 @@ class SourceEpisode:
 
 async def from_journal(session: Session, run: str, variant: str, results: str | Path) -> list[SourceEpisode]:
     """Finished episodes of `variant` in the journal of `run`; ClickHouse says which are complete there."""
-    folder, manifest = existing_run(results, run)
-    records = await asyncio.to_thread(read_steps, folder)
-    comparison = await asyncio.to_thread(_compare, session, run_ids(manifest), records)
+    on_disk = Run.open(run, results=results)
+    records = await asyncio.to_thread(on_disk.step_records)
+    comparison = await asyncio.to_thread(_compare, session, on_disk, records)
     episodes = []
-    for row in _of_variant(read_episodes(folder).values(), variant):
+    for row in _of_variant(on_disk.episode_records().values(), variant):
         steps = _journal_steps(row, records.get(row.episode_id, []))
         episodes.append(_source_episode(row, steps, comparison))
     return episodes
@@ -73,16 +69,15 @@ async def from_clickhouse(
     """The same from what the gateway stored. Where the journal is at hand, it says which of several
     inferences of one step counted; where it is not, such steps leave their episode incomplete.
     """
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
-    records = await asyncio.to_thread(read_steps, folder)
-    ids = run_ids(manifest) if manifest else None
-    comparison = await asyncio.to_thread(_compare, session, ids, records) if ids and records else None
+    on_disk = Run.at(run_folder(results, run))
+    records = await asyncio.to_thread(on_disk.step_records) if on_disk else {}
+    comparison = await asyncio.to_thread(_compare, session, on_disk, records) if on_disk and records else None
     counted = {record.inference_id for steps in records.values() for record in steps}
-    inferences: dict[str, list[Any]] = {}
-    for inference in await _inferences(session, run, variant):
-        if not counted or str(inference.inference_id) in counted:
-            inferences.setdefault(str(inference.episode_id), []).append(inference)
+    inferences: dict[str, list[StoredInference]] = {}
+    for inference in await session.stored_inferences(variant, run):
+        if not counted or inference.inference_id in counted:
+            inferences.setdefault(inference.episode_id, []).append(inference)
+    ids = on_disk.manifest.run_ids if on_disk else None
     episodes = []
     for row in _of_variant(await asyncio.to_thread(_stored_episodes, session, run, ids), variant):
         steps = _inference_steps(inferences.get(row.episode_id, []))
@@ -90,9 +85,10 @@ async def from_clickhouse(
     return episodes
 
 
-def _compare(session: Session, ids: Sequence[str], records: Mapping[str, list[StepRecord]]) -> Completeness:
+def _compare(session: Session, run: Run, records: Mapping[str, list[StepRecord]]) -> Completeness:
     with contextlib.closing(session.clickhouse()) as client:
-        return compare_steps(chain.from_iterable(records.values()), stored_steps(client, ids))
+        stored = stored_steps(client, run.manifest.run_ids)
+    return compare_steps(chain.from_iterable(records.values()), stored)
 
 
 def _stored_episodes(session: Session, run: str, ids: Sequence[str] | None) -> list[EpisodeRecord]:
@@ -125,7 +121,7 @@ def _journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[S
         SourceStep(
             inference_id=record.inference_id,
             step=record.step,
-            arguments=_arguments(gateway_input(mission, record.observation, memory.recall(records[:i]))),
+            arguments=template_arguments(mission, record.observation, memory.recall(records[:i])),
             answer=record.answer,
             action=record.action,
             valid=record.valid,
@@ -134,9 +130,9 @@ def _journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[S
     )
 
 
-def _inference_steps(inferences: Iterable[Any]) -> tuple[SourceStep, ...]:
+def _inference_steps(inferences: Iterable[StoredInference]) -> tuple[SourceStep, ...]:
     """The steps of an episode, in order, from its stored inferences."""
-    by_step: dict[int, list[Any]] = {}
+    by_step: dict[int, list[StoredInference]] = {}
     for inference in inferences:
         by_step.setdefault(int(inference.tags["step"]), []).append(inference)
     steps = []
@@ -144,42 +140,18 @@ def _inference_steps(inferences: Iterable[Any]) -> tuple[SourceStep, ...]:
         if others:
             # Without a journal nothing says which of them counted.
             continue
-        decision = decide(inference.output.parsed)
+        decision = decide(inference.parsed)
         steps.append(
             SourceStep(
-                inference_id=str(inference.inference_id),
+                inference_id=inference.inference_id,
                 step=number,
-                arguments=inference.input.messages[0].content[0].arguments,
-                answer=inference.output.raw,
+                arguments=inference.arguments,
+                answer=inference.raw,
                 action=decision.action,
                 valid=decision.valid,
             )
         )
     return tuple(steps)
-
-
-async def _inferences(session: Session, run: str, variant: str) -> list[Any]:
-    """Every stored inference of `variant` in `run`."""
-    of_run = InferenceFilterTag(comparison_operator="=", key="run", value=run)
-    found: list[Any] = []
-    while True:
-        request = ListInferencesRequest(
-            function_name=FUNCTION,
-            variant_name=variant,
-            filters=of_run,
-            limit=PAGE,
-            # Newest come first, and ids grow with time.
-            before=min(str(i.inference_id) for i in found) if found else None,
-        )
-        with session.client() as gateway:
-            page = (await gateway.list_inferences(request=request)).inferences
-        found += page
-        if len(page) < PAGE:
-            return found
-
-
-def _arguments(gateway_input: Mapping[str, Any]) -> Mapping[str, Any]:
-    return gateway_input["messages"][0]["content"][0]["arguments"]
 
 
 def _mission(row: EpisodeRecord) -> str:

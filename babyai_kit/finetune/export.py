@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_atomically, write_json_atomically
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.examples import Example
@@ -91,7 +91,7 @@ def export(
     for name in ("export.json", *rows):
         (folder / name).unlink(missing_ok=True)
     for name, content in contents.items():
-        write_whole(folder / name, content)
+        write_atomically(folder / name, content)
     result = Export(
         folder=folder,
         variant=curation.variant,
@@ -107,7 +107,7 @@ def export(
         "runs": curation.runs,
         "counts": curation.counts.to_dict("list"),
     }
-    write_whole(folder / "export.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_json_atomically(folder / "export.json", record)
     return result
 
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_json_atomically
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.export import Export
 
@@ -62,7 +62,7 @@ def read_job(folder: str | Path) -> Job:
 def write_job(job: Job) -> Job:
     """Replace the job's job.json; returns the job."""
     content = {name: value for name, value in asdict(job).items() if name != "folder"}
-    write_whole(job.folder / "job.json", (json.dumps(content, indent=2) + "\n").encode())
+    write_json_atomically(job.folder / "job.json", content)
     return job
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import openai
 
-from babyai_kit.errors import ModelError
+from babyai_kit.errors import ErrorKind, ModelError
 
 SUCCEEDED = ("succeeded", "success", "completed", "complete", "finished")
 FAILED = ("failed", "error", "errored", "expired")
@@ -164,16 +164,17 @@ class Provider:
         except openai.APIStatusError as error:
             denied = error.status_code in (401, 403)
             passing = error.status_code in (408, 409, 429) or error.status_code >= 500
+            kind: ErrorKind
             if denied:
-                remedy = "check OPENAI_API_KEY"
+                kind, remedy = "key refused", "check OPENAI_API_KEY"
             elif passing:
-                remedy = "try again later, nothing is lost"
+                kind, remedy = "server", "try again later, nothing is lost"
             else:
-                remedy = "correct that and launch again"
+                kind, remedy = "refused", "correct that and launch again"
             reason = self._redact(_message(error))
             raise ModelError(
                 f"the {what} was refused (status {error.status_code}: {reason}); {remedy}",
-                kind=str(error.status_code),
+                kind=kind,
                 fatal=denied,
                 retryable=passing,
             ) from None

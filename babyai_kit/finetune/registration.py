@@ -14,7 +14,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.gateway_toml import FINETUNED_FOLDER, api_key_location, cost_toml
 from babyai_kit.configuration.prices import Price, load_prices
@@ -76,7 +76,7 @@ def register_variant(
     provider.setdefault("timeouts", {"non_streaming": {"total_ms": settings.timeout_ms}})
     text = _document(name, provider, _variant(like, config, file))
     if not file.exists() or file.read_text(encoding="utf-8") != text:
-        write_whole(file, text.encode())
+        write_atomically(file, text)
     return file
 
 
