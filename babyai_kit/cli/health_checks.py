@@ -212,7 +212,7 @@ def ports(settings: Settings) -> Iterator[Finding]:
         if str(port) in settings.gateway_url + settings.clickhouse_url:
             continue
         with socket.socket() as probe:
-            taken = probe.connect_ex(("127.0.0.1", port)) == 0
+            taken = probe.connect_ex((addresses.HOST, port)) == 0
         if taken and port == addresses.LOCAL_CLICKHOUSE_PORT:
             text = f"{port} is in use; if not by the local ClickHouse itself, it takes a free port instead"
             yield Finding(NOTE, "Ports", text)

@@ -58,7 +58,7 @@ async def from_journal(session: Session, run: str, variant: str, results: str | 
     comparison = await asyncio.to_thread(_compare, session, on_disk, records)
     episodes = []
     for row in _of_variant(on_disk.episode_records().values(), variant):
-        steps = _journal_steps(row, records.get(row.episode_id, []))
+        steps = journal_steps(row, records.get(row.episode_id, []))
         episodes.append(_source_episode(row, steps, comparison))
     return episodes
 
@@ -115,7 +115,8 @@ def _source_episode(
     )
 
 
-def _journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[SourceStep, ...]:
+def journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[SourceStep, ...]:
+    """The steps of the episode `row`, in order, from its journal `records`."""
     memory, mission = LastSteps(row.history_length), _mission(row)
     return tuple(
         SourceStep(
