@@ -6,6 +6,12 @@ import argparse
 from typing import Any
 
 
+def add_command(commands: Any, name: str, summary: str) -> Any:
+    """The parser of a new command; `summary` describes it in both helps, without a capital and a period."""
+    description = f"{summary[0].upper()}{summary[1:]}."
+    return commands.add_parser(name, help=summary, description=description)
+
+
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The run's name and the folder it is in."""
     parser.add_argument("run", metavar="RUN", help="name of the run, and of its folder under --results")

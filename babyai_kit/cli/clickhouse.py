@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from babyai_kit.cli.arguments import add_command
 from babyai_kit.configuration.addresses import LOCAL_CLICKHOUSE_PORT
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("clickhouse", help="serve the local ClickHouse until interrupted")
+    parser = add_command(commands, "clickhouse", "serve the local ClickHouse until interrupted")
     parser.add_argument(
         "--path", metavar="FOLDER", default="data", help="folder of its data (default: %(default)s)"
     )

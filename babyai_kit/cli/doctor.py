@@ -6,9 +6,11 @@ import argparse
 import asyncio
 from typing import Any
 
+from babyai_kit.cli.arguments import add_command
+
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("doctor", help="show what is configured, reachable and missing")
+    parser = add_command(commands, "doctor", "show what is configured, reachable and missing")
     parser.set_defaults(command=_command)
 
 

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyai_kit.cli.arguments import add_results, add_run, given, names, seeds
+from babyai_kit.cli.arguments import add_command, add_results, add_run, given, names, seeds
 
 if TYPE_CHECKING:
     from babyai_kit.finetune import Job
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser(
-        "finetune", help="curate episodes, fine-tune on them, register the model, measure the gain"
+    parser = add_command(
+        commands, "finetune", "curate episodes, fine-tune on them, register the model, measure the gain"
     )
     steps = parser.add_subparsers(required=True, metavar="STEP")
     _add_launch(steps)
@@ -27,52 +27,27 @@ def add(commands: Any) -> None:
 
 
 def _add_launch(steps: Any) -> None:
-    step = steps.add_parser("launch", help="curate a run's episodes, write training files, create a job")
+    step = add_command(steps, "launch", "curate a run's episodes, write training files, create a job")
     add_run(step)
-    step.add_argument("--variant", metavar="NAME", required=True, help="whose episodes to learn from")
+    flag = step.add_argument
+    flag("--variant", metavar="NAME", required=True, help="whose episodes to learn from")
     _add_curation(step)
-    step.add_argument(
-        "--source",
-        choices=("clickhouse", "journal"),
-        default="clickhouse",
-        help="which record of the run to read (default: %(default)s)",
-    )
-    step.add_argument("--model", metavar="NAME", help="base to fine-tune (default: the variant's model)")
-    step.add_argument(
-        "--suffix", metavar="TEXT", default="act", help="part of the new model's name (default: %(default)s)"
-    )
+    flag("--source", choices=("clickhouse", "journal"), help="which record to read (default: clickhouse)")
+    flag("--model", metavar="NAME", help="base to fine-tune (default: the variant's model)")
+    flag("--suffix", metavar="TEXT", help="part of the new model's name (default: act)")
     _add_epochs(step)
-    step.add_argument(
-        "--max-cost-usd", type=float, metavar="USD", help="launch nothing if the estimate is higher"
-    )
-    step.add_argument(
-        "--workflow", action="store_true", help="use the gateway's optimization workflow (OpenAI only)"
-    )
-    step.add_argument("--dry-run", action="store_true", help="curate and write the files, launch nothing")
+    flag("--max-cost-usd", type=float, metavar="USD", help="launch nothing if the estimate is higher")
+    flag("--workflow", action="store_true", help="use the gateway's optimization workflow (OpenAI only)")
+    flag("--dry-run", action="store_true", help="curate and write the files, launch nothing")
     step.set_defaults(command=lambda args: asyncio.run(_launch(args)))
 
 
 def _add_curation(step: Any) -> None:
-    step.add_argument(
-        "--min-return",
-        type=float,
-        metavar="R",
-        default=0.5,
-        help="lowest return of an episode to learn from, 0 to 1 (default: %(default)s)",
-    )
-    step.add_argument(
-        "--max-per-task",
-        type=int,
-        metavar="N",
-        default=40,
-        help="episodes of a task to learn from at most, best first (default: %(default)s)",
-    )
-    step.add_argument(
-        "--shortest-only", action="store_true", help="of each task and seed, only the best episode"
-    )
-    step.add_argument(
-        "--drop-detours", action="store_true", help="leave out the steps that a success did not need"
-    )
+    flag = step.add_argument
+    flag("--min-return", type=float, metavar="R", default=0.5, help="of an episode, 0 to 1 (default: 0.5)")
+    flag("--max-per-task", type=int, metavar="N", help="episodes, best return first (default: 40)")
+    flag("--shortest-only", action="store_true", help="of each task and seed, only the best episode")
+    flag("--drop-detours", action="store_true", help="leave out the steps that a success did not need")
 
 
 def _add_epochs(step: Any) -> None:
@@ -86,44 +61,44 @@ def _add_tasks(step: Any) -> None:
 
 
 def _add_wait_and_cancel(steps: Any) -> None:
-    step = steps.add_parser("wait", help="wait for the job of a run, in this process or a later one")
+    step = add_command(steps, "wait", "wait for the job of a run, in this process or a later one")
     add_run(step)
     step.set_defaults(command=lambda args: asyncio.run(_wait(args)))
-    step = steps.add_parser("cancel", help="cancel the job of a run")
+    step = add_command(steps, "cancel", "cancel the job of a run")
     add_run(step)
     step.set_defaults(command=lambda args: asyncio.run(_cancel(args)))
 
 
 def _add_register(steps: Any) -> None:
-    step = steps.add_parser("register", help="let the gateway serve a fine-tuned model as a variant")
-    step.add_argument("name", metavar="NAME", help="of the new variant, such as history_sft")
-    step.add_argument("--model", metavar="NAME", help="the fine-tuned model's name")
-    step.add_argument(
-        "--snippet", type=Path, metavar="FILE", help="the TOML that the UI shows (- for standard input)"
-    )
-    step.add_argument("--like", metavar="VARIANT", help="whose prompts to use (default: NAME without _sft)")
+    step = add_command(steps, "register", "let the gateway serve a fine-tuned model as a variant")
+    flag = step.add_argument
+    flag("name", metavar="NAME", help="of the new variant, such as history_sft")
+    flag("--model", metavar="NAME", help="the fine-tuned model's name")
+    flag("--snippet", type=Path, metavar="FILE", help="the TOML that the UI shows (- for standard input)")
+    flag("--like", metavar="VARIANT", help="whose prompts to use (default: NAME without _sft)")
     step.set_defaults(command=_register)
 
 
 def _add_evaluate(steps: Any) -> None:
-    step = steps.add_parser("evaluate", help="compare a tuned variant with its base on the test block")
+    step = add_command(steps, "evaluate", "compare a tuned variant with its base on the test block")
     add_run(step)
-    step.add_argument("--base", metavar="VARIANT", required=True)
-    step.add_argument("--tuned", metavar="VARIANT", required=True)
+    flag = step.add_argument
+    flag("--base", metavar="VARIANT", required=True)
+    flag("--tuned", metavar="VARIANT", required=True)
     _add_tasks(step)
-    step.add_argument("--seeds", type=seeds, help="of the test block, such as 1000:1020 (default: all of it)")
+    flag("--seeds", type=seeds, help="of the test block, such as 1000:1020 (default: all of it)")
     step.set_defaults(command=lambda args: asyncio.run(_evaluate(args)))
 
 
 def _add_improve(steps: Any) -> None:
-    step = steps.add_parser("improve", help="do all of this, in rounds")
-    step.add_argument("name", metavar="NAME", help="the runs are NAME-1-train, ..., NAME-test")
-    step.add_argument("--variant", metavar="NAME", help="the base (default: history_and_reasoning)")
-    step.add_argument("--rounds", type=int, metavar="N", help="default: 1")
+    step = add_command(steps, "improve", "collect, curate, fine-tune, register and evaluate, in rounds")
+    flag = step.add_argument
+    flag("name", metavar="NAME", help="the runs are NAME-1-train, ..., NAME-test")
+    flag("--variant", metavar="NAME", help="the base (default: history_and_reasoning)")
+    flag("--rounds", type=int, metavar="N", help="default: 1")
     _add_tasks(step)
     for block in ("train", "validation", "test"):
-        help_text = f"of the {block} block (default: all of it)"
-        step.add_argument(f"--{block}", type=seeds, metavar="SEEDS", help=help_text)
+        flag(f"--{block}", type=seeds, metavar="SEEDS", help=f"of the {block} block (default: all of it)")
     _add_epochs(step)
     add_results(step)
     _add_curation(step)
@@ -138,7 +113,7 @@ async def _launch(args: argparse.Namespace) -> int:
     options = given(args, "model", "suffix", "n_epochs", "max_cost_usd")
     async with connect() as session:
         curation = await finetune.curate(
-            session, args.run, args.variant, source=args.source, results=args.results, **_curation(args)
+            session, args.run, args.variant, **given(args, "source", "results"), **_curation(args)
         )
         print(curation)
         if args.workflow and not args.dry_run:

@@ -6,12 +6,12 @@ import argparse
 import asyncio
 from typing import Any
 
-from babyai_kit.cli.arguments import add_run
+from babyai_kit.cli.arguments import add_command, add_run
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser(
-        "reconcile", help="compare a run's journal with ClickHouse and send missing feedback"
+    parser = add_command(
+        commands, "reconcile", "compare a run's journal with ClickHouse and send missing feedback"
     )
     add_run(parser)
     parser.set_defaults(command=_command)
