@@ -77,7 +77,7 @@ def ensure_password(env_file: Path) -> bool:
     if password:
         if not re.fullmatch(r"[A-Za-z0-9._~-]+", password):
             raise InputError(
-                "CLICKHOUSE_PASSWORD may have only letters, digits, '.', '_', '~' and '-'; change it in .env"
+                "CLICKHOUSE_PASSWORD may contain only letters, digits, '.', '_', '~', '-'; change it in .env"
             )
         return False
     text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""

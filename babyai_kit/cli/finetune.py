@@ -120,7 +120,8 @@ async def _launch(args: argparse.Namespace) -> int:
             await finetune.launch_workflow(session, curation, folder, **options)
             return 0
         files = finetune.export(curation, folder)
-        print(f"Training files: {files.training_file}, {files.validation_file}")
+        paths = [files.training_file, files.validation_file]
+        print("Training files: " + ", ".join(str(path) for path in paths if path))
         if args.dry_run:
             estimate = finetune.estimate_training(
                 files, model=args.model, n_epochs=args.n_epochs, config=session.config.path
@@ -172,7 +173,7 @@ def _register(args: argparse.Namespace) -> int:
 
     snippet = None if args.snippet is None else _read(args.snippet)
     file = register_variant(args.name, model=args.model, snippet=snippet, like=args.like)
-    print(f"{args.name} is in {file}; the next command serves it, a gateway over HTTP after a restart")
+    print(f"{args.name} is in {file}. The next command serves it; restart a gateway over HTTP first.")
     return 0
 
 

@@ -167,7 +167,7 @@ def check_rows(rows: Sequence[Any], name: str, *, min_examples: int = MIN_EXAMPL
         tokens = count_prompt(_messages(row, f"{name}, line {number}")) - PRIMING
         if tokens > MAX_TOKENS:
             raise InputError(
-                f"{name}, line {number} has {tokens} tokens, more than {MAX_TOKENS}; shorten history_length"
+                f"{name}, line {number} has {tokens} tokens, more than {MAX_TOKENS}; lower history_length"
             )
         total += tokens
     return total

@@ -137,7 +137,7 @@ async def improve(
             job = await wait(session, folder, say=say)
             config, settings = session.config.path, session.settings
         if job.outcome != "succeeded" or not job.fine_tuned_model:
-            raise ModelError(f"{job}; correct that and call improve again", kind="fine-tuning")
+            raise ModelError(f"{job}; fix the cause and call improve again", kind="fine-tuning")
         tuned = f"{variant}_{re.sub('[^A-Za-z0-9]+', '_', name)}_{number}"
         register_variant(tuned, model=job.fine_tuned_model, like=variant, config=config, settings=settings)
         finished.append(

@@ -152,7 +152,7 @@ class Provider:
         identifier = self._json(response).get("id")
         if not isinstance(identifier, str) or not identifier:
             raise ModelError(
-                f"{self._server.base_url} gave the {what} no id; check that it can fine-tune",
+                f"{self._server.base_url} returned no id for the {what}; check that it supports fine-tuning",
                 kind="bad answer",
             )
         return identifier
@@ -170,7 +170,7 @@ class Provider:
             elif passing:
                 kind, remedy = "server", "try again later, nothing is lost"
             else:
-                kind, remedy = "refused", "correct that and launch again"
+                kind, remedy = "refused", "fix the cause and launch again"
             reason = self._redact(_message(error))
             raise ModelError(
                 f"the {what} was refused (status {error.status_code}: {reason}); {remedy}",

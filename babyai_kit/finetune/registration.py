@@ -62,7 +62,7 @@ def register_variant(
     like = like or _SUFFIX.sub("", name)
     if like not in known or like == name:
         raise InputError(
-            f"the prompts for {name!r} are not known; name the variant that has them with like=, one of "
+            f"it is unclear whose prompts {name!r} uses; set like to one of "
             f"{', '.join(sorted(set(known) - {name}))}"
         )
     provider = _own_provider(model, settings) if model is not None else _snippet_provider(snippet or "")

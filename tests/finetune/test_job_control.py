@@ -258,7 +258,7 @@ async def test_servers_without_this_api_are_recognized(export: finetune.Export):
         with pytest.raises(ModelError, match="does not offer OpenAI's fine-tuning API"):
             await finetune.launch(server, export, say=quiet)
         other.refuse["upload"] = [(200, {"object": "file"})]
-        with pytest.raises(ModelError, match="gave the file no id"):
+        with pytest.raises(ModelError, match="returned no id for the file"):
             await finetune.launch(server, export, say=quiet)
         with pytest.raises(ModelError, match="status 404"):
             await finetune.launch(finetune.Server(other.base_url + "/nowhere"), export, say=quiet)
