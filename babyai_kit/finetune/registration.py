@@ -108,13 +108,11 @@ def _snippet_provider(snippet: str) -> dict[str, Any]:
         raise InputError(f"the snippet has {len(models)} models instead of one; copy all of it from the UI")
     (model,) = models.values()
     try:
-        (first, *_) = model["routing"]
-        provider = dict(model["providers"][first])
-        str(provider["type"]), str(provider["model_name"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(
-            "the snippet's model has no provider with a model_name; copy all of it from the UI"
-        ) from None
+        provider = dict(model["providers"][model["routing"][0]])
+    except (KeyError, IndexError, TypeError, ValueError):
+        provider = {}
+    if not {"type", "model_name"} <= provider.keys():
+        raise InputError("the snippet's model has no provider with a model_name; copy all of it from the UI")
     return provider
 
 
