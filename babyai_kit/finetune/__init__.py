@@ -2,9 +2,10 @@
 
 Modules, in the order of the work: `episode_sources` and `prompts` (what a run recorded, as the model saw it),
 `curation`, `examples` and `curated_metric` (what is worth learning from), `export` and `costs` (training
-files and what a job on them takes), `provider`, `job`, `job_control` and `optimization_workflow` (launching
-and waiting, in two ways), `registration` (a model becomes a variant), `evaluation` (the gain on the test
-block), `improvement` (all of it, in rounds). `runs.seed_blocks` says which seeds each part may use.
+files and what a job on them takes), `provider`, `job`, `job_answers`, `job_control` and
+`optimization_workflow` (launching and waiting, in two ways), `registration` (a model becomes a variant),
+`evaluation` (the gain on the test block), `improvement` (all of it, in rounds). `runs.seed_blocks` says which
+seeds each part may use.
 """
 
 from babyai_kit.finetune.costs import TrainingEstimate, estimate_training

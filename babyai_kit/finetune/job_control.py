@@ -17,7 +17,8 @@ from babyai_kit.errors import InputError, ModelError
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.export import Export, read_export
 from babyai_kit.finetune.job import Job, known_job, read_job, write_job
-from babyai_kit.finetune.provider import Provider, Server, event_key, failure_reason, one_line, outcome
+from babyai_kit.finetune.job_answers import event_key, failure_reason, one_line, outcome
+from babyai_kit.finetune.provider import Provider, Server
 from babyai_kit.gateway.session import Session
 
 

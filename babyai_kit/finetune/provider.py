@@ -16,10 +16,8 @@ from typing import Any
 import openai
 
 from babyai_kit.errors import ErrorKind, ModelError
+from babyai_kit.finetune.job_answers import event_key, one_line, outcome
 
-SUCCEEDED = ("succeeded", "success", "completed", "complete", "finished")
-FAILED = ("failed", "error", "errored", "expired")
-CANCELLED = ("cancelled", "canceled")
 CANCEL_RETRIES = 2
 TIMEOUT_S = 60.0
 UPLOAD_TIMEOUT_S = 600.0
@@ -189,37 +187,6 @@ class Provider:
     def _redact(self, text: str) -> str:
         text = one_line(text)[:500]
         return text.replace(self._server.api_key, "***") if self._server.api_key else text
-
-
-def event_key(event: Mapping[str, Any]) -> str:
-    """What tells an event from all others: its id, where it has one."""
-    return str(event.get("id") or (event.get("created_at"), event.get("message")))
-
-
-def one_line(text: Any) -> str:
-    """A server's text, safe for a terminal: one line without control characters; "" for none."""
-    line = " ".join(str(text or "").split())
-    return "".join(c for c in line if c.isprintable())
-
-
-def outcome(job: Mapping[str, Any]) -> str:
-    """ "succeeded", "failed" or "cancelled"; "running" for any other status."""
-    status = str(job.get("status") or "").lower()
-    if status in FAILED:
-        return "failed"
-    if status in CANCELLED:
-        return "cancelled"
-    if status in SUCCEEDED or (job.get("fine_tuned_model") and job.get("finished_at")):
-        return "succeeded"
-    return "running"
-
-
-def failure_reason(job: Mapping[str, Any]) -> str:
-    """Why a job failed, as far as the server says; "" if it does not."""
-    error = job.get("error")
-    if isinstance(error, Mapping):
-        return one_line(error.get("message") or error.get("code"))
-    return one_line(error)
 
 
 def _message(error: openai.APIStatusError) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from babyai_kit import finetune
 from babyai_kit.errors import InputError, ModelError
-from babyai_kit.finetune import provider
+from babyai_kit.finetune.job_answers import event_key
 from babyai_kit.local.player import OfflinePlayer
 from tests.support.finetune_examples import curation
 from tests.support.third_party_server import ThirdParty
@@ -192,7 +192,7 @@ async def test_many_events_are_asked_for_once_and_cannot_steer_the_terminal(expo
             job_id = finetune.read_job(export.folder).job_id
             events = await client.events(job_id)
             assert [e["id"] for e in events] == sorted(e["id"] for e in events)
-            known = {provider.event_key(e) for e in events[:-2]}
+            known = {event_key(e) for e in events[:-2]}
             assert await client.events(job_id, known=known) == events[-2:]
     async with ThirdParty(["failed"], error={"message": "red \x1b[31m\nalarm"}) as other:
         other.events = [{"message": "\x1b]0;title\x07done"}]
