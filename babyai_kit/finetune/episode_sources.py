@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
-from babyai_kit.environment import make_env
+from babyai_kit.environment.playback import Playback
 from babyai_kit.gateway.protocol import StoredInference
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import run_folder
@@ -117,7 +117,8 @@ def _source_episode(
 
 def journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[SourceStep, ...]:
     """The steps of the episode `row`, in order, from its journal `records`."""
-    memory, mission = LastSteps(row.history_length), _mission(row)
+    memory = LastSteps(row.history_length)
+    mission = Playback(row.task, seed=row.seed, num_dists=row.num_dists).mission
     return tuple(
         SourceStep(
             inference_id=record.inference_id,
@@ -153,10 +154,3 @@ def _inference_steps(inferences: Iterable[StoredInference]) -> tuple[SourceStep,
             )
         )
     return tuple(steps)
-
-
-def _mission(row: EpisodeRecord) -> str:
-    env = make_env(row.task, num_dists=row.num_dists)
-    observation, _ = env.reset(seed=row.seed)
-    env.close()
-    return observation["mission"]

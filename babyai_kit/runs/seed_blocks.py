@@ -18,7 +18,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from babyai_kit.environment import make_env
+from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import InputError
 
 TRAIN = range(0, 200)
@@ -90,7 +90,5 @@ def start_overlap(
 
 @lru_cache(maxsize=4096)
 def _start(task: str, num_dists: int, seed: int) -> str:
-    env = make_env(task, num_dists=num_dists)
-    observation, _ = env.reset(seed=seed)
-    env.close()
-    return f"{observation['mission']}\n{observation['text']}"
+    start = Playback(task, seed=seed, num_dists=num_dists)
+    return f"{start.mission}\n{start.observation}"
