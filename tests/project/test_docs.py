@@ -85,7 +85,7 @@ def test_every_command_is_one(command: str):
         if "--help" in arguments:
             arguments.remove("--help")
             assert set(arguments) <= set(_commands())
-        else:
+        elif arguments:
             _parser().parse_args([CHOICES.get(word, word) for word in arguments])
     elif words[0] == "make":
         targets = re.findall(r"(?m)^([\w $()./-]+):", (ROOT / "Makefile").read_text())
