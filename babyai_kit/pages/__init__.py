@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 
 
 def page(template: str, **values: Any) -> str:
@@ -55,7 +55,7 @@ def frame(whole_page: str, title: str, height: int) -> Markup:
     """`whole_page` inside another page, `height` pixels high: its scripts see nothing of that page."""
     inside = whole_page.replace("&", "&amp;").replace("'", "&#39;")
     return Markup(
-        f"<iframe title='{Markup.escape(shown(title))}' sandbox='allow-scripts' srcdoc='{inside}' "
+        f"<iframe title='{Markup.escape(visible(title))}' sandbox='allow-scripts' srcdoc='{inside}' "
         f"style='width:100%;height:{int(height)}px;border:1px solid #ccc;border-radius:6px'></iframe>"
     )
 
@@ -80,4 +80,4 @@ def _when(time: str) -> str:
 
 
 def _fit(value: Any) -> Any:
-    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

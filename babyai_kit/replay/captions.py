@@ -5,7 +5,7 @@ from __future__ import annotations
 from babyai_kit.configuration.models import is_offline_player
 from babyai_kit.failures import CLASSES, classify, observe
 from babyai_kit.failures.classes import LABELS
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 from babyai_kit.runs.trajectories import Trajectory
 
 
@@ -16,7 +16,7 @@ def about(trajectory: Trajectory) -> str:
     parts += [f"repeat {key.repeat}"] * bool(key.repeat) + [f"{key.num_dists} distractors"] * bool(
         key.num_dists
     )
-    return shown(" · ".join([*parts, f"model {key.model}", f"run {key.run}"]))
+    return visible(" · ".join([*parts, f"model {key.model}", f"run {key.run}"]))
 
 
 def not_llm(trajectory: Trajectory) -> str:

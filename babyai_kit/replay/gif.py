@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 from babyai_kit.replay.captions import about, ending, not_llm, way_of_failing
 from babyai_kit.replay.film import Film, Pixels, Scene
 
@@ -115,5 +115,5 @@ def _deed(film: Film, scene: Scene, index: int, columns: int) -> list[str]:
 
 
 def _lines(text: str, columns: int) -> list[str]:
-    lines = [piece for line in shown(text).split("\n") for piece in textwrap.wrap(line, columns)]
+    lines = [piece for line in visible(text).split("\n") for piece in textwrap.wrap(line, columns)]
     return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "..."]

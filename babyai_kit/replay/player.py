@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 from babyai_kit.pages import data_uri, frame, json_block, page, part, policy
 from babyai_kit.replay.captions import about, ending, not_llm, way_of_failing
 from babyai_kit.replay.film import Film, Pixels, Scene
@@ -70,8 +70,8 @@ def _scene(film: Film, scene: Scene) -> dict[str, Any]:
         said = {
             "action": step.action,
             "valid": step.valid,
-            "thinking": None if step.thinking is None else shown(step.thinking),
-            "answer": None if step.answer is None else shown(step.answer),
+            "thinking": None if step.thinking is None else visible(step.thinking),
+            "answer": None if step.answer is None else visible(step.answer),
             "figures": ", ".join(figures),
         }
     return pictures | {"observation": scene.observation} | said

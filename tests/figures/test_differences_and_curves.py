@@ -55,13 +55,13 @@ def test_the_forest_of_any_measure(measure: str) -> None:
 
 def test_the_forest_says_what_it_rests_on() -> None:
     assert said(figure_of("paired_differences", "one task")) == (
-        "Paired by seed; lines: 95% intervals (Bonett-Price). p: exact McNemar test, corrected over agents "
-        "(Holm), as the intervals are not. n=8 seeds on which both finished it. True differences of 53.2 to "
-        "69.2 are found with 80% power. No errors. Model: m."
+        "Paired by seed; lines: 95% intervals (Bonett-Price), not corrected. p: exact McNemar test, "
+        "Holm-corrected over agents. n=8 seeds on which both agents finished. Smallest true difference found "
+        "with 80% power: 53.2 to 69.2. No errors. Model: m."
     )
     text = said(figure_of("paired_differences", "errors"))
-    assert "n=3 seeds on which both finished every task." in text
-    assert "21 errors, left out." in text
+    assert "n=3 seeds on which both agents finished every task." in text
+    assert "21 errors excluded." in text
     unpriced = pd.concat([episodes(), episodes(("mine",), cost_usd=None)])
     assert "40 episodes without a value." in said(paired_differences(unpriced, measure="cost_usd"))
 
@@ -71,7 +71,7 @@ def test_what_cannot_be_compared_is_said_or_refused(tmp_path: Path) -> None:
         return next(t.get_text() for t in paired_differences(frame, **wanted).texts if not t.get_rotation())
 
     assert instead(CASES["empty"]) == "no episodes"
-    assert instead(CASES["one variant"], baseline="history") == "no other agent than history"
+    assert instead(CASES["one variant"], baseline="history") == "no agent to compare with history"
     assert instead(CASES["only errors"]) == "no finished episode"
     assert instead(CASES["unknown"], measure="cost_usd") == "not known"
     alone = episodes(("history",), ("open",))
@@ -115,11 +115,11 @@ def test_curves_say_what_they_rest_on() -> None:
         "n=8 seeds, 160 episodes. No errors. Model: m."
     )
     assert said(success_against_steps(CASES["errors"])).endswith(
-        "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors, left out. Model: m."
+        "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. Model: m."
     )
     assert "Bands" not in said(figure_of("return_profiles", "two models"))
     assert (
-        said(return_profiles(CASES["only errors"])) == "0 finished episodes. 160 errors, left out. Model: m."
+        said(return_profiles(CASES["only errors"])) == "0 finished episodes. 160 errors excluded. Model: m."
     )
 
 
@@ -151,11 +151,11 @@ def test_the_command_prints_the_comparison(results: Path, capsys: pytest.Capture
         assert f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}" in line
         assert f"{row['p_holm']:.3f}" in line
     for title in (
-        "success in percent",
-        "episode return",
-        "dollars per success",
+        "Success rate (%)",
+        "Episode return",
+        "Cost per success (US dollars)",
         "model: large, m",
-        "errors among",
+        " with an error",
     ):
         assert title in out
     assert out.count(ALL_TASKS) == 2 * len(MEASURES)
@@ -165,8 +165,8 @@ def test_the_command_prints_the_comparison(results: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--baseline", "nobody"], "fits no agent; choose one of: variant=baseline, model=m"),
-        (["--baseline", "variant=baseline,model=large"], "fits no agent"),
+        (["--baseline", "nobody"], "matches no agent; choose one of: variant=baseline, model=m"),
+        (["--baseline", "variant=baseline,model=large"], "matches no agent"),
         (["--measures", "luck"], "unknown measure 'luck'"),
     ],
 )
@@ -181,7 +181,7 @@ def test_the_command_takes_settings_and_shows_tasks(results: Path, capsys) -> No
     flags = ["--baseline", "variant=mine,model=large", "--measures", "episode_length", "--per-task"]
     assert main(["compare", "r", "--results", str(results), *flags]) == 0
     out = capsys.readouterr().out
-    assert "steps, difference from mine, large" in out
+    assert "Episode length (steps), difference from mine, large" in out
     assert out.count("putnext") == 2
 
 
@@ -191,4 +191,4 @@ def test_a_run_of_one_variant_has_nothing_to_compare(tmp_path: Path, capsys) -> 
         for row in block(np.ones((2, 2))).to_dict("records"):
             journal.append(EpisodeRecord(**{k: None if pd.isna(v) else v for k, v in row.items()}))
     assert main(["compare", "r", "--results", str(tmp_path)]) == 2
-    assert "one agent alone" in capsys.readouterr().err
+    assert "only one agent" in capsys.readouterr().err

@@ -123,15 +123,16 @@ def test_classes_differ_in_grey_too() -> None:
 
 
 BARS = (
-    "Bars: share of episodes that failed, no intervals; each failure counts once, as the first class in the "
+    "Bars: share of episodes that failed, without intervals; each failure counts once, in the first class of "
+    "the legend whose condition it meets."
 )
 CAPTIONS = {
-    "whole": f"{BARS}order of the legend that it meets. n=8 seeds, 160 episodes. No errors. Model: m.",
-    "errors": f"{BARS}order of the legend that it meets. n=4 to 5 seeds with every task finished, 85 of 139 "
-    "episodes. 21 errors, left out. Model: m.",
-    "offline": f"{BARS}order of the legend that it meets. n=8 seeds, 160 episodes. No errors. "
+    "whole": f"{BARS} n=8 seeds, 160 episodes. No errors. Model: m.",
+    "errors": f"{BARS} n=4 to 5 seeds with every task finished, 85 of 139 "
+    "episodes. 21 errors excluded. Model: m.",
+    "offline": f"{BARS} n=8 seeds, 160 episodes. No errors. "
     "Model: offline-player (offline player: not an LLM).",
-    "only errors": "0 finished episodes. 160 errors, left out. Model: m.",
+    "only errors": "0 finished episodes. 160 errors excluded. Model: m.",
     "empty": "0 finished episodes. No errors. Model: none.",
 }
 

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from babyai_kit.environment import TASKS
+from babyai_kit.errors import InputError
 from babyai_kit.figures import FIGURES, picture, save_all, success_rate
 from babyai_kit.stats import estimates
 from tests.support.figures import (
@@ -149,22 +150,22 @@ CAPTIONS = {
     "n=8 seeds, 160 episodes. No errors. Model: m.",
     ("success_rate", "one task"): f"{MEANS} (Wilson). n=8 seeds, 32 episodes. No errors. Model: m.",
     ("success_rate", "one episode"): f"{MEANS} (Wilson). n=1 seed, 1 episode. No errors. Model: m.",
-    ("success_rate", "one error"): "0 finished episodes. 1 error, left out. Model: m.",
-    ("success_rate", "only errors"): "0 finished episodes. 160 errors, left out. Model: m.",
+    ("success_rate", "one error"): "0 finished episodes. 1 error excluded. Model: m.",
+    ("success_rate", "only errors"): "0 finished episodes. 160 errors excluded. Model: m.",
     ("success_rate", "empty"): "0 finished episodes. No errors. Model: none.",
     ("success_rate", "errors"): f"{MEANS} (all tasks: t over seeds; each task: Wilson). "
-    "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors, left out. "
-    "x: the rate if errors and missing episodes had failed. Model: m.",
+    "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. "
+    "x: the rate with errors and missing episodes counted as failures. Model: m.",
     ("success_rate", "unfinished"): f"{MEANS} (all tasks: t over seeds; each task: Wilson). "
     "n=4 to 5 seeds with every task finished, 85 of 145 episodes. No errors. "
-    "x: the rate if errors and missing episodes had failed. Model: m.",
+    "x: the rate with errors and missing episodes counted as failures. Model: m.",
     ("episode_return", "offline"): f"{MEANS} (BCa bootstrap over seeds). n=8 seeds, 160 episodes. "
     "No errors. Model: offline-player (offline player: not an LLM).",
     ("episode_length", "whole"): f"{MEANS} (BCa bootstrap over seeds). "
     "Open points: successes only. n=8 seeds, 160 episodes. No errors. Model: m.",
     ("episode_length", "errors"): f"{MEANS} (BCa bootstrap over seeds). "
     "Open points: successes only (BCa bootstrap over seeds or none: one seed). "
-    "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors, left out. Model: m.",
+    "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. Model: m.",
     ("episode_length", "no success"): f"{MEANS} (no width: all equal). n=3 seeds, 30 episodes. "
     "No errors. Model: m.",
     ("input_tokens", "one episode"): f"{MEANS} (none: one seed). n=1 seed, 1 episode. No errors. Model: m.",
@@ -207,7 +208,7 @@ def test_the_watermark_is_there_exactly_with_the_offline_player(name: str, case:
     marks = [t.get_text() for t in figure_of(name, case).texts if t.get_rotation()]
     known = {
         "offline": "offline player: not an LLM",
-        "offline and other": "in part offline player: not an LLM",
+        "offline and other": "partly offline player: not an LLM",
     }
     assert marks == ([known[case]] if case in known else [])
     assert ("offline" in said(figure_of(name, case))) == (case in known)
@@ -240,7 +241,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_part(tmp_path: Path, monke
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(InputError, match="no space"):
         save_all(CASES["one task"], tmp_path)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("success_rate.png", b"old")]
 

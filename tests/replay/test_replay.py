@@ -16,7 +16,7 @@ from babyai_kit import load_replay
 from babyai_kit.__main__ import main
 from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.errors import InputError, JournalError, NoEpisodeError
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 from babyai_kit.replay.film import film
 from babyai_kit.runs.trajectories import choose, read_trajectories
 from tests.support.journals import Said, expert, idle, play, write_run
@@ -209,8 +209,8 @@ def test_a_run_in_shards_is_to_be_joined_first(tmp_path: Path) -> None:
 def test_hostile_text_stays_text(results: Path) -> None:
     text = load_replay("r", results=results, variant="reasoning").html()
     page, data = Page(text), episode_of(text)
-    assert data["scenes"][0]["thinking"] == shown(HOSTILE)
-    assert data["scenes"][1]["answer"] == shown(HOSTILE)
+    assert data["scenes"][0]["thinking"] == visible(HOSTILE)
+    assert data["scenes"][1]["answer"] == visible(HOSTILE)
     assert not data["scenes"][1]["valid"]
     assert "<script>window" not in text
     assert page.tags.count("script") == 2
@@ -220,10 +220,10 @@ def test_hostile_text_stays_text(results: Path) -> None:
 
 
 def test_signs_stand_for_what_cannot_be_seen() -> None:
-    assert shown("a\tb\nc\r\nd") == "a\tb\nc\nd"
-    assert shown("\x00\x1b\x7f\r") == "␀␛␡␍"
-    assert shown("\u202e\u2066\x85\ud800\u2028") == "�" * 5
-    assert shown("naïve 木 🙂 é") == "naïve 木 🙂 é"
+    assert visible("a\tb\nc\r\nd") == "a\tb\nc\nd"
+    assert visible("\x00\x1b\x7f\r") == "␀␛␡␍"
+    assert visible("\u202e\u2066\x85\ud800\u2028") == "�" * 5
+    assert visible("naïve 木 🙂 é") == "naïve 木 🙂 é"
 
 
 def test_in_a_page_the_player_is_a_sandboxed_frame(results: Path) -> None:

@@ -220,7 +220,7 @@ def test_bad_questions() -> None:
         UnknownBaselineError, match="no agent; choose one of: variant=baseline; variant=history"
     ):
         compare(rows, "nobody")
-    with pytest.raises(UnknownBaselineError, match="tell it by variant"):
+    with pytest.raises(UnknownBaselineError, match="name it by variant"):
         compare(rows, {"colour": "red"})
     with pytest.raises(UnknownBaselineError, match="no agent"):
         compare(table())
@@ -232,7 +232,7 @@ def test_bad_questions() -> None:
         compare(rows.drop(columns="success"))
     with pytest.raises(InputError, match="lacks the columns"):
         compare(rows.drop(columns="num_dists"))
-    with pytest.raises(InputError, match="not above 0"):
+    with pytest.raises(InputError, match="must be above 0"):
         compare(rows.assign(shortest_length=0))
 
 

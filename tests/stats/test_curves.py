@@ -91,7 +91,7 @@ def test_bands_of_seeds_alike_and_of_one() -> None:
 
 def test_bad_questions() -> None:
     for curve in (return_profiles, success_by_step):
-        with pytest.raises(InputError, match="its own curve"):
+        with pytest.raises(InputError, match="curve of its own"):
             curve(block([[1]]), by=("variant", "task"))
         with pytest.raises(InputError, match="lacks the columns"):
             curve(block([[1]]).drop(columns="success"))

@@ -83,7 +83,7 @@ def test_mcnemar_by_hand() -> None:
     assert mcnemar(7, 0) == pytest.approx(2 / 128)
     assert mcnemar(8, 1) == pytest.approx(2 * 10 / 512)
     assert mcnemar(0, 0) == mcnemar(3, 3) == 1
-    with pytest.raises(InputError, match="no counts"):
+    with pytest.raises(InputError, match="not counts"):
         mcnemar(0.5, 1)
 
 

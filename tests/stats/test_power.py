@@ -71,5 +71,5 @@ def test_no_design_no_power() -> None:
         with pytest.raises(InputError):
             bad()
     for difference, sd in ((0, 1), (1, 0), (math.nan, 1)):
-        with pytest.raises(InputError, match="seeds are needed"):
+        with pytest.raises(InputError, match="no number of seeds"):
             seeds_needed(difference, sd)
