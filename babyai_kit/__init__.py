@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from babyai_kit.gateway.connect import connect
     from babyai_kit.replay import load_replay
     from babyai_kit.report import write_report
+    from babyai_kit.runs.run import Run
     from babyai_kit.stats import compare
     from babyai_kit.store.client import clickhouse_client
 
 __all__ = [
     "ACTIONS",
     "TASKS",
+    "Run",
     "clickhouse_client",
     "compare",
     "connect",
@@ -34,9 +36,10 @@ __all__ = [
     "write_report",
 ]
 
-_HOME = {
+_MODULES = {
     "ACTIONS": "environment",
     "TASKS": "environment",
+    "Run": "runs.run",
     "clickhouse_client": "store.client",
     "compare": "stats",
     "connect": "gateway.connect",
@@ -50,9 +53,9 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'babyai_kit' has no attribute {name!r}")
-    return getattr(import_module(f"babyai_kit.{_HOME[name]}"), name)
+    return getattr(import_module(f"babyai_kit.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,29 +1,42 @@
-"""Files that replace others whole: who reads meanwhile gets the old one or the new one, never a half."""
+"""Files that must be whole or absent: a reader gets the old one or the new one, never a part of it."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
-from babyai_kit.errors import InputError
+from babyai_kit.errors import FileWriteError
 
 
-def write_whole(path: str | Path, data: bytes) -> Path:
-    """Write `data` to `path`, making its folder, and return the path.
+def write_atomically(path: str | Path, data: bytes | str) -> Path:
+    """Write `data` (text as UTF-8) to `path`, creating its folder, and return the path.
 
-    Raises InputError where that cannot be written; what was there stays.
+    The data are on disk before the file takes its name. Raises FileWriteError if they cannot be written; the
+    file that was there stays.
     """
     path = Path(path)
+    content = data.encode("utf-8", errors="backslashreplace") if isinstance(data, str) else data
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(data)
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}); give it space and rights, or name another"
+        raise FileWriteError(
+            f"cannot write {path} ({error.strerror or error}); free some space, check its permissions, or "
+            "choose another place"
         ) from None
     return path
+
+
+def write_json_atomically(path: str | Path, value: Any) -> Path:
+    """`write_atomically` of `value` as indented JSON."""
+    return write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

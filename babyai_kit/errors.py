@@ -1,15 +1,35 @@
 """The whole error model: what can go wrong, and whose fault it is.
 
-Knows the kinds of failure and nothing of how they arise. The one rule behind the types: a failure of
-the model, the gateway or the store is never the agent's behaviour. What the agent does wrong (an
-invalid answer, a missed goal) is data and raises nothing.
+The one rule behind the types: a failure of the model, the gateway or the store is never the agent's
+behaviour. What the agent does wrong (an invalid answer, a missed goal) is data and raises nothing.
 
 Every message is one line that ends with the remedy.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import gymnasium.error
+
+ErrorKind = Literal[
+    "bad answer",
+    "bad request",
+    "closed",
+    "connection",
+    "fine-tuning",
+    "gateway",
+    "key refused",
+    "other",
+    "rate limit",
+    "refused",
+    "server",
+    "store",
+    "timeout",
+    "unknown function",
+    "unsupported",
+]
+"""What failed, as reports count it."""
 
 
 class KitError(Exception):
@@ -17,7 +37,7 @@ class KitError(Exception):
 
 
 class InputError(KitError, ValueError):
-    """Bad input from the caller, told before anything runs or is paid for."""
+    """Bad input from the caller, reported before anything runs or is paid for."""
 
 
 class UnknownTaskError(InputError):
@@ -33,11 +53,11 @@ class InvalidSeedError(InputError, gymnasium.error.Error):
 
 
 class UnknownBaselineError(InputError):
-    """A baseline that no agent of the table, or more than one, goes by."""
+    """A baseline that matches no agent of the table, or more than one."""
 
 
 class NoSharedSeedsError(InputError):
-    """Agents that were played on different seeds and can't be paired."""
+    """Agents that played different seeds and cannot be paired."""
 
 
 class StepOrderError(KitError, gymnasium.error.ResetNeeded):
@@ -45,7 +65,7 @@ class StepOrderError(KitError, gymnasium.error.ResetNeeded):
 
 
 class UnsupportedLevelError(InputError):
-    """A question (shortest length, expert) that the level has no answer to."""
+    """A question (shortest length, expert) that has no answer for this level."""
 
 
 class NoEpisodeError(InputError):
@@ -56,24 +76,42 @@ class ConfigError(InputError):
     """Settings, TOML or templates that cannot work together."""
 
 
+class FileWriteError(InputError):
+    """A file that cannot be written where it was asked for."""
+
+
 class ServiceError(KitError):
     """A service between the agent and its answer failed; the agent did nothing wrong.
 
     `kind` names the failure in reports. `retryable`: the same call may succeed later. `fatal`: no call of
-    this run can succeed until the user mends something.
+    this run can succeed until the user fixes something.
     """
 
     def __init__(
-        self, message: str, *, kind: str = "other", retryable: bool = False, fatal: bool = False
+        self, message: str, *, kind: ErrorKind = "other", retryable: bool = False, fatal: bool = False
     ) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind: ErrorKind = kind
         self.retryable = retryable
         self.fatal = fatal
 
 
 class ModelError(ServiceError):
     """The model's server failed."""
+
+
+class RateLimited(ModelError):
+    """The model's server accepts fewer calls than were sent (429)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "rate limit",
+        retryable: bool = True,
+        fatal: bool = False,
+    ) -> None:
+        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal)
 
 
 class GatewayError(ServiceError):

@@ -1,7 +1,7 @@
-"""The agent: from what it observed and remembers to the gateway's input, from the answer to an action.
+"""The agent behind the variants of `act`: a template's arguments from what it observed and remembers, an
+action from the model's answer.
 
-Knows the input schema of `act` and the action names; no gateway, no concurrency, no files. What an
-agent remembers is a function of its recorded steps and of nothing else: that is what lets a run
+What an agent remembers is a function of its recorded steps and of nothing else: that is what lets a run
 resume in the middle of an episode.
 """
 
@@ -43,12 +43,14 @@ class Decision:
     thinking: str | None
 
 
-def gateway_input(mission: str, observation: str, remembered: Sequence[StepRecord]) -> dict[str, Any]:
-    """The gateway's `input` for one step: the arguments of the user template."""
+def template_arguments(mission: str, observation: str, remembered: Sequence[StepRecord]) -> dict[str, Any]:
+    """The arguments of the user template for one step (see `config/functions/act/user_schema.json`)."""
     history = [{"observation": s.observation, "action": s.action, "valid": s.valid} for s in remembered]
-    arguments = {"mission": mission, "observation": observation, "history": history}
-    content = [{"type": "template", "name": "user", "arguments": arguments}]
-    return {"messages": [{"role": "user", "content": content}]}
+    return {"mission": mission, "observation": observation, "history": history}
+
+
+SAMPLE_ARGUMENTS = template_arguments("go to the red ball", "a red ball 1 step forward", [])
+"""For calls that only find out whether and how a model answers."""
 
 
 def decide(parsed: Any) -> Decision:

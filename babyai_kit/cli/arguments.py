@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The run's name and the folder it lies in."""
     parser.add_argument("run", metavar="RUN", help="name of the run, also its folder under --results")
     parser.add_argument("--results", default="results")
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The flags among `names` that were given; the others have the defaults of the function called."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def names(text: str) -> list[str]:
@@ -24,7 +30,8 @@ def seeds(text: str) -> list[int]:
             return list(range(first, end))
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seeds; write 200:220 or 1,5,9") from None
+        message = f"{text!r} is not a valid seed range; use 200:220 or 1,5,9"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -32,5 +39,5 @@ def shard(text: str) -> tuple[int, int]:
     try:
         index, count = map(int, text.split("/"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no shard; write 0/4") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid shard; use 0/4") from None
     return index, count

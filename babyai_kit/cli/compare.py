@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +39,13 @@ def _baseline(text: str) -> str | dict[str, str]:
 
 
 def _command(args: argparse.Namespace) -> int:
-    from babyai_kit.episodes.table import load_episodes
     from babyai_kit.errors import InputError
     from babyai_kit.figures.caption import capitalized
-    from babyai_kit.runs.journal import read_run, run_folder
+    from babyai_kit.runs.run import Run
     from babyai_kit.stats import ALL_TASKS, compare, measure_of, reasons
 
-    episodes = load_episodes(args.run, results=args.results)
+    run = Run.open(args.run, results=args.results)
+    episodes = run.episodes()
     table = compare(episodes, args.baseline, measures=args.measures)
     if table.empty:
         raise InputError(f"run {args.run} has only one agent; run another variant on the same seeds")
@@ -66,22 +65,8 @@ def _command(args: argparse.Namespace) -> int:
             rows = rows[rows["task"] == ALL_TASKS]
         print(f"\n{heading}, difference from {rows['baseline'].iloc[0]}")
         print(readable(rows, measure).to_string(index=False))
-    planned = _planned(read_run(run_folder(args.results, args.run)))
-    print(f"\n{_notes(episodes, table, planned)}")
+    print(f"\n{_notes(episodes, table, len(run.planned()))}")
     return 0
-
-
-def _planned(manifest: dict[str, Any]) -> int:
-    """Episodes that all commands of the run asked for, together."""
-    parts = ("variants", "tasks", "seeds")
-    return len(
-        {
-            (*cell, repeat, plan["num_dists"], plan["history_length"])
-            for plan in manifest.get("plans", [])
-            for cell in product(*(plan[part] for part in parts))
-            for repeat in range(plan["repeats"])
-        }
-    )
 
 
 def readable(rows: pd.DataFrame, measure: Measure) -> pd.DataFrame:

@@ -6,27 +6,24 @@ import argparse
 import asyncio
 from typing import Any
 
-from babyai_kit.cli.arguments import add_run, names, seeds, shard
+from babyai_kit.cli.arguments import add_run, given, names, seeds, shard
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("run", help="run a plan, or go on with it")
+    parser = commands.add_parser("run", help="run a plan, or continue it")
     add_run(parser)
-    parser.add_argument("--variants", type=names, default="baseline,reasoning,history,history_and_reasoning")
-    parser.add_argument("--tasks", type=names, default="goto,pickup,open,putnext,pick_up_seq_go_to")
-    parser.add_argument(
-        "--seeds", type=seeds, default="200:220", help="half-open, like 200:220, or a list, like 1,5"
-    )
-    parser.add_argument("--num-dists", type=int, default=0, help="distracting objects")
-    parser.add_argument("--repeats", type=int, default=1, help="episodes per seed")
-    parser.add_argument("--history-length", type=int, default=8, help="steps that the history variants show")
-    parser.add_argument("--temperature", type=float, default=None, help="default: the model server's own")
-    parser.add_argument("--max-tokens", type=int, default=1024, help="limit of one answer")
-    parser.add_argument("--concurrency", type=int, default=50, help="calls in flight")
-    parser.add_argument("--max-cost-usd", type=float, default=None, help="budget of the run")
-    parser.add_argument(
-        "--max-tokens-total", type=int, default=None, help="budget of the run, prompts and answers together"
-    )
+    flag = parser.add_argument
+    flag("--variants", type=names, help="default: the four of README")
+    flag("--tasks", type=names, help="default: the five tasks")
+    flag("--seeds", type=seeds, help="half-open, like 200:220 (the default), or a list, like 1,5")
+    flag("--num-dists", type=int, help="distracting objects (default: none)")
+    flag("--repeats", type=int, help="episodes per seed (default: 1)")
+    flag("--history-length", type=int, help="steps that the history variants show (default: 8)")
+    flag("--temperature", type=float, help="default: the model server's own")
+    flag("--max-tokens", type=int, help="limit of one answer (default: 1024)")
+    flag("--concurrency", type=int, dest="max_concurrency", help="calls in flight (default: 50)")
+    flag("--max-cost-usd", type=float, help="budget of the run")
+    flag("--max-tokens-total", type=int, help="budget of the run, prompts and answers together")
     parser.add_argument(
         "--workflow-evaluation",
         action=argparse.BooleanOptionalAction,
@@ -47,32 +44,24 @@ def _command(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
+    from babyai_kit.experiment.budget import Limits
     from babyai_kit.experiment.experiment import execute
+    from babyai_kit.experiment.options import RunOptions
     from babyai_kit.gateway.connect import connect
-    from babyai_kit.runs.plan import make_plan, make_sampling
+    from babyai_kit.runs.plan import Sampling, make_plan
 
     async with connect() as session:
         plan = make_plan(
             session.config,
             run=args.run,
-            variants=args.variants,
-            tasks=args.tasks,
-            seeds=args.seeds,
-            num_dists=args.num_dists,
-            repeats=args.repeats,
-            history_length=args.history_length,
+            **given(args, "variants", "tasks", "seeds", "num_dists", "repeats", "history_length"),
         )
-        outcome = await execute(
-            session,
-            plan,
-            make_sampling(args.temperature, args.max_tokens, not args.no_call_seeds),
-            max_concurrency=args.concurrency,
-            max_cost_usd=args.max_cost_usd,
-            max_tokens_total=args.max_tokens_total,
-            workflow_evaluation=args.workflow_evaluation,
-            shard=args.shard,
-            results=args.results,
+        options = RunOptions(
+            limits=Limits(args.max_cost_usd, args.max_tokens_total),
+            **given(args, "max_concurrency", "workflow_evaluation", "shard", "results"),
         )
+        sampling = Sampling(**given(args, "temperature", "max_tokens"), call_seeds=not args.no_call_seeds)
+        outcome = await execute(session, plan, sampling, options)
     if len(outcome.episodes):
         rates = outcome.episodes.groupby("variant")["success"].mean()
         print("Success: " + ", ".join(f"{variant} {rate:.1%}" for variant, rate in rates.items()))

@@ -1,7 +1,7 @@
 """What a run still owes: the plan against its journal.
 
-Knows keys, digests and recorded steps; runs nothing. An episode counts as done only under the present
-prompt and model; otherwise it starts anew under a new id, and its old steps stay in the journal.
+An episode counts as done only under the present prompt and model; otherwise it starts anew under a new id,
+and its old steps stay in the journal.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def divide(
 
 
 def _torn(record: EpisodeRecord, steps: Sequence[StepRecord]) -> bool:
-    """True if some of the episode's steps are there and others are not; a file without any was put away."""
+    """True if some of the episode's steps are there and others are not; without any, the file was moved."""
     return 0 < len(steps) < record.episode_length
 
 

@@ -1,7 +1,7 @@
 """What a run may spend, in dollars and tokens, and what it has spent.
 
-Knows limits and steps; nothing of calls. What was spent before, by earlier commands and by runs that were
-killed, counts. A budget is checked before a call, so that it is overshot by at most the calls in flight.
+What was spent before, by earlier commands and by runs that were killed, counts. A budget is checked before a
+call, so that it is overshot by at most the calls in flight.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Budget:
             )
         if self._unknown:
             return BudgetReached(
-                f"{self._unknown} cannot be kept, since the model server does not tell the tokens it used; "
-                "run again without it to go on"
+                f"{self._unknown} cannot be enforced, since the model server does not report its tokens; run "
+                "again without it to go on"
             )
         return None
 

@@ -1,7 +1,6 @@
 """One episode: environment, agent and model in turn, from its first unanswered step to its end.
 
-Knows how a step is taken, retried and recorded; nothing of other episodes. Its rule: a step is
-recorded before its slot is released, and an episode that was broken off goes on from its recorded
+A step is recorded before its slot is released, and an episode that was broken off goes on from its recorded
 steps, since the environment is deterministic.
 """
 
@@ -11,11 +10,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
-from babyai_kit.agents.template_agent import LastSteps, Memory, decide, gateway_input
+from babyai_kit.agents.template_agent import LastSteps, Memory, decide, template_arguments
 from babyai_kit.environment import ACTIONS, make_env, shortest_length
 from babyai_kit.errors import JournalError, ServiceError, UnsupportedLevelError
-from babyai_kit.experiment.retries import retrying
-from babyai_kit.gateway.session import Answer, Session
+from babyai_kit.experiment.retries import Backoff, OnRetry, retrying
+from babyai_kit.gateway.protocol import Answer, Question
+from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord, summarize
 
@@ -92,7 +92,7 @@ class LiveEpisode:
         self.steps.append(step)
         return step
 
-    def summary(self, error: str | None = None) -> EpisodeRecord:
+    def summary(self, error: ServiceError | None = None) -> EpisodeRecord:
         """The episode's row as it stands."""
         return summarize(
             self.planned.key,
@@ -116,15 +116,17 @@ async def run_episode(
     planned: PlannedEpisode,
     *,
     sampling: Sampling | None = None,
+    json_mode: str | None = None,
     memory: Memory | None = None,
     slot: Callable[[int], AbstractAsyncContextManager[None]] = lambda urgency: nullcontext(),
     record: Callable[[StepRecord], None] = lambda step: None,
-    told: Callable[[ServiceError], None] = lambda error: None,
+    on_retry: OnRetry = lambda error: None,
+    backoff: Backoff | None = None,
 ) -> EpisodeRecord:
     """Play `planned` to its end and return its row.
 
     `slot(urgency)` is held during each call; urgency is the number of steps left. `record` gets every
-    step as soon as it is answered, `told` every failure that is waited for. A service that keeps failing
+    step as soon as it is answered, `on_retry` every failure that is waited for. A service that keeps failing
     gives a row of status `error`.
     Raises ServiceError when the failure is fatal for every call, JournalError when the recorded steps
     do not replay, and whatever `slot` and `record` raise.
@@ -136,27 +138,28 @@ async def run_episode(
     async def take_step() -> None:
         async with slot(episode.steps_left):
             index = len(episode.steps)
-            answer = await session.infer(
+            question = Question(
                 planned.key.variant,
                 planned.episode_id,
-                gateway_input(episode.mission, episode.observation, memory.recall(episode.steps)),
+                template_arguments(episode.mission, episode.observation, memory.recall(episode.steps)),
                 pinned=planned.registered,
                 tags={**planned.tags, "step": str(index)},
                 seed=planned.key.call_seed(index) if sampling.call_seeds else None,
                 temperature=sampling.temperature,
                 max_tokens=sampling.max_tokens,
+                json_mode=json_mode,
             )
-            record(episode.take(answer))
+            record(episode.take(await session.ask(question)))
 
     # The wait lies outside the slot, so that a failing call does not keep others from theirs.
-    persistently = retrying(told)
+    persistently = retrying(backoff or Backoff(), on_retry)
     try:
         while not episode.done:
             await persistently(take_step)
     except ServiceError as error:
         if error.fatal:
             raise
-        return episode.summary(error=f"{error.kind}: {error}")
+        return episode.summary(error)
     finally:
         episode.env.close()
     return episode.summary()

@@ -1,7 +1,7 @@
 """What a plan will take at most: calls, tokens, cost, before anything is paid for.
 
-Knows prompts and step limits; asks nobody. A bound, since nobody knows beforehand how soon the agent
-succeeds: every episode is taken to its step limit.
+It is a bound, since nobody knows beforehand how soon the agent succeeds: every episode is taken to its step
+limit.
 """
 
 from __future__ import annotations
@@ -50,5 +50,5 @@ def estimate(config: Config, calls: Iterable[tuple[EpisodeKey, int]], price: Pri
         output_tokens += steps * ANSWER_TOKENS[variant.asks_reasoning]
     cost = None
     if price is not None:
-        cost = (input_tokens * price.input + output_tokens * price.output) / 1e6
+        cost = price.cost_usd(input_tokens, output_tokens)
     return Estimate(total, input_tokens, output_tokens, cost)

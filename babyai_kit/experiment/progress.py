@@ -1,7 +1,4 @@
-"""The live bar of a run: episodes done, success so far, errors, tokens, cost, calls in flight, time left.
-
-Knows how to show counts; decides nothing.
-"""
+"""The live bar of a run: episodes done, success so far, errors, tokens, cost, calls in flight, time left."""
 
 from __future__ import annotations
 
@@ -43,22 +40,22 @@ class Progress:
         self._cost_usd += step.cost_usd or 0.0
         self._show()
 
-    def limit(self, calls: int, most: int) -> None:
-        """So many calls may be in flight now, of `most` when the server does not limit the rate."""
-        self._limit = str(most) if calls == most else f"{calls} of {most}"
+    def limit(self, limit: int, max_limit: int) -> None:
+        """`limit` calls may be in flight now, of `max_limit` when the server does not limit the rate."""
+        self._limit = str(limit) if limit == max_limit else f"{limit} of {max_limit}"
 
     def say(self, line: str) -> None:
         """Print a line without disturbing the bar."""
         self._bar.write(line)
 
     def _show(self) -> None:
-        shown = {"success": f"{self._succeeded / self._finished:.0%}" if self._finished else "-"}
-        shown |= {"errors": str(self._errors), "tokens": f"{self._tokens:,}"}
+        counts = {"success": f"{self._succeeded / self._finished:.0%}" if self._finished else "-"}
+        counts |= {"errors": str(self._errors), "tokens": f"{self._tokens:,}"}
         if self._cost_usd:
-            shown["cost"] = f"${self._cost_usd:.3f}"
+            counts["cost"] = f"${self._cost_usd:.3f}"
         if self._limit:
-            shown["calls"] = self._limit
-        self._bar.set_postfix(shown, refresh=False)
+            counts["calls"] = self._limit
+        self._bar.set_postfix(counts, refresh=False)
 
     def __enter__(self) -> Progress:
         return self

@@ -1,7 +1,7 @@
 """Journal and ClickHouse side by side: what the gateway answered and what it stored.
 
-Knows both records of a run and repairs what can be repaired: feedback that is missing is sent again.
-Steps that the gateway answered but never stored cannot be sent again; they are counted by episode.
+What can be repaired is repaired: feedback that is missing is sent again. Steps that the gateway answered but
+never stored cannot be sent again; they are counted by episode.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, TypeVar
 
 from babyai_kit.errors import ServiceError, StoreError
 from babyai_kit.experiment.feedback import send_feedback
-from babyai_kit.gateway.session import FLUSH_S, Session
-from babyai_kit.runs.journal import Journal, existing_run, read_episodes, read_steps
-from babyai_kit.runs.manifest import run_ids
+from babyai_kit.gateway.session import Session
+from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.metrics import metrics
 from babyai_kit.runs.records import EpisodeRecord, StepRecord
+from babyai_kit.runs.run import Run
 from babyai_kit.store.completeness import compare_steps
 from babyai_kit.store.queries import stored_feedback, stored_steps
 
 PATIENCE_S = 10.0
 """How long rows may take to become visible before they count as missing, and a store to answer."""
 
-AT_ONCE = 16
+MAX_CONCURRENCY = 16
 """Episodes whose feedback is sent at the same time."""
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What the comparison found; every count is of this run alone."""
+    """The result of a comparison; every count is of this run alone."""
 
     steps: int
     """Steps in the journal."""
@@ -56,7 +56,7 @@ class Reconciliation:
         return not (self.missing or self.orphans or self.mismatched or self.unreachable)
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields, `text` (what it says) and `compared` (when)."""
+        """Its fields, `text` (the same in words) and `compared` (when)."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         return asdict(self) | {"clean": self.clean, "text": str(self), "compared": now}
 
@@ -83,20 +83,21 @@ async def reconcile(
 ) -> Reconciliation:
     """Compare the journal's `steps` and finished `episodes` with ClickHouse, and repair the feedback.
 
-    `ids`: the run's ids in ClickHouse (see `manifest.run_ids`). Waits up to `patience_s` seconds for a store
+    `ids`: the run's ids in ClickHouse (see `Manifest.run_ids`). Waits up to `patience_s` seconds for a store
     that is away and for rows under way. Raises StoreError if ClickHouse stays away.
     """
     await _until_it_answers(session, patience_s)
     client = await asyncio.to_thread(session.clickhouse)
 
     async def feedback_owed(of: Iterable[EpisodeRecord]) -> list[EpisodeRecord]:
-        held = await asyncio.to_thread(stored_feedback, client, ids)
-        return [e for e in of if not held.get(e.episode_id, set()) >= set(metrics(e))]
+        feedback = await asyncio.to_thread(stored_feedback, client, ids)
+        return [e for e in of if not feedback.get(e.episode_id, set()) >= set(metrics(e))]
 
     try:
         stored = await _until(
+            session,
             lambda: asyncio.to_thread(stored_steps, client, ids),
-            lambda found: not compare_steps(steps, found).missing,
+            lambda rows: not compare_steps(steps, rows).missing,
             patience_s,
         )
         compared = compare_steps(steps, stored)
@@ -104,11 +105,11 @@ async def reconcile(
         owed = await feedback_owed(e for e in episodes if e.status == "ok")
         if owed:
             # What was sent a moment ago is not yet seen, and would be stored twice.
-            await asyncio.sleep(FLUSH_S)
+            await session.flush()
             owed = await feedback_owed(owed)
         sent = [e for e in owed if e.episode_id in reachable]
         await _send_all(session, sent, ids[0])
-        lost = await _until(lambda: feedback_owed(sent), lambda found: not found, patience_s) if sent else []
+        lost = await _until(session, lambda: feedback_owed(sent), lambda rows: not rows, patience_s)
     finally:
         await asyncio.to_thread(client.close)
     return Reconciliation(
@@ -129,13 +130,13 @@ async def reconcile(
 
 async def reconcile_run(session: Session, run: str, *, results: str | Path = "results") -> Reconciliation:
     """Reconcile the run on disk under `results`. Raises InputError if there is none."""
-    folder, manifest = existing_run(results, run)
-    with Journal(folder) as journal:
-        steps = [s for episode in read_steps(folder).values() for s in episode]
-        episodes = list(read_episodes(folder).values())
-        found = await reconcile(session, run_ids(manifest), steps, episodes)
-        journal.write_reconciliation(found.as_json())
-        return found
+    opened = Run.open(run, results=results)
+    with Journal(opened.folder) as journal:
+        steps = [step for episode in opened.step_records().values() for step in episode]
+        episodes = list(opened.episode_records().values())
+        reconciliation = await reconcile(session, opened.manifest.run_ids, steps, episodes)
+        journal.write_reconciliation(reconciliation.as_json())
+        return reconciliation
 
 
 async def _until_it_answers(session: Session, patience_s: float) -> None:
@@ -145,25 +146,27 @@ async def _until_it_answers(session: Session, patience_s: float) -> None:
         await session.revive_store()
         if loop.time() > give_up:
             raise StoreError(
-                "ClickHouse does not answer; once it is back, compare by: python -m babyai_kit reconcile RUN",
+                "ClickHouse does not answer; when it is back, run: python -m babyai_kit reconcile RUN",
                 kind="store",
             )
-        await asyncio.sleep(FLUSH_S)
+        await session.flush()
 
 
-async def _until(read: Callable[[], Awaitable[T]], good: Callable[[T], bool], patience_s: float) -> T:
-    """What `read` gives once it is `good`, or after `patience_s` seconds."""
+async def _until(
+    session: Session, read: Callable[[], Awaitable[T]], is_good: Callable[[T], bool], patience_s: float
+) -> T:
+    """The result of `read` once it is good, or after `patience_s` seconds."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience_s
     while True:
-        found = await read()
-        if good(found) or loop.time() > give_up:
-            return found
-        await asyncio.sleep(FLUSH_S)
+        rows = await read()
+        if is_good(rows) or loop.time() > give_up:
+            return rows
+        await session.flush()
 
 
 async def _send_all(session: Session, episodes: Sequence[EpisodeRecord], run_id: str) -> None:
-    limit = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(MAX_CONCURRENCY)
 
     async def send(episode: EpisodeRecord) -> None:
         # What fails is found missing afterwards.

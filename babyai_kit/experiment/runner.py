@@ -1,6 +1,5 @@
 """Every episode of a run at once: one fair queue of calls, a budget, feedback beside the steps.
 
-Knows concurrency and when no new call may start; nothing of plans, prompts or files.
 - The limit is on calls in flight. Episodes with most steps left are served first, since a long episode
   left for last runs alone at the end.
 - When the budget is spent, an answer is fatal or nothing is answered any more, no new call starts; calls in
@@ -14,14 +13,16 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from babyai_kit.errors import KitError, ServiceError, StoreError
+from babyai_kit.errors import KitError, RateLimited, ServiceError, StoreError
 from babyai_kit.experiment.budget import Budget
-from babyai_kit.experiment.call_slots import Slots
+from babyai_kit.experiment.call_slots import CallSlots
 from babyai_kit.experiment.episode import PlannedEpisode, run_episode
 from babyai_kit.experiment.feedback import send_feedback
+from babyai_kit.experiment.preflight import Preflight
 from babyai_kit.experiment.progress import Progress
+from babyai_kit.experiment.retries import Backoff
 from babyai_kit.experiment.workflow_evaluations import Registrar
-from babyai_kit.gateway.session import FLUSH_S, Session
+from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.records import EpisodeRecord, StepRecord
@@ -29,7 +30,7 @@ from babyai_kit.runs.records import EpisodeRecord, StepRecord
 LIVE_PER_SLOT = 4
 """Episodes alive at once, as a multiple of the calls in flight: enough to keep every slot busy."""
 
-HOPELESS = 3
+MAX_FAILED_IN_A_ROW = 3
 """Episodes that use up their tries, with no call answered in between, after which the run stops."""
 
 
@@ -52,8 +53,10 @@ class Runner:
         *,
         run_id: str,
         sampling: Sampling,
+        preflight: Preflight,
         max_concurrency: int,
         budget: Budget,
+        backoff: Backoff,
         registrar: Registrar | None = None,
     ) -> None:
         self.stopped: KitError | None = None
@@ -63,9 +66,11 @@ class Runner:
         self._progress = progress
         self._run_id = run_id
         self._sampling = sampling
-        self._slots = Slots(max_concurrency)
+        self._preflight = preflight
+        self._slots = CallSlots(max_concurrency)
         self._live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
         self._budget = budget
+        self._backoff = backoff
         self._registrar = registrar
         self._failure: ServiceError | None = None
         self._failed_in_a_row = 0
@@ -89,14 +94,16 @@ class Runner:
                 return
             try:
                 if self._registrar:
-                    planned = await self._registrar.register(planned, self._told)
+                    planned = await self._registrar.register(planned, self._on_retry)
                 episode = await run_episode(
                     self._session,
                     planned,
                     sampling=self._sampling,
+                    json_mode=self._preflight.json_mode(planned.key.model),
                     slot=self._slot,
                     record=self._record,
-                    told=self._told,
+                    on_retry=self._on_retry,
+                    backoff=self._backoff,
                 )
             except _Stopped:
                 return
@@ -115,7 +122,7 @@ class Runner:
 
     @asynccontextmanager
     async def _slot(self, urgency: int) -> AsyncIterator[None]:
-        async with self._slots.hold(urgency) as began:
+        async with self._slots.hold(urgency) as cuts:
             self.stopped = self.stopped or self._budget.spent()
             if self.stopped:
                 raise _Stopped
@@ -123,12 +130,12 @@ class Runner:
                 yield
             except ServiceError as error:
                 self._failure = error
-                if error.kind == "rate limit":
-                    self._slots.refused(began)
-                    self._progress.limit(self._slots.limit, self._slots.most)
+                if isinstance(error, RateLimited):
+                    self._slots.refused(cuts)
+                    self._progress.limit(self._slots.limit, self._slots.max_limit)
                 raise
             self._slots.answered()
-            self._progress.limit(self._slots.limit, self._slots.most)
+            self._progress.limit(self._slots.limit, self._slots.max_limit)
 
     def _record(self, step: StepRecord) -> None:
         self._journal.append(step)
@@ -137,7 +144,7 @@ class Runner:
         self._waiting_for_store = False
         self._progress.step(step)
 
-    def _told(self, error: ServiceError) -> None:
+    def _on_retry(self, error: ServiceError) -> None:
         """A failure is about to be waited for."""
         if self.stopped:
             raise _Stopped
@@ -149,17 +156,17 @@ class Runner:
         """Stop before a service that is gone turns the whole plan into errors."""
         self._failed_in_a_row += 1
         error = self._failure
-        if error and error.retryable and self._failed_in_a_row >= HOPELESS:
+        if error and error.retryable and self._failed_in_a_row >= MAX_FAILED_IN_A_ROW:
             self.stopped = self.stopped or type(error)(
-                f"{HOPELESS} episodes in a row used up their tries and no call was answered meanwhile; see "
-                f"that the model is still served, then run again: {error}",
+                f"{MAX_FAILED_IN_A_ROW} episodes in a row used up their tries and no call was answered "
+                f"meanwhile; check that the model is still served, then run again: {error}",
                 kind=error.kind,
                 fatal=True,
             )
 
     async def _send(self, episode: EpisodeRecord) -> None:
         # The gateway looks for the episode's rows in ClickHouse, and polls slowly if they are not there.
-        await asyncio.sleep(FLUSH_S)
+        await self._session.flush()
         try:
             await send_feedback(self._session, episode, self._run_id)
         except ServiceError:

@@ -1,7 +1,7 @@
-"""Whether ClickHouse answers while a run goes on: told when it goes and when it is back.
+"""Watches ClickHouse while a run goes on: reports when it goes away and when it is back.
 
-Knows the ping that every ClickHouse answers, and how the session revives its own local server; nothing of
-rows. The gateway drops what it cannot write without a word, so that someone has to look.
+The gateway drops what it cannot write without a word, so something has to look. A local server that died is
+started again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 from babyai_kit.errors import StoreError
 from babyai_kit.gateway.session import Session
 
-EVERY_S = 2.0
-
 
 @asynccontextmanager
-async def store_watch(session: Session, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def store_watch(
+    session: Session, say: Callable[[str], None], *, every_s: float = 2.0
+) -> AsyncIterator[None]:
     """Watch the store of `session` for the length of the block; `say` gets a line for each change."""
-    task = asyncio.create_task(_watch(session, say))
+    task = asyncio.create_task(_watch(session, say, every_s))
     try:
         yield
     finally:
@@ -27,7 +27,7 @@ async def store_watch(session: Session, say: Callable[[str], None]) -> AsyncIter
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _watch(session: Session, say: Callable[[str], None]) -> None:
+async def _watch(session: Session, say: Callable[[str], None], every_s: float) -> None:
     loop = asyncio.get_running_loop()
     away_since: float | None = None
     while True:
@@ -39,11 +39,11 @@ async def _watch(session: Session, say: Callable[[str], None]) -> None:
             if away_since is None:
                 away_since = loop.time()
                 say(
-                    "ClickHouse does not answer. The run goes on; what the gateway could not store is named "
-                    "at its end and its feedback sent again."
+                    "ClickHouse does not answer. The run goes on; what the gateway could not store is listed "
+                    "at its end, and its feedback is sent again."
                 )
             await _revive(session, say)
-        await asyncio.sleep(EVERY_S)
+        await asyncio.sleep(every_s)
 
 
 async def _revive(session: Session, say: Callable[[str], None]) -> None:

@@ -1,21 +1,20 @@
 """Workflow evaluations: how TensorZero's UI compares variants, task by task.
 
-Knows runs, tasks and the ids that the gateway gives; plays nothing. Each variant of a run is a workflow
-evaluation run, and each episode is registered with it under its task and seed, so that the UI lays equal
-episodes side by side. Ids are made once and journalled before the first call; a resumed run uses them again.
+Each variant of a run is a workflow evaluation run, and each episode is registered with it under its task and
+seed, so that the UI lays equal episodes side by side. Ids are created once and journalled before the first
+call; a resumed run uses them again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from babyai_kit.errors import ServiceError
 from babyai_kit.experiment.episode import PlannedEpisode
-from babyai_kit.experiment.retries import retrying
+from babyai_kit.experiment.retries import Backoff, OnRetry, retrying
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import Journal
+from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.records import EpisodeKey, Registration
 
 PROJECT = "babyai"
@@ -30,57 +29,53 @@ def task_name(key: EpisodeKey) -> str:
 
 
 async def open_evaluations(
-    session: Session,
-    owed: Iterable[PlannedEpisode],
-    manifest: dict[str, Any],
-    told: Callable[[ServiceError], None] = lambda error: None,
+    session: Session, owed: Iterable[PlannedEpisode], manifest: Manifest, backoff: Backoff, on_retry: OnRetry
 ) -> dict[str, str]:
-    """Ids of the workflow evaluation runs by variant, for every variant with an episode that is not begun.
+    """Ids of the workflow evaluation runs by `variant:digest:model`, those of `manifest` among them.
 
-    Those of the `manifest` are used again while prompt and model are the same; new ones are added to it.
-    `told` gets each failure that is waited for.
+    There is one for every variant with an episode that has not begun, under its present prompt and model.
     """
-    known: dict[str, Any] = manifest["workflow_runs"]
-    ids: dict[str, str] = {}
+    ids = dict(manifest.workflow_runs)
     for planned in owed:
-        key = planned.key
-        if planned.begun or key.variant in ids:
+        key, place = planned.key, evaluation_of(planned)
+        if planned.begun or place in ids:
             continue
-        place = f"{key.variant}:{planned.variant_digest}:{key.model}"
-        if place not in known:
-            tags = {"run": key.run, "run_id": manifest["run_id"], "model": key.model}
-            async for attempt in retrying(told):
-                with attempt:
-                    known[place] = await session.start_evaluation(
-                        key.variant, PROJECT, f"{key.run}: {key.variant}", tags
-                    )
-        ids[key.variant] = known[place]
+        tags = {"run": key.run, "run_id": manifest.run_id, "model": key.model}
+        ids[place] = await retrying(backoff, on_retry)(
+            session.start_evaluation, key.variant, PROJECT, f"{key.run}: {key.variant}", tags
+        )
     return ids
 
 
-class Registrar:
-    """Gives an episode that is not begun its id from the gateway, and journals it."""
+def evaluation_of(planned: PlannedEpisode) -> str:
+    """The place of an episode's evaluation run among the manifest's."""
+    return f"{planned.key.variant}:{planned.variant_digest}:{planned.key.model}"
 
-    def __init__(self, session: Session, journal: Journal, evaluation_ids: dict[str, str]) -> None:
+
+class Registrar:
+    """Gives an episode that has not begun its id from the gateway, and journals it."""
+
+    def __init__(
+        self, session: Session, journal: Journal, evaluation_ids: Mapping[str, str], backoff: Backoff
+    ) -> None:
         self._session = session
         self._journal = journal
         self._ids = evaluation_ids
+        self._backoff = backoff
 
-    async def register(
-        self, planned: PlannedEpisode, told: Callable[[ServiceError], None] = lambda error: None
-    ) -> PlannedEpisode:
-        """`planned` under the id of its registration; `told` gets each failure that is waited for.
+    async def register(self, planned: PlannedEpisode, on_retry: OnRetry) -> PlannedEpisode:
+        """`planned` under the id of its registration.
 
-        Raises ServiceError if the gateway keeps failing, and what `told` raises.
+        Raises ServiceError if the gateway keeps failing, and what `on_retry` raises.
         """
-        if planned.begun or planned.key.variant not in self._ids:
+        evaluation_id = self._ids.get(evaluation_of(planned))
+        if planned.begun or evaluation_id is None:
             return planned
-        async for attempt in retrying(told):
-            with attempt:
-                episode_id = await self._session.start_evaluated_episode(
-                    self._ids[planned.key.variant], task_name(planned.key), {"run": planned.key.run}
-                )
+        key = planned.key
+        episode_id: str = await retrying(self._backoff, on_retry)(
+            self._session.start_evaluated_episode, evaluation_id, task_name(key), {"run": key.run}
+        )
         self._journal.append(
-            Registration(**vars(planned.key), variant_digest=planned.variant_digest, episode_id=episode_id)
+            Registration(**vars(key), variant_digest=planned.variant_digest, episode_id=episode_id)
         )
         return dataclasses.replace(planned, episode_id=episode_id, registered=True)

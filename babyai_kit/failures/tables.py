@@ -16,7 +16,8 @@ import pandas as pd
 from babyai_kit.failures.classes import CLASSES, classify
 from babyai_kit.failures.facts import observe
 from babyai_kit.runs.records import KEY_COLUMNS
-from babyai_kit.runs.trajectories import Trajectory, read_trajectories
+from babyai_kit.runs.run import Run
+from babyai_kit.runs.trajectories import Trajectory
 from babyai_kit.stats import cells, groups
 
 FLAGS = {name: f"is_{name}" for name in CLASSES if name != "out_of_steps"}
@@ -38,7 +39,7 @@ def load_failures(run: str, *, results: str | Path = "results") -> pd.DataFrame:
     if none); stage and goal (what the mission still asked for at the end).
     Raises InputError for an unknown run, JournalError where it cannot be read or does not replay.
     """
-    return failures_of(read_trajectories(run, results=results))
+    return failures_of(Run.open(run, results=results).trajectories())
 
 
 def failures_of(trajectories: Iterable[Trajectory]) -> pd.DataFrame:

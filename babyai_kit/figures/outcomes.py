@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.errors import NoSharedSeedsError, UnknownBaselineError
 from babyai_kit.figures.chart import Chart
 from babyai_kit.figures.curves import return_profiles, success_against_steps
@@ -94,5 +94,5 @@ def save_all(
             chart = paired_differences(episodes, baseline) if draw is paired_differences else draw(episodes)
         except (UnknownBaselineError, NoSharedSeedsError):
             continue
-        paths.append(write_whole(Path(folder) / f"{name}.png", chart.png()))
+        paths.append(write_atomically(Path(folder) / f"{name}.png", chart.png()))
     return paths

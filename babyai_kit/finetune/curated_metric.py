@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from babyai_kit.gateway.session import FLUSH_S, Session
+from babyai_kit.gateway.session import Session
+from babyai_kit.runs.metrics import CURATED
 from babyai_kit.runs.records import EpisodeRecord
 from babyai_kit.runs.seed_blocks import check_block
 from babyai_kit.store.queries import query
@@ -18,7 +19,6 @@ from babyai_kit.store.queries import query
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-METRIC = "curated"
 AT_ONCE = 16
 TICK_S = 1.0
 
@@ -46,11 +46,11 @@ async def mark(session: Session, episodes: Sequence[EpisodeRecord]) -> None:
 
     async def send(episode_id: str, value: bool, tags: Mapping[str, str]) -> None:
         async with limit:
-            await session.feedback(METRIC, value, episode_id, tags)
+            await session.feedback(CURATED, value, episode_id, tags)
 
     await asyncio.gather(*(send(episode_id, *what) for episode_id, what in due.items()))
     if due:
-        await asyncio.sleep(FLUSH_S)
+        await session.flush()
 
 
 def stored_marks(client: Client) -> dict[str, bool]:
@@ -61,6 +61,6 @@ def stored_marks(client: Client) -> dict[str, bool]:
         SELECT toString(target_id), argMax(value, toString(id)) FROM BooleanMetricFeedback
         WHERE metric_name = {metric:String} GROUP BY target_id
         """,
-        metric=METRIC,
+        metric=CURATED,
     )
     return {episode_id: bool(value) for episode_id, value in rows}

@@ -8,27 +8,18 @@ asked for). From then on the job is one as any other: `jobs.wait` and `jobs.canc
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.job_file import Job, known_job, write_job
 from babyai_kit.gateway.session import Session
-from babyai_kit.gateway.tensorzero_client import (
-    CreateDatapointsFromInferenceRequestParamsInferenceIds,
-    ListDatapointsRequest,
-)
 from babyai_kit.runs.seed_blocks import check_block
-
-BATCH = 500
-"""Inferences put into the dataset by one call."""
 
 
 async def launch_workflow(
@@ -68,23 +59,16 @@ async def launch_workflow(
     check_budget(estimate, max_cost_usd)
     dataset = await make_dataset(session, curation)
     settings: dict[str, Any] = {"n_epochs": n_epochs, "seed": seed}
-    with session.client() as gateway:
-        handle = await gateway.experimental_launch_optimization_workflow(
-            function_name=FUNCTION,
-            template_variant_name=curation.variant,
-            dataset_name=dataset,
-            val_fraction=val_fraction,
-            optimizer_config={"type": "openai_sft", "model": model, "suffix": suffix}
-            | {name: value for name, value in settings.items() if value is not None},
-        )
-    told = json.loads(str(handle))
+    optimizer = {"type": "openai_sft", "model": model, "suffix": suffix}
+    optimizer |= {name: value for name, value in settings.items() if value is not None}
+    handle = await session.launch_workflow(curation.variant, dataset, optimizer, val_fraction)
     job = Job(
         folder=Path(folder),
         model=model,
         variant=curation.variant,
         digests=made.digests,
-        base_url=told["job_api_url"].partition("fine_tuning/jobs")[0],
-        job_id=told["job_id"],
+        base_url=handle["job_api_url"].partition("fine_tuning/jobs")[0],
+        job_id=handle["job_id"],
         status="created",
     )
     say(str(write_job(job)))
@@ -94,16 +78,5 @@ async def launch_workflow(
 async def make_dataset(session: Session, curation: Curation) -> str:
     """Put the curated inferences into a dataset named after them, once; returns its name."""
     name = f"curated-{curation.variant}-{curation.digest}"
-    ids = [e.inference_id for e in curation.examples]
-    with session.client() as gateway:
-        held = await gateway.list_datapoints(
-            dataset_name=name, request=ListDatapointsRequest(limit=len(ids) + 1)
-        )
-        there = {str(d.source_inference_id) for d in held.datapoints}
-        missing = [i for i in ids if i not in there]
-        for start in range(0, len(missing), BATCH):
-            params = CreateDatapointsFromInferenceRequestParamsInferenceIds(
-                inference_ids=missing[start : start + BATCH]
-            )
-            await gateway.create_datapoints_from_inferences(dataset_name=name, params=params)
+    await session.fill_dataset(name, [example.inference_id for example in curation.examples])
     return name

@@ -163,7 +163,7 @@ class Provider:
                 remedy = "try again later, nothing is lost"
             raise ModelError(
                 f"the {what} was refused (status {error.status_code}: {reason}); {remedy}",
-                kind=str(error.status_code),
+                kind="key refused" if denied else "server" if passing else "refused",
                 fatal=denied,
                 retryable=passing,
             ) from None

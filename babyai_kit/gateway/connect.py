@@ -1,29 +1,30 @@
-"""`connect()`: the TensorZero gateway, the model it uses and the store it writes to, as one session.
+"""`connect()`: the gateway, the model it uses and the store it writes to, as one session.
 
-Knows how to start and find them, and in which order they end; nothing of episodes or prompts.
+How they are found or started, and in which order they end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.gateway_toml import write_snapshot
 from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL, is_learner
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import Config, load_config
-from babyai_kit.errors import ConfigError, GatewayError, ServiceError, StoreError
-from babyai_kit.experiment.preflight import name_model
-from babyai_kit.gateway.errors import understand
+from babyai_kit.errors import ConfigError, GatewayError, ServiceError
 from babyai_kit.gateway.http_gateway import healthy, version_note
-from babyai_kit.gateway.session import Session
-from babyai_kit.gateway.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError
+from babyai_kit.gateway.protocol import Question
+from babyai_kit.gateway.session import STORE_TIMEOUT_S, Session
+from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
 from babyai_kit.local import learner
 from babyai_kit.local.clickhouse import ensure_server
 from babyai_kit.local.player import OfflinePlayer
@@ -38,45 +39,54 @@ async def connect(
     config: str | Path = "config",
     data: str | Path = "data",
     quiet: bool = False,
+    store_timeout_s: float = STORE_TIMEOUT_S,
 ) -> AsyncIterator[Session]:
-    """Open the gateway that the settings ask for, with its model and store; see README, Settings.
+    """Open the gateway that the settings ask for, with its model and store; see docs/settings.md.
 
     `config`: directory of the TensorZero configuration. `data`: directory of the local ClickHouse.
-    Unless `quiet`, prints what is in use. Raises ConfigError before anything is started if the settings
-    or the configuration cannot work; StoreError or GatewayError if a service cannot be reached.
+    `store_timeout_s`: longest wait for a call that only ClickHouse delays. Unless `quiet`, prints what is in
+    use. Raises ConfigError before anything is started if the settings or the configuration cannot work;
+    StoreError or GatewayError if a service cannot be reached.
     """
     settings = load_settings(env_file)
     loaded = load_config(config, settings)
+    if settings.gateway_url and not settings.clickhouse_url:
+        raise ConfigError(
+            "TENSORZERO_GATEWAY_URL is set and TENSORZERO_CLICKHOUSE_URL is not; set it to the ClickHouse "
+            "that the gateway writes to (with docker-compose.yml, CLICKHOUSE_PASSWORD is enough)"
+        )
     async with contextlib.AsyncExitStack() as stack:
-        store_url = settings.clickhouse_url
-        if settings.gateway_url and not store_url:
-            raise ConfigError(
-                "TENSORZERO_GATEWAY_URL is set and TENSORZERO_CLICKHOUSE_URL is not; set it to the "
-                "ClickHouse that the gateway writes to (with docker-compose.yml, CLICKHOUSE_PASSWORD will do)"
-            )
         server = None
+        store_url = settings.clickhouse_url
         if not store_url:
             server = await ensure_server(data)
             stack.callback(server.close)
             store_url = server.url
-        base_url = settings.openai_base_url
+        model_url = settings.openai_base_url
         if settings.gateway_url:
-            gateway = await _build_http(settings)
+            gateway = await _over_http(settings)
+            if not settings.model_named:
+                settings = await _named_by(gateway, loaded, settings)
+                loaded = load_config(config, settings)
         else:
             if settings.offline:
+                trainers = await _trainers(settings, Path(data) / "learner", quiet)
                 # Its fine-tuned models outlive this process; another one may use the folder at the same time.
-                trainers = await _learner(settings, Path(data) / "learner", quiet)
                 player = OfflinePlayer(folder=Path(data) / "player", trainers=trainers)
-                base_url = (await stack.enter_async_context(player)).base_url
+                model_url = (await stack.enter_async_context(player)).base_url
             async with migrating(server, data) if server else contextlib.nullcontext():
-                gateway = await _build_embedded(settings, loaded, base_url, store_url)
-        revive = _reviving(data) if server else None
-        session = Session(gateway, loaded, settings, store_url, base_url, revive)
-        del gateway
+                gateway = await _embedded(settings, loaded, model_url, store_url)
+        session = Session(
+            gateway,
+            loaded,
+            settings,
+            clickhouse_url=store_url,
+            model_url=model_url,
+            revive=_reviving(data) if server else None,
+            store_timeout_s=store_timeout_s,
+        )
         # The gateway must go before the store and the player that it talks to.
         stack.push_async_callback(session.close)
-        if not settings.model_named:
-            await name_model(session)
         if not quiet:
             print(await describe(session))
         yield session
@@ -91,57 +101,59 @@ def _reviving(data: str | Path) -> Callable[[], Awaitable[None]]:
     return revive
 
 
-async def _learner(settings: Settings, folder: Path, quiet: bool) -> list[Trainer]:
+async def _trainers(settings: Settings, folder: Path, quiet: bool) -> list[Trainer]:
     """The small language model to be served beside the offline player, where PyTorch is installed.
 
-    Its base model is built now if it is the one that plays. Raises ConfigError if it can't be.
+    Its base model is built now if it is the one that plays. Raises ConfigError if it cannot be.
     """
     if settings.model != LEARNER_MODEL and not learner.available():
         return []
-    made = learner.make_learner(folder, progress=not quiet)
+    lazy = learner.make_learner(folder, progress=not quiet)
     if settings.model == LEARNER_MODEL:
-        await asyncio.to_thread(lambda: made.load().base())
-    return [made]
+        await asyncio.to_thread(lambda: lazy.load().base())
+    return [lazy]
 
 
-async def _build_embedded(
-    settings: Settings, config: Config, base_url: str, store_url: str
-) -> AsyncTensorZeroGateway:
+async def _embedded(settings: Settings, config: Config, model_url: str, store_url: str) -> TensorZeroGateway:
     with tempfile.TemporaryDirectory(prefix="babyai-config-") as folder:
-        glob = write_snapshot(config, settings, folder, base_url=base_url)
-        with _exported("OPENAI_API_KEY", settings.openai_api_key):
-            try:
-                return await AsyncTensorZeroGateway.build_embedded(  # type: ignore[misc]
-                    config_file=glob, clickhouse_url=store_url
-                )
-            except BaseTensorZeroError as error:
-                reason = settings.redact(" ".join(str(error).replace(folder + "/", "").split()))
-                raise _build_error(reason) from None
+        glob = write_snapshot(config, settings, folder, base_url=model_url)
+        with _exported("OPENAI_API_KEY", settings.openai_api_key), _redacted(settings):
+            return await TensorZeroGateway.embedded(glob, store_url)
 
 
-def _build_error(reason: str) -> ServiceError | ConfigError:
-    if "ConfigParsing" in reason or "Config {" in reason:
-        message = reason.split('message: "', 1)[-1].split('" }', 1)[0]
-        return ConfigError(f"the gateway refused the configuration; mend config/: {message}")
-    if "ClickHouse" in reason:
-        return StoreError(
-            "the gateway cannot use ClickHouse; see that it runs and that TENSORZERO_CLICKHOUSE_URL is "
-            f"right: {reason}"
-        )
-    return GatewayError(f"the gateway could not start; mend what it names: {reason}")
-
-
-async def _build_http(settings: Settings) -> AsyncTensorZeroGateway:
+async def _over_http(settings: Settings) -> TensorZeroGateway:
     if not await healthy(settings.gateway_url, timeout_s=5):
         raise GatewayError(
             f"no gateway answers at {settings.redact(settings.gateway_url)}; start it (make up) or unset "
             "TENSORZERO_GATEWAY_URL",
             kind="gateway",
         )
+    with _redacted(settings):
+        return await TensorZeroGateway.over_http(settings.gateway_url)
+
+
+async def _named_by(gateway: TensorZeroGateway, config: Config, settings: Settings) -> Settings:
+    """`settings` with the name that the gateway's model server gives its model, if it answers now."""
+    variant = next((v.name for v in config.variants.values() if v.model == settings.model), None)
+    if variant is None:
+        return settings
+    question = Question(variant, gateway.new_episode_id(), SAMPLE_ARGUMENTS, seed=0, dryrun=True)
     try:
-        return await AsyncTensorZeroGateway.build_http(gateway_url=settings.gateway_url)  # type: ignore[misc]
-    except BaseTensorZeroError as error:
-        raise understand(error) from None
+        answer = await asyncio.wait_for(gateway.ask(question), settings.timeout_ms / 1000)
+    except (ServiceError, asyncio.TimeoutError):
+        # The preflight reports it, when a plan needs the model.
+        return settings
+    return dataclasses.replace(settings, model=answer.model) if answer.model else settings
+
+
+@contextlib.contextmanager
+def _redacted(settings: Settings) -> Iterator[None]:
+    """Keeps secrets out of the errors that starting a gateway raises."""
+    try:
+        yield
+    except (ServiceError, ConfigError) as error:
+        error.args = (settings.redact(str(error)),)
+        raise
 
 
 @contextlib.contextmanager
@@ -160,7 +172,7 @@ def _exported(name: str, value: str) -> Iterator[None]:
 
 
 async def describe(session: Session) -> str:
-    """What is in use, a line each: model, gateway, store; and a gateway that stands unused."""
+    """What is in use, a line each: model, gateway, store; and a gateway that is there and not used."""
     settings = session.settings
     if settings.model == OFFLINE_MODEL:
         model = "offline player, which is NO language model (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
@@ -171,10 +183,9 @@ async def describe(session: Session) -> str:
         where = "the gateway" if settings.gateway_url else settings.redact(settings.openai_base_url)
         model = f"{settings.model} at {where} ({price})"
     store = "as TENSORZERO_CLICKHOUSE_URL says" if settings.clickhouse_url else "local server over chDB"
-    gateway = settings.redact(settings.gateway_url) or "TensorZero, embedded in this process"
     lines = [
         f"Model:      {model}",
-        f"Gateway:    {gateway}",
+        f"Gateway:    {settings.redact(settings.gateway_url) or 'TensorZero, embedded in this process'}",
         f"ClickHouse: {store}",
     ]
     if session.embedded and await healthy(addresses.COMPOSE_GATEWAY, timeout_s=0.5):

@@ -1,16 +1,16 @@
-"""A gateway over HTTP, seen from outside: is it there, of which version, and what is its model called.
+"""A gateway over HTTP, seen from outside: is it there, and of which version.
 
-Knows the routes that TensorZero documents for monitoring; the calls themselves are the client's.
+It uses the routes that TensorZero documents for monitoring; the calls themselves are the client's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import version
+from importlib import metadata
 
 import aiohttp
 
-CLIENT_VERSION = version("tensorzero")
+CLIENT_VERSION = metadata.version("tensorzero")
 
 
 async def healthy(url: str, timeout_s: float) -> bool:
@@ -26,32 +26,32 @@ async def answers(url: str, timeout_s: float) -> bool:
 async def gateway_version(url: str, timeout_s: float = 5) -> str | None:
     """What the gateway at `url` says of its version; None if it does not say."""
     status = await _get(f"{url}/status", timeout_s)
-    found = status.get("version") if isinstance(status, dict) else None
-    return found if isinstance(found, str) else None
+    version = status.get("version") if isinstance(status, dict) else None
+    return version if isinstance(version, str) else None
 
 
 async def version_note(url: str) -> str | None:
     """A line about a gateway whose version is not the client's, or None."""
-    found = await gateway_version(url)
-    if found in (None, CLIENT_VERSION):
+    version = await gateway_version(url)
+    if version in (None, CLIENT_VERSION):
         return None
     return (
-        f"the gateway is version {found} and the client {CLIENT_VERSION}; if calls are refused, use "
+        f"the gateway is version {version} and the client {CLIENT_VERSION}; if calls are refused, use "
         f"tensorzero/gateway:{CLIENT_VERSION}"
     )
 
 
 async def _get(url: str, timeout_s: float) -> object | None:
-    """The JSON answer of status 200 ({} if it is no JSON), or None."""
+    """The JSON answer of status 200 ({} if it is not JSON), or None."""
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as client, client.get(url) as reply:
             if reply.status != 200:
                 return None
             try:
-                found: object = await reply.json(content_type=None)
+                answer: object = await reply.json(content_type=None)
             except ValueError:
                 return {}
-            return {} if found is None else found
+            return {} if answer is None else answer
     except (aiohttp.ClientError, asyncio.TimeoutError, ValueError):
         return None

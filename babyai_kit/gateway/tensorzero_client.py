@@ -1,12 +1,20 @@
-"""The one place that imports TensorZero's client, after its log level is set.
+"""TensorZero's client behind the kit's protocol; the one module that imports it.
 
-The Rust side reads `RUST_LOG` once, at import, and then writes a line to stderr for every failed call,
-which the kit already reports as an error. Export `RUST_LOG=warn` to see its log.
+The gateway is embedded in this process or reached over HTTP: the client has the same methods for both. The
+Rust side reads `RUST_LOG` once, at import, and then writes a line to stderr for every failed call, which the
+kit already reports as an error. Export `RUST_LOG=warn` to see its log.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
+import json
 import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 os.environ.setdefault("RUST_LOG", "off")
 
@@ -14,7 +22,6 @@ from tensorzero import (
     AsyncTensorZeroGateway,
     BaseTensorZeroError,
     CreateDatapointsFromInferenceRequestParamsInferenceIds,
-    InferenceFilterBooleanMetric,
     InferenceFilterTag,
     ListDatapointsRequest,
     ListInferencesRequest,
@@ -22,14 +29,209 @@ from tensorzero import (
 )
 from tensorzero.util import uuid7
 
-__all__ = [
-    "AsyncTensorZeroGateway",
-    "BaseTensorZeroError",
-    "CreateDatapointsFromInferenceRequestParamsInferenceIds",
-    "InferenceFilterBooleanMetric",
-    "InferenceFilterTag",
-    "ListDatapointsRequest",
-    "ListInferencesRequest",
-    "TensorZeroError",
-    "uuid7",
-]
+from babyai_kit.configuration.variants import FUNCTION
+from babyai_kit.errors import GatewayError
+from babyai_kit.gateway.errors import call_error, start_error
+from babyai_kit.gateway.protocol import Answer, Question, StoredInference
+
+FLUSH_S = 0.4
+"""Seconds after which a row is in ClickHouse, with the batch settings in config/ (measured)."""
+
+EXIT_GRACE_S = 0.3
+"""The gateway's threads can crash an interpreter that exits sooner after the drop (measured)."""
+
+PAGE = 1000
+"""Inferences listed by one call."""
+
+BATCH = 500
+"""Inferences put into a dataset by one call."""
+
+
+class TensorZeroGateway:
+    """A Gateway that also evaluates workflows, lists inferences and fine-tunes."""
+
+    def __init__(self, client: AsyncTensorZeroGateway) -> None:
+        self._client: AsyncTensorZeroGateway | None = client
+
+    @classmethod
+    async def embedded(cls, config_glob: str, clickhouse_url: str | None) -> TensorZeroGateway:
+        """The gateway in this process. Raises ConfigError, StoreError or GatewayError."""
+        try:
+            return cls(
+                await AsyncTensorZeroGateway.build_embedded(  # type: ignore[misc]
+                    config_file=config_glob, clickhouse_url=clickhouse_url
+                )
+            )
+        except BaseTensorZeroError as error:
+            folder = config_glob.removesuffix("**/*.toml")
+            raise start_error(str(error).replace(folder, "")) from None
+
+    @classmethod
+    async def over_http(cls, url: str) -> TensorZeroGateway:
+        """The gateway at `url`. Raises GatewayError."""
+        try:
+            return cls(await AsyncTensorZeroGateway.build_http(gateway_url=url))  # type: ignore[misc]
+        except BaseTensorZeroError as error:
+            raise _typed(error) from None
+
+    def new_episode_id(self) -> str:
+        return str(uuid7())
+
+    async def ask(self, question: Question) -> Answer:
+        params = {
+            "seed": question.seed,
+            "temperature": question.temperature,
+            "max_tokens": question.max_tokens,
+            "json_mode": question.json_mode,
+        }
+        with self._open() as client:
+            response: Any = await client.inference(
+                function_name=FUNCTION,
+                variant_name=None if question.pinned else question.variant,
+                episode_id=question.episode_id,
+                input=template_input(question.arguments),
+                params={"chat_completion": {k: v for k, v in params.items() if v is not None}},
+                tags=dict(question.tags),
+                dryrun=question.dryrun,
+                include_raw_response=question.dryrun,
+            )
+        usage = response.usage
+        return Answer(
+            raw=response.output.raw,
+            parsed=response.output.parsed,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=None if usage.cost is None else float(usage.cost),
+            inference_id=str(response.inference_id),
+            model=_model_name(response.raw_response) if question.dryrun else None,
+        )
+
+    async def feedback(
+        self, metric: str, value: bool | float, episode_id: str, tags: Mapping[str, str]
+    ) -> None:
+        with self._open() as client:
+            await client.feedback(metric_name=metric, value=value, episode_id=episode_id, tags=dict(tags))
+
+    async def flush(self) -> None:
+        await asyncio.sleep(FLUSH_S)
+
+    async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
+        with self._open() as client:
+            run: Any = await client.workflow_evaluation_run(
+                variants={FUNCTION: variant}, project_name=project, display_name=name, tags=dict(tags)
+            )
+        return str(run.run_id)
+
+    async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
+        with self._open() as client:
+            episode: Any = await client.workflow_evaluation_run_episode(
+                run_id=evaluation_id, task_name=task, tags=dict(tags)
+            )
+        return str(episode.episode_id)
+
+    async def stored_inferences(self, variant: str, run: str) -> list[StoredInference]:
+        of_run = InferenceFilterTag(comparison_operator="=", key="run", value=run)
+        stored: list[StoredInference] = []
+        while True:
+            request = ListInferencesRequest(
+                function_name=FUNCTION,
+                variant_name=variant,
+                filters=of_run,
+                limit=PAGE,
+                # Newest come first, and ids grow with time.
+                before=min(i.inference_id for i in stored) if stored else None,
+            )
+            with self._open() as client:
+                page: Any = (await client.list_inferences(request=request)).inferences
+            stored += [
+                StoredInference(
+                    inference_id=str(inference.inference_id),
+                    episode_id=str(inference.episode_id),
+                    tags=inference.tags,
+                    arguments=inference.input.messages[0].content[0].arguments,
+                    raw=inference.output.raw,
+                    parsed=inference.output.parsed,
+                )
+                for inference in page
+            ]
+            if len(page) < PAGE:
+                return stored
+
+    async def fill_dataset(self, name: str, inference_ids: Sequence[str]) -> None:
+        with self._open() as client:
+            dataset = await client.list_datapoints(
+                dataset_name=name, request=ListDatapointsRequest(limit=len(inference_ids) + 1)
+            )
+            present = {str(datapoint.source_inference_id) for datapoint in dataset.datapoints}
+            missing = [i for i in inference_ids if i not in present]
+            for start in range(0, len(missing), BATCH):
+                await client.create_datapoints_from_inferences(
+                    dataset_name=name,
+                    params=CreateDatapointsFromInferenceRequestParamsInferenceIds(
+                        inference_ids=missing[start : start + BATCH]
+                    ),
+                )
+
+    async def launch_workflow(
+        self, variant: str, dataset: str, optimizer: Mapping[str, Any], val_fraction: float | None
+    ) -> dict[str, Any]:
+        with self._open() as client:
+            handle = await client.experimental_launch_optimization_workflow(
+                function_name=FUNCTION,
+                template_variant_name=variant,
+                dataset_name=dataset,
+                val_fraction=val_fraction,
+                optimizer_config=dict(optimizer),
+            )
+        job: dict[str, Any] = json.loads(str(handle))
+        return job
+
+    async def close(self, timeout_s: float) -> bool:
+        holder = [self._client]
+        self._client = None
+        loop, dropped = asyncio.get_running_loop(), asyncio.Event()
+
+        def drop() -> None:
+            # Pending rows drain only when the last reference goes; the client's close() flushes nothing.
+            holder.clear()
+            gc.collect()
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(dropped.set)
+
+        # A daemon, since the drop cannot be cancelled, and a hanging store must not keep the process alive.
+        threading.Thread(target=drop, daemon=True, name="gateway-drop").start()
+        in_time = True
+        try:
+            await asyncio.wait_for(dropped.wait(), timeout_s)
+        except asyncio.TimeoutError:
+            in_time = False
+        await asyncio.sleep(EXIT_GRACE_S)
+        return in_time
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[AsyncTensorZeroGateway]:
+        if self._client is None:
+            raise GatewayError("the session is closed; open a new one with connect()", kind="closed")
+        try:
+            yield self._client
+        except BaseTensorZeroError as error:
+            raise _typed(error) from None
+
+
+def template_input(arguments: Mapping[str, Any]) -> Any:
+    """The gateway's `input` for a call with the arguments of the user template."""
+    content = [{"type": "template", "name": "user", "arguments": dict(arguments)}]
+    return {"messages": [{"role": "user", "content": content}]}
+
+
+def _typed(error: BaseTensorZeroError) -> Exception:
+    return call_error(str(error), error.status_code if isinstance(error, TensorZeroError) else None)
+
+
+def _model_name(raw_response: Any) -> str | None:
+    """`model` of the model server's own answer, as the gateway passes it on."""
+    try:
+        name = json.loads(raw_response[0].data)["model"]
+    except (TypeError, LookupError, ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from babyai_kit.atomic_files import write_whole
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.errors import InputError
 from babyai_kit.replay.captions import about
 from babyai_kit.replay.film import film
 from babyai_kit.replay.gif import TILE as GIF_TILE
 from babyai_kit.replay.gif import gif
 from babyai_kit.replay.player import TILE, framed, player
-from babyai_kit.runs.trajectories import Trajectory, choose, read_trajectories
+from babyai_kit.runs.run import Run
+from babyai_kit.runs.trajectories import Trajectory, choose
 
 UNTRUSTED = Markup(
     "<p hidden>The replay of {} shows once this notebook is trusted: run its cell, or jupyter trust FILE.</p>"
@@ -58,7 +59,7 @@ class Replay:
         make = kinds.get(Path(path).suffix.lower())
         if make is None:
             raise InputError(f"{path} ends neither in .html nor in .gif; choose one of them")
-        return write_whole(path, make())
+        return write_atomically(path, make())
 
     def _repr_html_(self) -> str:
         return framed(film(self.trajectory, TILE)) + UNTRUSTED.format(self.about)
@@ -86,7 +87,7 @@ def load_replay(
     """
     return Replay(
         choose(
-            read_trajectories(run, results=results),
+            Run.open(run, results=results).trajectories(),
             task=task,
             variant=variant,
             seed=seed,

@@ -16,8 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
-from babyai_kit.atomic_files import write_whole
-from babyai_kit.episodes.table import load_episodes
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.errors import JournalError, KitError, NoEpisodeError
 from babyai_kit.failures import CLASSES
 from babyai_kit.failures.classes import LABELS
@@ -30,8 +29,8 @@ from babyai_kit.report import tables
 from babyai_kit.report.provenance import commands, prompts
 from babyai_kit.report.standing import Standing, standing
 from babyai_kit.report.summary import make_summary
-from babyai_kit.runs.journal import existing_run, read_reconciliation, read_steps
-from babyai_kit.runs.trajectories import Trajectory, choose, read_trajectories
+from babyai_kit.runs.run import Run
+from babyai_kit.runs.trajectories import Trajectory, choose
 
 T = TypeVar("T")
 
@@ -52,9 +51,10 @@ def write_report(run: str, *, results: str | Path = "results", config: str | Pat
     Raises InputError for an unknown run or a folder that cannot be written, JournalError for a run that
     cannot be read.
     """
-    episodes = load_episodes(run, results=results)
-    folder, manifest = existing_run(results, run)
-    trajectories = read_trajectories(run, results=results)
+    opened = Run.open(run, results=results)
+    folder, manifest = opened.folder, opened.manifest.as_json()
+    episodes = opened.episodes()
+    trajectories = opened.trajectories()
     stands = standing(manifest, episodes)
     summary = json.dumps(make_summary(manifest, episodes, stands), indent=2, allow_nan=False) + "\n"
     whole = page(
@@ -72,12 +72,12 @@ def write_report(run: str, *, results: str | Path = "results", config: str | Pat
         commands=commands(manifest),
         prompts=prompts(manifest, config),
         steps=sum(len(t.steps) for t in trajectories),
-        journalled=sum(map(len, read_steps(folder).values())),
-        reconciliation=read_reconciliation(folder),
+        journalled=sum(map(len, opened.step_records().values())),
+        reconciliation=opened.reconciliation(),
     )
     return Report(
-        page=write_whole(folder / "report.html", whole.encode()),
-        summary=write_whole(folder / "summary.json", summary.encode()),
+        page=write_atomically(folder / "report.html", whole.encode()),
+        summary=write_atomically(folder / "summary.json", summary.encode()),
         standing=stands,
     )
 

@@ -1,11 +1,13 @@
-"""The run on disk: an append-only record of steps and finished episodes, and the run's `run.json`.
+"""The journal of a run: an append-only record of its steps and finished episodes, beside its manifest.
 
-Knows files and records; no gateway, no environment. What it promises:
+What it promises:
 - a line is handed to the operating system before `append` returns, so a SIGKILL of the process loses
   none (a power cut may);
 - a torn last line is ignored by readers and cut off before the next append;
-- one process at a time holds a journal;
-- `run.json` is replaced as a whole or not at all.
+- one process at a time writes a journal;
+- `run.json` and `reconciliation.json` are replaced as a whole or not at all.
+
+Writers use `Journal`; everybody else reads through `runs.run.Run`.
 """
 
 from __future__ import annotations
@@ -21,15 +23,19 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from babyai_kit.errors import InputError, JournalError
+from babyai_kit.atomic_files import write_json_atomically
+from babyai_kit.errors import FileWriteError, InputError, JournalError
+from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, R, Registration, StepRecord, from_json
 
-FILES = {StepRecord: "steps.jsonl", EpisodeRecord: "episodes.jsonl", Registration: "registered.jsonl"}
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MANIFEST = "run.json"
+RECONCILIATION = "reconciliation.json"
+_FILES = {StepRecord: "steps.jsonl", EpisodeRecord: "episodes.jsonl", Registration: "registered.jsonl"}
 
 
 def run_folder(results: str | Path, run: str, shard: tuple[int, int] | None = None) -> Path:
-    """`results/RUN`, or `results/RUN/shards/i-of-n`. Raises InputError for a name that is no run name."""
+    """`results/RUN`, or `results/RUN/shards/i-of-n`. Raises InputError for an invalid run name."""
     if not isinstance(run, str) or not RUN_NAME.fullmatch(run):
         raise InputError(
             f"run name {run!r} is not valid; use 1 to 64 letters, digits, '.', '_' or '-', "
@@ -40,64 +46,56 @@ def run_folder(results: str | Path, run: str, shard: tuple[int, int] | None = No
 
 
 def read_steps(folder: Path) -> dict[str, list[StepRecord]]:
-    """Steps by episode_id, in order of `step`; empty if there is no file."""
+    """Steps by episode_id, in order of `step`; empty if there is no file. All readers raise JournalError."""
     steps: dict[str, dict[int, StepRecord]] = {}
-    for record in _read(folder / "steps.jsonl", StepRecord):
+    for record in _records(folder, StepRecord):
         steps.setdefault(record.episode_id, {})[record.step] = record
     return {episode: [by_step[i] for i in sorted(by_step)] for episode, by_step in steps.items()}
 
 
 def read_episodes(folder: Path) -> dict[tuple[EpisodeKey, str], EpisodeRecord]:
     """Finished episodes by key and variant digest; the last line of a key wins."""
-    return {(r.key, r.variant_digest): r for r in _read(folder / "episodes.jsonl", EpisodeRecord)}
+    return {(r.key, r.variant_digest): r for r in _records(folder, EpisodeRecord)}
 
 
 def read_registrations(folder: Path) -> dict[tuple[EpisodeKey, str], str]:
     """Ids from workflow evaluations by key and variant digest; the last line of a key wins."""
-    return {(r.key, r.variant_digest): r.episode_id for r in _read(folder / "registered.jsonl", Registration)}
+    return {(r.key, r.variant_digest): r.episode_id for r in _records(folder, Registration)}
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """`run.json`, or an empty dict if the run was never started.
-
-    Raises JournalError if it is damaged or out of reach; all readers here do.
-    """
-    try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    except ValueError:
-        raise JournalError(f"{folder / 'run.json'} is damaged; move {folder} away and run again") from None
-
-
-def existing_run(results: str | Path, run: str) -> tuple[Path, dict[str, Any]]:
-    """The folder and `run.json` of a run that was begun. Raises InputError if there is none."""
-    folder = run_folder(results, run)
-    manifest = read_run(folder)
-    if not manifest and (folder / "shards").is_dir():
-        raise InputError(f"run {run!r} lies in shards; join them first: python -m babyai_kit merge {run}")
-    if not manifest:
-        raise InputError(f"no run {run!r} under {results}; run it first or name its folder with results=")
-    return folder, manifest
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of the run in `folder`, or None if it has not begun."""
+    path = folder / MANIFEST
+    content = _read_json(path)
+    return None if content is None else Manifest.from_json(content, path)
 
 
 def read_reconciliation(folder: Path) -> dict[str, Any]:
-    """What the latest comparison with ClickHouse found (fields of Reconciliation), or an empty dict."""
-    try:
-        return json.loads((folder / "reconciliation.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
+    """The latest comparison with ClickHouse (fields of Reconciliation); empty without a readable one."""
+    with contextlib.suppress(JournalError):
+        return _read_json(folder / RECONCILIATION) or {}
+    return {}
 
 
-def _read(file: Path, kind: type[R]) -> Iterator[R]:
+def _read_json(path: Path) -> Any:
     try:
-        stream = file.open("rb")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except ValueError:
+        raise JournalError(f"{path} is damaged; move its folder away and run again") from None
+
+
+def _records(folder: Path, kind: type[R]) -> Iterator[R]:
+    path = folder / _FILES[kind]
+    try:
+        stream = path.open("rb")
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _unwritable(file.parent, error) from None
+        raise _unreadable(path, error) from None
     with stream:
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
@@ -106,7 +104,7 @@ def _read(file: Path, kind: type[R]) -> Iterator[R]:
                 yield from_json(kind, json.loads(line))
             except (ValueError, KeyError, TypeError):
                 raise JournalError(
-                    f"line {number} of {file} is not a {kind.__name__}; mend or delete that line"
+                    f"line {number} of {path} is not a valid {kind.__name__}; fix or delete that line"
                 ) from None
 
 
@@ -119,7 +117,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = FileLock(folder / ".lock")
-        self._files: dict[str, BinaryIO] = {}
+        self._streams: dict[type, BinaryIO] = {}
 
     def __enter__(self) -> Journal:
         try:
@@ -132,8 +130,8 @@ class Journal:
         except OSError as error:
             raise _unwritable(self.folder, error) from None
         try:
-            for name in FILES.values():
-                self._files[name] = _open_for_append(self.folder / name)
+            for kind, name in _FILES.items():
+                self._streams[kind] = _open_for_append(self.folder / name)
         except OSError as error:
             self.__exit__(None, None, None)
             raise _unwritable(self.folder, error) from None
@@ -145,53 +143,50 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        for stream in self._streams.values():
+            stream.close()
+        self._streams.clear()
         self._lock.release()
 
     def append(self, record: StepRecord | EpisodeRecord | Registration) -> None:
         """Write one line. Raises JournalError if it cannot be written whole (disk full, read-only)."""
-        file, written = self._files[FILES[type(record)]], 0
+        stream, written = self._streams[type(record)], 0
         line = json.dumps(vars(record), ensure_ascii=False, allow_nan=False)
         try:
             # Surrogates can reach us in model text; they have no UTF-8 form.
             data = line.encode("utf-8", errors="backslashreplace") + b"\n"
-            # A full disk takes a part first and says why with the next.
+            # A full disk accepts a part first and reports the error with the next write.
             while written < len(data):
-                written += file.write(data[written:]) or 0
+                written += stream.write(data[written:]) or 0
         except OSError as error:
             with contextlib.suppress(OSError):
-                file.truncate(file.tell() - written)
+                stream.truncate(stream.tell() - written)
             raise _unwritable(self.folder, error) from None
 
-    def write_run(self, content: Mapping[str, Any]) -> None:
-        """Replace `run.json` atomically."""
-        self._replace("run.json", content)
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Replace `run.json` atomically. Raises JournalError."""
+        self._replace(MANIFEST, manifest.as_json())
 
     def write_reconciliation(self, content: Mapping[str, Any]) -> None:
-        """Replace `reconciliation.json` atomically."""
-        self._replace("reconciliation.json", content)
+        """Replace `reconciliation.json` atomically. Raises JournalError."""
+        self._replace(RECONCILIATION, content)
 
     def _replace(self, name: str, content: Mapping[str, Any]) -> None:
-        target = self.folder / name
-        part = target.with_suffix(".json.part")
         try:
-            with part.open("w", encoding="utf-8") as file:
-                json.dump(content, file, indent=2, ensure_ascii=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        except OSError as error:
-            raise _unwritable(self.folder, error) from None
+            write_json_atomically(self.folder / name, content)
+        except FileWriteError as error:
+            raise JournalError(str(error)) from None
 
 
 def _unwritable(folder: Path, error: OSError) -> JournalError:
     return JournalError(
-        f"{folder} cannot be written ({error.strerror or error}); give it space and rights, then run "
-        "again: it goes on where it stopped"
+        f"cannot write to {folder} ({error.strerror or error}); free some space or fix its permissions, then "
+        "run again: the run continues where it stopped"
     )
+
+
+def _unreadable(path: Path, error: OSError) -> JournalError:
+    return JournalError(f"cannot read {path} ({error.strerror or error}); fix its permissions")
 
 
 def _open_for_append(path: Path) -> BinaryIO:

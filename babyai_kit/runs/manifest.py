@@ -1,21 +1,26 @@
-"""`run.json`: what a run was asked for and made with, and whether a second command fits the first.
+"""The manifest of a run, `run.json`: what the run was asked for and made with.
 
-Knows the file's content; the journal writes it.
+A frozen, typed object with a format number. Runs without that number, as the kit wrote before it, are
+format 0 and are read here (and their lines in `records.from_json`); nothing else knows about older formats.
 """
 
 from __future__ import annotations
 
 import platform
 import uuid
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib import metadata
 from typing import Any
 
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config
-from babyai_kit.errors import InputError
+from babyai_kit.errors import InputError, JournalError
 from babyai_kit.runs.plan import Plan, Sampling
+
+FORMAT = 1
+"""Of what this version writes."""
 
 PACKAGES = (
     "babyai-kit",
@@ -29,54 +34,122 @@ PACKAGES = (
 )
 
 
-def make_manifest(
-    before: dict[str, Any], plan: Plan, sampling: Sampling, config: Config, settings: Settings
-) -> dict[str, Any]:
-    """The content of `run.json` for this command, given the one that is there (or an empty dict).
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `run.json`."""
+
+    run: str
+    run_id: str
+    """A UUID that distinguishes runs of one name in a store that outlives their folders."""
+    created: str
+    """UTC, ISO 8601; likewise `updated`."""
+    updated: str
+    plan: Plan
+    """Of the latest command."""
+    plans: tuple[Plan, ...]
+    """Of all commands, each once, in their order."""
+    sampling: Sampling
+    model: str
+    """Of the settings at the latest command."""
+    models: Mapping[str, str]
+    """By variant."""
+    digests: Mapping[str, str]
+    """Of the present prompts, by variant."""
+    gateway: str
+    """Its URL, or `embedded`."""
+    versions: Mapping[str, str | None]
+    """Of Python and of packages."""
+    workflow_runs: Mapping[str, str] = field(default_factory=dict)
+    """Ids of workflow evaluation runs, by `variant:digest:model`."""
+    merged: tuple[str, ...] = ()
+    """The run_ids of merged shards."""
+    format: int = FORMAT
+
+    @property
+    def run_ids(self) -> list[str]:
+        """The ids under which the run's rows are found in ClickHouse; several after a merge of shards."""
+        return [self.run_id, *self.merged]
+
+    def is_present(self, variant: str, digest: str) -> bool:
+        """True if `digest` is that of the variant's present prompt, or the run knows no prompt of it."""
+        return self.digests.get(variant, digest) == digest
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Any, where: object) -> Manifest:
+        """The manifest in `content`, as read from the file `where`.
+
+        Raises JournalError for one that is damaged or that a later version of the kit wrote.
+        """
+        try:
+            if content.get("format", 0) > FORMAT:
+                raise JournalError(
+                    f"{where} has format {content['format']}, which a later version of the kit wrote; "
+                    "install that version to read this run"
+                )
+            values = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+            plan = Plan.from_json(content["plan"])
+            values |= {
+                "plan": plan,
+                "plans": tuple(Plan.from_json(p) for p in content.get("plans", [])) or (plan,),
+                "sampling": Sampling(**content["sampling"]),
+                "merged": tuple(content.get("merged", ())),
+                "format": FORMAT,
+            }
+            return cls(**values)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise JournalError(f"{where} is damaged; move its folder away and run again") from None
+
+
+def manifest_for(
+    before: Manifest | None, plan: Plan, sampling: Sampling, config: Config, settings: Settings
+) -> Manifest:
+    """The manifest of a command that runs `plan`, given that of the run as it is (None: not begun).
 
     Raises InputError if sampling parameters differ from those the run began with: its episodes would
     not be comparable under one name.
     """
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    models = {variant: config.variants[variant].model for variant in plan.variants}
+    digests = {variant: config.variants[variant].digest for variant in plan.variants}
+    manifest = Manifest(
+        run=plan.run,
+        run_id=str(uuid.uuid4()),
+        created=now,
+        updated=now,
+        plan=plan,
+        plans=(plan,),
+        sampling=sampling,
+        model=settings.model,
+        models=models,
+        digests=digests,
+        gateway=settings.redact(settings.gateway_url) or "embedded",
+        versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    )
+    if before is None:
+        return manifest
     for name, value in asdict(sampling).items():
-        old = before.get("sampling", {}).get(name, value)
+        old = getattr(before.sampling, name)
         if old != value:
             raise InputError(
-                f"run {plan.run!r} was begun with {name}={old}, not {value}; keep that or choose another name"
+                f"run {plan.run!r} began with {name}={old}, not {value}; keep that or choose another name"
             )
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    plans = before.get("plans", [])
-    return {
-        "run": plan.run,
-        # Distinguishes runs of one name in a store that outlives their folders.
-        "run_id": before.get("run_id") or str(uuid.uuid4()),
-        "merged": before.get("merged", []),
-        "created": before.get("created", now),
-        "updated": now,
-        "plan": plan.as_json(),
-        "plans": plans if plan.as_json() in plans else [*plans, plan.as_json()],
-        "sampling": asdict(sampling),
-        "model": settings.model,
-        "models": {
-            **before.get("models", {}),
-            **{v: config.variants[v].model for v in plan.variants},
-        },
-        "digests": {
-            **before.get("digests", {}),
-            **{v: config.variants[v].digest for v in plan.variants},
-        },
-        "gateway": settings.gateway_url or "embedded",
-        "workflow_runs": before.get("workflow_runs", {}),
-        "versions": {"python": platform.python_version(), **{p: _version(p) for p in PACKAGES}},
-    }
-
-
-def run_ids(manifest: dict[str, Any]) -> list[str]:
-    """The ids under which the run's rows are found in ClickHouse; several after a merge of shards."""
-    return [manifest["run_id"], *manifest.get("merged", [])]
+    return replace(
+        manifest,
+        run_id=before.run_id,
+        created=before.created,
+        plans=before.plans if plan in before.plans else (*before.plans, plan),
+        models={**before.models, **models},
+        digests={**before.digests, **digests},
+        workflow_runs=before.workflow_runs,
+        merged=before.merged,
+    )
 
 
 def _version(package: str) -> str | None:
     try:
-        return version(package)
-    except Exception:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None

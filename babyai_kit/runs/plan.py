@@ -1,13 +1,10 @@
-"""The plan of a run: which episodes it owes, and the checks that come before the first call.
-
-Knows variants, tasks, seeds and their product; runs nothing.
-"""
+"""The plan of a run: which episodes it owes, how the model samples, and the checks before the first call."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,9 +12,12 @@ from babyai_kit.configuration.variants import Config
 from babyai_kit.environment import TASKS, make_env
 from babyai_kit.errors import InputError
 from babyai_kit.runs.records import EpisodeKey
+from babyai_kit.runs.seed_blocks import VALIDATION
 
 DEFAULT_VARIANTS = ("baseline", "reasoning", "history", "history_and_reasoning")
-DEFAULT_SEEDS = range(200, 220)
+DEFAULT_SEEDS = VALIDATION
+DEFAULT_HISTORY_LENGTH = 8
+DEFAULT_MAX_TOKENS = 1024
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,21 @@ class Sampling:
 
     temperature: float | None = None
     """0 to 2; None leaves the model server's default."""
-    max_tokens: int = 1024
+    max_tokens: int = DEFAULT_MAX_TOKENS
     """Limit of one answer."""
     call_seeds: bool = True
     """Pass each call a seed derived from its place in the plan."""
+
+    def check(self) -> None:
+        """Raises InputError for a value out of range."""
+        temperature = self.temperature
+        if temperature is not None and not (
+            isinstance(temperature, (int, float)) and math.isfinite(temperature) and 0 <= temperature <= 2
+        ):
+            raise InputError(
+                f"temperature {temperature!r} is not in range; use 0 to 2, or None for the server's default"
+            )
+        _check_whole("max_tokens", self.max_tokens, 1)
 
 
 @dataclass(frozen=True)
@@ -44,17 +55,28 @@ class Plan:
     repeats: int
     history_length: int
 
-    def keys(self, config: Config, shard: tuple[int, int] | None = None) -> list[EpisodeKey]:
+    @classmethod
+    def from_json(cls, plan: Mapping[str, Any]) -> Plan:
+        """A plan as run.json holds it, unchecked. Raises KeyError or TypeError if it is not one."""
+        tuples: dict[str, Any] = {name: tuple(plan[name]) for name in ("variants", "tasks", "seeds")}
+        numbers = {name: plan[name] for name in ("num_dists", "repeats", "history_length")}
+        return cls(run=plan["run"], **tuples, **numbers)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def keys(self, models: Mapping[str, str], shard: tuple[int, int] | None = None) -> list[EpisodeKey]:
         """Every planned episode, whole seeds first: a run that stops early leaves complete seed blocks.
 
-        `shard` (i, n) keeps every n-th seed, counted from i: a shard holds whole seed blocks too.
+        `models`: the model of each variant. `shard` (i, n) keeps every n-th seed, counted from i: a shard
+        holds whole seed blocks too.
         """
         seeds = self.seeds if shard is None else self.seeds[shard[0] :: shard[1]]
         return [
             EpisodeKey(
                 run=self.run,
                 variant=variant,
-                model=config.variants[variant].model,
+                model=models[variant],
                 task=task,
                 num_dists=self.num_dists,
                 seed=seed,
@@ -67,9 +89,6 @@ class Plan:
             for variant in self.variants
         ]
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def make_plan(
     config: Config,
@@ -80,52 +99,44 @@ def make_plan(
     seeds: Iterable[int] = DEFAULT_SEEDS,
     num_dists: int = 0,
     repeats: int = 1,
-    history_length: int = 8,
+    history_length: int = DEFAULT_HISTORY_LENGTH,
 ) -> Plan:
     """Check and freeze a plan. Raises InputError that names what is wrong and what is valid."""
-    variants, tasks, seeds = (
-        _items("variants", variants),
-        _items("tasks", tasks),
-        _items("seeds", seeds),
+    plan = Plan(
+        run=run,
+        variants=_items("variants", variants),
+        tasks=_items("tasks", tasks),
+        seeds=_items("seeds", seeds),
+        num_dists=num_dists,
+        repeats=repeats,
+        history_length=history_length,
     )
-    for variant in variants:
+    for variant in plan.variants:
         if variant not in config.variants:
             raise InputError(f"unknown variant {variant!r}; choose from {', '.join(config.variants)}")
-    for seed in seeds:
-        _whole("seed", seed, 0)
-    _whole("num_dists", num_dists, 0)
-    _whole("repeats", repeats, 1)
-    _whole("history_length", history_length, 0)
-    for task in tasks:
+    for seed in plan.seeds:
+        _check_whole("seed", seed, 0)
+    _check_whole("num_dists", num_dists, 0)
+    _check_whole("repeats", repeats, 1)
+    _check_whole("history_length", history_length, 0)
+    for task in plan.tasks:
         # Only building it tells whether minigrid has the level.
         make_env(task, num_dists=num_dists).close()
-    return Plan(run, variants, tasks, seeds, num_dists, repeats, history_length)
-
-
-def make_sampling(temperature: float | None, max_tokens: int, call_seeds: bool) -> Sampling:
-    """Check and freeze the sampling parameters. Raises InputError."""
-    if temperature is not None and not (
-        isinstance(temperature, (int, float)) and math.isfinite(temperature) and 0 <= temperature <= 2
-    ):
-        raise InputError(
-            f"temperature {temperature!r} is not in range; use 0 to 2, or None for the server's default"
-        )
-    _whole("max_tokens", max_tokens, 1)
-    return Sampling(temperature, max_tokens, call_seeds)
+    return plan
 
 
 def _items(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
     if isinstance(values, str):
-        raise InputError(f"{name} is one string; pass a list, like [{values!r}]")
+        raise InputError(f"{name} is a string; pass a list, like [{values!r}]")
     items = tuple(values)
     if not items:
         raise InputError(f"{name} is empty; name at least one")
-    twice = [str(v) for v, count in Counter(items).items() if count > 1]
+    twice = [str(value) for value, count in Counter(items).items() if count > 1]
     if twice:
         raise InputError(f"{name} given twice: {', '.join(twice)}; name each once")
     return items
 
 
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} {value!r} is not valid; use a whole number of at least {least}")
+def _check_whole(name: str, value: Any, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise InputError(f"{name} {value!r} is not valid; use a whole number of at least {minimum}")

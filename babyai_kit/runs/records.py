@@ -1,7 +1,6 @@
 """The records of a run: what one step and one finished episode are, and the table they make.
 
-Knows types and columns only; no files, no gateway. Both sources of the table (journal and
-ClickHouse) build it here, so that they cannot differ in form.
+Both sources of the table (journal and ClickHouse) build it here, so that they cannot differ in form.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 import pandas as pd
+
+from babyai_kit.errors import ErrorKind, ServiceError
 
 R = TypeVar("R", "StepRecord", "EpisodeRecord", "Registration")
 
@@ -109,6 +110,8 @@ class EpisodeRecord:
     cost_usd: float | None
     wall_s: float
     """Sum of call_s: no queueing, no backoff, no failed attempts."""
+    error_kind: ErrorKind | None = None
+    """What failed in an error row; the same as in front of `error`."""
 
     @property
     def key(self) -> EpisodeKey:
@@ -129,6 +132,7 @@ class Registration(EpisodeKey):
 
 KEY_COLUMNS = [f.name for f in dataclasses.fields(EpisodeKey)]
 COLUMNS = [f.name for f in dataclasses.fields(EpisodeRecord)]
+STEP_COLUMNS = [f.name for f in dataclasses.fields(StepRecord)]
 
 # NaN-able figures are float64, so that both sources and all tools treat "unknown" alike.
 DTYPES = {
@@ -159,7 +163,17 @@ def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
 
     Raises KeyError for a line that lacks a field.
     """
+    if kind is EpisodeRecord and "error_kind" not in row:  # lines of runs before format 1
+        row = {**row, "error_kind": _kind_in(row["error"])}
     return kind(**{f.name: row[f.name] for f in dataclasses.fields(kind)})
+
+
+def _kind_in(error: str | None) -> ErrorKind | None:
+    """The kind in front of an error row's text."""
+    if error is None:
+        return None
+    kind = error.partition(":")[0]
+    return cast(ErrorKind, kind) if kind in get_args(ErrorKind) else "other"
 
 
 def summarize(
@@ -170,20 +184,20 @@ def summarize(
     *,
     max_steps: int,
     shortest_length: int | None,
-    error: str | None = None,
+    error: ServiceError | None = None,
 ) -> EpisodeRecord:
     """The row of an episode that ended after `steps`, or broke off there with `error`."""
-    ok = error is None
     reward = sum(s.reward for s in steps)
     return EpisodeRecord(
         **vars(key),
         variant_digest=digest,
         episode_id=episode_id,
-        status="ok" if ok else "error",
-        # A lone surrogate has no UTF-8 form, and a table of strings none without one.
-        error=None if error is None else error.encode(errors="backslashreplace").decode(),
-        success=reward > 0 if ok else None,
-        episode_return=float(reward) if ok else None,
+        status="error" if error else "ok",
+        # A lone surrogate has no UTF-8 form, and a table of strings cannot hold it.
+        error=f"{error.kind}: {error}".encode(errors="backslashreplace").decode() if error else None,
+        error_kind=error.kind if error else None,
+        success=None if error else reward > 0,
+        episode_return=None if error else float(reward),
         episode_length=len(steps),
         max_steps=max_steps,
         shortest_length=shortest_length,
@@ -199,6 +213,17 @@ def _total(values: Iterable[Any]) -> Any:
     """The sum, or None if any part is unknown: a partial sum would pass for the whole."""
     values = list(values)
     return None if any(v is None for v in values) else sum(values)
+
+
+def present(records: Iterable[EpisodeRecord], digests: Mapping[str, str]) -> list[EpisodeRecord]:
+    """The last record of each key that was made with the present prompt of its variant.
+
+    `digests`: of the present prompts; a variant that is not among them counts with its last record's.
+    """
+    records = list(records)
+    digests = {**{r.variant: r.variant_digest for r in records}, **digests}
+    last = {r.key: r for r in records if r.variant_digest == digests[r.variant]}
+    return list(last.values())
 
 
 def to_frame(records: Iterable[EpisodeRecord]) -> pd.DataFrame:

@@ -6,14 +6,13 @@ of an episode. Knows no gateway, no statistics, and nothing of how an episode is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from babyai_kit.environment import ACTIONS, TASKS, make_env
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.errors import JournalError, NoEpisodeError
-from babyai_kit.runs.journal import existing_run, read_episodes, read_steps
+from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
 
 
@@ -70,28 +69,31 @@ class Trajectory:
         )
 
 
-def read_trajectories(run: str, *, results: str | Path = "results") -> list[Trajectory]:
-    """Every episode of `run` that has a step or a row, made with the run's present prompts.
+def assemble(
+    manifest: Manifest,
+    episodes: Mapping[tuple[EpisodeKey, str], EpisodeRecord],
+    steps: Mapping[str, Sequence[StepRecord]],
+) -> list[Trajectory]:
+    """Every episode that has a step or a row and was made with the run's present prompts.
 
-    In the order of the plan: by variant, task, seed, repeat. Raises InputError for an unknown run,
-    JournalError for one that cannot be read.
+    In the order of the plan: by variant, task, seed, repeat.
     """
-    folder, manifest = existing_run(results, run)
-    records = {r.episode_id: r for r in read_episodes(folder).values()}
-    finished = {(r.key, r.variant_digest) for r in records.values()}
-    steps = read_steps(folder)
-    found = []
+    records = {record.episode_id: record for record in episodes.values()}
+    trajectories = []
     for episode_id in {**records, **steps}:
         record = records.get(episode_id)
-        taken = steps.get(episode_id, [])
-        one = record or taken[0]
-        if record is None and (one.key, one.variant_digest) in finished:
+        recorded = steps.get(episode_id, ())
+        first = record or recorded[0]
+        key, digest = first.key, first.variant_digest
+        if record is None and (key, digest) in episodes:
             continue  # another attempt at the same episode was finished
-        if one.variant_digest == manifest["digests"].get(one.variant, one.variant_digest):
-            whole = tuple(s for i, s in enumerate(taken) if s.step == i)
-            found.append(Trajectory(one.key, one.variant_digest, episode_id, whole, record))
-    variants = manifest["plan"]["variants"]
-    return sorted(found, key=lambda t: (_rank(t.key.variant, variants), _rank(t.key.task, TASKS), t.key))
+        if manifest.is_present(key.variant, digest):
+            gapless = tuple(step for i, step in enumerate(recorded) if step.step == i)
+            trajectories.append(Trajectory(key, digest, episode_id, gapless, record))
+    variants = manifest.plan.variants
+    return sorted(
+        trajectories, key=lambda t: (_rank(t.key.variant, variants), _rank(t.key.task, TASKS), t.key)
+    )
 
 
 def choose(

@@ -1,7 +1,7 @@
 """Which episodes ClickHouse holds whole: the journal's steps against the stored inferences.
 
-Knows both records of a step; sends nothing, repairs nothing. Of several inferences for one step, as after a
-kill, the one that the journal names counts and the others are orphans.
+Nothing is sent or repaired. Of several inferences for one step, as after a kill, the one that the journal
+names counts and the others are orphans.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from babyai_kit.runs.journal import existing_run, read_steps
-from babyai_kit.runs.manifest import run_ids
 from babyai_kit.runs.records import StepRecord
+from babyai_kit.runs.run import Run
 from babyai_kit.store.queries import StoredStep, stored_steps
 
 if TYPE_CHECKING:
@@ -56,6 +55,6 @@ def completeness(client: Client, run: str, *, results: str | Path = "results") -
     Episodes of earlier prompts and unfinished ones are among those compared. Raises InputError if there is
     no such run, StoreError if ClickHouse is away.
     """
-    folder, manifest = existing_run(results, run)
-    steps = [step for episode in read_steps(folder).values() for step in episode]
-    return compare_steps(steps, stored_steps(client, run_ids(manifest)))
+    opened = Run.open(run, results=results)
+    steps = [step for episode in opened.step_records().values() for step in episode]
+    return compare_steps(steps, stored_steps(client, opened.manifest.run_ids))

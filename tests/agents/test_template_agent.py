@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from babyai_kit.agents.template_agent import LastSteps, decide, gateway_input
+from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
 from babyai_kit.environment import ACTIONS
 from tests.runs.test_records import step
 
@@ -55,9 +55,8 @@ def test_memory_is_the_last_steps(length: int, taken: int):
 
 
 def test_the_input_holds_what_the_schema_wants_and_no_thoughts():
-    arguments = gateway_input("go", "seen", [step(0, thinking="secret thought", valid=False)])
-    content = arguments["messages"][0]["content"][0]
-    assert content["arguments"] == {
+    arguments = template_arguments("go", "seen", [step(0, thinking="secret thought", valid=False)])
+    assert arguments == {
         "mission": "go",
         "observation": "seen",
         "history": [{"observation": step().observation, "action": "go forward", "valid": False}],

@@ -88,7 +88,8 @@ def test_no_password_is_in_the_file_and_all_users_have_the_same():
     outside = load_settings(
         None, {"TENSORZERO_GATEWAY_URL": "http://127.0.0.1:3000", "CLICKHOUSE_PASSWORD": "pw"}
     ).clickhouse_url
-    assert outside == COMPOSE_CLICKHOUSE.format(password="pw")
+    assert outside == "http://babyai:pw@127.0.0.1:8123/tensorzero"
+    assert outside.startswith(COMPOSE_CLICKHOUSE.replace("//", "//babyai:pw@"))
     assert gateway.replace("@clickhouse:", "@127.0.0.1:") == outside
     assert f"//{environment['CLICKHOUSE_USER']}:" in gateway
 

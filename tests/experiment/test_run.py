@@ -57,7 +57,7 @@ def requests_of(player: OfflinePlayer) -> int:
     return player.stats.requests
 
 
-async def test_every_step_and_outcome_is_stored_once_and_both_tables_agree(data, tmp_path, monkeypatch):
+async def test_every_step_and_outcome_is_stored_once_and_both_tables_agree(data, tmp_path):
     async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
         plan = {"variants": ["baseline", "history_and_reasoning"], "tasks": TASKS, "seeds": [0, 1]}
         episodes = await run_experiment(session, "whole", **plan, results=tmp_path, progress=False)
@@ -66,8 +66,7 @@ async def test_every_step_and_outcome_is_stored_once_and_both_tables_agree(data,
         run_id = json.loads((tmp_path / "whole/run.json").read_text())["run_id"]
         stored = stored_steps(client, [run_id])
         feedback = stored_feedback(client, [run_id])
-        monkeypatch.setattr("babyai_kit.episodes.table.clickhouse_client", session.clickhouse)
-        from_store = load_episodes("whole", results=tmp_path, source="clickhouse")
+        from_store = load_episodes("whole", results=tmp_path, source="clickhouse", client=client)
 
     assert len(episodes) == 20
     assert set(episodes["status"]) == {"ok"}

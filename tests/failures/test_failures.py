@@ -16,10 +16,11 @@ from babyai_kit import load_episodes, load_failures
 from babyai_kit.environment import ACTIONS, TASKS, make_env, shortest_length
 from babyai_kit.errors import UnsupportedLevelError
 from babyai_kit.failures import CLASSES, COLUMNS, Facts, classify, failure_shares, failure_table
-from babyai_kit.runs.trajectories import read_trajectories
+from babyai_kit.runs.run import Run
 from babyai_kit.stats import estimates
 from tests.support.episode_tables import ERROR, MISSING, block
 from tests.support.journals import (
+    SLOW,
     Episode,
     Policy,
     Said,
@@ -141,7 +142,7 @@ def test_boxes_of_the_mission_are_gone_exactly_where_no_way_is_left(tmp_path: Pa
     episodes = [play(rng.choice(ACTIONS, 128, p=often).tolist(), task=task, seed=s) for s in range(40)]
     table = failed(tmp_path, *episodes).set_index("episode_id")
     assert 1 < table["is_goal_destroyed"].sum() < len(table)
-    for trajectory in read_trajectories("r", results=tmp_path):
+    for trajectory in Run.open("r", results=tmp_path).trajectories():
         if trajectory.outcome != "failure":
             continue
         *_, (env, _) = itertools.islice(trajectory.states(), len(trajectory.steps))  # before the last step
@@ -256,7 +257,7 @@ def test_other_levels_are_analysed_too(tmp_path: Path, level: str) -> None:
 def test_successes_errors_and_unfinished_episodes_are_no_failures(tmp_path: Path) -> None:
     episodes = [
         play(expert, seed=1),
-        play(["turn left"] * 3, seed=2, error="timeout: slow"),
+        play(["turn left"] * 3, seed=2, error=SLOW),
         play(idle, seed=3, stop_after=5),
         play(idle, seed=4, task="pickup"),
     ]

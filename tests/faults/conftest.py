@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from babyai_kit import connect
-from babyai_kit.gateway.session import Session
+from babyai_kit.gateway.session import STORE_TIMEOUT_S, Session
 from tests.support.outage import Store, store_by_hand
 from tests.support.project import CONFIG
 
@@ -17,22 +17,19 @@ from tests.support.project import CONFIG
 @pytest.fixture
 def open_session(data: Path, monkeypatch: pytest.MonkeyPatch):
     @asynccontextmanager
-    async def opened(base_url: str, **settings: str) -> AsyncIterator[Session]:
+    async def opened(
+        base_url: str, store_timeout_s: float = STORE_TIMEOUT_S, **settings: str
+    ) -> AsyncIterator[Session]:
         monkeypatch.setenv("OPENAI_BASE_URL", base_url)
         monkeypatch.setenv("AGENT_MODEL", "offline-player")
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
+        async with connect(
+            env_file=None, config=CONFIG, data=data, quiet=True, store_timeout_s=store_timeout_s
+        ) as session:
             yield session
 
     return opened
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits between tries that are as many as ever, and short."""
-    monkeypatch.setattr("babyai_kit.experiment.retries.FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr("babyai_kit.experiment.retries.LONGEST_WAIT_S", 0.02)
 
 
 @pytest.fixture(scope="module")

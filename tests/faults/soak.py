@@ -26,13 +26,14 @@ import pandas as pd
 
 import babyai_kit.experiment.call_slots
 from babyai_kit import ACTIONS, TASKS, connect, run_experiment
-from babyai_kit.agents.template_agent import decide, gateway_input
+from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
 from babyai_kit.experiment.reconciliation import reconcile_run
+from babyai_kit.gateway.protocol import Question
 from babyai_kit.local.clickhouse import ensure_server_sync
 from babyai_kit.local.player import ChatRequest, OfflinePlayer
-from babyai_kit.runs.journal import read_episodes, read_run, read_steps
-from babyai_kit.runs.manifest import run_ids
+from babyai_kit.runs.journal import read_episodes, read_steps
 from babyai_kit.runs.metrics import metrics
+from babyai_kit.runs.run import Run
 from babyai_kit.store.queries import stored_feedback, stored_steps
 from tests.support.answers import GOOD, generated
 from tests.support.journal_cuts import resume_all
@@ -184,7 +185,7 @@ def outages(folder: Path) -> list[Row]:
             await store.away(10)
             table = await task
             found = await reconcile_run(session, name, results=folder)
-            client, ids = session.clickhouse(), run_ids(read_run(folder / name))
+            client, ids = session.clickhouse(), Run.open(name, results=folder).manifest.run_ids
             stored, feedback = stored_steps(client, ids), stored_feedback(client, ids)
             client.close()
         steps = [s for of_one in read_steps(folder / name).values() for s in of_one]
@@ -224,10 +225,15 @@ def nasty_answers(folder: Path, count: int = 100_000) -> list[Row]:
 
             async def one_of_many() -> None:
                 nonlocal valid, invalid
-                asked = gateway_input("go to the red ball", "a red ball 1 step forward", [])
                 for _ in range(count // 50):
-                    answer = await session.infer(
-                        "baseline", session.new_episode_id(), asked, max_tokens=50_000, dryrun=True
+                    answer = await session.ask(
+                        Question(
+                            "baseline",
+                            session.new_episode_id(),
+                            SAMPLE_ARGUMENTS,
+                            max_tokens=50_000,
+                            dryrun=True,
+                        )
                     )
                     decision = decide(answer.parsed)
                     assert decision.action in ACTIONS

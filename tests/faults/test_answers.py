@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babyai_kit import ACTIONS, run_experiment
-from babyai_kit.agents.template_agent import FALLBACK_ACTION, decide, gateway_input
+from babyai_kit.agents.template_agent import FALLBACK_ACTION, decide, template_arguments
 from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
 from babyai_kit.gateway.session import Answer
 from babyai_kit.local.player import ChatRequest, OfflinePlayer
@@ -100,4 +100,4 @@ def test_the_input_of_a_step_that_holds_such_an_answer_is_json():
     for text in CORPUS:
         if not live.done:
             live.take(Answer(text, None, 1, 1, None, 0.1, "i"))
-    json.dumps(gateway_input("m", "o", live.steps), allow_nan=False)
+    json.dumps(template_arguments("m", "o", live.steps), allow_nan=False)

@@ -9,18 +9,27 @@ import pytest
 
 from babyai_kit import load_episodes, run_experiment
 from babyai_kit.errors import InputError, ModelError
+from babyai_kit.experiment.retries import Backoff
 from babyai_kit.local.player import ChatRequest, Fault, FaultPlan, OfflinePlayer
 from babyai_kit.runs.journal import read_steps
 from tests.support.processes import same_figures
 
 pytestmark = pytest.mark.e2e
 
-PLAN: dict[str, Any] = {"variants": ["baseline", "history"], "tasks": ["goto"], "seeds": range(4)}
+HURRIED = Backoff(first_wait_s=0.001, max_wait_s=0.02)
+"""As many tries as ever, and short waits."""
+
+PLAN: dict[str, Any] = {
+    "variants": ["baseline", "history"],
+    "tasks": ["goto"],
+    "seeds": range(4),
+    "backoff": HURRIED,
+}
 SPOILED = {"malformed": 0.05}
 PASSING = {"429": 0.2, "500": 0.1, "reset": 0.05, "stall": 0.05}
 
 
-async def test_a_plan_of_faults_leaves_the_table_of_its_malformed_answers(open_session, tmp_path, hurried):
+async def test_a_plan_of_faults_leaves_the_table_of_its_malformed_answers(open_session, tmp_path):
     async with OfflinePlayer(faults=FaultPlan(SPOILED)) as player, open_session(player.base_url) as session:
         spoiled = await run_experiment(session, "spoiled", **PLAN, results=tmp_path, progress=False)
     async with (
@@ -37,9 +46,7 @@ async def test_a_plan_of_faults_leaves_the_table_of_its_malformed_answers(open_s
 @pytest.mark.parametrize(
     ("fault", "told"), [("401", "refused the key"), ("404", "no call was answered meanwhile")]
 )
-async def test_what_will_not_pass_stops_the_run_and_keeps_what_is_done(
-    open_session, tmp_path, hurried, fault, told
-):
+async def test_what_will_not_pass_stops_the_run_and_keeps_what_is_done(open_session, tmp_path, fault, told):
     answered = 0
 
     def answers(request: ChatRequest) -> Fault | None:
@@ -60,9 +67,15 @@ async def test_what_will_not_pass_stops_the_run_and_keeps_what_is_done(
 
 
 async def test_calls_in_flight_fall_until_the_server_takes_them_and_the_bar_says_so(
-    open_session, tmp_path, hurried, capsys
+    open_session, tmp_path, capsys
 ):
-    plan = {"variants": ["baseline"], "tasks": ["goto"], "seeds": range(20), "results": tmp_path}
+    plan = {
+        "variants": ["baseline"],
+        "tasks": ["goto"],
+        "seeds": range(20),
+        "results": tmp_path,
+        "backoff": HURRIED,
+    }
     async with (
         OfflinePlayer(capacity=4, latency_s=0.01) as player,
         open_session(player.base_url) as session,
@@ -95,7 +108,7 @@ async def test_a_budget_of_tokens_stops_new_calls_and_a_larger_one_goes_on(open_
 async def test_a_budget_that_cannot_be_kept_stops_the_run(open_session, tmp_path, capsys):
     async with OfflinePlayer(usage=False) as player, open_session(player.base_url) as session:
         await run_experiment(session, "r", **PLAN, max_tokens_total=1000, max_concurrency=2, results=tmp_path)
-        assert "does not tell the tokens it used" in capsys.readouterr().out
+        assert "does not report its tokens" in capsys.readouterr().out
         assert player.stats.answers <= 3
 
 

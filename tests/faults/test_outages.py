@@ -11,9 +11,9 @@ import pytest
 from babyai_kit import run_experiment
 from babyai_kit.experiment.reconciliation import reconcile_run
 from babyai_kit.local.player import ChatRequest, OfflinePlayer
-from babyai_kit.runs.journal import read_episodes, read_run, read_steps
-from babyai_kit.runs.manifest import run_ids
+from babyai_kit.runs.journal import read_episodes, read_steps
 from babyai_kit.runs.metrics import metrics
+from babyai_kit.runs.run import Run
 from babyai_kit.store.completeness import completeness
 from babyai_kit.store.queries import stored_feedback, stored_steps
 from tests.support.outage import until_steps
@@ -49,7 +49,7 @@ async def test_an_outage_is_told_named_and_mended(store, open_session, tmp_path,
         told = capsys.readouterr().out
         found = await reconcile_run(session, f"r{evaluated}", results=tmp_path)
         client = session.clickhouse()
-        ids = run_ids(read_run(folder))
+        ids = Run.open(folder.name, results=tmp_path).manifest.run_ids
         stored, feedback = stored_steps(client, ids), stored_feedback(client, ids)
         held = completeness(client, f"r{evaluated}", results=tmp_path)
         client.close()

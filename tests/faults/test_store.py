@@ -51,13 +51,12 @@ async def test_a_store_that_stays_away_is_told_and_reconciled_when_it_is_back(
     assert again.missing == found.missing
 
 
-async def test_a_store_that_hangs_holds_nothing_up(store, open_session, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("babyai_kit.gateway.session.STORE_S", 1.0)
+async def test_a_store_that_hangs_holds_nothing_up(store, open_session, tmp_path, capsys):
     loop = asyncio.get_running_loop()
     try:
         async with (
             OfflinePlayer(latency_s=0.02) as player,
-            open_session(player.base_url, TENSORZERO_CLICKHOUSE_URL=store.url) as session,
+            open_session(player.base_url, 1.0, TENSORZERO_CLICKHOUSE_URL=store.url) as session,
         ):
             plan = {"variants": ["baseline"], "tasks": ["goto"], "seeds": range(6), "results": tmp_path}
             run = asyncio.create_task(run_experiment(session, "hung", **plan, progress=False))

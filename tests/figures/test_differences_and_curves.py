@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from babyai_kit.episodes.table import load_episodes
 from babyai_kit.errors import NoSharedSeedsError, UnknownBaselineError
 from babyai_kit.figures import FIGURES, paired_differences, return_profiles, save_all, success_against_steps
 from babyai_kit.runs.journal import Journal
+from babyai_kit.runs.manifest import Manifest
+from babyai_kit.runs.plan import Plan, Sampling
 from babyai_kit.runs.records import EpisodeRecord
 from babyai_kit.stats import ALL_TASKS, MEASURES, compare, success_by_step
 from babyai_kit.stats import return_profiles as profiles
@@ -123,13 +126,31 @@ def test_curves_say_what_they_rest_on() -> None:
     )
 
 
+def manifest(variants: Sequence[str], seeds: Iterable[int]) -> Manifest:
+    """Of a run `r` over all tasks."""
+    plan = Plan("r", tuple(variants), TASKS, tuple(seeds), num_dists=0, repeats=1, history_length=0)
+    return Manifest(
+        run="r",
+        run_id="1",
+        created="",
+        updated="",
+        plan=plan,
+        plans=(plan,),
+        sampling=Sampling(),
+        model="m",
+        models=dict.fromkeys(variants, "m"),
+        digests={},
+        gateway="embedded",
+        versions={},
+    )
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """A folder with a run on disk: two variants, an error, one variant played by another model too."""
     rows = pd.concat([episodes(VARIANTS[:2], error=0.02), episodes(("mine",), model="large")])
     with Journal(tmp_path / "r") as journal:
-        plan = {"variants": [*VARIANTS[:2], "mine"], "tasks": TASKS, "seeds": [*range(9)]}
-        journal.write_run({"run": "r", "plans": [plan | {"repeats": 1, "num_dists": 0, "history_length": 0}]})
+        journal.write_manifest(manifest([*VARIANTS[:2], "mine"], range(9)))
         for row in rows.assign(run="r").to_dict("records"):
             clean = {k: None if pd.isna(v) else v for k, v in row.items()}
             journal.append(EpisodeRecord(**clean))
@@ -187,7 +208,7 @@ def test_the_command_takes_settings_and_shows_tasks(results: Path, capsys) -> No
 
 def test_a_run_of_one_variant_has_nothing_to_compare(tmp_path: Path, capsys) -> None:
     with Journal(tmp_path / "r") as journal:
-        journal.write_run({"run": "r"})
+        journal.write_manifest(manifest(["baseline"], range(2)))
         for row in block(np.ones((2, 2))).to_dict("records"):
             journal.append(EpisodeRecord(**{k: None if pd.isna(v) else v for k, v in row.items()}))
     assert main(["compare", "r", "--results", str(tmp_path)]) == 2

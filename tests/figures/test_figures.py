@@ -235,12 +235,10 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_save_that_fails_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "success_rate.png").write_bytes(b"old")
 
-    def full(path: Path, data: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(data[:100])
+    def full(descriptor: int) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match="no space"):
         save_all(CASES["one task"], tmp_path)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("success_rate.png", b"old")]

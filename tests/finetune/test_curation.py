@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from tensorzero import InferenceFilterBooleanMetric, ListInferencesRequest
 
 from babyai_kit import finetune, load_episodes, run_experiment
 from babyai_kit.errors import InputError
-from babyai_kit.gateway.session import FLUSH_S, Session
-from babyai_kit.gateway.tensorzero_client import InferenceFilterBooleanMetric, ListInferencesRequest
+from babyai_kit.gateway.protocol import Question
+from babyai_kit.gateway.session import Session
 from babyai_kit.local.player import ChatRequest, FaultPlan, OfflinePlayer
 from babyai_kit.runs.journal import read_steps
 from tests.experiment.test_run import open_session  # noqa: F401
@@ -28,8 +28,8 @@ async def form_finds(session: Session) -> list:
         filters=InferenceFilterBooleanMetric(metric_name="curated", value=True),
         limit=100_000,
     )
-    with session.client() as gateway:
-        return (await gateway.list_inferences(request=request)).inferences
+    client = session.gateway._client  # type: ignore[attr-defined]  # the form talks to the gateway itself
+    return (await client.list_inferences(request=request)).inferences
 
 
 async def test_both_records_give_the_same_and_the_form_finds_it(
@@ -106,10 +106,9 @@ async def test_invalid_steps_and_orphans_are_left_out(open_session, tmp_path: Pa
         run_id = json.loads((tmp_path / "r/run.json").read_text())["run_id"]
         tags = {"run": "r", "run_id": run_id, "step": str(first.step), "seed": str(first.seed)}
         arguments = {"mission": "go to the red ball", "observation": "a lost call", "history": []}
-        content = [{"type": "template", "name": "user", "arguments": arguments}]
-        message = {"messages": [{"role": "user", "content": content}]}
-        await session.infer("history", first.episode_id, message, tags=tags)
-        await asyncio.sleep(2 * FLUSH_S)
+        await session.ask(Question("history", first.episode_id, arguments, tags=tags))
+        await session.flush()
+        await session.flush()
         stored = await finetune.curate(session, "r", "history", results=tmp_path)
         journal = await finetune.curate(session, "r", "history", source="journal", results=tmp_path)
     assert stored.examples == journal.examples

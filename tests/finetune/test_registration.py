@@ -1,22 +1,20 @@
 from __future__ import annotations
 
-import asyncio
-import gc
 import shutil
 from pathlib import Path
 
 import pytest
 import tomlkit
 
-from babyai_kit.agents.template_agent import gateway_input
+from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration.gateway_toml import model_toml, write_snapshot
 from babyai_kit.configuration.prices import Price
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
-from babyai_kit.errors import InputError
+from babyai_kit.errors import InputError, ModelError
 from babyai_kit.finetune import register_variant, unregister_variant
-from babyai_kit.gateway.session import EXIT_GRACE_S
-from babyai_kit.gateway.tensorzero_client import AsyncTensorZeroGateway, BaseTensorZeroError
+from babyai_kit.gateway.protocol import Question
+from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
 
 OFFLINE = load_settings(None, {})
 HOSTED = load_settings(None, {"OPENAI_API_KEY": "sk-canary"})
@@ -125,19 +123,11 @@ async def test_the_file_as_the_image_reads_it_loads(
     image = tmp_path / "image"
     shutil.copytree(config, image / "config")
     (image / "model.toml").write_text(model_toml(OFFLINE, None, base_url="http://x/v1/"))
-    gateway = await AsyncTensorZeroGateway.build_embedded(
-        config_file=f"{image}/**/*.toml", clickhouse_url=None
-    )
-    with pytest.raises(BaseTensorZeroError, match="model providers failed"):
-        await gateway.inference(
-            function_name="act",
-            variant_name="history_sft",
-            input=gateway_input("go to the red ball", "a red ball 1 step forward", []),
-            dryrun=True,
-        )
-    del gateway
-    gc.collect()
-    await asyncio.sleep(EXIT_GRACE_S)
+    gateway = await TensorZeroGateway.embedded(f"{image}/**/*.toml", None)
+    question = Question("history_sft", gateway.new_episode_id(), SAMPLE_ARGUMENTS, dryrun=True)
+    with pytest.raises(ModelError):
+        await gateway.ask(question)
+    assert await gateway.close(timeout_s=30)
 
 
 def test_a_price_may_be_given(config: Path):

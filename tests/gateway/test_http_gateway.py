@@ -17,7 +17,8 @@ from babyai_kit.errors import ConfigError, GatewayError, InputError
 from babyai_kit.experiment.reconciliation import reconcile_run
 from babyai_kit.local.clickhouse import ensure_server
 from babyai_kit.local.player import OfflinePlayer
-from babyai_kit.runs.journal import read_registrations, read_run, read_steps
+from babyai_kit.runs.journal import read_registrations, read_steps
+from babyai_kit.runs.run import Run
 from tests.support.gateway_server import gateway_server
 from tests.support.project import CONFIG
 
@@ -80,8 +81,10 @@ async def test_a_run_over_http_equals_an_embedded_one_and_the_ui_can_compare_it(
             "SELECT DISTINCT toString(episode_id) AS episode_id, variant_name FROM JsonInference "
             "WHERE tags['run'] = 'http'"
         )
-        monkeypatch.setattr("babyai_kit.episodes.table.clickhouse_client", session.clickhouse)
-        pd.testing.assert_frame_equal(load_episodes("http", results=tmp_path, source="clickhouse"), over_http)
+        client = session.clickhouse()
+        from_store = load_episodes("http", results=tmp_path, source="clickhouse", client=client)
+        client.close()
+        pd.testing.assert_frame_equal(from_store, over_http)
         plan = PLAN | {"seeds": [3]}
         plain = await run_experiment(
             session, "plain", **plan, workflow_evaluation=False, results=tmp_path, progress=False
@@ -108,7 +111,7 @@ async def test_a_run_over_http_equals_an_embedded_one_and_the_ui_can_compare_it(
         assert sorted(registered_ones["task"]) == tasks
     by_episode = over_http.set_index("episode_id")["variant"].to_dict()
     assert dict(zip(pinned["episode_id"], pinned["variant_name"], strict=True)) == by_episode
-    assert len(read_run(tmp_path / "http")["workflow_runs"]) == 2
+    assert len(Run.open("http", results=tmp_path).manifest.workflow_runs) == 2
 
 
 async def test_the_requests_are_the_documented_ones(remote, tmp_path):
@@ -120,7 +123,7 @@ async def test_the_requests_are_the_documented_ones(remote, tmp_path):
     (run,) = at.server.sent("/workflow_evaluation_run")
     assert run["variants"] == {"act": "history"}
     assert (run["project_name"], run["display_name"]) == ("babyai", "r: history")
-    run_id = next(iter(read_run(tmp_path / "r")["workflow_runs"].values()))
+    run_id = next(iter(Run.open("r", results=tmp_path).manifest.workflow_runs.values()))
     (episode,) = at.server.sent(f"/workflow_evaluation_run/{run_id}/episode")
     assert episode["task_name"] == "goto, seed 3"
 

@@ -15,11 +15,12 @@ from PIL import Image
 from babyai_kit import load_replay
 from babyai_kit.__main__ import main
 from babyai_kit.environment import ACTIONS, make_env
-from babyai_kit.errors import InputError, JournalError, NoEpisodeError
+from babyai_kit.errors import InputError, JournalError, ModelError, NoEpisodeError
 from babyai_kit.hostile_text import visible
 from babyai_kit.replay.film import film
-from babyai_kit.runs.trajectories import choose, read_trajectories
-from tests.support.journals import Said, expert, idle, play, write_run
+from babyai_kit.runs.run import Run
+from babyai_kit.runs.trajectories import choose
+from tests.support.journals import SLOW, Said, expert, idle, play, write_run
 
 HOSTILE = (
     "<script>window.hacked = 1</script></script><img src=x onerror='window.hacked = 2'>\"'`&lt;"
@@ -85,7 +86,7 @@ def results(tmp_path: Path) -> Path:
             play(expert, task="putnext", seed=1),
             play(hostile, task="putnext", seed=2, variant="reasoning"),
             play(idle, task="goto", seed=2),
-            play(["turn left"] * 3, task="goto", seed=3, error=f"timeout: {HOSTILE}"),
+            play(["turn left"] * 3, task="goto", seed=3, error=ModelError(HOSTILE, kind="timeout")),
             play(idle, task="goto", seed=4, stop_after=2),
         ],
     )
@@ -120,7 +121,7 @@ def test_what_is_not_there_is_said_with_what_is(results: Path) -> None:
 
 def test_episodes_come_in_the_order_of_the_plan_and_of_the_present_prompt(results: Path) -> None:
     folder = results / "r"
-    order = [(t.key.variant, t.key.task, t.key.seed) for t in read_trajectories("r", results=results)]
+    order = [(t.key.variant, t.key.task, t.key.seed) for t in Run.open("r", results=results).trajectories()]
     assert order == [
         *(("baseline", "goto", seed) for seed in (1, 2, 3, 4)),
         ("baseline", "putnext", 1),
@@ -129,13 +130,13 @@ def test_episodes_come_in_the_order_of_the_plan_and_of_the_present_prompt(result
     manifest = json.loads((folder / "run.json").read_text())
     manifest["digests"]["baseline"] = "another"
     (folder / "run.json").write_text(json.dumps(manifest))
-    assert [t.key.variant for t in read_trajectories("r", results=results)] == ["reasoning"]
+    assert [t.key.variant for t in Run.open("r", results=results).trajectories()] == ["reasoning"]
 
 
 def test_steps_of_an_attempt_that_another_replaced_are_no_episode(tmp_path: Path) -> None:
     whole = play(expert, seed=1)
     write_run(tmp_path, [play(idle, seed=1, stop_after=2), whole])
-    (found,) = read_trajectories("r", results=tmp_path)
+    (found,) = Run.open("r", results=tmp_path).trajectories()
     assert found.episode_id == whole.record.episode_id
 
 
@@ -202,7 +203,7 @@ def test_a_run_in_shards_is_to_be_joined_first(tmp_path: Path) -> None:
     write_run(tmp_path, [play(expert, seed=1)]).rename(tmp_path / "0-of-2")
     (tmp_path / "r" / "shards").mkdir(parents=True)
     (tmp_path / "0-of-2").rename(tmp_path / "r" / "shards" / "0-of-2")
-    with pytest.raises(InputError, match="lies in shards; join them first: python -m babyai_kit merge r"):
+    with pytest.raises(InputError, match="is in shards; join them first: python -m babyai_kit merge r"):
         load_replay("r", results=tmp_path)
 
 
@@ -259,7 +260,7 @@ def test_files_are_written_whole_by_their_ending(results: Path) -> None:
     assert len(list((results / "new").iterdir())) == 2
     with pytest.raises(InputError, match=r"a\.mp4 ends neither in \.html nor in \.gif"):
         replay.save("a.mp4")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot write"):
         replay.save(page / "b.html")
     assert repr(replay) == ("<Replay of baseline · goto, seed 1 · model offline-player · run r: success>")
 
@@ -296,7 +297,7 @@ def test_bad_input_exits_2(
 
 
 def test_an_episode_without_a_step_is_not_chosen(tmp_path: Path) -> None:
-    write_run(tmp_path, [play([], seed=1, error="timeout: slow"), play(expert, seed=2)])
-    trajectories = read_trajectories("r", results=tmp_path)
+    write_run(tmp_path, [play([], seed=1, error=SLOW), play(expert, seed=2)])
+    trajectories = Run.open("r", results=tmp_path).trajectories()
     assert [t.outcome for t in trajectories] == ["error", "success"]
     assert choose(trajectories).key.seed == 2

@@ -13,13 +13,13 @@ import pytest
 
 from babyai_kit import load_episodes, load_replay, write_report
 from babyai_kit.__main__ import main
-from babyai_kit.errors import InputError
+from babyai_kit.errors import InputError, ModelError, RateLimited
 from babyai_kit.experiment.reconciliation import Reconciliation
 from babyai_kit.runs.journal import Journal, read_reconciliation
 from babyai_kit.runs.shards import merge
 from babyai_kit.stats import estimates
 from tests.replay.test_replay import HOSTILE, Page
-from tests.support.journals import Said, expert, idle, play, write_run
+from tests.support.journals import SLOW, Said, expert, idle, play, write_run
 from tests.support.project import CONFIG, ROOT
 
 TWO = ("goto", "pickup")
@@ -150,14 +150,14 @@ def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> Non
         play(expert, task="pickup", seed=0),
         play(expert, task="goto", seed=1),
         play(idle, task="pickup", seed=1, stop_after=3),
-        play(["turn left"], task="goto", seed=2, error=f"rate_limit: {HOSTILE}"),
+        play(["turn left"], task="goto", seed=2, error=RateLimited(HOSTILE)),
     ]
     folder = write_run(tmp_path, episodes, seeds=range(3))
     report = write_report("r", results=tmp_path, config=CONFIG)
     assert str(report.standing).startswith("INCOMPLETE: 3 of 6 planned episodes are finished; 1 ended by an")
     words = words_of(folder)
     assert str(report.standing) in words
-    assert "rate_limit1" in words
+    assert "rate limit1" in words
     assert "baseline2" in words  # unfinished, by variant
     assert "if errors and missing episodes failed, or succeeded" in words
     assert "50.0%to 100.0%" in words
@@ -171,7 +171,7 @@ def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("few_figures")
-@pytest.mark.parametrize("episodes", [[], [play(idle, stop_after=2)], [play([], error="timeout: slow")]])
+@pytest.mark.parametrize("episodes", [[], [play(idle, stop_after=2)], [play([], error=SLOW)]])
 def test_a_run_without_an_outcome_has_a_report(tmp_path: Path, episodes: list[Any]) -> None:
     folder = write_run(tmp_path, episodes)
     report = write_report("r", results=tmp_path, config=CONFIG)
@@ -309,7 +309,7 @@ def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     answers = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE)]
     name = HOSTILE.replace("\ud800", "")
-    broken = play(answers, seed=1, model=name, error=f"{HOSTILE}: x")
+    broken = play(answers, seed=1, model=name, error=ModelError(f"{HOSTILE}: x", kind="timeout"))
     folder = write_run(tmp_path, [play(answers, seed=0, model=name), broken], model=name)
     write_report("r", results=tmp_path, config=CONFIG)
     page = page_of(folder)
@@ -343,10 +343,10 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monk
     folder = outcomes(tmp_path, {"baseline": [[1, 1]]})
     (folder / "report.html").write_text("old")
 
-    def full(path: Path, data: bytes) -> int:
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
         write_report("r", results=tmp_path, config=CONFIG)
     assert (folder / "report.html").read_text() == "old"

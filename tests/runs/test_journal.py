@@ -3,9 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError, JournalError
-from babyai_kit.runs.journal import Journal, read_episodes, read_run, read_steps, run_folder
+from babyai_kit.runs.journal import Journal, read_episodes, read_manifest, read_steps, run_folder
+from babyai_kit.runs.manifest import manifest_for
+from babyai_kit.runs.plan import Sampling, make_plan
 from tests.runs.test_records import episode, step
+from tests.support.project import CONFIG
 
 
 def test_what_is_appended_is_read_back(tmp_path: Path):
@@ -76,17 +81,22 @@ def test_a_second_process_is_refused(tmp_path: Path):
 
 
 def test_run_json_is_replaced_whole(tmp_path: Path):
-    assert read_run(tmp_path) == {}
+    settings = Settings()
+    config = load_config(CONFIG, settings)
+    first = manifest_for(None, make_plan(config, run="a"), Sampling(), config, settings)
+    second = manifest_for(first, make_plan(config, run="a", seeds=[5]), Sampling(), config, settings)
+    assert read_manifest(tmp_path) is None
     with Journal(tmp_path) as journal:
-        journal.write_run({"run": "a"})
-        journal.write_run({"run": "b"})
-    assert read_run(tmp_path) == {"run": "b"}
+        journal.write_manifest(first)
+        journal.write_manifest(second)
+    assert read_manifest(tmp_path) == second
+    assert second.plans == (first.plan, second.plan)
     assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(JournalError, match="cannot be written"), Journal(tmp_path / "file" / "run"):
+    with pytest.raises(JournalError, match="cannot write"), Journal(tmp_path / "file" / "run"):
         pass
 
 

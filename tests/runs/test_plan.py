@@ -5,8 +5,8 @@ import pytest
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError
-from babyai_kit.runs.manifest import make_manifest
-from babyai_kit.runs.plan import make_plan, make_sampling
+from babyai_kit.runs.manifest import manifest_for
+from babyai_kit.runs.plan import Sampling, make_plan
 from tests.support.project import CONFIG
 
 SETTINGS = load_settings(None, {})
@@ -17,9 +17,14 @@ def config():
     return load_config(CONFIG, SETTINGS)
 
 
-def test_the_plan_is_the_product_with_whole_seeds_first(config):
+@pytest.fixture(scope="module")
+def models(config):
+    return {name: variant.model for name, variant in config.variants.items()}
+
+
+def test_the_plan_is_the_product_with_whole_seeds_first(config, models):
     plan = make_plan(config, run="a", variants=["baseline", "history"], tasks=["goto", "open"], seeds=[3, 1])
-    keys = plan.keys(config)
+    keys = plan.keys(models)
     assert [(k.seed, k.task, k.variant) for k in keys] == [
         (seed, task, variant)
         for seed in (3, 1)
@@ -29,10 +34,10 @@ def test_the_plan_is_the_product_with_whole_seeds_first(config):
     assert {k.model for k in keys} == {"offline-player"}
 
 
-def test_shards_divide_the_plan(config):
+def test_shards_divide_the_plan(config, models):
     plan = make_plan(config, run="a", seeds=range(7), repeats=2)
-    parts = [plan.keys(config, (i, 3)) for i in range(3)]
-    assert sorted(k for part in parts for k in part) == sorted(plan.keys(config))
+    parts = [plan.keys(models, (i, 3)) for i in range(3)]
+    assert sorted(k for part in parts for k in part) == sorted(plan.keys(models))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,7 @@ def test_shards_divide_the_plan(config):
     [
         ({"variants": ["nope"]}, "unknown variant 'nope'; choose from baseline"),
         ({"variants": []}, "variants is empty"),
-        ({"variants": "baseline"}, "one string"),
+        ({"variants": "baseline"}, "is a string"),
         ({"tasks": ["fly"]}, "fly"),
         ({"tasks": []}, "tasks is empty"),
         ({"seeds": []}, "seeds is empty"),
@@ -61,15 +66,15 @@ def test_bad_plans_are_refused_with_the_reason(config, changed: dict[str, Any], 
 @pytest.mark.parametrize(("temperature", "max_tokens"), [(-0.1, 10), (2.1, 10), (float("nan"), 10), (1, 0)])
 def test_bad_sampling_is_refused(temperature: float, max_tokens: int):
     with pytest.raises(InputError):
-        make_sampling(temperature, max_tokens, True)
+        Sampling(temperature, max_tokens).check()
 
 
 def test_one_run_name_has_one_sampling(config):
     plan = make_plan(config, run="a")
-    first = make_manifest({}, plan, make_sampling(1.0, 100, True), config, SETTINGS)
-    again = make_manifest(first, plan, make_sampling(1.0, 100, True), config, SETTINGS)
-    assert (again["run_id"], again["plans"]) == (first["run_id"], [plan.as_json()])
+    first = manifest_for(None, plan, Sampling(1.0, 100), config, SETTINGS)
+    again = manifest_for(first, plan, Sampling(1.0, 100), config, SETTINGS)
+    assert (again.run_id, again.plans) == (first.run_id, (plan,))
     with pytest.raises(InputError, match=r"temperature=1\.0"):
-        make_manifest(first, plan, make_sampling(0.5, 100, True), config, SETTINGS)
+        manifest_for(first, plan, Sampling(0.5, 100), config, SETTINGS)
     with pytest.raises(InputError, match="max_tokens=100"):
-        make_manifest(first, plan, make_sampling(1.0, 99, True), config, SETTINGS)
+        manifest_for(first, plan, Sampling(1.0, 99), config, SETTINGS)

@@ -6,12 +6,14 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
+from babyai_kit.errors import ModelError
 from babyai_kit.runs.metrics import from_tags, to_tags
 from babyai_kit.runs.records import (
     COLUMNS,
     EpisodeKey,
     EpisodeRecord,
     StepRecord,
+    from_json,
     summarize,
     to_frame,
 )
@@ -54,10 +56,21 @@ def test_a_finished_episode_sums_its_steps():
 
 
 def test_an_error_is_neither_success_nor_failure():
-    record = summarize(KEY, "d", "e", [step()], max_steps=64, shortest_length=None, error="timeout: x")
+    record = summarize(
+        KEY, "d", "e", [step()], max_steps=64, shortest_length=None, error=ModelError("x", kind="timeout")
+    )
     assert (record.status, record.success, record.episode_return) == ("error", None, None)
+    assert (record.error, record.error_kind) == ("timeout: x", "timeout")
     frame = to_frame([record, episode()])
     assert frame["success"].mean() == 1.0
+
+
+def test_a_line_from_before_error_kinds_tells_its_kind():
+    old = vars(summarize(KEY, "d", "e", [], max_steps=64, shortest_length=None))
+    del old["error_kind"]
+    assert from_json(EpisodeRecord, old).error_kind is None
+    assert from_json(EpisodeRecord, old | {"error": "rate limit: slow: down"}).error_kind == "rate limit"
+    assert from_json(EpisodeRecord, old | {"error": "of another version: x"}).error_kind == "other"
 
 
 def test_one_step_without_usage_makes_the_sum_unknown():

@@ -21,7 +21,13 @@ ROW = EpisodeRecord(
     episode_length=10, max_steps=64, shortest_length=5, invalid_actions=0, input_tokens=100,
     output_tokens=10, cost_usd=0.001, wall_s=1.0,
 )  # fmt: skip
-BROKEN = {"status": "error", "error": "timeout: slow", "success": None, "episode_return": None}
+BROKEN = {
+    "status": "error",
+    "error": "timeout: slow",
+    "error_kind": "timeout",
+    "success": None,
+    "episode_return": None,
+}
 
 
 def table(*rows: dict[str, Any]) -> pd.DataFrame:

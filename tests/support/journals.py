@@ -15,15 +15,18 @@ from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import ACTIONS, expert_actions, make_env
 from babyai_kit.environment.facing import steps_to_face
+from babyai_kit.errors import ModelError, ServiceError
 from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
-from babyai_kit.gateway.session import Answer
+from babyai_kit.gateway.protocol import Answer
 from babyai_kit.runs.journal import Journal
-from babyai_kit.runs.manifest import make_manifest
+from babyai_kit.runs.manifest import manifest_for
 from babyai_kit.runs.plan import Sampling, make_plan
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
 from tests.support.project import CONFIG
 
 _NUMBERS = itertools.count()
+
+SLOW = ModelError("slow", kind="timeout", retryable=True)
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Said:
         parsed = {"action": self.action} | ({"thinking": self.thinking} if self.thinking is not None else {})
         number = f"inference-{next(_NUMBERS)}"
         if self.raw is not None:
-            return Answer(self.raw, None, 100, 10, None, 0.5, number)
-        return Answer(json.dumps(parsed), parsed, 100, 10, None, 0.5, number)
+            return Answer(self.raw, None, 100, 10, None, number, call_s=0.5)
+        return Answer(json.dumps(parsed), parsed, 100, 10, None, number, call_s=0.5)
 
 
 Policy = Callable[[Any, str], Iterator[str | Said]]
@@ -62,7 +65,7 @@ def play(
     num_dists: int = 0,
     repeat: int = 0,
     run: str = "r",
-    error: str | None = None,
+    error: ServiceError | None = None,
     stop_after: int | None = None,
 ) -> Episode:
     """An episode as the runner would record it.
@@ -99,7 +102,7 @@ def write_run(
     config = load_config(CONFIG, settings)
     with Journal(results / name) as journal:
         made = make_plan(config, run=name, **fields)
-        journal.write_run(make_manifest({}, made, Sampling(), config, settings))
+        journal.write_manifest(manifest_for(None, made, Sampling(), config, settings))
         for episode in episodes:
             for step in episode.steps:
                 journal.append(replace(step, run=name))

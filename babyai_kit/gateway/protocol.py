@@ -1,0 +1,118 @@
+"""What the kit needs of a gateway, and nothing more.
+
+`Gateway` is the whole of it for a run: ask, send feedback, flush, close. What else a gateway can do is a
+protocol each; `isinstance` tells whether it can. TensorZero's client (`tensorzero_client`) is the one
+implementation, and the tests have a minimal second one.
+
+Every method raises ModelError, GatewayError or StoreError, whose messages may still hold secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class Question:
+    """One call of the function `act`."""
+
+    variant: str
+    episode_id: str
+    """A UUIDv7, from `Gateway.new_episode_id` or a workflow evaluation."""
+    arguments: Mapping[str, Any]
+    """Of the variant's user template."""
+    pinned: bool = False
+    """The episode belongs to a workflow evaluation, whose run names the variant."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    json_mode: str | None = None
+    """None: as the variant is configured; "off": asked in words alone."""
+    dryrun: bool = False
+    """The model is asked, nothing is stored."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answered call. Tokens are None without usage, cost_usd (US dollars) without a price."""
+
+    raw: str | None
+    parsed: Any
+    """The answer as JSON if it satisfies the output schema, else None."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    inference_id: str
+    model: str | None = None
+    """What the model server calls its model; known after dry runs only."""
+    call_s: float = 0.0
+    """Seconds from question to answer; the session measures them."""
+
+
+@dataclass(frozen=True)
+class StoredInference:
+    """One inference of `act` as the gateway recorded it."""
+
+    inference_id: str
+    episode_id: str
+    tags: Mapping[str, str]
+    arguments: Mapping[str, Any]
+    """Of the user template."""
+    raw: str | None
+    parsed: Any
+
+
+class Gateway(Protocol):
+    """An open gateway."""
+
+    def new_episode_id(self) -> str:
+        """A fresh UUIDv7 for a plain episode."""
+
+    async def ask(self, question: Question) -> Answer:
+        """Ask once, without retry."""
+
+    async def feedback(
+        self, metric: str, value: bool | float, episode_id: str, tags: Mapping[str, str]
+    ) -> None:
+        """Store one metric of an episode, of which an inference must be stored already."""
+
+    async def flush(self) -> None:
+        """Return when the answers given so far are, in an undisturbed store, visible to queries."""
+
+    async def close(self, timeout_s: float) -> bool:
+        """Hand every pending row to the store and let go; False if that took longer than `timeout_s`."""
+
+
+@runtime_checkable
+class EvaluatesWorkflows(Protocol):
+    """Can group episodes so that a UI compares variants task by task."""
+
+    async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
+        """Open an evaluation run of `variant`, shown as `name` of `project`; its id."""
+
+    async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
+        """Open an episode of an evaluation run; its id. Runs are compared by `task`."""
+
+
+@runtime_checkable
+class ListsInferences(Protocol):
+    """Can read back what it recorded."""
+
+    async def stored_inferences(self, variant: str, run: str) -> list[StoredInference]:
+        """Every stored inference of `variant` whose tag `run` is `run`."""
+
+
+@runtime_checkable
+class FineTunes(Protocol):
+    """Can fine-tune a model on stored inferences by itself."""
+
+    async def fill_dataset(self, name: str, inference_ids: Sequence[str]) -> None:
+        """Put these inferences into the dataset `name`, each once."""
+
+    async def launch_workflow(
+        self, variant: str, dataset: str, optimizer: Mapping[str, Any], val_fraction: float | None
+    ) -> dict[str, Any]:
+        """Start a fine-tuning job on `dataset` with the prompts of `variant`; its job_id and job_api_url."""

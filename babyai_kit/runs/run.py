@@ -1,0 +1,96 @@
+"""`Run`: a run on disk, opened once and read through this one object.
+
+It only reads; `runs.journal.Journal` writes. Nothing is cached, so a run that is being written shows its
+latest state at every call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from babyai_kit.errors import InputError
+from babyai_kit.runs.journal import (
+    read_episodes,
+    read_manifest,
+    read_reconciliation,
+    read_registrations,
+    read_steps,
+    run_folder,
+)
+from babyai_kit.runs.manifest import Manifest
+from babyai_kit.runs.records import STEP_COLUMNS, EpisodeKey, EpisodeRecord, StepRecord, present, to_frame
+from babyai_kit.runs.trajectories import Trajectory, assemble
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has begun. `Run.open("first").episodes()` is the table of `load_episodes("first")`.
+
+    All methods raise JournalError for a file that cannot be read or is damaged.
+    """
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, name: str, *, results: str | Path = "results") -> Run:
+        """The run `name` under `results`.
+
+        Raises InputError if there is none, JournalError if it is damaged or of a later format.
+        """
+        folder = run_folder(results, name)
+        run = cls.at(folder)
+        if run:
+            return run
+        if (folder / "shards").is_dir():
+            raise InputError(f"run {name!r} is in shards; join them first: python -m babyai_kit merge {name}")
+        raise InputError(f"no run {name!r} under {results}; run it first or name its folder with results=")
+
+    @classmethod
+    def at(cls, folder: Path) -> Run | None:
+        """The run in `folder`, which may be a shard; None if none has begun there."""
+        manifest = read_manifest(folder)
+        return cls(manifest.run, folder, manifest) if manifest else None
+
+    def steps(self) -> pd.DataFrame:
+        """A row per answered step, in order of episode and step; columns as in `steps.jsonl` (StepRecord)."""
+        rows = [vars(step) for episode in self.step_records().values() for step in episode]
+        return pd.DataFrame(rows, columns=STEP_COLUMNS)
+
+    def episodes(self, *, all_versions: bool = False) -> pd.DataFrame:
+        """The `episodes` table: a row per finished episode, sorted by key (see EpisodeRecord).
+
+        Only rows made with the run's present prompts, unless `all_versions`.
+        """
+        records = self.episode_records().values()
+        return to_frame(records if all_versions else present(records, self.manifest.digests))
+
+    def trajectories(self) -> list[Trajectory]:
+        """Every episode with a step or row under the present prompts, by variant, task, seed, repeat."""
+        return assemble(self.manifest, self.episode_records(), self.step_records())
+
+    def planned(self) -> list[EpisodeKey]:
+        """The episodes that all commands of the run asked for together, each once."""
+        keys = (key for plan in self.manifest.plans for key in plan.keys(self.manifest.models))
+        return list(dict.fromkeys(keys))
+
+    def step_records(self) -> dict[str, list[StepRecord]]:
+        """Steps by episode_id, in order of `step`; unfinished episodes and earlier prompts included."""
+        return read_steps(self.folder)
+
+    def episode_records(self) -> dict[tuple[EpisodeKey, str], EpisodeRecord]:
+        """Finished episodes by key and variant digest; earlier prompts included."""
+        return read_episodes(self.folder)
+
+    def registrations(self) -> dict[tuple[EpisodeKey, str], str]:
+        """Ids that workflow evaluations gave, by key and variant digest."""
+        return read_registrations(self.folder)
+
+    def reconciliation(self) -> dict[str, Any]:
+        """The latest comparison with ClickHouse (fields of Reconciliation), or an empty dict."""
+        return read_reconciliation(self.folder)
