@@ -73,17 +73,15 @@ def readable(rows: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     """Rows of `compare` as text."""
     import pandas as pd
 
-    from babyai_kit.stats import UNKNOWN, p_value_text
+    from babyai_kit.stats import UNKNOWN, agent_columns, p_value_text
 
-    columns = list(rows.columns)
-    agent = columns[columns.index("task") + 1 : columns.index("baseline")]
     intervals = [
         f"{measure.difference(low)} to {measure.difference(high)}"
         for low, high in zip(rows["low"], rows["high"], strict=True)
     ]
     return pd.DataFrame(
         {
-            **{name: rows[name].astype(str) for name in ("task", *agent)},
+            **{name: rows[name].astype(str) for name in ("task", *agent_columns(rows))},
             "value": rows["value"].map(measure.number),
             "baseline": rows["baseline_value"].map(measure.number),
             "difference": rows["difference"].map(measure.difference),

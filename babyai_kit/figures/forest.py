@@ -28,7 +28,16 @@ from babyai_kit.figures.chart import (
     plain,
 )
 from babyai_kit.figures.panels import missing
-from babyai_kit.stats import ALL_TASKS, Measure, compare, finished, measure_of, p_value_text, reasons
+from babyai_kit.stats import (
+    ALL_TASKS,
+    Measure,
+    agent_columns,
+    compare,
+    finished,
+    measure_of,
+    p_value_text,
+    reasons,
+)
 
 FOLD = 26
 """Characters of a row's name in one line."""
@@ -53,8 +62,7 @@ def paired_differences(
         return _notice(" or ".join(reasons(table["interval"])), definition, episodes)
     if table["task"].nunique() == 2:  # one task, and the same as all tasks
         table = table[table["task"] != ALL_TASKS]
-    columns = list(table.columns)
-    keys = columns[columns.index("task") + 1 : columns.index("baseline")]
+    keys = agent_columns(table)
     title = f"{capitalized(definition.label)}, difference from {table['baseline'].iloc[0]}"
     if definition.difference_unit:
         title += f" ({definition.difference_unit})"

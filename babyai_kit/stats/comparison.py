@@ -75,6 +75,12 @@ def compare(
     return _corrected(pd.DataFrame(table, columns=["measure", "task", *keys, "baseline", *COLUMNS]), family)
 
 
+def agent_columns(comparison: pd.DataFrame) -> list[str]:
+    """The columns of `compare` that name an agent."""
+    columns = list(comparison.columns)
+    return columns[columns.index("task") + 1 : columns.index("baseline")]
+
+
 def _compare_level(
     episodes: pd.DataFrame, baseline: str | Mapping[str, Any], measures: list[Measure], by: Sequence[str]
 ) -> tuple[list[str], list[dict[str, Any]]]:

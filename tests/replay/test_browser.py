@@ -136,7 +136,7 @@ def test_the_player_shows_every_step_as_it_was(seen: Seen, results: Path, tmp_pa
         page.keyboard.press("ArrowRight")
     at(page, f"after {last} of at most 128 steps$")
     assert page.locator("#action").text_content().startswith("Success after")
-    assert page.locator("#forth").is_disabled()
+    assert page.locator("#forward").is_disabled()
     seen.check()
 
 
@@ -147,7 +147,7 @@ def test_keys_buttons_and_slider_step(seen: Seen, results: Path, tmp_path: Path)
         (lambda: page.keyboard.press("End"), "after"),
         (lambda: page.keyboard.press("Home"), "step 1 "),
         (lambda: page.keyboard.press("ArrowLeft"), "step 1 "),
-        (lambda: page.locator("#forth").click(), "step 2 "),
+        (lambda: page.locator("#forward").click(), "step 2 "),
         (lambda: page.keyboard.press("ArrowRight"), "step 3 "),
         (lambda: page.locator("#back").click(), "step 2 "),
         (lambda: page.locator("#last").click(), "after"),
@@ -190,7 +190,7 @@ def test_hostile_text_is_read_and_not_run(seen: Seen, results: Path, tmp_path: P
     page.locator("#raw summary").click()
     assert "</script><img src=x" in page.locator("#answer").text_content()
     assert page.locator("#invalid").is_visible()
-    assert page.locator("#thought").is_hidden()
+    assert page.locator("#thinks").is_hidden()
     seen.check()
 
 
@@ -215,9 +215,9 @@ def test_several_players_in_one_page_do_not_meet(seen: Seen, results: Path, tmp_
     one, two, three = page.frames[1:]
     for frame in (one, two, three):
         at(frame, "step 1 of")
-    one.locator("#forth").click()
+    one.locator("#forward").click()
     page.keyboard.press("ArrowRight")
-    two.locator("#forth").click()
+    two.locator("#forward").click()
     for number, frame in ((3, one), (2, two), (1, three)):
         at(frame, f"step {number} of")
     assert page.evaluate("[episode, now]") == [7, 8]
@@ -232,7 +232,7 @@ def test_the_report_is_whole(seen: Seen, results: Path) -> None:
     assert page.evaluate("document.images.length") >= 7
     (one, two) = page.frames[1:]
     at(one, "step 1 of")
-    one.locator("#forth").click()
+    one.locator("#forward").click()
     at(one, "step 2 of")
     at(two, "step 1 of")
     for link in page.locator("nav a").all():
