@@ -21,11 +21,11 @@ def add(commands: Any) -> None:
         "--baseline",
         type=_baseline,
         default="baseline",
-        help="a variant or, if it was played by several models, variant=NAME,model=NAME",
+        help="a variant or, if several models played it, variant=NAME,model=NAME",
     )
-    parser.add_argument("--measures", type=names, default=None, help="default: all that the run knows")
+    parser.add_argument("--measures", type=names, default=None, help="default: all")
     parser.add_argument(
-        "--per-task", action="store_true", help="each task for every measure, not for success only"
+        "--per-task", action="store_true", help="also print single tasks for measures other than success"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the whole table, unrounded")
     parser.set_defaults(command=_command)

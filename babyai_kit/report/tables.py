@@ -110,8 +110,8 @@ def comparison(episodes: pd.DataFrame) -> Table | str:
     baseline = table["baseline"].iloc[0]
     caption = (
         f"Success rate over all tasks, difference from {baseline} in points, paired by seed, "
-        "with 95% intervals in brackets, not corrected. Holm: corrected over the agents. Detectable: smallest "
-        "true difference found with 80% power on these seeds."
+        "with 95% intervals in brackets, not corrected. Holm: corrected over the agents. Detectable: "
+        "smallest true difference found with 80% power on these seeds."
     )
     return Table(caption, ["agent", "difference", "p", "p, Holm", "detectable", "seeds"], rows)
 

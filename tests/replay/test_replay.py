@@ -258,7 +258,7 @@ def test_files_are_written_whole_by_their_ending(results: Path) -> None:
     assert page.read_text(encoding="utf-8") == replay.html()
     assert replay.save(results / "new" / "a.gif").read_bytes()[:6] == b"GIF89a"
     assert len(list((results / "new").iterdir())) == 2
-    with pytest.raises(InputError, match=r"a\.mp4 ends neither in \.html nor in \.gif"):
+    with pytest.raises(InputError, match=r"a\.mp4 ends in neither \.html nor \.gif"):
         replay.save("a.mp4")
     with pytest.raises(InputError, match="cannot write"):
         replay.save(page / "b.html")
@@ -284,7 +284,7 @@ def test_the_command_writes_where_it_says(results: Path, capsys: pytest.CaptureF
     [
         (["r", "--task", "open"], "no episode, task open"),
         (["r", "--format", "gif", "--out", "a.html"], "does not end in .gif"),
-        (["r", "--out", "a.mp4"], "ends neither"),
+        (["r", "--out", "a.mp4"], "ends in neither"),
         (["nothing"], "no run 'nothing'"),
         (["../r"], "is not valid"),
     ],
