@@ -1,7 +1,6 @@
 """Every address and port of the kit's services, once.
 
-Knows where things are; starts nothing. All of them are on loopback. docker-compose.yml repeats those of its
-services, and a test holds the two equal.
+All of them are on loopback. docker-compose.yml repeats those of its services, and a test keeps the two equal.
 """
 
 from __future__ import annotations

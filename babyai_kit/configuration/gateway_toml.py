@@ -1,9 +1,9 @@
 """The TOML that the kit writes for a gateway: the model behind the alias `agent`, and a copy of `config/`.
 
-Knows the gateway's configuration format; starts nothing. Variants that fine-tuning registers have a TOML file
-each in `config/finetuned/`, beside the hand-written files and matched by the same glob, so that the embedded
-gateway and the gateway image serve them alike. Git ignores that folder, since a fine-tuned model belongs to
-one account or machine. The embedded gateway's copy of such a file points at the server of the settings.
+Variants that fine-tuning registers have a TOML file each in `config/finetuned/`, beside the hand-written
+files and matched by the same glob, so that the embedded gateway and the gateway image serve them alike. Git
+ignores that folder, since a fine-tuned model belongs to one account or machine. The embedded gateway's copy
+of such a file points at the server of the settings.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Names of models: the default, the two that are served on this machine, and fine-tuned ones.
 
-Knows names only; whether a model answers is found out by asking it.
+Only a call tells whether a model of some name answers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What models cost: `config/prices.json`.
-
-Knows names and prices; counts nothing.
-"""
+"""What models cost: `config/prices.json`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What the user configured: `.env` and the environment, read once, checked, and never printed whole.
 
-Knows the settings and their meaning; starts nothing and contacts nobody. The process environment is
-read, never changed. Secrets stay in fields without a repr.
+The process environment is read, never changed. Secrets stay in fields without a repr.
 """
 
 from __future__ import annotations
@@ -95,9 +94,9 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     if not timeout.isdecimal() or int(timeout) == 0:
         raise ConfigError(f"AGENT_TIMEOUT_MS {timeout!r} is not valid; give milliseconds, like {TIMEOUT_MS}")
     named = get("AGENT_MODEL")
-    here = LEARNER_MODEL if named == LEARNER_MODEL else OFFLINE_MODEL
+    local_model = LEARNER_MODEL if named == LEARNER_MODEL else OFFLINE_MODEL
     return Settings(
-        model=here if offline else named or DEFAULT_MODEL,
+        model=local_model if offline else named or DEFAULT_MODEL,
         model_named=offline or bool(named),
         openai_base_url=base_url,
         openai_api_key=key,

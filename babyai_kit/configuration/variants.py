@@ -1,7 +1,7 @@
 """The variants of the function `act`, read from the TensorZero configuration, and the digest of each.
 
-Knows the files under `config/`; talks to no gateway. The gateway is always built from a copy of these files
-(see `gateway_toml`), so that what was digested is what is served.
+The gateway is always built from a copy of the files read here (see `gateway_toml`), so that what was digested
+is what is served.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Sending an episode's outcome to the gateway.
-
-Knows the session's way of sending; what is sent, `runs.metrics` knows.
-"""
+"""Sending an episode's outcome, in the form of `runs.metrics`, to the gateway."""
 
 from __future__ import annotations
 

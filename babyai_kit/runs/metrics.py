@@ -1,7 +1,7 @@
 """An episode's outcome as TensorZero metrics and tags, and back.
 
-Knows which metrics an episode has and how its row travels; sends nothing. A float metric may be stored in
-single precision, so the exact row goes along as tags of one metric's feedback and is read back from there.
+A float metric may be stored in single precision, so the exact row goes along as tags of one metric's feedback
+and is read back from there.
 """
 
 from __future__ import annotations

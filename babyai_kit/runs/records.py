@@ -77,20 +77,12 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
-class EpisodeRecord:
+class EpisodeRecord(EpisodeKey):
     """One finished episode (a line of `episodes.jsonl`, a row of the table).
 
     Of an error row, success and return are None and the sums cover the steps that were answered.
     """
 
-    run: str
-    variant: str
-    model: str
-    task: str
-    num_dists: int
-    seed: int
-    repeat: int
-    history_length: int
     variant_digest: str
     episode_id: str
     status: str

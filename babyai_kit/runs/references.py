@@ -1,7 +1,6 @@
-"""What a table of episodes is held against: minigrid's expert, and actions drawn at random.
+"""Reference policies to compare a run with: minigrid's expert, and actions drawn at random.
 
-Knows environment and the `episodes` table; no model, no gateway. The rows look like those of a run, under the
-variants `expert` and `random`, and may be joined to them.
+Their rows look like those of a run, under the variants `expert` and `random`, and may be joined to them.
 """
 
 from __future__ import annotations

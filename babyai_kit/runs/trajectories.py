@@ -110,12 +110,12 @@ def choose(
 
     The first, and not the prettiest: nobody picked it. Raises NoEpisodeError if there is none.
     """
-    asked = {"task": task, "variant": variant, "seed": seed, "repeat": repeat}
-    asked = {name: value for name, value in asked.items() if value is not None}
+    criteria = {"task": task, "variant": variant, "seed": seed, "repeat": repeat}
+    criteria = {name: value for name, value in criteria.items() if value is not None}
     fitting = [
         t
         for t in trajectories
-        if all(getattr(t.key, name) == value for name, value in asked.items())
+        if all(getattr(t.key, name) == value for name, value in criteria.items())
         and episode_id in (None, t.episode_id)
         and t.steps
     ]
@@ -123,7 +123,7 @@ def choose(
         if success is None or trajectory.success is success:
             return trajectory
     kind = {True: "successful ", False: "failed ", None: ""}[success]
-    words = "".join(f", {name} {value}" for name, value in asked.items())
+    words = "".join(f", {name} {value}" for name, value in criteria.items())
     words += f", episode_id {episode_id}" if episode_id else ""
     outcomes = [t.outcome for t in fitting]
     there = ", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes))) or "none at all"

@@ -1,7 +1,4 @@
-"""clickhouse_connect clients of the configured ClickHouse, or of the local server over chDB.
-
-Knows clickhouse_connect and which store the settings name; nothing of tables.
-"""
+"""clickhouse_connect clients of the configured ClickHouse, or of the local server over chDB."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What ClickHouse holds of a run: steps, feedback and episodes, read with plain SQL.
 
-Knows TensorZero's tables (as of 2026.6.0); no gateway, no journal. All calls block.
+The tables are those of TensorZero 2026.6.0. All calls block.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def test_the_command_line_runs_a_plan_and_goes_on_with_it(project: Path, first):
         (["run", "r", "--variants", "nope"], "unknown variant 'nope'"),
         (["run", "r", "--tasks", "fly"], "fly"),
         (["run", "r", "--seeds", "5:5"], "seeds is empty"),
-        (["run", "r", "--seeds", "x"], "is no seeds"),
+        (["run", "r", "--seeds", "x"], "is not a valid seed range"),
         (["run", "../r"], "run name"),
         (["reconcile", "never"], "no run 'never'"),
         (["merge", "never"], "no shards"),

@@ -187,7 +187,8 @@ async def test_reasoning_that_was_not_asked_for_is_counted(open_session, tmp_pat
             session, "r", ["baseline", "reasoning"], ["goto"], [1], results=tmp_path, progress=False
         )
     assert set(episodes["invalid_actions"]) == {0}
-    assert "64 answers of baseline reason, which its prompt does not ask for." in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "64 answers of baseline contain reasoning, which its prompt does not ask for." in printed
 
 
 async def test_a_refused_key_stops_before_the_plan_and_is_not_told(open_session, tmp_path):

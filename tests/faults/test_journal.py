@@ -82,7 +82,7 @@ def one_line(done: subprocess.CompletedProcess[str], told: str) -> None:
     assert done.returncode == 1, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert told in line
-    assert "it goes on where it stopped" in line
+    assert "continues where it stopped" in line
     assert "Traceback" not in done.stderr
 
 
@@ -119,8 +119,8 @@ def test_a_disk_that_is_full_stops_the_run_with_a_word_and_it_goes_on_with_more(
             code, told = done.returncode, done.stderr
             assert "(File too large)" in told
         assert code == 1
-        assert "cannot be written" in told
-        assert "it goes on where it stopped" in told
+        assert "cannot write to" in told
+        assert "continues where it stopped" in told
         assert "Traceback" not in told
         kept = (project / "results/r/steps.jsonl").read_bytes()
         assert len(kept) > 50_000
@@ -138,12 +138,12 @@ def test_a_read_only_results_directory_is_told_before_the_first_call(tmp_path, d
     (project / "results").mkdir()
     script = f"mount -t tmpfs -o ro none results; exec {sys.executable} -m babyai_kit {' '.join(COMMAND)}"
     done = kit(project, before=(*mounts, "sh", "-c", script, "--"))
-    one_line(done, "cannot be written (Read-only file system)")
+    one_line(done, "cannot write to results/r (Read-only file system)")
     assert "episodes are done" not in done.stdout
 
 
 def test_a_file_where_the_results_should_be_is_told(tmp_path, data):
     project = make_project(tmp_path / "project", data)
     (project / "results").write_text("")
-    one_line(kit(project, *COMMAND), "cannot be written")
+    one_line(kit(project, *COMMAND), "cannot write to")
     assert (project / "results").read_text() == ""
