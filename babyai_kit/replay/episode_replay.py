@@ -19,7 +19,8 @@ from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import Trajectory, choose
 
 UNTRUSTED = Markup(
-    "<p hidden>The replay of {} appears once this notebook is trusted: run its cell, or jupyter trust FILE.</p>"
+    "<p hidden>The replay of {} appears once this notebook is trusted: run its cell, or jupyter trust "
+    "FILE.</p>"
 )
 """Jupyter strips frames and the attribute `hidden` from notebooks that somebody else executed."""
 
