@@ -83,8 +83,8 @@ UNKNOWN = "–"
 """Stands where there is no figure."""
 
 DOLLARS = "US dollars"
-NO_TOKENS = "no token usage reported by {}: tokens not shown"
-NO_PRICE = "no price known for {}: cost not shown"
+NO_TOKENS = "no token usage reported by {}, so tokens are not shown"
+NO_PRICE = "no price known for {}, so costs are not shown"
 
 MEASURES = {
     measure.name: measure

@@ -171,7 +171,7 @@ CAPTIONS = {
     ("input_tokens", "one episode"): f"{MEANS} (none: one seed). n=1 seed, 1 episode. No errors. Model: m.",
     ("cost", "unknown"): "64 finished episodes. No errors. Model: m.",
     ("cost", "unknown of one"): f"{MEANS} (BCa bootstrap over seeds). n=8 seeds, 64 episodes. "
-    "64 episodes without a value. No errors. No price known for local: cost not shown. "
+    "64 episodes without a value. No errors. No price known for local, so costs are not shown. "
     "Model: local, priced.",
 }
 
@@ -191,8 +191,8 @@ def test_what_cannot_be_drawn_is_said() -> None:
 
     assert instead("cost", "empty") == "no episodes"
     assert instead("cost", "only errors") == "no finished episode"
-    assert instead("cost", "unknown") == "no price known for m: cost not shown"
-    assert instead("input_tokens", "unknown") == "no token usage reported by m: tokens not shown"
+    assert instead("cost", "unknown") == "no price known for m, so costs are not shown"
+    assert instead("input_tokens", "unknown") == "no token usage reported by m, so tokens are not shown"
     assert beside("output_tokens", "unknown of one") == ["not known"] * 12
     assert beside("success_rate", "whole") == []
     gap = pd.concat([episodes(), episodes(("mine",), TWO)])
