@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import textwrap
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
 from babyai_kit.hostile_text import visible
+from babyai_kit.stats import ALL_TASKS
 
 DPI = 200
 WIDTH = 9.0
@@ -26,6 +30,9 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+
+
+GridAxis = Literal["x", "both"]
 
 
 class Chart(Figure):
@@ -72,17 +79,27 @@ def notice(text: str) -> Chart:
     return figure
 
 
-def panel_columns(number: int) -> int:
-    """How many of that many panels stand side by side."""
-    return {1: 1, 2: 2, 4: 2}.get(number, 3)
+def panel_grid(number: int) -> tuple[int, int, float]:
+    """Lines, columns and width (inches) of that many panels."""
+    columns = {1: 1, 2: 2, 4: 2}.get(number, 3)
+    return math.ceil(number / columns), columns, 0.72 * WIDTH if columns == 1 else WIDTH
 
 
-def panel_title(axes: Axes, task: str, bold: bool) -> None:
-    """The task above its panel."""
-    axes.set_title(plain(fold(task, 30)), fontsize=9, fontweight="bold" if bold else "normal")
+def add_panels(figure: Figure, grid: GridSpec, tasks: Sequence[str], axis: GridAxis) -> list[Axes]:
+    """Empty axes on one scale, one per task and labelled with it."""
+    panels: list[Axes] = []
+    for i, task in enumerate(tasks):
+        first = panels[0] if panels else None
+        axes = figure.add_subplot(grid[divmod(i, grid.ncols)], sharex=first, sharey=first, label=task)
+        weight = "bold" if task == ALL_TASKS else "normal"
+        axes.set_title(plain(fold(task, 30)), fontsize=9, fontweight=weight)
+        axes.tick_params(labelleft=i % grid.ncols == 0)
+        add_grid(axes, axis)
+        panels.append(axes)
+    return panels
 
 
-def add_grid(axes: Axes, axis: Literal["x", "both"] = "both") -> None:
+def add_grid(axes: Axes, axis: GridAxis) -> None:
     """Light lines behind the data, and no ground, so that the watermark shines through."""
     axes.patch.set_visible(False)
     axes.grid(axis=axis, color="#DDDDDD", linewidth=0.6)

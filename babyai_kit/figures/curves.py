@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -20,17 +18,8 @@ from babyai_kit.figures.agents import (
     tasks_of,
 )
 from babyai_kit.figures.caption import closing, count, first_panel, sample, watermark
-from babyai_kit.figures.chart import (
-    STYLE,
-    WIDTH,
-    Chart,
-    add_grid,
-    frame,
-    notice,
-    panel_columns,
-    panel_title,
-)
-from babyai_kit.stats import ALL_TASKS, finished, reasons
+from babyai_kit.figures.chart import STYLE, Chart, add_panels, frame, notice, panel_grid
+from babyai_kit.stats import finished, reasons
 from babyai_kit.stats import return_profiles as profiles
 from babyai_kit.stats import success_by_step as by_step
 
@@ -69,9 +58,7 @@ def _figure(episodes: pd.DataFrame, curves: pd.DataFrame, title: str, unit: str)
 
 def _layout(tasks: list[str], curves: pd.DataFrame, keys: list[str], unit: str) -> Chart:
     """A panel per task, labelled with it, and the legend below them."""
-    columns = panel_columns(len(tasks))
-    lines = math.ceil(len(tasks) / columns)
-    width = 0.72 * WIDTH if columns == 1 else WIDTH
+    lines, columns, width = panel_grid(len(tasks))
     agents = agents_of(curves, keys)
     styles = styles_of(agents)
     labels = [label_of(agent, keys) for agent in agents]
@@ -81,20 +68,14 @@ def _layout(tasks: list[str], curves: pd.DataFrame, keys: list[str], unit: str) 
     legend = 0.17 * sum(max(heights[i : i + per_line]) for i in range(0, len(heights), per_line))
     figure = Chart(figsize=(width, 1.05 + legend + 2.1 * lines), layout="constrained")
     grid = figure.add_gridspec(lines + 1, columns, height_ratios=[2.1] * lines + [legend])
-    first: Axes | None = None
-    for i, task in enumerate(tasks):
-        axes = figure.add_subplot(grid[divmod(i, columns)], sharex=first, sharey=first, label=task)
-        first = first or axes
-        panel_title(axes, task, bold=task == ALL_TASKS)
-        add_grid(axes)
-        axes.tick_params(labelleft=i % columns == 0)
+    for i, axes in enumerate(add_panels(figure, grid, tasks, "both")):
         axes.set_xlim(0, float(curves["threshold"].max()) or 1.0)
         axes.set_ylim(-0.02, 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 4, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
         if i + columns >= len(tasks):
             axes.set_xlabel(unit)
-        _draw(axes, curves[curves["task"] == task], keys)
+        _draw(axes, curves[curves["task"] == tasks[i]], keys)
     below = figure.add_subplot(grid[lines, :], label="legend")
     below.set_axis_off()
     for agent, label in zip(agents, labels, strict=True):

@@ -24,18 +24,7 @@ from babyai_kit.figures.agents import (
     tasks_of,
 )
 from babyai_kit.figures.caption import capitalized, caption, has_value, watermark
-from babyai_kit.figures.chart import (
-    GREY,
-    STYLE,
-    WIDTH,
-    Chart,
-    add_grid,
-    annotate_row,
-    frame,
-    notice,
-    panel_columns,
-    panel_title,
-)
+from babyai_kit.figures.chart import GREY, STYLE, Chart, add_panels, annotate_row, frame, notice, panel_grid
 from babyai_kit.stats import ALL_TASKS, Measure, estimates, finished, measure_of, reasons
 
 
@@ -96,19 +85,12 @@ def layout(
     """Empty axes, one per task, labelled with it."""
     tasks = tasks_of(rows)
     labels = [label_of(agent, keys) for agent in agents_of(rows, keys)]
-    columns = panel_columns(len(tasks))
-    lines = math.ceil(len(tasks) / columns)
+    lines, columns, width = panel_grid(len(tasks))
     height = max(0.11 + 0.14 * (1 + max(label.count("\n") for label in labels)), 0.32 if roomy else 0.0)
-    size = (0.72 * WIDTH if columns == 1 else WIDTH, 1 + lines * (0.6 + height * len(labels)))
-    figure = Chart(figsize=size, layout="constrained")
+    figure = Chart(figsize=(width, 1 + lines * (0.6 + height * len(labels))), layout="constrained")
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.04)
-    first: Axes | None = None
-    for i, task in enumerate(tasks):
-        axes = figure.add_subplot(lines, columns, i + 1, sharex=first, sharey=first, label=task)
-        first = first or axes
-        panel_title(axes, task, bold=task == ALL_TASKS)
-        add_grid(axes, "x")
-        axes.tick_params(axis="y", length=0, pad=6, labelleft=i % columns == 0)
+    for axes in add_panels(figure, figure.add_gridspec(lines, columns), tasks, "x"):
+        axes.tick_params(axis="y", length=0, pad=6)
         axes.set_xlim(*ends)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_yticks(range(len(labels)), labels)
