@@ -21,7 +21,7 @@ from babyai_kit.runs.records import EpisodeRecord
 from babyai_kit.stats import ALL_TASKS, MEASURES, compare, success_by_step
 from babyai_kit.stats import return_profiles as profiles
 from tests.support.episode_tables import block
-from tests.support.figures import BASELINES, CASES, VARIANTS, episodes, figure_of, said
+from tests.support.figures import BASELINES, CASES, VARIANTS, caption_of, episodes, figure_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -57,16 +57,16 @@ def test_the_forest_of_any_measure(measure: str) -> None:
 
 
 def test_the_forest_says_what_it_rests_on() -> None:
-    assert said(figure_of("paired_differences", "one task")) == (
+    assert caption_of(figure_of("paired_differences", "one task")) == (
         "Paired by seed; lines: 95% intervals (Bonett-Price), not corrected. p: exact McNemar test, "
         "Holm-corrected over agents. n=8 seeds on which both agents finished. Smallest true difference found "
         "with 80% power: 53.2 to 69.2. No errors. Model: m."
     )
-    text = said(figure_of("paired_differences", "errors"))
+    text = caption_of(figure_of("paired_differences", "errors"))
     assert "n=3 seeds on which both agents finished every task." in text
     assert "21 errors excluded." in text
     unpriced = pd.concat([episodes(), episodes(("mine",), cost_usd=None)])
-    assert "40 episodes without a value." in said(paired_differences(unpriced, measure="cost_usd"))
+    assert "40 episodes without a value." in caption_of(paired_differences(unpriced, measure="cost_usd"))
 
 
 def test_what_cannot_be_compared_is_said_or_refused(tmp_path: Path) -> None:
@@ -99,10 +99,10 @@ def test_lines_and_bands_are_the_curves(name: str, curve, case: str) -> None:
     several = [ALL_TASKS, *TASKS] if case != "two models" else [ALL_TASKS, *TASKS[:2]]
     assert [axes.get_label() for axes in panels] == (["open"] if case == "one task" else several)
     for axes in panels:
-        here = known[known["task"] == axes.get_label()]
+        curves = known[known["task"] == axes.get_label()]
         lines = {line.get_label(): line for line in axes.lines}
-        assert len(lines) == here.groupby(keys).ngroups
-        for agent, rows in here.groupby(keys):
+        assert len(lines) == curves.groupby(keys).ngroups
+        for agent, rows in curves.groupby(keys):
             line = lines[", ".join(agent)]
             assert line.get_xdata() == pytest.approx(rows["threshold"])
             assert line.get_ydata() == pytest.approx(rows["value"])
@@ -113,17 +113,16 @@ def test_lines_and_bands_are_the_curves(name: str, curve, case: str) -> None:
 
 
 def test_curves_say_what_they_rest_on() -> None:
-    assert said(return_profiles(CASES["whole"])) == (
+    assert caption_of(return_profiles(CASES["whole"])) == (
         "Lines: means over seeds. Bands: pointwise 95% intervals (percentile bootstrap over seeds). "
         "n=8 seeds, 160 episodes. No errors. Model: m."
     )
-    assert said(success_against_steps(CASES["errors"])).endswith(
+    assert caption_of(success_against_steps(CASES["errors"])).endswith(
         "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. Model: m."
     )
-    assert "Bands" not in said(figure_of("return_profiles", "two models"))
-    assert (
-        said(return_profiles(CASES["only errors"])) == "0 finished episodes. 160 errors excluded. Model: m."
-    )
+    assert "Bands" not in caption_of(figure_of("return_profiles", "two models"))
+    only_errors = caption_of(return_profiles(CASES["only errors"]))
+    assert only_errors == "0 finished episodes. 160 errors excluded. Model: m."
 
 
 def manifest(variants: Sequence[str], seeds: Iterable[int]) -> Manifest:

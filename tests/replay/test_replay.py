@@ -20,7 +20,7 @@ from babyai_kit.hostile_text import visible
 from babyai_kit.replay.film import film
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import choose
-from tests.support.journals import SLOW, Said, expert, idle, play, write_run
+from tests.support.journals import SLOW, Reply, expert, idle, play, write_run
 
 HOSTILE = (
     "<script>window.hacked = 1</script></script><img src=x onerror='window.hacked = 2'>\"'`&lt;"
@@ -46,17 +46,19 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        found = dict(attrs)
+        attributes = dict(attrs)
         self.links += [
-            found[name] or "" for name in ("src", "href", "action", "data", "poster") if name in found
+            attributes[name] or ""
+            for name in ("src", "href", "action", "data", "poster")
+            if name in attributes
         ]
-        self.handlers += [name for name in found if name.startswith("on")]
+        self.handlers += [name for name in attributes if name.startswith("on")]
         if tag == "iframe":
-            self.frames.append(found)
+            self.frames.append(attributes)
         if tag == "script":
             self.scripts.append("")
-        if found.get("http-equiv") == "Content-Security-Policy":
-            self.policies.append(found["content"] or "")
+        if attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policies.append(attributes["content"] or "")
         self._open.append(tag)
 
     def handle_data(self, data: str) -> None:
@@ -78,7 +80,7 @@ def episode_of(page: str) -> Any:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    hostile = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE), "go forward"]
+    hostile = [Reply("turn left", thinking=HOSTILE), Reply(raw=HOSTILE), "go forward"]
     write_run(
         tmp_path,
         [
@@ -94,16 +96,16 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_a_replay_is_found_by_what_is_asked(results: Path) -> None:
-    def found(**asked: Any) -> tuple[str, int, str]:
-        trajectory = load_replay("r", results=results, **asked).trajectory
+    def outcome_of(**criteria: Any) -> tuple[str, int, str]:
+        trajectory = load_replay("r", results=results, **criteria).trajectory
         return trajectory.key.task, trajectory.key.seed, trajectory.outcome
 
-    assert found() == ("goto", 1, "success")
-    assert found(success=False) == ("goto", 2, "failure")
-    assert found(task="putnext", success=False) == ("putnext", 2, "failure")
-    assert found(variant="reasoning") == ("putnext", 2, "failure")
-    assert found(seed=3) == ("goto", 3, "error")
-    assert found(seed=4) == ("goto", 4, "unfinished")
+    assert outcome_of() == ("goto", 1, "success")
+    assert outcome_of(success=False) == ("goto", 2, "failure")
+    assert outcome_of(task="putnext", success=False) == ("putnext", 2, "failure")
+    assert outcome_of(variant="reasoning") == ("putnext", 2, "failure")
+    assert outcome_of(seed=3) == ("goto", 3, "error")
+    assert outcome_of(seed=4) == ("goto", 4, "unfinished")
     one = load_replay("r", results=results, seed=4).trajectory
     assert load_replay("r", results=results, episode_id=one.episode_id).trajectory == one
 
@@ -136,8 +138,8 @@ def test_episodes_come_in_the_order_of_the_plan_and_of_the_present_prompt(result
 def test_steps_of_an_attempt_that_another_replaced_are_no_episode(tmp_path: Path) -> None:
     whole = play(expert, seed=1)
     write_run(tmp_path, [play(idle, seed=1, stop_after=2), whole])
-    (found,) = Run.open("r", results=tmp_path).trajectories()
-    assert found.episode_id == whole.record.episode_id
+    (trajectory,) = Run.open("r", results=tmp_path).trajectories()
+    assert trajectory.episode_id == whole.record.episode_id
 
 
 @pytest.mark.parametrize("task", ["putnext", "open", "BabyAI-GoToObjMaze-v0"])
@@ -238,8 +240,8 @@ def test_in_a_page_the_player_is_a_sandboxed_frame(results: Path) -> None:
 
 
 def test_the_gif_moves_and_its_pictures_are_exact(results: Path) -> None:
-    for asked in ({"task": "putnext", "success": True}, {"variant": "reasoning"}, {"seed": 4}):
-        replay = load_replay("r", results=results, **asked)
+    for criteria in ({"task": "putnext", "success": True}, {"variant": "reasoning"}, {"seed": 4}):
+        replay = load_replay("r", results=results, **criteria)
         image = Image.open(io.BytesIO(replay.gif()))
         shot = film(replay.trajectory, 24)
         assert image.n_frames <= len(shot.scenes)
@@ -268,10 +270,10 @@ def test_files_are_written_whole_by_their_ending(results: Path) -> None:
 def test_the_command_writes_where_it_says(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     at = ["--results", str(results)]
     assert main(["replay", "r", *at, "--task", "goto", "--failure"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "baseline · goto, seed 2 · model offline-player · run r: failure"
-    assert said[1] == f"{results}/r/replays/baseline-goto-seed2-repeat0-failure.html"
-    assert episode_of(Path(said[1]).read_text())["limit"] == 64
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "baseline · goto, seed 2 · model offline-player · run r: failure"
+    assert lines[1] == f"{results}/r/replays/baseline-goto-seed2-repeat0-failure.html"
+    assert episode_of(Path(lines[1]).read_text())["limit"] == 64
     out = results / "x.gif"
     assert main(["replay", "r", *at, "--success", "--variant", "baseline", "--out", str(out)]) == 0
     assert Image.open(out).format == "GIF"

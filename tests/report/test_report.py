@@ -22,7 +22,7 @@ from babyai_kit.runs.run import Run
 from babyai_kit.runs.shards import merge
 from babyai_kit.stats import estimates
 from tests.replay.test_replay import HOSTILE, Page
-from tests.support.journals import SLOW, Said, expert, idle, play, write_run
+from tests.support.journals import SLOW, Reply, expert, idle, play, write_run
 from tests.support.project import CONFIG, ROOT
 
 TWO = ("goto", "pickup")
@@ -76,20 +76,20 @@ def test_the_summary_has_balrogs_figures(whole: Path) -> None:
     assert list(summary["agents"]) == ["baseline", "history"]
     episodes = load_episodes("r", results=whole.parent)
     for agent, seeds in MATRIX.items():
-        found = summary["agents"][agent]
-        babyai = found["environments"]["babyai"]
+        scores = summary["agents"][agent]
+        babyai = scores["environments"]["babyai"]
         pooled = [float(x) for seed in seeds for x in seed]
         mean = sum(pooled) / 6
         # By hand, as BALROG's package does it: the standard deviation of the pooled episodes, ddof 0.
         error = 100 * math.sqrt(sum((x - mean) ** 2 for x in pooled) / 6) / math.sqrt(6)
-        assert found["Final score"] == babyai["progression_percentage"] == pytest.approx(100 * mean)
-        assert found["standard_error"] == babyai["standard_error"] == pytest.approx(error)
+        assert scores["Final score"] == babyai["progression_percentage"] == pytest.approx(100 * mean)
+        assert scores["standard_error"] == babyai["standard_error"] == pytest.approx(error)
         assert babyai["episodes_played"] == 6
         rows = episodes[episodes["variant"] == agent]
         assert babyai["average_steps"] == pytest.approx(rows["episode_length"].mean())
-        assert found["total_input_tokens"] == babyai["input_tokens"] == rows["input_tokens"].sum()
-        assert found["client"]["model_id"] == "offline-player"
-        assert found["agent"]["digest"] == rows["variant_digest"].iloc[0]
+        assert scores["total_input_tokens"] == babyai["input_tokens"] == rows["input_tokens"].sum()
+        assert scores["client"]["model_id"] == "offline-player"
+        assert scores["agent"]["digest"] == rows["variant_digest"].iloc[0]
         for task, outcome in zip(TWO, np.array(seeds).T, strict=True):
             one = babyai["tasks"][task]
             assert one["progression_percentage"] == pytest.approx(100 * outcome.mean())
@@ -291,13 +291,13 @@ def test_what_does_not_replay_is_said_and_the_rest_stands(tmp_path: Path) -> Non
 def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 1]]})
     steps = len((folder / "steps.jsonl").read_text().splitlines())
-    for found, expected, absent in (
+    for reconciliation, expected, absent in (
         (Reconciliation(steps), "0 of them missing in ClickHouse; 0 orphans.", "compare again"),
         (Reconciliation(3), f"The journal now has {steps} steps: compare again.", "The two differ"),
         (Reconciliation(steps, missing={"e": [0, 1]}), "The two differ.", "compare again"),
     ):
         with Journal(folder) as journal:
-            journal.write_reconciliation(found.as_json())
+            journal.write_reconciliation(reconciliation.as_json())
         report(tmp_path)
         words = words_of(folder)
         assert expected in words
@@ -308,7 +308,7 @@ def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    answers = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE)]
+    answers = [Reply("turn left", thinking=HOSTILE), Reply(raw=HOSTILE)]
     name = HOSTILE.replace("\ud800", "")
     broken = play(answers, seed=1, model=name, error=ModelError(f"{HOSTILE}: x", kind="timeout"))
     folder = write_run(tmp_path, [play(answers, seed=0, model=name), broken], model=name)
@@ -330,9 +330,9 @@ def test_the_command_says_how_far_the_run_is(
     monkeypatch.chdir(ROOT)
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     assert main(["report", "r", "--results", str(whole.parent)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "12 of 12 planned episodes are finished; none ended with an error."
-    assert said[1:] == [f"{whole}/report.html", f"{whole}/summary.json"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "12 of 12 planned episodes are finished; none ended with an error."
+    assert lines[1:] == [f"{whole}/report.html", f"{whole}/summary.json"]
     # The same journal gives the same files.
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
     assert main(["report", "none", "--results", str(tmp_path)]) == 2
