@@ -5,7 +5,7 @@
 Random actions from a fixed generator, a text at every step, a reset whenever an episode ends. Stock
 `BabyAI-GoToLocal-v0` and the five tasks take turns in short slices of one run, so that a busy machine slows
 all of them; `times stock` compares steps per second, resets included. Shares are of the time of one task's
-steps and resets: drawing levels, minigrid's physics, telling (the text), and the rest (protocol, loop).
+steps and resets: drawing levels, minigrid's physics, the text, and the rest (protocol, loop).
 """
 
 from __future__ import annotations
@@ -128,10 +128,10 @@ def shares(seconds: float) -> pd.DataFrame:
             _, _, spent, _ = Player(make_env(task)).play(seconds)
         finally:
             clock.restore()
-        found = clock.seconds
-        physics = found["minigrid.step"] - found["text"]
-        rest = spent - found["levels"] - found["minigrid.step"]
-        parts = {"levels": found["levels"], "physics": physics, "text": found["text"], "rest": rest}
+        seconds_in = clock.seconds
+        physics = seconds_in["minigrid.step"] - seconds_in["text"]
+        rest = spent - seconds_in["levels"] - seconds_in["minigrid.step"]
+        parts = {"levels": seconds_in["levels"], "physics": physics, "text": seconds_in["text"], "rest": rest}
         rows.append({"task": task} | {name: 100 * part / spent for name, part in parts.items()})
     return pd.DataFrame(rows)
 

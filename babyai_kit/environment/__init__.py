@@ -1,6 +1,6 @@
 """BALROG's BabyAI-Text on stock minigrid: levels, text, expert and shortest lengths.
 
-Knows the game; nothing of agents, models or gateways. Importing it registers `BabyAIText/<task>-v0`.
+Importing it registers `BabyAIText/<task>-v0` with gymnasium.
 """
 
 from __future__ import annotations

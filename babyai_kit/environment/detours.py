@@ -1,17 +1,16 @@
 """Which steps of a successful episode it needed.
 
-Knows how to replay actions and to tell whether two states are the same; nothing of models or of learning. An
-episode that comes back to a state has lost nothing if the steps in between are left out. That is not taken
+An episode that comes back to a state has lost nothing if the steps in between are left out. That is not taken
 on trust: the steps that stay are replayed, and count only if they succeed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import compress
 from typing import Any
 
-from babyai_kit.environment.registration import make_env
-from babyai_kit.environment.tasks import ACTIONS
+from babyai_kit.environment.playback import Playback
 
 
 def needed_steps(task: str, seed: int, actions: Sequence[str], *, num_dists: int = 0) -> tuple[bool, ...]:
@@ -21,41 +20,38 @@ def needed_steps(task: str, seed: int, actions: Sequence[str], *, num_dists: int
     where the episode did not succeed, or would not without them (as when an object was picked up and laid
     back, which a mission may ask for).
     """
-    env = make_env(task, num_dists=num_dists)
-    states: list[Hashable] = []
 
-    def replay(chosen: Sequence[str]) -> bool:
-        states.clear()
-        env.reset(seed=seed)
-        level = env.unwrapped
-        for action in chosen:
-            if not level.running:  # type: ignore[attr-defined]
+    def play(actions: Sequence[str]) -> tuple[bool, list[Hashable]]:
+        """Whether `actions` succeed, and the state before each of them."""
+        playback = Playback(task, num_dists=num_dists, seed=seed)
+        states = []
+        for action in actions:
+            if playback.done:
                 break
-            states.append(_state(level))
-            _, reward, terminated, truncated, _ = env.step(ACTIONS.index(action))
-            if terminated or truncated:
-                return float(reward) > 0
-        return False
+            states.append(_state(playback.env))
+            playback.step(action)
+        return playback.reward > 0, states
 
-    every = (True,) * len(actions)
-    if not replay(actions):
-        return every
-    last = {state: step for step, state in enumerate(states)}
+    all_needed = (True,) * len(actions)
+    success, states = play(actions)
+    if not success:
+        return all_needed
+    last_visit = {state: step for step, state in enumerate(states)}
     needed, step = [False] * len(actions), 0
     while step < len(states):
-        step = last[states[step]]
+        step = last_visit[states[step]]
         needed[step] = True
         step += 1
-    kept = [action for action, keep in zip(actions, needed, strict=True) if keep]
-    return tuple(needed) if replay(kept) else every
+    success, _ = play(list(compress(actions, needed)))
+    return tuple(needed) if success else all_needed
 
 
 def _state(level: Any) -> Hashable:
     """The grid, what is carried, where the agent stands, and which part of the mission is done."""
-    held, instruction = level.carrying, level.instrs
+    load, instruction = level.carrying, level.instrs
     return (
         tuple(cell and cell.encode() for cell in level.grid.grid),
-        held and (held.type, held.color),
+        load and (load.type, load.color),
         *level.agent_pos,
         level.agent_dir,
         getattr(instruction, "a_done", None) == "success",

@@ -1,7 +1,6 @@
-"""Minigrid's expert.
+"""Minigrid's expert, `BabyAIBot`.
 
-Knows how to ask `BabyAIBot` for actions; nothing of tasks. The bot sees what an agent has seen so far,
-not the whole grid, so its way need not be the shortest.
+The bot knows what an agent has seen so far, not the whole grid, so its path need not be the shortest.
 """
 
 from __future__ import annotations
@@ -17,36 +16,36 @@ from babyai_kit.errors import StepOrderError, UnsupportedLevelError
 
 
 def expert_actions(env: Any) -> Iterator[int]:
-    """The expert's action (0..5) for the present state, again and again until the episode ends.
+    """The expert's action (0..5) for the present state, one for each step until the episode ends.
 
         for action in expert_actions(env):
             env.step(action)
 
-    Another action may be executed instead: the expert takes it into account. At most one step between
-    two actions. Draws no random numbers and leaves the environment as it is.
+    Another action may be executed instead: the expert takes it into account. At most one step may be taken
+    between two actions. Draws no random numbers and leaves the environment as it is.
     Raises StepOrderError before the first reset or past the end, UnsupportedLevelError where the bot
-    gives up (it cannot solve every level, nor go on once a box was opened).
+    gives up (it cannot solve every level, nor continue once a box was opened).
     """
     level = env.unwrapped
     if not isinstance(level, TextEnv):
         name = type(level).__name__
-        raise UnsupportedLevelError(f"no expert for {name}: use an environment of make_env()")
+        raise UnsupportedLevelError(f"there is no expert for {name}; use an environment of make_env()")
     if not level.running:
-        raise StepOrderError("no episode is under way: call reset(seed=...) before asking the expert")
+        raise StepOrderError("no episode is running; call reset(seed=...) before expert_actions()")
     return _actions(level)
 
 
 def _actions(level: TextEnv) -> Iterator[int]:
     bot = BabyAIBot(level)
-    taken: int | None = None
+    last_action: int | None = None
     while level.running:
         steps = level.step_count
         try:
-            action = int(bot.replan(taken))
+            action = int(bot.replan(last_action))
         except Exception as error:  # The bot has no error of its own: assertions, lookups, type errors.
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UnsupportedLevelError(
-                f"minigrid's expert gave up on {level.level_id} ({reason}): use another level or seed"
+                f"minigrid's expert gave up on {level.level_id} ({reason}); use another level or seed"
             ) from error
         if action == Actions.done:
             return
@@ -54,5 +53,5 @@ def _actions(level: TextEnv) -> Iterator[int]:
         while level.running and level.step_count == steps:
             yield action
         if level.running and level.step_count != steps + 1:
-            raise StepOrderError("the episode went on without its expert: call expert_actions(env) again")
-        taken = level.last_action
+            raise StepOrderError("more than one step was taken at once; call expert_actions(env) again")
+        last_action = level.last_action

@@ -1,7 +1,7 @@
 """Level generation of the five tasks, draw for draw as BALROG's levels do it.
 
-Knows which numbers are drawn from the generator, in which order, and what is asked for because of them;
-nothing of playing or describing a level. How things are placed is in `layout`.
+Which numbers are drawn from the generator, in which order, and the mission that follows from them. How
+objects are placed is in `layout`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from babyai_kit.environment.tasks import ROOM_SIZE, Task
 
 DOOR_COLORS = ("yellow", "green", "blue", "purple")
 HELD_OUT = ("yellow box", "red key", "red door", "green ball", "grey door")
-"""No mission may contain these; the objects themselves may lie about."""
+"""No mission contains these; objects like them may lie in the room."""
 
 DOOR_WALL = ROOM_SIZE - 1
 """Column of the wall between the two rooms of `open`."""
 
 
 def generate(task: Task, num_dists: int, rng: np.random.Generator) -> Layout:
-    """Draw a level of `task` with `num_dists` objects more than it needs."""
+    """Draw a level of `task` with `num_dists` more objects than it needs."""
     draw = _drawing(rng)
     attempt = _draw_open if task.name == "open" else _draw_room
     while True:
@@ -49,7 +49,7 @@ def _drawing(rng: np.random.Generator) -> Draw:
 
 
 def _draw_room(task: Task, num_dists: int, draw: Draw) -> Layout | None:
-    """One try at a task of one room, or None if it must not be used."""
+    """One try at a task of one room; None if the level is rejected."""
     layout = Layout(task.width, agent=(-1, -1))
     layout.put_agent(0, draw)
     layout.put_distractors(task.objects + num_dists, 0, draw)
@@ -61,31 +61,31 @@ def _draw_room(task: Task, num_dists: int, draw: Draw) -> Layout | None:
         second = pick(objects, draw)
         while twins < 2 and alike(first, second):
             second = pick(objects, draw)
-    _ask(layout, task, first, second, draw)
+    _set_mission(layout, task, first, second, draw)
     return layout if _usable(layout) else None
 
 
-def _ask(layout: Layout, task: Task, first: WorldObj, second: WorldObj, draw: Draw) -> None:
+def _set_mission(layout: Layout, task: Task, first: WorldObj, second: WorldObj, draw: Draw) -> None:
     """Set the mission of a task of one room about `first` and, where it needs two objects, `second`."""
     a, b = (ObjDesc(obj.type, obj.color) for obj in (first, second))
-    say_a, say_b = (layout.name(obj.type, obj.color) for obj in (first, second))
+    name_a, name_b = (layout.name(obj.type, obj.color) for obj in (first, second))
     if task.name == "goto":
-        layout.mission, layout.instruction = f"go to {say_a}", GoTo(a)
+        layout.mission, layout.instruction = f"go to {name_a}", GoTo(a)
     elif task.name == "pickup":
-        layout.mission, layout.instruction = f"pick up {say_a}", PickUp(a)
+        layout.mission, layout.instruction = f"pick up {name_a}", PickUp(a)
     elif task.name == "putnext":
-        layout.mission, layout.instruction = f"put {say_a} next to {say_b}", PutNext(a, b)
+        layout.mission, layout.instruction = f"put {name_a} next to {name_b}", PutNext(a, b)
     elif draw(0, 2) == 0:
-        layout.mission = f"pick up {say_a}, then go to {say_b}"
+        layout.mission = f"pick up {name_a}, then go to {name_b}"
         layout.instruction = BeforeInstr(PickUp(a), GoTo(b))
     else:
-        layout.mission = f"go to {say_b} after you pick up {say_a}"
+        layout.mission = f"go to {name_b} after you pick up {name_a}"
         layout.instruction = AfterInstr(GoTo(b), PickUp(a))
 
 
 def _draw_open(task: Task, num_dists: int, draw: Draw) -> Layout | None:
-    """One try at `open`: a locked door between two rooms, its key on the agent's side."""
-    # Where minigrid's empty rooms put the agent; it keeps objects off until the agent is placed.
+    """One try at `open`: a locked door between two rooms, its key on the agent's side; None if rejected."""
+    # Where minigrid's empty rooms put the agent; objects keep away from it until the agent is placed.
     middle = (DOOR_WALL + ROOM_SIZE // 2, ROOM_SIZE // 2)
     layout = Layout(task.width, agent=middle)
     door_y = draw(1, ROOM_SIZE - 1)
@@ -99,7 +99,7 @@ def _draw_open(task: Task, num_dists: int, draw: Draw) -> Layout | None:
         room = draw(0, 2)
     layout.put(key := Key(color), layout.free_cell(room * DOOR_WALL, draw, distance=2))
     layout.put_distractors(num_dists, room * DOOR_WALL, draw)
-    # The agent is placed before its room is refused: those draws count.
+    # The agent is placed before its room is rejected: those draws count.
     start = draw(0, 2)
     layout.put_agent(start * DOOR_WALL, draw)
     while start == locked:
@@ -112,11 +112,11 @@ def _draw_open(task: Task, num_dists: int, draw: Draw) -> Layout | None:
 
 
 def _usable(layout: Layout) -> bool:
-    return not any(words in layout.mission for words in HELD_OUT) and layout.reachable()
+    return not any(phrase in layout.mission for phrase in HELD_OUT) and layout.reachable()
 
 
 def _apart(layout: Layout) -> bool:
-    """Whether a `putnext` mission is still to be done: its objects differ and do not touch."""
+    """Whether a `putnext` mission is not yet fulfilled: its objects differ and do not touch."""
     instruction = layout.instruction
     assert isinstance(instruction, PutNext)
     move, fixed = (

@@ -1,8 +1,7 @@
-"""Minigrid's instructions with a quicker eye.
+"""Minigrid's instructions with a faster search for their objects.
 
-Knows when an instruction is fulfilled and which objects it is about; nothing of how levels are drawn.
-The classes are minigrid's own (so its bot understands them) and succeed at the same steps; only the
-search for objects differs: theirs walks the whole grid, ours the few objects an episode has.
+The classes derive from minigrid's own (so its bot understands them) and succeed at the same steps; only the
+search for objects differs: theirs walks the whole grid, ours the few objects of the episode.
 """
 
 from __future__ import annotations
@@ -18,36 +17,36 @@ Position = tuple[int, int]
 class ObjDesc(verifier.ObjDesc):
     """Objects of a type and, unless None, a colour, among `env.objects`.
 
-    Which objects they are is settled at reset. Their positions are those of the latest update: an
-    object taken since then still counts as being where it was.
+    Which objects match is decided at reset. Their positions are those of the latest update: an object
+    picked up since then still counts as being where it was.
     """
 
     def find_matching_objs(
         self, env: Any, use_location: bool = True
     ) -> tuple[list[WorldObj], list[Position]]:
-        """Match anew (`use_location`), or only look where the matched objects are now.
+        """Match again (`use_location`), or only look up where the matched objects are now.
 
         Returns the objects and the positions of those that lie in the grid, in minigrid's order.
         """
         level = env.unwrapped
         candidates = level.objects if use_location else self.obj_set
-        found = []
+        matches = []
         for obj in candidates:
             if obj.type == self.type and self.color in (None, obj.color) and obj is not level.carrying:
                 x, y = obj.cur_pos
                 # A box that was opened is gone, but keeps its last position.
                 if level.grid.grid[y * level.grid.width + x] is obj:
-                    found.append(((x, y), obj))
+                    matches.append(((x, y), obj))
         # Column by column, as minigrid scans: the bot pairs objects and positions by index.
-        found.sort(key=lambda pair: pair[0])
+        matches.sort(key=lambda pair: pair[0])
         if use_location:
-            self.obj_set = [obj for _, obj in found]
-        self.obj_poss = [position for position, _ in found]
+            self.obj_set = [obj for _, obj in matches]
+        self.obj_poss = [position for position, _ in matches]
         return self.obj_set, self.obj_poss
 
 
 class _Direct:
-    """Success is told at once, whatever BABYAI_DONE_ACTIONS says in the process's environment."""
+    """Reports success at once, whatever the environment variable BABYAI_DONE_ACTIONS says."""
 
     def verify(self, action: int) -> str:
         status: str = self.verify_action(action)  # type: ignore[attr-defined]
@@ -62,7 +61,7 @@ class GoTo(_Direct, verifier.GoToInstr):
 
 
 class PickUp(_Direct, verifier.PickupInstr):
-    """Take an object with empty hands."""
+    """Pick up an object with empty hands."""
 
 
 class Open(_Direct, verifier.OpenInstr):

@@ -1,8 +1,7 @@
 """A level being drawn: cells, objects and the agent, and how they are placed.
 
-Knows the rules of placement and the draws they take; nothing of tasks. Every draw is a scalar
-`integers(low, high)`: a vector draw would take other bits from the stream. Draws from a range of one
-take none and are left out. Positions are (x, y) in cells, (0, 0) top left.
+Every draw is a scalar `integers(low, high)`: a vector draw would take other bits from the stream. Draws from
+a range of one take none and are left out. Positions are (x, y) in cells, (0, 0) top left.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from babyai_kit.environment.text import STEP
 
 COLORS = ("blue", "green", "grey", "purple", "red", "yellow")
 KINDS: tuple[Callable[[str], WorldObj], ...] = (Key, Ball, Box)
-MAX_TRIES = 1000
+MAX_TRIES = 1001
 
 Draw = Callable[[int, int], int]
 """draw(low, high): an int in [low, high)."""
@@ -30,7 +29,7 @@ T = TypeVar("T")
 
 
 class CannotPlace(Exception):
-    """No free cell in 1001 tries: the level starts anew."""
+    """No free cell in MAX_TRIES tries: the level is drawn again."""
 
 
 def pick(options: Sequence[T], draw: Draw) -> T:
@@ -39,12 +38,12 @@ def pick(options: Sequence[T], draw: Draw) -> T:
 
 
 def alike(a: WorldObj, b: WorldObj) -> bool:
-    """Whether the same words describe both."""
+    """Whether both have the same description."""
     return a.type == b.type and a.color == b.color
 
 
 def position(obj: WorldObj) -> tuple[int, int]:
-    """Where a placed object lies."""
+    """The cell of a placed object."""
     assert obj.cur_pos is not None
     return obj.cur_pos
 
@@ -79,7 +78,7 @@ class Layout:
             self.put(obj, self.free_cell(left, draw, distance=2))
 
     def put_agent(self, left: int, draw: Draw) -> None:
-        """Place the agent, not in front of an object or door; refused directions are drawn anew too."""
+        """Place the agent, facing no object or door; cell and direction are drawn again until that holds."""
         while True:
             self.agent = (-1, -1)
             x, y = self.agent = self.free_cell(left, draw, distance=1)
@@ -90,22 +89,22 @@ class Layout:
                 return
 
     def free_cell(self, left: int, draw: Draw, *, distance: int) -> tuple[int, int]:
-        """An empty cell at least `distance` steps from the agent; walls are drawn too, and refused."""
+        """An empty cell at least `distance` steps from the agent; walls are drawn too, and rejected."""
         cells, width = self.cells, self.width
         agent_x, agent_y = self.agent
-        for _ in range(MAX_TRIES + 1):
+        for _ in range(MAX_TRIES):
             x, y = draw(left, left + ROOM_SIZE), draw(0, ROOM_SIZE)
             if cells[y * width + x] is None and abs(x - agent_x) + abs(y - agent_y) >= distance:
                 return x, y
         raise CannotPlace
 
     def name(self, kind: str, color: str | None) -> str:
-        """A noun phrase; its article tells whether more than one object fits."""
-        fitting = sum(obj.type == kind and color in (None, obj.color) for obj in self.objects)
-        return f"{'a' if fitting > 1 else 'the'} {color + ' ' if color else ''}{kind}"
+        """A noun phrase: with "a" where more than one object matches, else with "the"."""
+        matches = sum(obj.type == kind and color in (None, obj.color) for obj in self.objects)
+        return f"{'a' if matches > 1 else 'the'} {color + ' ' if color else ''}{kind}"
 
     def reachable(self) -> bool:
-        """Whether the agent can come beside every object without moving one; doors let it through."""
+        """Whether the agent can reach every object without moving one; doors count as passable."""
         cells, width = self.cells, self.width
         seen = {self.agent[1] * width + self.agent[0]}
         stack = list(seen)
@@ -121,7 +120,7 @@ class Layout:
 
 @lru_cache
 def _walls(width: int) -> tuple[WorldObj | None, ...]:
-    """Cells of empty rooms. The walls are shared by all episodes: nothing ever changes a wall."""
+    """Cells of empty rooms. All episodes share the walls: nothing ever changes a wall."""
     grid = Grid(width, ROOM_SIZE)
     for left in range(0, width - 1, ROOM_SIZE - 1):
         grid.wall_rect(left, 0, ROOM_SIZE, ROOM_SIZE)

@@ -1,7 +1,4 @@
-"""Any other BabyAI level of minigrid, told in the same words.
-
-Knows how a registered level becomes a text environment and back from a pickle; nothing of the level.
-"""
+"""Any other BabyAI level of minigrid, described in the same words as the five tasks."""
 
 from __future__ import annotations
 
@@ -21,10 +18,10 @@ PREFIX = "BabyAI-"
 
 
 class LevelEnv(TextEnv):
-    """Base of the classes that `level_class` makes; a live one can be pickled and copied."""
+    """Base of the classes that `level_class` creates; their instances can be pickled and copied."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _bare, (self.level_id,), self.__dict__
+        return _unpickled, (self.level_id,), self.__dict__
 
 
 def level_ids() -> tuple[str, ...]:
@@ -36,17 +33,17 @@ def level_ids() -> tuple[str, ...]:
 def level_class(level_id: str) -> type[LevelEnv]:
     """The text environment's class for a registered id such as "BabyAI-BossLevel-v0".
 
-    Raises UnknownTaskError if it is not registered or no BabyAI level.
+    Raises UnknownTaskError if it is not registered or not a BabyAI level.
     """
     spec = gymnasium.registry.get(level_id)
     if spec is None or not level_id.startswith(PREFIX) or spec.entry_point is None:
         raise UnknownTaskError(
-            f"unknown task {level_id!r}: use one of {', '.join(TASKS)}, or an id of minigrid such as "
+            f"{level_id!r} is not a task; use one of {', '.join(TASKS)}, or an id of minigrid such as "
             "BabyAI-BossLevel-v0"
         )
     level = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
     if not (isinstance(level, type) and issubclass(level, RoomGridLevel)):
-        raise UnknownTaskError(f"{level_id} is no BabyAI level: use one that derives from RoomGridLevel")
+        raise UnknownTaskError(f"{level_id} is not a BabyAI level; use one that derives from RoomGridLevel")
     return type(f"Text{level.__name__}", (LevelEnv, level), {"level_id": level_id})
 
 
@@ -55,17 +52,17 @@ def make_level(level_id: str, *, render_mode: str | None = None) -> LevelEnv:
 
     Raises UnknownTaskError if there is none of that id or minigrid cannot build it.
     """
-    made = level_class(level_id)
+    text_level = level_class(level_id)
     settings = gymnasium.registry[level_id].kwargs
     try:
-        return made(render_mode=render_mode, **settings)
+        return text_level(render_mode=render_mode, **settings)
     except InputError:
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UnknownTaskError(f"minigrid cannot build {level_id} ({reason}): use another level") from error
+        raise UnknownTaskError(f"minigrid cannot build {level_id} ({reason}); use another level") from error
 
 
-def _bare(level_id: str) -> LevelEnv:
-    made = level_class(level_id)
-    return made.__new__(made)
+def _unpickled(level_id: str) -> LevelEnv:
+    text_level = level_class(level_id)
+    return text_level.__new__(text_level)

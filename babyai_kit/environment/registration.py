@@ -1,7 +1,4 @@
-"""Making environments by name, and their ids for `gymnasium.make`.
-
-Knows the names; nothing of what they name.
-"""
+"""Environments by name, and their ids for `gymnasium.make`."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.errors import InputError
 
 REGISTERED: tuple[str, ...] = tuple(f"BabyAIText/{task}-v0" for task in TASKS)
-"""The ids that `gymnasium.make` knows once `babyai_kit.environment` was imported, in the tasks' order."""
+"""The ids that `gymnasium.make` knows once `babyai_kit.environment` is imported, in the order of TASKS."""
 
 
 def make_env(task: str, num_dists: int = 0, render_mode: str | None = None) -> TextEnv:
@@ -27,12 +24,12 @@ def make_env(task: str, num_dists: int = 0, render_mode: str | None = None) -> T
     if not (isinstance(task, str) and task.startswith(PREFIX)):
         return TaskEnv(task, num_dists=num_dists, render_mode=render_mode)
     if num_dists != 0:
-        raise InputError(f"{task} brings its own objects: use num_dists with {', '.join(TASKS)} only")
+        raise InputError(f"{task} has a fixed number of objects; use num_dists with {', '.join(TASKS)} only")
     return make_level(task, render_mode=render_mode)
 
 
 def register() -> None:
-    """Tell gymnasium the ids; once is enough, more do no harm."""
+    """Register the ids with gymnasium; calling it again does no harm."""
     for task, name in zip(TASKS, REGISTERED, strict=True):
         if name not in gymnasium.registry:
             gymnasium.register(

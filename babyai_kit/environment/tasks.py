@@ -1,6 +1,5 @@
 """The five tasks of BALROG's BabyAI-Text and their constants.
 
-Knows names, sizes and limits; nothing of how a level is drawn, played or described.
 Source of the figures: the level definitions of BALROG's BabyAI-Text, as observed.
 """
 
@@ -15,8 +14,8 @@ ROOM_SIZE = 8
 """Cells along a room's side, walls included; neighbouring rooms share a wall."""
 
 MAX_DISTRACTORS = 16
-"""A reset takes 0.1 s with 14 and seconds with 16; with more, a room of 36 cells hardly has a layout with no
-object shut off."""
+"""A reset takes 0.1 s with 14 and seconds with 16; with more, a room of 36 cells hardly has a layout in which
+every object can be reached."""
 
 
 @dataclass(frozen=True)

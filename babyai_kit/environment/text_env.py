@@ -1,8 +1,8 @@
-"""A BabyAI level of minigrid that is told instead of shown.
+"""A BabyAI level of minigrid whose observations are text: the protocol of an episode.
 
-Knows the episode's protocol: what is observed, which actions and seeds are accepted, when a step is
-allowed, and the agent's pictures. Physics, success and rewards are minigrid's; how a level is drawn is
-left to its class, and the wording to `text`.
+What is observed, which actions and seeds are accepted, when a step is allowed, and the agent's pictures.
+Physics, success and rewards are minigrid's; how a level is drawn is left to its class, and the wording to
+`text`.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class TextEnv(RoomGridLevel):
     instrs: Instr
     level_id: str
     see_through: ClassVar[bool] = False
-    """Whether nothing that walls or doors hide could ever be told."""
+    """Whether walls and doors never hide anything that the text mentions."""
 
     def __init__(self, *, render_mode: str | None = None, **settings: Any) -> None:
         if render_mode not in RENDER_MODES:
-            raise InputError(f"unknown render_mode {render_mode!r}: use None or 'rgb_array'")
+            raise InputError(f"{render_mode!r} is not a valid render_mode; use None or 'rgb_array'")
         self._running = False
         self._played = False
         self._progression = 0.0
@@ -62,13 +62,15 @@ class TextEnv(RoomGridLevel):
     def reset(  # type: ignore[override]
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode: the one of `seed`, an int >= 0 of any size, or without a seed the next one.
+        """Start the episode of `seed`, an int >= 0 of any size, or without a seed the next episode.
 
         `options` are accepted and ignored. Raises InvalidSeedError for any other seed, numpy integers
         and bools included.
         """
         if seed is not None and (type(seed) is not int or seed < 0):
-            raise InvalidSeedError(f"invalid seed {seed!r}: pass a Python int >= 0, or None to go on")
+            raise InvalidSeedError(
+                f"{seed!r} is not a valid seed; pass a Python int >= 0, or None for the next episode"
+            )
         self._running = False
         super().reset(seed=seed)
         x, y = self.agent_pos
@@ -96,9 +98,9 @@ class TextEnv(RoomGridLevel):
             raise _invalid(action)
         if not self._running:
             raise StepOrderError(
-                "the episode has ended: call reset() to start another"
+                "the episode has ended; call reset() to start another"
                 if self._played
-                else "no episode has started: call reset(seed=...) before step()"
+                else "no episode has started; call reset(seed=...) before step()"
             )
         observation, reward, terminated, truncated, _ = super().step(action)
         self.last_action = action
@@ -109,7 +111,7 @@ class TextEnv(RoomGridLevel):
         return observation, reward, terminated, truncated, {"progression": self._progression}
 
     def gen_obs(self) -> Observation:
-        """The observation of the present state; in place of minigrid's encoded picture."""
+        """The observation of the present state, in place of minigrid's encoded picture."""
         x, y = self.agent_pos
         grid = self.grid
         view = view_from(grid.width, grid.height, x, y, self.agent_dir)
@@ -119,13 +121,13 @@ class TextEnv(RoomGridLevel):
     def agent_view(self, tile_size: int = 16) -> np.ndarray:
         """The agent's picture, rendered now: uint8 [7 * tile_size, 7 * tile_size, 3], RGB.
 
-        Shows the same 7 x 7 cells as the text, what is seen of them highlighted, and what is carried in
-        the agent's cell. Raises StepOrderError before the first reset.
+        Shows the same 7 x 7 cells as the text, the visible ones highlighted, and what is carried in the
+        agent's cell. Raises StepOrderError before the first reset.
         """
         if type(tile_size) is not int or tile_size < 1:
-            raise InputError(f"invalid tile_size {tile_size!r}: pass a number of pixels, an int >= 1")
+            raise InputError(f"{tile_size!r} is not a valid tile_size; pass a number of pixels, an int >= 1")
         if not self._played:
-            raise StepOrderError("nothing to show yet: call reset(seed=...) before agent_view()")
+            raise StepOrderError("there is nothing to show yet; call reset(seed=...) before agent_view()")
         picture: np.ndarray = self.get_pov_render(tile_size)
         assert picture.shape == (VIEW_SIZE * tile_size, VIEW_SIZE * tile_size, 3)
         return picture
@@ -133,7 +135,7 @@ class TextEnv(RoomGridLevel):
     def render(self) -> np.ndarray | None:
         """With render_mode "rgb_array" the whole grid, uint8 [height, width, 3]; otherwise None."""
         if not self._played:
-            raise StepOrderError("nothing to show yet: call reset(seed=...) before render()")
+            raise StepOrderError("there is nothing to show yet; call reset(seed=...) before render()")
         picture: np.ndarray | None = super().render()
         return picture
 
@@ -173,5 +175,5 @@ def _integer(action: Any) -> int:
 
 def _invalid(action: Any) -> InvalidActionError:
     valid = ", ".join(f"{index} {name}" for index, name in enumerate(ACTIONS))
-    shown = repr(action) if len(repr(action)) < 50 else f"of type {type(action).__name__}"
-    return InvalidActionError(f"invalid action {' '.join(shown.split())}: use one of {valid}")
+    name = repr(action) if len(repr(action)) < 50 else f"an object of type {type(action).__name__}"
+    return InvalidActionError(f"{' '.join(name.split())} is not a valid action; use one of {valid}")

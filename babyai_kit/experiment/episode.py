@@ -11,8 +11,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from babyai_kit.agents.template_agent import LastSteps, Memory, decide, template_arguments
-from babyai_kit.environment import ACTIONS, make_env, shortest_length
-from babyai_kit.errors import JournalError, ServiceError, UnsupportedLevelError
+from babyai_kit.environment import shortest_length
+from babyai_kit.environment.playback import Playback
+from babyai_kit.errors import ServiceError, UnsupportedLevelError
 from babyai_kit.experiment.retries import Backoff, OnRetry, retrying
 from babyai_kit.gateway.protocol import Answer, Question
 from babyai_kit.gateway.session import Session
@@ -46,23 +47,20 @@ class LiveEpisode:
     def __init__(self, planned: PlannedEpisode) -> None:
         key = planned.key
         self.planned = planned
-        self.env = make_env(key.task, num_dists=key.num_dists)
-        first, _ = self.env.reset(seed=key.seed)
-        self.mission: str = first["mission"]
-        self.observation: str = first["text"]
+        self.playback = Playback(key.task, num_dists=key.num_dists, seed=key.seed)
+        self.env, self.mission = self.playback.env, self.playback.mission
         self.shortest_length: int | None = None
         with suppress(UnsupportedLevelError):
             self.shortest_length = shortest_length(self.env)
-        self.done = False
-        self.steps: list[StepRecord] = []
-        for step in planned.steps:
-            if self.done or self.observation != step.observation:
-                raise JournalError(
-                    f"step {step.step} of {key.task}, seed {key.seed}, does not replay: another version of "
-                    "the environment recorded it; use a new run name"
-                )
-            self._execute(step.action)
-            self.steps.append(step)
+        self.steps: list[StepRecord] = list(self.playback.replay(planned.steps))
+
+    @property
+    def observation(self) -> str:
+        return self.playback.observation
+
+    @property
+    def done(self) -> bool:
+        return self.playback.done
 
     @property
     def steps_left(self) -> int:
@@ -71,18 +69,18 @@ class LiveEpisode:
     def take(self, answer: Answer) -> StepRecord:
         """Execute what `answer` decides and return the step, which is now part of the episode."""
         decision = decide(answer.parsed)
-        seen = self.observation
+        observation = self.observation
         step = StepRecord(
             **vars(self.planned.key),
             variant_digest=self.planned.variant_digest,
             episode_id=self.planned.episode_id,
             step=len(self.steps),
-            observation=seen,
+            observation=observation,
             answer=answer.raw,
             thinking=decision.thinking,
             action=decision.action,
             valid=decision.valid,
-            reward=self._execute(decision.action),
+            reward=self.playback.step(decision.action),
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
             cost_usd=answer.cost_usd,
@@ -103,12 +101,6 @@ class LiveEpisode:
             shortest_length=self.shortest_length,
             error=error,
         )
-
-    def _execute(self, action: str) -> float:
-        seen, reward, terminated, truncated, _ = self.env.step(ACTIONS.index(action))
-        self.observation = seen["text"]
-        self.done = terminated or truncated
-        return float(reward)
 
 
 async def run_episode(

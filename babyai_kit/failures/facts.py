@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from minigrid.core.world_object import Box, WorldObj
 
+from babyai_kit.environment.reading import read_observation
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.failures.aims import Aim, aim, named, takeable
 from babyai_kit.runs.trajectories import Trajectory
@@ -91,9 +92,8 @@ def _state(env: TextEnv) -> Hashable:
 
 
 def _tells(observation: str, stage: Aim) -> bool:
-    """Whether a line of `observation` tells where an object of `stage` is; "You carry ..." does not."""
-    places = [line for line in observation.split("\n") if not line.startswith("You carry")]
-    return any(f" {name} " in line for name in stage.objects for line in places)
+    """Whether `observation` says where an object of `stage` is; "You carry ..." does not."""
+    return any(obj.name in stage.objects for obj in read_observation(observation).objects)
 
 
 def _destroyed(env: TextEnv, ahead: WorldObj | None) -> bool:

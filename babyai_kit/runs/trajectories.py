@@ -7,11 +7,13 @@ of an episode. Knows no gateway, no statistics, and nothing of how an episode is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
-from babyai_kit.environment import ACTIONS, TASKS, make_env
+from babyai_kit.environment import TASKS
+from babyai_kit.environment.playback import Playback
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.errors import JournalError, NoEpisodeError
+from babyai_kit.errors import NoEpisodeError
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
 
@@ -48,25 +50,11 @@ class Trajectory:
         It is one environment that moves on between the states: take from each what is needed.
         Raises JournalError where what was recorded is not what the environment shows.
         """
-        env = make_env(self.key.task, num_dists=self.key.num_dists)
-        try:
-            seen, _ = env.reset(seed=self.key.seed)
-            for step in self.steps:
-                if seen["text"] != step.observation or not env.running:
-                    raise self._other_environment(step.step)
-                yield env, step
-                seen, reward, *_ = env.step(ACTIONS.index(step.action))
-                if float(reward) != step.reward:
-                    raise self._other_environment(step.step)
-            yield env, None
-        finally:
-            env.close()
-
-    def _other_environment(self, step: int) -> JournalError:
-        return JournalError(
-            f"step {step} of {self.key.task}, seed {self.key.seed}, does not replay: another version of the "
-            "environment recorded it; install the versions that its run.json names"
-        )
+        playback = Playback(self.key.task, num_dists=self.key.num_dists, seed=self.key.seed)
+        with closing(playback.env):
+            for step in playback.replay(self.steps):
+                yield playback.env, step
+            yield playback.env, None
 
 
 def assemble(

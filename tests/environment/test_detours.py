@@ -1,4 +1,4 @@
-"""Which steps a success needed: told by replay, so it is tested by replay."""
+"""Which steps a success needed: found by replay, so tested by replay."""
 
 from __future__ import annotations
 

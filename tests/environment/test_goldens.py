@@ -20,7 +20,7 @@ COUNTS = {
 
 
 def start(env: Any, observation: dict[str, str]) -> dict[str, Any]:
-    """What the recordings hold of the moment after a reset."""
+    """What the recordings have of the moment after a reset."""
     return {
         **observation,
         "direction": env.agent_dir,
@@ -62,5 +62,5 @@ def test_digests_of_starts() -> None:
         env = make_env(golden["task"], num_dists=golden["num_dists"])
         for seed, digest in enumerate(golden["digests"], start=golden["seed_lo"]):
             observation, _ = env.reset(seed=seed)
-            told = f"{observation['mission']}\n{env.agent_dir}\n{observation['text']}"
-            assert hashlib.sha256(told.encode()).hexdigest()[:16] == digest, (golden["task"], seed)
+            start_text = f"{observation['mission']}\n{env.agent_dir}\n{observation['text']}"
+            assert hashlib.sha256(start_text.encode()).hexdigest()[:16] == digest, (golden["task"], seed)

@@ -75,14 +75,14 @@ def test_laws(episode: tuple[str, int, int, list[int]]) -> None:
     referee = Referee(env)
     stream = env.np_random.bit_generator.state
     mission = observation["mission"]
-    told, actions = [(observation, info)], []
+    episode_text, actions = [(observation, info)], []
     for count, action in enumerate(play(env, choices), start=1):
         actions.append(action)
-        held = env.carrying
+        load = env.carrying
         observation, reward, terminated, truncated, info = env.step(action)
-        told.append((observation, info))
+        episode_text.append((observation, info))
         assert env.step_count == count
-        # Only what is visible is told, and all of it.
+        # The text mentions all that is visible and nothing else.
         assert observation == {"mission": mission, "text": tell(env)}
         assert env.observation_space.contains(observation)
         x, y = env.agent_pos
@@ -90,19 +90,19 @@ def test_laws(episode: tuple[str, int, int, list[int]]) -> None:
         assert 0 < y < env.height - 1
         assert x != 7 or env.task.columns == 1
         # Reward, end and progression follow from success and the count alone.
-        success = referee.succeeded(action, held)
+        success = referee.succeeded(action, load)
         assert terminated is success
         assert truncated is (count >= env.max_steps)
         assert reward == (1 - 0.9 * (count / env.max_steps) if success else 0)
         assert info == {"progression": float(success)}
     assert env.np_random.bit_generator.state == stream
-    # The seed and the actions determine the episode: a fresh environment tells the same.
+    # The seed and the actions determine the episode: a fresh environment shows the same.
     again = make_env(task, num_dists=num_dists)
-    retold = [again.reset(seed=seed)]
+    second_text = [again.reset(seed=seed)]
     for action in actions:
-        seen, _, _, _, info = again.step(action)
-        retold.append((seen, info))
-    assert retold == told
+        observation, _, _, _, info = again.step(action)
+        second_text.append((observation, info))
+    assert second_text == episode_text
 
 
 @settings(max_examples=60)

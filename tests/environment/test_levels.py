@@ -1,4 +1,4 @@
-"""The other BabyAI levels of minigrid, told in the same words."""
+"""The other BabyAI levels of minigrid, described in the same words."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def test_same_game_as_stock(level_id: str) -> None:
     assert isinstance(stock, MiniGridEnv)
     for seed in range(5):
         observation, _ = ours.reset(seed=seed)
-        shown, _ = stock.reset(seed=seed)
+        stock_observation, _ = stock.reset(seed=seed)
         for _ in range(60):
-            assert observation["mission"] == shown["mission"]
-            assert ours.agent_dir == shown["direction"]
+            assert observation["mission"] == stock_observation["mission"]
+            assert ours.agent_dir == stock_observation["direction"]
             assert ours.grid == stock.grid
             assert ours.agent_pos == tuple(stock.agent_pos)
             if not ours.running:
                 break
             action = rng.randrange(6)
             observation, *rest, _ = ours.step(action)
-            shown, *expected, _ = stock.step(action)
+            stock_observation, *expected, _ = stock.step(action)
             assert rest == expected
 
 

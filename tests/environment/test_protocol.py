@@ -27,12 +27,12 @@ from babyai_kit.errors import (
 
 
 def rollout(env: Any, seed: int | None, actions: list[int]) -> list[Any]:
-    told: list[Any] = [env.reset(seed=seed)]
+    results: list[Any] = [env.reset(seed=seed)]
     for action in actions:
-        told.append(env.step(action))
-        if told[-1][2] or told[-1][3]:
+        results.append(env.step(action))
+        if results[-1][2] or results[-1][3]:
             break
-    return told
+    return results
 
 
 def some_actions(seed: int, count: int = 60) -> list[int]:
@@ -42,10 +42,10 @@ def some_actions(seed: int, count: int = 60) -> list[int]:
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("num_dists", [0, 8])
 def test_check_env(task: str, num_dists: int) -> None:
-    made = gymnasium.make(f"BabyAIText/{task}-v0", num_dists=num_dists, render_mode="rgb_array")
+    env = gymnasium.make(f"BabyAIText/{task}-v0", num_dists=num_dists, render_mode="rgb_array")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(made.unwrapped)
+        check_env(env.unwrapped)
         warnings.filterwarnings("ignore", message=".*not having a spec.*")
         check_env(make_env(task, num_dists=num_dists))
 
@@ -56,8 +56,8 @@ def test_ids_are_registered_once_and_make_the_same() -> None:
     for task, name in zip(TASKS, REGISTERED, strict=True):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            made = gymnasium.make(name)
-            assert rollout(made, 4, some_actions(4)) == rollout(make_env(task), 4, some_actions(4))
+            env = gymnasium.make(name)
+            assert rollout(env, 4, some_actions(4)) == rollout(make_env(task), 4, some_actions(4))
 
 
 def test_vector_environment() -> None:
@@ -152,7 +152,7 @@ def test_order_of_calls() -> None:
     env.reset(seed=0)
     while not any(env.step(0)[2:4]):
         pass
-    with pytest.raises(StepOrderError, match=r"ended: call reset\(\)"):
+    with pytest.raises(StepOrderError, match=r"ended; call reset\(\)"):
         env.step(0)
     env.reset()
     env.step(0)

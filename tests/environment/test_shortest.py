@@ -1,4 +1,4 @@
-"""Shortest lengths: the known means, a plain search over the real environment, and the rules."""
+"""Shortest lengths: the known means, and plain searches of the abstract and of the real environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from minigrid.envs.babyai.core.verifier import GoToInstr, PickupInstr, SeqInstr
 
 from babyai_kit.environment import ACTIONS, TASKS, expert_actions, make_env, shortest_length
-from babyai_kit.environment.missions import State
+from babyai_kit.environment.objectives import State
 from babyai_kit.environment.shortest import World
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.errors import StepOrderError, UnsupportedLevelError
@@ -31,18 +31,18 @@ KNOWN = {
 
 def lengths(task: str, num_dists: int = 0, *, move_goals: bool = False, seeds: int = 200) -> list[int]:
     env = make_env(task, num_dists=num_dists)
-    found = []
+    shortest = []
     for seed in range(seeds):
         env.reset(seed=seed)
-        found.append(shortest_length(env, move_goals=move_goals))
-    return found
+        shortest.append(shortest_length(env, move_goals=move_goals))
+    return shortest
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_known_means(task: str) -> None:
-    found = lengths(task)
-    assert np.mean(found) == pytest.approx(KNOWN[task][0], abs=0.0051)
-    returns = [1 - 0.9 * n / make_env(task).max_steps for n in found]
+    shortest = lengths(task)
+    assert np.mean(shortest) == pytest.approx(KNOWN[task][0], abs=0.0051)
+    returns = [1 - 0.9 * n / make_env(task).max_steps for n in shortest]
     assert round(np.mean(returns), 3) == KNOWN[task][1]
 
 
@@ -63,7 +63,7 @@ def plain_search(world: World, untouched: frozenset[int]) -> list[int]:
     while queue:
         state = queue.popleft()
         for moved_to, action, moved in world.moves(state, untouched):
-            after, success = world.mission.after(moved_to, action, moved)
+            after, success = world.objective.after(moved_to, action, moved)
             if success:
                 way, at = [action], came[state]
                 while at is not None:
@@ -84,7 +84,7 @@ def test_as_a_plain_search_and_walkable(task: str, move_goals: bool) -> None:
         for seed in range(seeds):
             env.reset(seed=seed)
             world = World(env)  # type: ignore[arg-type]
-            way = plain_search(world, frozenset() if move_goals else world.mission.landmarks)
+            way = plain_search(world, frozenset() if move_goals else world.objective.landmarks)
             assert len(way) == shortest_length(env, move_goals=move_goals)
             # Walked in the real environment it succeeds at the last step and not before.
             rewards = [env.step(action)[1] for action in way]
@@ -108,8 +108,8 @@ class Snapshots:
         return [dict(vars(each)) for each in self.changing], list(self.env.grid.grid)
 
     def put_back(self, snapshot: tuple[list[dict[str, Any]], list[Any]]) -> None:
-        kept, cells = snapshot
-        for each, attributes in zip(self.changing, kept, strict=True):
+        saved, cells = snapshot
+        for each, attributes in zip(self.changing, saved, strict=True):
             vars(each).update(attributes)
         self.env.grid.grid[:] = cells
 
@@ -125,9 +125,9 @@ def real_search(env: TextEnv, limit: int, untouched: list[Any]) -> int:
     """Breadth first over the environment itself, with every action but on what must stay untouched."""
     snapshots = Snapshots(env)
     start = snapshots.take()
-    ring, seen = [start], {snapshots.key()}
+    ring, visited = [start], {snapshots.key()}
     for length in range(1, limit + 1):
-        found = []
+        next_ring = []
         for state in ring:
             for action in range(len(ACTIONS)):
                 snapshots.put_back(state)
@@ -137,10 +137,10 @@ def real_search(env: TextEnv, limit: int, untouched: list[Any]) -> int:
                 if env.step(action)[1] > 0:
                     snapshots.put_back(start)
                     return length
-                if snapshots.key() not in seen:
-                    seen.add(snapshots.key())
-                    found.append(snapshots.take())
-        ring = found
+                if snapshots.key() not in visited:
+                    visited.add(snapshots.key())
+                    next_ring.append(snapshots.take())
+        ring = next_ring
     raise AssertionError("no way")
 
 
@@ -209,7 +209,7 @@ def test_it_leaves_the_environment_alone() -> None:
 def test_errors() -> None:
     level = make_env("BabyAI-GoTo-v0")
     level.reset(seed=0)
-    with pytest.raises(UnsupportedLevelError, match="BabyAI-GoTo-v0: use one of goto"):
+    with pytest.raises(UnsupportedLevelError, match="BabyAI-GoTo-v0; use one of goto"):
         shortest_length(level)
     env = gymnasium.make("BabyAIText/pickup-v0")
     with pytest.raises(StepOrderError, match="reset"):
@@ -219,5 +219,5 @@ def test_errors() -> None:
     *way, _ = plain_search(World(env.unwrapped), frozenset())  # type: ignore[arg-type]
     for action in [*way, 5]:
         env.step(action)
-    with pytest.raises(UnsupportedLevelError, match="no way"):
+    with pytest.raises(UnsupportedLevelError, match="impossible"):
         shortest_length(env)

@@ -18,14 +18,14 @@ def room(width: int = 8, height: int = 8) -> Grid:
     return grid
 
 
-def told(grid: Grid, x: int, y: int, direction: int, carrying: WorldObj | None = None) -> list[str]:
+def text_lines(grid: Grid, x: int, y: int, direction: int, carrying: WorldObj | None = None) -> list[str]:
     return describe(grid.grid, view_from(grid.width, grid.height, x, y, direction), carrying).split("\n")
 
 
 def test_walls_ahead_and_beside() -> None:
-    assert told(room(), 1, 1, 0) == ["a wall 6 steps forward", "a wall 1 step left"]
-    assert told(room(), 6, 6, 0) == ["a wall 1 step forward", "a wall 1 step right"]
-    assert told(room(20, 20), 10, 10, 3) == [""]
+    assert text_lines(room(), 1, 1, 0) == ["a wall 6 steps forward", "a wall 1 step left"]
+    assert text_lines(room(), 6, 6, 0) == ["a wall 1 step forward", "a wall 1 step right"]
+    assert text_lines(room(20, 20), 10, 10, 3) == [""]
 
 
 def test_objects_from_left_to_right_and_far_to_near() -> None:
@@ -34,7 +34,7 @@ def test_objects_from_left_to_right_and_far_to_near() -> None:
     grid.set(3, 4, Ball("blue"))
     grid.set(4, 5, Box("grey"))
     grid.set(5, 6, Ball("green"))
-    assert told(grid, 4, 6, 3, Key("yellow")) == [
+    assert text_lines(grid, 4, 6, 3, Key("yellow")) == [
         "You carry a yellow key",
         "a red key 1 step left and 4 steps forward",
         "a blue ball 1 step left and 2 steps forward",
@@ -44,20 +44,20 @@ def test_objects_from_left_to_right_and_far_to_near() -> None:
 
 
 @pytest.mark.parametrize(
-    ("door", "words"),
+    ("door", "name"),
     [
         (Door("red", is_open=True), "a open red door"),
         (Door("red"), "a closed red door"),
         (Door("red", is_locked=True), "a locked red door"),
     ],
 )
-def test_states_of_doors(door: Door, words: str) -> None:
+def test_states_of_doors(door: Door, name: str) -> None:
     grid = room(15, 8)
     grid.vert_wall(7, 0)
     grid.set(7, 3, door)
     grid.set(9, 3, Ball("blue"))
     ball = ["a blue ball 3 steps forward"] if door.is_open else []
-    assert told(grid, 6, 3, 0) == ["a wall 3 steps left", *ball, f"{words} 1 step forward"]
+    assert text_lines(grid, 6, 3, 0) == ["a wall 3 steps left", *ball, f"{name} 1 step forward"]
 
 
 def test_standing_in_a_door_it_is_not_told() -> None:
@@ -66,7 +66,7 @@ def test_standing_in_a_door_it_is_not_told() -> None:
     grid.set(7, 3, Door("red", is_open=True))
     grid.set(9, 3, Ball("blue"))
     beside = ["a wall 1 step left", "a wall 1 step right"]
-    assert told(grid, 7, 3, 0) == [*beside, "a blue ball 2 steps forward"]
+    assert text_lines(grid, 7, 3, 0) == [*beside, "a blue ball 2 steps forward"]
 
 
 def test_the_locked_door_hides_from_no_place_in_its_room() -> None:
@@ -87,8 +87,8 @@ def test_the_locked_door_hides_from_no_place_in_its_room() -> None:
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from("....WDOb"), min_size=49, max_size=49))
 def test_light_is_minigrids(plan: list[str]) -> None:
-    made = {"W": Wall(), "D": Door("red"), "O": Door("red", is_open=True), "b": Ball("red"), ".": None}
-    area = [made[square] for square in plan]
+    cell_of = {"W": Wall(), "D": Door("red"), "O": Door("red", is_open=True), "b": Ball("red"), ".": None}
+    area = [cell_of[square] for square in plan]
     grid = Grid(7, 7)
     grid.grid = list(area)
     expected = grid.process_vis(agent_pos=(3, 6))

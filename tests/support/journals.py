@@ -14,7 +14,7 @@ from typing import Any
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import ACTIONS, expert_actions, make_env
-from babyai_kit.environment.facing import steps_to_face
+from babyai_kit.environment.distances import steps_to_face
 from babyai_kit.errors import ModelError, ServiceError
 from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
 from babyai_kit.gateway.protocol import Answer

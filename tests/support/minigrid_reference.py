@@ -1,7 +1,7 @@
 """The five tasks built a second time, from minigrid's own parts: the oracle of levels, play and success.
 
 Follows the specification with minigrid's placement, verifier and observation, slow and plain, and shares
-no code with the package. Text: `telling.tell`.
+no code with the package. Text: `observation_reference.tell`.
 """
 
 from __future__ import annotations

@@ -1,23 +1,22 @@
 """What a model is trained on: windows of turns, with the actions that are to be learnt.
 
-Knows turns, their tokens and the symmetries of the game; no files, no model. A window tells the mission and
-up to WINDOW consecutive steps, and every action in it that is to be learnt is learnt at once: that costs a
-fraction of one prompt an action.
+A window holds the mission and up to WINDOW consecutive steps, and every action in it that is to be learnt is
+learnt at once: that costs a fraction of one prompt per action.
 
 Symmetries: left and right may be exchanged; so may colours and, where no door gives them a use of their own,
-kinds. Windows are changed so at random, since the game can't tell the difference.
+kinds. Windows are changed this way at random, since it makes no difference to the game.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from babyai_kit.environment.reading import read_observation
 from babyai_kit.local.learner.tokenizer import (
     COLOURS,
     KINDS,
@@ -31,7 +30,7 @@ from babyai_kit.local.learner.tokenizer import (
 )
 
 WINDOW = 9
-"""Steps; an action is so learnt with 0 to 8 steps before it, whatever a prompt may show later."""
+"""Steps; so an action is learnt with 0 to 8 steps before it, whatever a prompt may show later."""
 
 CONTEXT = 128
 """Tokens that a model of the usual shape can read; nine steps of the five tasks have 40 to 60."""
@@ -71,7 +70,7 @@ class _Side:
 class Windows:
     """The windows of `records`, encoded once, of at most `context` tokens each (more than a mission has).
 
-    Without `symmetries` they are shown as they are.
+    Without `symmetries` they are used unchanged.
     """
 
     def __init__(self, records: Sequence[Record], *, symmetries: bool = True, context: int = CONTEXT) -> None:
@@ -162,28 +161,19 @@ def _recolourings() -> np.ndarray:
     return tables
 
 
-_SIDES = {"left": "right", "right": "left"}
-_PLACE = re.compile(r"^(?!a wall).*?(?: (\d) steps? (left|right))?(?: (?:and )?(\d) steps? forward)?$")
+_OTHER_SIDE = {"left": "right", "right": "left"}
+_OTHER_TURN = {"turn left": "turn right", "turn right": "turn left"}
 
 
 @lru_cache(maxsize=65536)
 def mirror(turn: Turn) -> Turn:
     """The turn as it would be with left and right exchanged, its lines in the order of such a view."""
-    lines = [
-        re.sub(r"\b(left|right)\b", lambda m: _SIDES[m[0]], line) for line in turn.observation.splitlines()
-    ]
-    action = re.sub(r"\b(left|right)\b", lambda m: _SIDES[m[0]], turn.action)
-    return Turn("\n".join(sorted(lines, key=_rank)), action, turn.valid)
-
-
-def _rank(line: str) -> tuple[int, int, int]:
-    """Order of an observation's lines: carried; walls forward, left, right; things by column, from afar."""
-    if line.lower().startswith("you carry"):
-        return 0, 0, 0
-    if line.startswith("a wall"):
-        return 1, ("forward", "left", "right").index(line.rsplit(" ", 1)[-1]), 0
-    place = _PLACE.match(line)
-    if place is None:
-        return 3, 0, 0
-    aside, side, ahead = place.groups()
-    return 2, int(aside or 0) * (-1 if side == "left" else 1), -int(ahead or 0)
+    view = read_observation(turn.observation)
+    walls = [replace(wall, side=_OTHER_SIDE.get(wall.side, wall.side)) for wall in view.walls]
+    objects = [replace(obj, right=-obj.right) for obj in view.objects]
+    mirrored = replace(
+        view,
+        walls=tuple(sorted(walls, key=lambda wall: ("forward", "left", "right").index(wall.side))),
+        objects=tuple(sorted(objects, key=lambda obj: (obj.right, -obj.forward))),
+    )
+    return Turn(str(mirrored), _OTHER_TURN.get(turn.action, turn.action), turn.valid)

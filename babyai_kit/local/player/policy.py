@@ -13,7 +13,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from babyai_kit.local.player.prompt import Noun, Prompt, Thing
+from babyai_kit.environment.reading import Noun, SeenObject
+from babyai_kit.local.player.prompt import Prompt
 
 ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "toggle")
 LEFT, RIGHT, FORWARD, PICK_UP, DROP, TOGGLE = ACTIONS
@@ -39,7 +40,7 @@ class _Aim:
     nouns: tuple[Noun, ...] = ()
 
     def __str__(self) -> str:
-        return " ".join([self.verb, " or ".join(f"the {noun}" for noun in self.nouns)]).strip()
+        return " ".join([self.verb, " or ".join(f"the {noun.name}" for noun in self.nouns)]).strip()
 
 
 class _Dice:
@@ -83,7 +84,7 @@ def choose(prompt: Prompt, rng: random.Random, temperature: float = 1.0) -> Choi
     return Choice(action, f"I want to {aim} and {thing}, so I {action}.")
 
 
-def next_target(prompt: Prompt) -> tuple[str, Thing | None]:
+def next_target(prompt: Prompt) -> tuple[str, SeenObject | None]:
     """What is to be done next ("" if the mission asks nothing) and to which thing, if one is known."""
     aim = _aim(prompt)
     return (aim.verb, _nearest(prompt, aim.nouns)) if aim else ("", None)
@@ -101,7 +102,7 @@ def _aim(prompt: Prompt) -> _Aim | None:
         return _Aim("go to", (part.noun,))
     wanted: tuple[Noun, ...] = (part.noun,)
     if part.verb == "open":
-        known = prompt.view.things + prompt.remembered
+        known = prompt.view.objects + prompt.remembered
         doors = [t for t in known if t.kind == "door" and part.noun.fits(t.colour, t.kind)]
         if any(door.state != "locked" for door in doors):
             return _Aim("open", (part.noun,))
@@ -118,16 +119,16 @@ def _aim(prompt: Prompt) -> _Aim | None:
     return None  # a lone "pick up" that is done: nothing is left to want
 
 
-def _nearest(prompt: Prompt, nouns: tuple[Noun, ...]) -> Thing | None:
+def _nearest(prompt: Prompt, nouns: tuple[Noun, ...]) -> SeenObject | None:
     """The fitting thing fewest steps away; what is in view goes before what is remembered."""
-    for things in (prompt.view.things, prompt.remembered):
+    for things in (prompt.view.objects, prompt.remembered):
         fitting = [t for t in things if any(noun.fits(t.colour, t.kind) for noun in nouns)]
         if fitting:
             return min(fitting, key=lambda t: abs(t.right) + abs(t.forward))
     return None
 
 
-def _approach(prompt: Prompt, aim: _Aim, target: Thing, dice: _Dice) -> str:
+def _approach(prompt: Prompt, aim: _Aim, target: SeenObject, dice: _Dice) -> str:
     """Act on the target where that is possible, else one move towards it."""
     right, forward = target.place
     blocked = prompt.view.blocked
@@ -160,7 +161,7 @@ def _turn(prompt: Prompt, dice: _Dice) -> str:
     return dice.pick(turns)
 
 
-def _where(thing: Thing) -> str:
+def _where(thing: SeenObject) -> str:
     parts = [
         f"{abs(n)} step{'s' * (abs(n) != 1)} {names[n < 0]}"
         for n, names in ((thing.right, ("right", "left")), (thing.forward, ("forward", "behind")))

@@ -18,20 +18,20 @@ MISSION = "go to the red ball"
 
 def wander(task: str, seed: int, steps: int) -> list[Turn]:
     env, dice = make_env(task), random.Random(seed)
-    seen, _ = env.reset(seed=seed)
+    observation, _ = env.reset(seed=seed)
     turns = []
     while env.unwrapped.running and len(turns) < steps:
         action = dice.choice(ACTIONS)
-        turns.append(Turn(seen["text"], action))
-        seen, *_ = env.step(ACTIONS.index(action))
+        turns.append(Turn(observation["text"], action))
+        observation, *_ = env.step(ACTIONS.index(action))
     return turns
 
 
 def chat(turns: list[Turn], step: int, history_length: int) -> tuple[list[tuple[str, str]], str]:
     """The training example of a step, as the templates of config/ render it."""
     past = turns[max(0, step - history_length) : step]
-    shown = "".join(f"\nObservation:\n{t.observation}\nAction: {t.action}\n" for t in past)
-    head = f"\nHistory (the last {len(past)} steps, oldest first):\n{shown}" if past else ""
+    steps = "".join(f"\nObservation:\n{t.observation}\nAction: {t.action}\n" for t in past)
+    head = f"\nHistory (the last {len(past)} steps, oldest first):\n{steps}" if past else ""
     text = f"Mission: {MISSION}\n{head}\nCurrent observation:\n{turns[step].observation}"
     return [("system", "rules"), ("user", text)], json.dumps({"action": turns[step].action})
 
@@ -69,8 +69,8 @@ def test_windows_fit_the_context_and_keep_their_last_step():
 
 def test_a_mirrored_view_is_that_of_a_mirrored_world():
     lines = ("a wall 3 steps forward", "a wall 1 step right", "a red ball 2 steps left")
-    seen = "\n".join((*lines, "a blue key 1 step right and 2 steps forward"))
-    turned = mirror(Turn(seen, "turn left"))
+    text = "\n".join((*lines, "a blue key 1 step right and 2 steps forward"))
+    turned = mirror(Turn(text, "turn left"))
     assert turned.action == "turn right"
     assert turned.observation.splitlines() == [
         "a wall 3 steps forward",
@@ -101,8 +101,8 @@ def test_symmetries_keep_meaning_apart_from_names():
 def test_examples_of_one_episode_become_one_record():
     turns = wander("pickup", 5, 30)
     for history_length in (2, 8):
-        told = [chat(turns, step, history_length) for step in range(len(turns))]
-        (record,) = read_records(told)
+        examples = [chat(turns, step, history_length) for step in range(len(turns))]
+        (record,) = read_records(examples)
         assert record == Record(MISSION, tuple(turns), (True,) * len(turns))
 
 
@@ -118,8 +118,8 @@ def test_left_out_steps_are_read_and_not_learnt():
 
 def test_other_episodes_and_prompts_without_history_are_records_of_their_own():
     turns, others = wander("pickup", 7, 5), wander("pickup", 8, 5)
-    told = [chat(t, step, 2) for t in (turns, others) for step in range(5)]
-    assert [len(record.turns) for record in read_records(told)] == [5, 5]
+    examples = [chat(t, step, 2) for t in (turns, others) for step in range(5)]
+    assert [len(record.turns) for record in read_records(examples)] == [5, 5]
     assert [len(record.turns) for record in read_records([chat(turns, step, 0) for step in range(5)])] == [
         1
     ] * 5

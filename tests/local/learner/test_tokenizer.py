@@ -33,7 +33,7 @@ from tests.support.project import PROMPTS
 def messages(name: str) -> list[tuple[str, str]]:
     """A prompt as the gateway rendered it."""
     text = (PROMPTS / f"{name}.txt").read_text()
-    return [(role, said) for role, said in re.findall(r"<(system|user)>\n(.*?)\n</\1>", text, re.DOTALL)]
+    return re.findall(r"<(system|user)>\n(.*?)\n</\1>", text, re.DOTALL)
 
 
 def test_a_prompt_of_the_gateway_is_read_whole():
@@ -48,10 +48,10 @@ def test_a_prompt_of_the_gateway_is_read_whole():
 
 
 def test_tokens_of_a_prompt():
-    told = [VOCABULARY[token] for token in encode_prompt(read_prompt(messages("history")), 128)]
-    assert told[:4] == ["put", "blue ball", "next to", "purple ball"]
-    assert told.count(TURN) == READS + 1
-    assert told[-6:] == [
+    phrases = [VOCABULARY[token] for token in encode_prompt(read_prompt(messages("history")), 128)]
+    assert phrases[:4] == ["put", "blue ball", "next to", "purple ball"]
+    assert phrases.count(TURN) == READS + 1
+    assert phrases[-6:] == [
         *("wall 5 forward", "wall 2 right"),
         *("blue ball", "-2 right 2 forward"),
         *("purple ball", "-2 right 0 forward"),
@@ -62,11 +62,11 @@ def test_tokens_of_a_prompt():
 def test_nothing_of_the_five_tasks_is_unknown(task: str):
     env, dice = make_env(task, num_dists=2), random.Random(0)
     for seed in range(20):
-        seen, _ = env.reset(seed=seed)
-        assert TOKEN[UNKNOWN] not in encode_mission(seen["mission"]), seen["mission"]
+        observation, _ = env.reset(seed=seed)
+        assert TOKEN[UNKNOWN] not in encode_mission(observation["mission"]), observation["mission"]
         while env.unwrapped.running:
-            assert TOKEN[UNKNOWN] not in encode_observation(seen["text"]), seen["text"]
-            seen, *_ = env.step(dice.randrange(6))
+            assert TOKEN[UNKNOWN] not in encode_observation(observation["text"]), observation["text"]
+            observation, *_ = env.step(dice.randrange(6))
 
 
 def test_missions_that_differ_in_order_differ_in_tokens():
@@ -88,7 +88,7 @@ def test_answers_are_the_json_of_the_output_schema():
 
 @given(st.text(), st.text(), st.lists(st.tuples(st.text(), st.text()), max_size=4), st.integers(8, 64))
 def test_any_text_has_tokens_and_fits(mission: str, observation: str, history, room: int):
-    turns = tuple(Turn(seen, action) for seen, action in history)
+    turns = tuple(Turn(text, action) for text, action in history)
     tokens = encode_prompt(Prompt(mission, turns, observation), room)
     assert 1 <= len(tokens) <= room
     assert all(0 <= token < len(VOCABULARY) for token in tokens)

@@ -1,7 +1,6 @@
-"""How many steps until the agent faces a cell, if nothing but walls stood in its way.
+"""How many steps the agent needs to face a cell of an empty room.
 
-Knows one empty room; nothing of objects or missions. These are lower bounds of the true numbers, and
-`shortest` uses them to look in the right direction.
+These are lower bounds for a room with objects in it; the search in `shortest` is guided by them.
 
 A cell is y * width + x. A pose is 4 * cell + direction, with directions as in `text.STEP`.
 """
@@ -14,7 +13,7 @@ from babyai_kit.environment.tasks import ROOM_SIZE
 from babyai_kit.environment.text import STEP
 
 FAR = 10**6
-"""More steps than any way has: there is none."""
+"""More steps than any path has: there is none."""
 
 
 @lru_cache
