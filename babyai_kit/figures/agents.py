@@ -20,24 +20,10 @@ Agent = tuple[Any, ...]
 """The values of the columns that name an agent; the variant comes first."""
 
 VARIANTS = ("baseline", "reasoning", "history", "history_and_reasoning")
-STYLES = (  # the four variants; then those that others get by their name; then second use of the colours
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#000000", "v"),
-    ("#E69F00", "P"),
-    ("#56B4E9", "X"),
-    ("#7F7F7F", "p"),
-    ("#0072B2", "<"),
-    ("#D55E00", ">"),
-    ("#009E73", "h"),
-    ("#CC79A7", "d"),
-    ("#000000", "*"),
-    ("#E69F00", "8"),
-    ("#56B4E9", "H"),
-)
-COLOURS = 8
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
+MARKERS = "os^DvPXp<>hd*8H"
+STYLES = tuple((COLOURS[i % len(COLOURS)], marker) for i, marker in enumerate(MARKERS))
+"""The four variants'; then those that others get by their name; then a second use of the colours."""
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 """Of curves, in the order of STYLES: lines that cross are told apart in grey too."""
 
@@ -89,7 +75,7 @@ def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
     """
     styles = dict(zip(VARIANTS, STYLES, strict=False))
     for name in sorted({agent[0] for agent in agents} - set(VARIANTS)):
-        free = [s for s in STYLES[:COLOURS] if s not in styles.values()]
+        free = [s for s in STYLES[: len(COLOURS)] if s not in styles.values()]
         free = free or [s for s in STYLES if s not in styles.values()] or list(STYLES)
         styles[name] = free[zlib.crc32(str(name).encode()) % len(free)]
     rest = sorted({agent[1:] for agent in agents}, key=str)
@@ -100,7 +86,7 @@ def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
 
 def dashes_of(marker: str) -> Any:
     """The line style of the curve whose points have that marker."""
-    return DASHES[[m for _, m in STYLES].index(marker) % len(DASHES)]
+    return DASHES[MARKERS.index(marker) % len(DASHES)]
 
 
 def label_of(agent: Agent, keys: Sequence[str]) -> str:

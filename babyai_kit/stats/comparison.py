@@ -20,11 +20,11 @@ from babyai_kit.stats.tables import (
     ALL_TASKS,
     Group,
     count_errors,
-    filled_rate,
     finished,
     groups,
     known,
     matrices,
+    success_bounds,
 )
 
 COLUMNS = [
@@ -136,8 +136,7 @@ def _row(rows: pd.DataFrame, base: pd.DataFrame, measure: Measure, tasks: Sequen
     difference = _difference(rows, base, measure, tasks, seeds)
     worst, best = np.nan, np.nan
     if measure.is_rate:
-        low, high = (filled_rate(rows, tasks, seeds, fill) for fill in (0.0, 1.0))
-        base_low, base_high = (filled_rate(base, tasks, seeds, fill) for fill in (0.0, 1.0))
+        (low, high), (base_low, base_high) = (success_bounds(r, tasks, seeds) for r in (rows, base))
         worst, best = low - base_high, high - base_low
     return vars(difference) | {
         "n_left_out": len(seeds) - difference.n_seeds,

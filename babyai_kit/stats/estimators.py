@@ -21,11 +21,8 @@ from babyai_kit.errors import InputError
 Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
-NO_BLOCK, NO_EPISODE, NOT_KNOWN = (
-    "none: no complete seed block",
-    "none: no finished episode",
-    "none: not known",
-)
+NO_BLOCK, NO_EPISODE = "none: no complete seed block", "none: no finished episode"
+NOT_KNOWN = "none: not known"
 MIXED = (0.2, 0.8)
 """Rates between which t over seeds holds what it promises (benchmarks/bench_coverage.py)."""
 

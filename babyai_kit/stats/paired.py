@@ -21,7 +21,7 @@ from babyai_kit.stats.power import POWER, smallest_detectable
 from babyai_kit.stats.resampling import (
     NO_SUCCESS,
     informative_seeds,
-    ratio_difference,
+    ratio,
     seed_interval,
     sign_flips,
 )
@@ -174,7 +174,7 @@ def paired_bootstrap(
         return Difference(
             value=value, baseline_value=other, interval=NO_SUCCESS, n_seeds=n, n_pairs=n * tasks
         )
-    statistic = ratio_difference(a, under_a, b, under_b)
+    statistic = ratio(a, under_a, b, under_b)
     n_informative = n
     if agent_denominator is not None:
         n_informative = min(informative_seeds(a, under_a), informative_seeds(b, under_b))

@@ -56,26 +56,15 @@ def bootstrap(
     return Estimate(value=value, low=low, high=high, n_seeds=n, n_episodes=n * tasks, interval=kind)
 
 
-def ratio(top: Array, bottom: Array) -> Statistic:
-    """Weighted sum of `top` over that of `bottom`, both [seeds]; inf or NaN where the latter is 0."""
+def ratio(top: Array, bottom: Array, *baseline: Array) -> Statistic:
+    """Weighted sum of `top` over that of `bottom`, both [seeds], less the same of the `baseline`'s top and
+    bottom if given; inf or NaN where a bottom is 0."""
 
     def statistic(weights: Array) -> Array:
-        sums = weights @ np.column_stack([top, bottom])
+        sums = weights @ np.column_stack([top, bottom, *baseline])  # in one pass: memory is the limit
         with np.errstate(divide="ignore", invalid="ignore"):
-            values: Array = sums[:, 0] / sums[:, 1]
-        return values
-
-    return statistic
-
-
-def ratio_difference(a: Array, under_a: Array, b: Array, under_b: Array) -> Statistic:
-    """`ratio(a, under_a)` less `ratio(b, under_b)`."""
-
-    def statistic(weights: Array) -> Array:
-        sums = weights @ np.column_stack([a, under_a, b, under_b])  # in one pass: memory is the limit
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values: Array = sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
-        return values
+            ratios: Array = sums[:, ::2] / sums[:, 1::2]
+            return ratios[:, 0] - ratios[:, 1] if baseline else ratios[:, 0]
 
     return statistic
 

@@ -78,22 +78,22 @@ def estimate(rows: pd.DataFrame, measure: str, tasks: Sequence[str]) -> Estimate
     return replace(result, n_episodes=int(used["seed"].isin(complete).sum()), n_errors=errors)
 
 
-def success_bounds(rows: pd.DataFrame, tasks: Sequence[str]) -> tuple[float, float]:
+def success_bounds(
+    rows: pd.DataFrame, tasks: Sequence[str], seeds: list[int] | None = None
+) -> tuple[float, float]:
     """Success rate if every error and every missing cell had failed, and if each had succeeded (Manski 1990).
 
-    Over all seeds of `rows`, also those whose block is incomplete; no error and nothing missing: both are the
-    rate. They bound what is not known about these seeds, and say nothing of other seeds.
+    Over `seeds`, by default all of `rows`, also those whose block is incomplete; without errors and gaps both
+    are the rate. They bound what is not known about these seeds, and say nothing of other seeds.
     """
-    seeds = sorted(rows["seed"].unique())
-    return filled_rate(rows, tasks, seeds, 0.0), filled_rate(rows, tasks, seeds, 1.0)
-
-
-def filled_rate(rows: pd.DataFrame, tasks: Sequence[str], seeds: list[int], fill: float) -> float:
-    """Success rate over `seeds`, with errors and missing cells counted as `fill`."""
-    outcomes = rows.assign(success=rows["success"].where(rows["status"] == "ok", fill))
-    matrix = cells(outcomes, "success", tasks).reindex(seeds).fillna(fill).to_numpy()
-    # In the order of clustered_success, so that equal rates are equal floats.
-    return float(matrix.mean(axis=1).mean())
+    seeds = sorted(rows["seed"].unique()) if seeds is None else seeds
+    bounds = []
+    for fill in (0.0, 1.0):
+        outcomes = rows.assign(success=rows["success"].where(rows["status"] == "ok", fill))
+        matrix = cells(outcomes, "success", tasks).reindex(seeds).fillna(fill).to_numpy()
+        # In the order of clustered_success, so that equal rates are equal floats.
+        bounds.append(float(matrix.mean(axis=1).mean()))
+    return bounds[0], bounds[1]
 
 
 def groups(episodes: pd.DataFrame, by: Sequence[str]) -> tuple[list[str], list[Group]]:
