@@ -39,8 +39,8 @@ def _baseline(text: str) -> str | dict[str, str]:
 
 
 def _command(args: argparse.Namespace) -> int:
+    from babyai_kit.atomic_files import write_atomically
     from babyai_kit.errors import InputError
-    from babyai_kit.figures.caption import capitalized
     from babyai_kit.runs.run import Run
     from babyai_kit.stats import ALL_TASKS, compare, measure_of, reasons
 
@@ -50,20 +50,18 @@ def _command(args: argparse.Namespace) -> int:
     if table.empty:
         raise InputError(f"run {args.run} has only one agent; run another variant on the same seeds")
     if args.csv:
-        args.csv.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(args.csv, index=False)
+        write_atomically(args.csv, table.to_csv(index=False))
     one_task = table["task"].nunique() == 2
     for name, rows in table.groupby("measure", sort=False):
         measure = measure_of(str(name))
-        heading = capitalized(measure.heading)
         if rows["difference"].isna().all() and args.measures is None:
-            print(f"\n{heading}: {', '.join(reasons(rows['interval']))}")
+            print(f"\n{measure.title}: {', '.join(reasons(rows['interval']))}")
             continue
         if one_task:
             rows = rows[rows["task"] != ALL_TASKS]
-        elif not measure.is_rate and not args.per_task:
+        elif not (measure.is_rate or args.per_task):
             rows = rows[rows["task"] == ALL_TASKS]
-        print(f"\n{heading}, difference from {rows['baseline'].iloc[0]}")
+        print(f"\n{measure.title}, difference from {rows['baseline'].iloc[0]}")
         print(readable(rows, measure).to_string(index=False))
     print(f"\n{_notes(episodes, table, len(run.planned()))}")
     return 0

@@ -14,12 +14,12 @@ import pandas as pd
 
 from babyai_kit.environment import TASKS
 from babyai_kit.figures.chart import fold, plain
+from babyai_kit.runs.plan import DEFAULT_VARIANTS
 from babyai_kit.stats import ALL_TASKS, groups
 
 Agent = tuple[Any, ...]
 """The values of the columns that name an agent; the variant comes first."""
 
-VARIANTS = ("baseline", "reasoning", "history", "history_and_reasoning")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
 MARKERS = "os^DvPXp<>hd*8H"
 STYLES = tuple((COLOURS[i % len(COLOURS)], marker) for i, marker in enumerate(MARKERS))
@@ -38,7 +38,7 @@ def keys_of(episodes: pd.DataFrame) -> list[str]:
 
 def agents_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[Agent]:
     """The agents among the rows, the four variants first, whatever the order of the rows."""
-    rank = {name: i for i, name in enumerate(VARIANTS)}
+    rank = {name: i for i, name in enumerate(DEFAULT_VARIANTS)}
     agents = {tuple(values) for values in rows[list(keys)].itertuples(index=False)}
     return sorted(agents, key=lambda agent: (rank.get(agent[0], len(rank)), *map(str, agent)))
 
@@ -73,8 +73,8 @@ def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
     By the variant's name, so that both stay when other variants are drawn (unless two names collide).
     Where agents differ by more than the variant, the colour tells the variant and the marker the rest.
     """
-    styles = dict(zip(VARIANTS, STYLES, strict=False))
-    for name in sorted({agent[0] for agent in agents} - set(VARIANTS)):
+    styles = dict(zip(DEFAULT_VARIANTS, STYLES, strict=False))
+    for name in sorted({agent[0] for agent in agents} - set(DEFAULT_VARIANTS)):
         free = [s for s in STYLES[: len(COLOURS)] if s not in styles.values()]
         free = free or [s for s in STYLES if s not in styles.values()] or list(STYLES)
         styles[name] = free[zlib.crc32(str(name).encode()) % len(free)]

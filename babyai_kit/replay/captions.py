@@ -27,9 +27,8 @@ def model_note(trajectory: Trajectory) -> str:
 
 def outcome_text(trajectory: Trajectory) -> str:
     """How the episode ended, after its last step."""
-    record, steps = trajectory.record, f"{len(trajectory.steps)} step"
-    if len(trajectory.steps) != 1:
-        steps += "s"
+    record, number = trajectory.record, len(trajectory.steps)
+    steps = "1 step" if number == 1 else f"{number} steps"
     if record is None:
         return f"Unfinished: {steps} so far"
     if record.status != "ok":

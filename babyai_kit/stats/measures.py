@@ -55,6 +55,11 @@ class Measure:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     @property
+    def title(self) -> str:
+        """`Episode length (steps)`."""
+        return self.heading[0].upper() + self.heading[1:]
+
+    @property
     def difference_unit(self) -> str:
         """The unit of a difference of two values."""
         return "points" if self.unit == "%" else self.unit

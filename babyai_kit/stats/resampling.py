@@ -1,8 +1,8 @@
 """Resampling by whole seeds: bootstrap intervals and sign-flip tests.
 
-Pure functions of seed means [seeds]. A statistic is a function of weights [draws, seeds]:
-how often each seed is drawn. The draws depend on the number of seeds alone, so that every figure, task and
-variant of a run is resampled by the same seeds.
+Pure functions of seed means [seeds]. A statistic is a function of weights [draws, seeds]: how often each seed
+is drawn. The draws depend on the number of seeds alone, so that every figure, task and variant of a run is
+resampled by the same seeds.
 
 Quantiles are taken further out for few seeds (Hesterberg 2015): plain ones covered .88 to .94 where .95 is
 promised (benchmarks/bench_coverage.py).
