@@ -22,7 +22,8 @@ import aiohttp
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.local.player import OfflinePlayer, serve
 from babyai_kit.local.player.chat_request import parse_request
-from babyai_kit.local.player.completion import finish, play
+from babyai_kit.local.player.completion import complete
+from babyai_kit.local.player.policy_answer import policy_answer
 
 IN_FLIGHT = (1, 16, 64)
 RULES = "You are an agent in a grid world. " * 40 + '{"thinking": "...", "action": "..."}'
@@ -47,7 +48,7 @@ def policy_us(calls: int = 2000) -> dict[str, float]:
     for raw in raws:
         start = time.perf_counter()
         request = parse_request(raw)
-        finish(play(request), request)
+        complete(policy_answer(request), request)
         spent.append(1e6 * (time.perf_counter() - start))
     return {"p50": statistics.median(spent), "p99": statistics.quantiles(spent, n=100)[98]}
 
@@ -72,7 +73,7 @@ async def rate(base_url: str, in_flight: int, seconds: float) -> float:
 
 
 def serve_elsewhere(pipe: Any) -> None:
-    asyncio.run(serve(0, say=pipe.send))
+    asyncio.run(serve(0, on_ready=pipe.send))
 
 
 async def measure(seconds: float) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""`player`: serve the offline player by hand."""
+"""`player`: serve the offline player until stopped."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def add(commands: Any) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     flag = parser.add_argument
-    flag("--port", type=int, default=PLAYER_PORT, help="0: any free one (default: %(default)s)")
-    flag("--host", default=HOST, help="containers need another than loopback (default: %(default)s)")
-    flag("--api-key", help="ask clients for this key (default: none)")
+    flag("--port", type=int, default=PLAYER_PORT, help="0: any free port (default: %(default)s)")
+    flag("--host", default=HOST, help="address to listen on; containers need 0.0.0.0 (default: %(default)s)")
+    flag("--api-key", help="require this key of clients (default: none)")
     flag("--latency-s", type=float, default=0.0, help="seconds before each answer")
-    flag("--latency-sigma", type=float, default=0.0, help="lognormal spread of it (0: fixed)")
-    flag("--faults", default="", metavar="KIND=P,...", help="such as 429=0.2,reset=0.05,malformed=0.1")
-    flag("--fault-seed", type=int, default=0, help="another seed, other victims")
-    flag("--retry-after-s", type=float, help="Retry-After of injected statuses")
+    flag("--latency-sigma", type=float, default=0.0, help="lognormal spread of the latency (0: fixed)")
+    flag("--faults", default="", metavar="KIND=P,...", help="fault rates, such as 429=0.2,reset=0.05")
+    flag("--fault-seed", type=int, default=0, help="another seed hits other calls")
+    flag("--retry-after-s", type=float, help="Retry-After header of injected statuses")
     flag("--capacity", type=int, help="calls in flight beyond it get 429")
-    flag("--alias", action="append", default=[], metavar="MODEL", help="another model name")
-    flag("--folder", help="keep files, jobs and fine-tuned models there (default: keep nothing)")
+    flag("--alias", action="append", default=[], metavar="MODEL", help="another name for the player")
+    flag("--folder", help="where files, jobs and models are kept (default: nothing is kept)")
     flag("--learner", action="store_true", help="serve the small language model too (needs PyTorch)")
-    flag("--no-usage", action="store_true", help="leave token figures out of the answers")
+    flag("--no-usage", action="store_true", help="leave token counts out of the answers")
 
 
 def serve_player(args: argparse.Namespace) -> int:
@@ -50,7 +50,7 @@ def serve_player(args: argparse.Namespace) -> int:
             serve(
                 args.port,
                 host=args.host,
-                say=lambda line: print(line, flush=True),
+                on_ready=lambda line: print(line, flush=True),
                 api_key=args.api_key,
                 latency_s=args.latency_s,
                 latency_sigma=args.latency_sigma,

@@ -110,7 +110,7 @@ async def _trainers(settings: Settings, folder: Path, quiet: bool) -> list[Train
         return []
     lazy = learner.make_learner(folder, progress=not quiet)
     if settings.model == LEARNER_MODEL:
-        await asyncio.to_thread(lambda: lazy.load().base())
+        await asyncio.to_thread(lazy.prepare)
     return [lazy]
 
 

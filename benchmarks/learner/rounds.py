@@ -1,6 +1,6 @@
 """The learner's three rounds, several times over, with controls: what it gains on unseen seeds.
 
-Plays straight in the environment (see rollout), at temperature 1. Per training seed: a base model, then
+Plays straight in the environment (see rollouts), at temperature 1. Per training seed: a base model, then
 rounds of collecting on train seeds, keeping the best successes and fine-tuning; every model plays the test
 seeds. From the same base, two controls: fine-tuned on failures, and on the first round's examples with
 shuffled actions. Episodes are written as they are played (--episodes), so that nothing measured is lost.
@@ -22,10 +22,10 @@ import torch
 
 from babyai_kit.environment import TASKS
 from babyai_kit.environment.tasks import MAX_STEPS
-from babyai_kit.local.learner.base_model import BaseRecipe, build
+from babyai_kit.local.learner.base_model import BaseRecipe, build_base_model
 from babyai_kit.local.learner.model import Transformer
-from babyai_kit.local.learner.rollouts import Played, play
-from babyai_kit.local.learner.selection import Best, as_record, keep_best, shuffled
+from babyai_kit.local.learner.rollouts import Episode, play_episodes
+from babyai_kit.local.learner.selection import BestRecords, keep_best, shuffle_actions, to_record
 from babyai_kit.local.learner.training import Recipe, train
 from babyai_kit.local.learner.windows import Record, Windows
 from babyai_kit.runs.references import reference_episodes
@@ -36,14 +36,14 @@ EPOCHS = 8
 CONTROL_EPISODES = 60
 
 
-class Measured:
+class EvaluationEpisodes:
     """The episodes on the test block so far, in memory and on disk."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.rows: list[dict[str, object]] = []
 
-    def add(self, agent: str, training_seed: int, episodes: list[Played], cost_s: float) -> None:
+    def add(self, agent: str, training_seed: int, episodes: list[Episode], cost_s: float) -> None:
         self.rows += [
             {
                 **{"run": "learner", "variant": agent, "model": "learner", "status": "ok", "num_dists": 0},
@@ -61,10 +61,8 @@ class Measured:
         ]
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self.table.to_csv(self._file, index=False)
-        done = [e.success for e in episodes]
-        print(
-            f"seed {training_seed} {agent}: {100 * sum(done) / len(done):.1f}% ({cost_s:.0f} s)", flush=True
-        )
+        rate = 100 * sum(e.success for e in episodes) / len(episodes)
+        print(f"seed {training_seed} {agent}: {rate:.1f}% ({cost_s:.0f} s)", flush=True)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -78,28 +76,28 @@ def fine_tune(model: Transformer, records: list[Record], seed: int) -> Transform
     return tuned
 
 
-def rounds(training_seed: int, args: argparse.Namespace, measured: Measured) -> None:
+def rounds(training_seed: int, args: argparse.Namespace, evaluation: EvaluationEpisodes) -> None:
     def measure(agent: str, model: Transformer, cost_s: float) -> None:
         plan = [(task, seed, 0) for seed in TEST[: args.test] for task in TASKS]
-        measured.add(agent, training_seed, play(model, plan, seed=training_seed), cost_s)
+        evaluation.add(agent, training_seed, play_episodes(model, plan, seed=training_seed), cost_s)
 
     started = time.perf_counter()
-    base = model = build(BaseRecipe(seed=training_seed))
+    base = model = build_base_model(BaseRecipe(seed=training_seed))
     measure("base", base, time.perf_counter() - started)
-    best: Best = {}
+    best: BestRecords = {}
     for number in range(1, args.rounds + 1):
         started = time.perf_counter()
         plan = [(t, s, i) for s in range(args.train) for t in TASKS for i in range(args.repeats)]
-        collected = play(model, plan, seed=1000 * training_seed + number)
+        collected = play_episodes(model, plan, seed=1000 * training_seed + number)
         best = keep_best(best, collected)
         model = fine_tune(model, list(best.values()), training_seed)
         measure(f"round {number}", model, time.perf_counter() - started)
         if number == 1:
             failures = [e for e in collected if not e.success]
             chosen = random.Random(training_seed).sample(failures, min(CONTROL_EPISODES, len(failures)))
-            of_failures = fine_tune(base, [as_record(e) for e in chosen], training_seed)
+            of_failures = fine_tune(base, [to_record(e) for e in chosen], training_seed)
             measure("failures", of_failures, 0.0)
-            of_shuffled = fine_tune(base, shuffled(list(best.values()), training_seed), training_seed)
+            of_shuffled = fine_tune(base, shuffle_actions(list(best.values()), training_seed), training_seed)
             measure("shuffled", of_shuffled, 0.0)
 
 
@@ -114,9 +112,9 @@ def report(episodes: pd.DataFrame) -> list[dict[str, object]]:
         row |= {"low": 100 * overall["low"], "high": 100 * overall["high"]}
         row |= {task: 100 * own[own["task"] == task]["success"].mean() for task in TASKS}
         row |= {"return": own["episode_return"].mean(), "length": own["episode_length"].mean()}
-        for found in gain[(gain["variant"] == agent) & (gain["task"] == "all tasks")].to_dict("records"):
+        for difference in gain[(gain["variant"] == agent) & (gain["task"] == "all tasks")].to_dict("records"):
             row |= {
-                f"gain {name}": 100 * found[key]
+                f"gain {name}": 100 * difference[key]
                 for name, key in (("", "difference"), ("low", "low"), ("high", "high"))
             }
         per_seed = own.groupby("repeat")["success"].mean() * 100
@@ -131,16 +129,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     parser.add_argument("--train", type=int, default=100, help="train seeds, from 0 up")
     parser.add_argument("--test", type=int, default=100, help="test seeds, from 1000 up; at most 100")
-    parser.add_argument("--repeats", type=int, default=2, help="samples of each train episode a round")
+    parser.add_argument("--repeats", type=int, default=2, help="samples of each train episode per round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch; more pay only on idle cores")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch; more help on idle cores only")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    measured = Measured(args.episodes)
+    evaluation = EvaluationEpisodes(args.episodes)
     for training_seed in args.seeds:
-        rounds(training_seed, args, measured)
-    beside = reference_episodes(TEST[: args.test])
-    rows = report(pd.concat([measured.table, beside], ignore_index=True))
+        rounds(training_seed, args, evaluation)
+    references = reference_episodes(TEST[: args.test])
+    rows = report(pd.concat([evaluation.table, references], ignore_index=True))
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2))

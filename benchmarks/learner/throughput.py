@@ -27,7 +27,7 @@ CASES = ((1, 1), (16, 4), (64, 8))
 async def measure(folder: Path) -> list[dict[str, float]]:
     rows = []
     learner = Learner(folder / "learner")
-    learner.base()
+    learner.prepare()
     async with OfflinePlayer(trainers=[learner]) as player:
         os.environ |= {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": LEARNER_MODEL}
         async with connect(env_file=None, data=folder / "data", quiet=True) as session:

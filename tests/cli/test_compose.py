@@ -168,7 +168,7 @@ def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
         line for line in (ROOT / "requirements.txt").read_text().splitlines() if re.search(pattern, line)
     ]
     names = {re.split(r"\W", line)[0] for line in installed}
-    assert names == {"aiohttp", "bpe", "filelock", "gymnasium", "minigrid", "numpy", "python"}
+    assert names == {"aiohttp", "bpe", "filelock", "gymnasium", "minigrid", "numpy", "pydantic", "python"}
     assert "COPY babyai_kit babyai_kit" in dockerfile
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert "!babyai_kit" in ignored

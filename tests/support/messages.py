@@ -1,4 +1,4 @@
-"""Chat messages as the kit's prompts form them, for the tests of this folder."""
+"""Chat messages as the kit's prompts form them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ THINKING_RULES = 'Think first. Answer with JSON: {"thinking": "why", "action": "
 
 
 def user_text(mission: str, observation: str, history: Sequence[tuple[str, str]] = ()) -> str:
-    past = "".join(f"\nObservation:\n{seen}\nAction: {action}\n" for seen, action in history)
+    past = "".join(f"\nObservation:\n{view}\nAction: {action}\n" for view, action in history)
     past = f"\nHistory (oldest first):\n{past}" if past else ""
     return f"Mission: {mission}\n{past}\nCurrent observation:\n{observation}"
 
@@ -30,14 +30,15 @@ def body(
     **fields: Any,
 ) -> dict[str, Any]:
     """A request body; `fields` are added to it."""
-    said = [{"role": role, "content": text} for role, text in messages(mission, observation, history, rules)]
-    return {"model": "offline-player", "messages": said, **fields}
+    pairs = messages(mission, observation, history, rules)
+    chat = [{"role": role, "content": text} for role, text in pairs]
+    return {"model": "offline-player", "messages": chat, **fields}
 
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until something holds; an assertion fails if it does not in time."""
+    """Wait until `condition` holds; raises AssertionError if it does not within `seconds`."""
     for _ in range(int(seconds / 0.01)):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError(f"not within {seconds} s")
+    raise AssertionError(f"the condition did not hold within {seconds} s")

@@ -1,4 +1,4 @@
-"""A base model that is made in seconds."""
+"""A base model that is built in seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from babyai_kit.local.learner.model import Shape
 from babyai_kit.local.learner.tokenizer import VOCABULARY
 from babyai_kit.local.learner.training import Recipe
 
-torch.set_num_threads(1)  # more wait for each other where the cores are busy, and the tests take minutes
+torch.set_num_threads(1)  # more would wait for each other on busy cores, and the tests would take minutes
 
 TINY = BaseRecipe(
     episodes=12,

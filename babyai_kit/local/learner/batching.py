@@ -1,81 +1,97 @@
-"""A model behind a chat endpoint: calls that arrive while others are worked on share the next batch.
+"""A model behind the chat endpoint: calls that arrive while others are in progress share the next batch.
 
-Knows chat requests and models; nothing of HTTP. All models share one thread, in which PyTorch works; the
-event loop only collects.
+All models share one thread, in which PyTorch works; the event loop only collects.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 from babyai_kit.local.learner.model import Transformer
-from babyai_kit.local.learner.sampling import LONGEST_ANSWER, Ask, generate
+from babyai_kit.local.learner.sampling import MAX_ANSWER_TOKENS, GenerationRequest, generate
 from babyai_kit.local.learner.tokenizer import TOKEN, TURN, decode, encode_prompt, read_prompt
 from babyai_kit.local.player.chat_request import ChatRequest
-from babyai_kit.local.player.completion import Said
+from babyai_kit.local.player.completion import ModelAnswer
+from babyai_kit.local.player.policy_answer import answer_rng
 
-MOST_ROWS = 256
-"""Calls in a batch."""
+Generate = Callable[[Transformer, Sequence[GenerationRequest]], "list[list[int]]"]
+_Call = tuple[ChatRequest, "asyncio.Future[ModelAnswer]"]
 
 
-def worker(threads: int) -> ThreadPoolExecutor:
-    """The one thread; PyTorch may use `threads` in it."""
+def torch_thread(threads: int) -> ThreadPoolExecutor:
+    """A single thread, within which PyTorch may use `threads` threads."""
     return ThreadPoolExecutor(1, "learner", initializer=torch.set_num_threads, initargs=(threads,))
 
 
 class BatchedPlayer:
-    """Answers chat requests by a model, which `load` provides at the first call."""
+    """Answers chat requests by a model, which `load` provides at the first call.
 
-    def __init__(self, load: Callable[[], Transformer], thread: ThreadPoolExecutor) -> None:
+    max_batch: calls in a batch. generate: how a batch is answered.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Transformer],
+        thread: ThreadPoolExecutor,
+        *,
+        max_batch: int = 256,
+        generate: Generate = generate,
+    ) -> None:
         self._load, self._thread = load, thread
+        self._max_batch, self._generate = max_batch, generate
         self._model: Transformer | None = None
-        self._waiting: list[tuple[ChatRequest, asyncio.Future[Said]]] = []
-        self._serving: asyncio.Task[None] | None = None
+        self._waiting: list[_Call] = []
+        self._batches: asyncio.Task[None] | None = None
 
-    async def __call__(self, request: ChatRequest) -> Said:
-        answer: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
+    async def __call__(self, request: ChatRequest) -> ModelAnswer:
+        answer: asyncio.Future[ModelAnswer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, answer))
-        if self._serving is None or self._serving.done():
-            self._serving = asyncio.get_running_loop().create_task(self._serve())
+        if self._batches is None or self._batches.done():
+            self._batches = asyncio.get_running_loop().create_task(self._answer_all())
         return await answer
 
-    async def _serve(self) -> None:
+    async def _answer_all(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting[:MOST_ROWS], self._waiting[MOST_ROWS:]
-            asked = [(request, answer) for request, answer in batch if not answer.done()]
-            requests = [request for request, _ in asked]
-            try:
-                said = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, requests)
-            except Exception as error:
-                for _, answer in asked:
-                    if not answer.done():
-                        answer.set_exception(error)
-                continue
-            for (_, answer), one in zip(asked, said, strict=True):
-                if not answer.done():
-                    answer.set_result(one)
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            # A client that disconnected has cancelled its call.
+            calls = [call for call in batch if not call[1].done()]
+            if calls:
+                await self._answer(calls)
 
-    def _answer(self, requests: list[ChatRequest]) -> list[Said]:
-        if not requests:
-            return []
+    async def _answer(self, calls: list[_Call]) -> None:
+        requests = [request for request, _ in calls]
+        loop = asyncio.get_running_loop()
+        try:
+            answers = await loop.run_in_executor(self._thread, self._generate_answers, requests)
+        except Exception as error:
+            for _, future in calls:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(calls, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    def _generate_answers(self, chat_requests: list[ChatRequest]) -> list[ModelAnswer]:
         if self._model is None:
             self._model = self._load()
-        room = self._model.shape.context - LONGEST_ANSWER
-        asks = [_ask(request, room) for request in requests]
-        answers = generate(self._model, asks)
+        max_prompt = self._model.shape.context - MAX_ANSWER_TOKENS
+        requests = [_generation_request(request, max_prompt) for request in chat_requests]
+        answers = self._generate(self._model, requests)
         return [
-            Said(decode(tokens), len(ask.prompt), len(tokens), cut=tokens[-1] != TOKEN[TURN])
-            for ask, tokens in zip(asks, answers, strict=True)
+            ModelAnswer(decode(answer), len(request.prompt), len(answer), truncated=answer[-1] != TOKEN[TURN])
+            for request, answer in zip(requests, answers, strict=True)
         ]
 
 
-def _ask(request: ChatRequest, room: int) -> Ask:
-    # With a seed the same question gets the same answer, without one a fresh one.
-    draw = random.Random() if request.seed is None else random.Random(int(request.identity, 16))
-    limit = min(request.max_tokens or LONGEST_ANSWER, LONGEST_ANSWER)
-    return Ask(encode_prompt(read_prompt(request.messages), room), draw, request.temperature, limit)
+def _generation_request(request: ChatRequest, max_prompt: int) -> GenerationRequest:
+    return GenerationRequest(
+        encode_prompt(read_prompt(request.messages), max_prompt),
+        answer_rng(request),
+        request.temperature,
+        min(request.max_tokens or MAX_ANSWER_TOKENS, MAX_ANSWER_TOKENS),
+    )

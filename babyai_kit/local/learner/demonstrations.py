@@ -1,10 +1,8 @@
-"""Demonstrations: the expert's way, with some of its actions replaced by random ones.
-
-Knows environment and expert; no model.
-"""
+"""Demonstrations: the expert's episodes, with some of its actions replaced by random ones."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Iterable, Iterator
 
@@ -14,25 +12,23 @@ from babyai_kit.local.learner.tokenizer import Turn
 from babyai_kit.local.learner.windows import Record
 
 BASE_SEEDS = 10_000
-"""First seed of the block that demonstrations come from; no experiment plays it."""
+"""First seed of the block that demonstrations come from; no experiment uses it."""
 
 
 def demonstrate(seeds: Iterable[int], noise: float, tasks: Iterable[str] = TASKS) -> Iterator[Record]:
-    """An episode per seed and task: each action is a random one with probability `noise`.
+    """An episode per seed and task; each action is random with probability `noise`.
 
-    Where the expert gives up (after a box was opened) the episode ends.
+    The episode ends where the expert gives up (after a box was opened).
     """
     for seed in seeds:
         for task in tasks:
             env = make_env(task)
-            seen, _ = env.reset(seed=seed)
-            mission, dice = seen["mission"], random.Random(f"{task} {seed}")
+            observation, _ = env.reset(seed=seed)
+            mission, rng = observation["mission"], random.Random(f"{task} {seed}")
             turns = []
-            try:
-                for expert in expert_actions(env):
-                    action = dice.randrange(len(ACTIONS)) if dice.random() < noise else expert
-                    turns.append(Turn(seen["text"], ACTIONS[action]))
-                    seen, *_ = env.step(action)
-            except UnsupportedLevelError:
-                pass
+            with contextlib.suppress(UnsupportedLevelError):
+                for expert_action in expert_actions(env):
+                    action = rng.randrange(len(ACTIONS)) if rng.random() < noise else expert_action
+                    turns.append(Turn(observation["text"], ACTIONS[action]))
+                    observation, *_ = env.step(action)
             yield Record(mission, tuple(turns), (True,) * len(turns))

@@ -1,7 +1,6 @@
-"""A decoder-only transformer, small enough to be read at one sitting.
+"""A decoder-only transformer, small enough to be read in one sitting.
 
-Knows tokens as numbers; nothing of what they mean, of training or of sampling. Pre-norm blocks, learned
-positions, GELU, the output head tied to the token embedding.
+Pre-norm blocks, learned positions, GELU, the output head tied to the token embedding.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Shape:
-    """The size of a model. `context`: the most tokens of a sequence, answer included."""
+    """The size of a model. `context`: tokens that a sequence can have, answer included."""
 
     vocabulary: int
     context: int = 128
@@ -67,7 +66,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron of four times the width, each beside a residual path."""
+    """Attention, then a perceptron of four times the width, each with a residual connection."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -109,8 +108,8 @@ class Transformer(nn.Module):
         """[rows, length] tokens to [rows, length, width], before the head.
 
         Without `positions` each row starts at position 0 (and fills `cache`, if given); shorter rows are
-        padded on the right, where no earlier token sees it. With `positions` [rows] the one token of each row
-        stands there and sees what the cache holds before it.
+        padded on the right, where no earlier token sees it. With `positions` [rows] each row has one token,
+        at that position, which sees what the cache holds before it.
         """
         place = (
             torch.arange(tokens.shape[1], device=tokens.device) if positions is None else positions[:, None]
@@ -123,7 +122,3 @@ class Transformer(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., width] to [..., vocabulary]."""
         return functional.linear(hidden, self.tokens.weight)
-
-    @property
-    def parameters_count(self) -> int:
-        return sum(parameter.numel() for parameter in self.parameters())

@@ -1,7 +1,6 @@
 """Episodes played by a model straight in the environment, many at once, without server, gateway or store.
 
-Knows environment and model. The model gets the tokens that it would get from the chat messages, so it plays
-as it does behind the gateway; what is missing is everything around it.
+The model gets the tokens that it would get from the chat messages, so it plays as it does behind the gateway.
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from dataclasses import dataclass
 from babyai_kit.agents.template_agent import FALLBACK_ACTION
 from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.local.learner.model import Transformer
-from babyai_kit.local.learner.sampling import LONGEST_ANSWER, Ask, generate
+from babyai_kit.local.learner.sampling import MAX_ANSWER_TOKENS, GenerationRequest, generate
 from babyai_kit.local.learner.tokenizer import ACTION_TOKENS, READS, TOKEN, TURN, Prompt, Turn, encode_prompt
 
-_ANSWER = {(token, TOKEN[TURN]): action for token, action in zip(ACTION_TOKENS, ACTIONS, strict=True)}
+_ACTIONS = {(token, TOKEN[TURN]): action for token, action in zip(ACTION_TOKENS, ACTIONS, strict=True)}
+"""Action by the tokens of a valid answer."""
 
 
 @dataclass(frozen=True)
-class Played:
+class Episode:
     """A finished episode. `episode_return` is 0 for a failure."""
 
     task: str
@@ -36,49 +36,53 @@ class Played:
         return self.episode_return > 0
 
 
-def play(
+def play_episodes(
     model: Transformer,
     plan: Iterable[tuple[str, int, int]],
     *,
     history_length: int = READS,
     temperature: float = 1.0,
     seed: int = 0,
-    at_once: int = 256,
-    done: Callable[[Played], None] = lambda episode: None,
-) -> list[Played]:
-    """Play every (task, seed, repeat) of `plan`, `at_once` episodes abreast; returned in order of their end.
+    max_batch: int = 256,
+    on_episode: Callable[[Episode], None] | None = None,
+) -> list[Episode]:
+    """Play every (task, seed, repeat) of `plan`, up to `max_batch` episodes at once.
 
-    `history_length`: past steps in the prompt; of more than READS the last READS are read. `done` is told of
-    each episode as it ends.
+    Returned in the order in which they end; `on_episode` is called with each then. `history_length`: past
+    steps in the prompt, of which the model reads the last READS.
     """
     waiting = deque(plan)
     model.eval()
-    live: list[_Live] = []
-    played = []
-    room = model.shape.context - LONGEST_ANSWER
-    while waiting or live:
-        while waiting and len(live) < at_once:
-            live.append(_Live(*waiting.popleft(), seed))
-        live.sort(key=lambda episode: len(episode.turns))
-        asks = [Ask(encode_prompt(e.prompt(history_length), room), e.draw, temperature) for e in live]
-        for episode, answer in zip(live, generate(model, asks), strict=True):
-            episode.step(_ANSWER.get(tuple(answer)))
+    running: list[_RunningEpisode] = []
+    episodes = []
+    max_prompt = model.shape.context - MAX_ANSWER_TOKENS
+    while waiting or running:
+        while waiting and len(running) < max_batch:
+            running.append(_RunningEpisode(*waiting.popleft(), seed))
+        running.sort(key=lambda episode: len(episode.turns))
+        requests = [
+            GenerationRequest(encode_prompt(e.prompt(history_length), max_prompt), e.rng, temperature)
+            for e in running
+        ]
+        for episode, answer in zip(running, generate(model, requests), strict=True):
+            episode.step(_ACTIONS.get(tuple(answer)))
             if episode.ended:
-                played.append(episode.played())
-                done(played[-1])
-        live = [episode for episode in live if not episode.ended]
-    return played
+                episodes.append(episode.result())
+                if on_episode:
+                    on_episode(episodes[-1])
+        running = [episode for episode in running if not episode.ended]
+    return episodes
 
 
-class _Live:
-    def __init__(self, task: str, seed: int, repeat: int, salt: int) -> None:
+class _RunningEpisode:
+    def __init__(self, task: str, seed: int, repeat: int, sampling_seed: int) -> None:
         self.task, self.seed, self.repeat = task, seed, repeat
         self.env = make_env(task)
-        first, _ = self.env.reset(seed=seed)
-        self.mission, self.observation = first["mission"], first["text"]
+        observation, _ = self.env.reset(seed=seed)
+        self.mission, self.observation = observation["mission"], observation["text"]
         self.turns: list[Turn] = []
         self.episode_return, self.ended = 0.0, False
-        self.draw = random.Random(f"{salt} {task} {seed} {repeat}")
+        self.rng = random.Random(f"{sampling_seed} {task} {seed} {repeat}")
 
     def prompt(self, history_length: int) -> Prompt:
         history = tuple(self.turns[-history_length:]) if history_length else ()
@@ -87,10 +91,12 @@ class _Live:
     def step(self, action: str | None) -> None:
         executed = action or FALLBACK_ACTION
         self.turns.append(Turn(self.observation, executed, action is not None))
-        seen, reward, terminated, truncated, _ = self.env.step(ACTIONS.index(executed))
-        self.observation = seen["text"]
+        observation, reward, terminated, truncated, _ = self.env.step(ACTIONS.index(executed))
+        self.observation = observation["text"]
         self.episode_return += float(reward)
         self.ended = terminated or truncated
 
-    def played(self) -> Played:
-        return Played(self.task, self.seed, self.repeat, self.mission, tuple(self.turns), self.episode_return)
+    def result(self) -> Episode:
+        return Episode(
+            self.task, self.seed, self.repeat, self.mission, tuple(self.turns), self.episode_return
+        )

@@ -1,18 +1,20 @@
 """Models on disk: a file with shape and weights, written as a whole.
 
-Knows the file; nothing of how a model came to be. Files are loaded as plain data: nothing in them is run.
+Files are loaded as plain data: nothing in them is executed.
 """
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.local.learner.model import Shape, Transformer
 
-FILE = "model.pt"
+WEIGHTS_FILE = "model.pt"
 
 
 def device() -> torch.device:
@@ -21,17 +23,16 @@ def device() -> torch.device:
 
 
 def save(model: Transformer, folder: Path) -> None:
-    """Write the model into `folder`, which is made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{FILE}.part"
+    """Write the model into `folder`, which is created. Raises FileWriteError where that is not possible."""
     weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    torch.save({"shape": asdict(model.shape), "weights": weights}, part)
-    part.replace(folder / FILE)
+    content = io.BytesIO()
+    torch.save({"shape": asdict(model.shape), "weights": weights}, content)
+    write_atomically(folder / WEIGHTS_FILE, content.getvalue())
 
 
 def load(folder: Path) -> Transformer:
-    """Raises FileNotFoundError where no model was saved."""
-    kept = torch.load(folder / FILE, map_location=device(), weights_only=True)
-    model = Transformer(Shape(**kept["shape"])).to(device())
-    model.load_state_dict(kept["weights"])
+    """The model saved in `folder`. Raises FileNotFoundError if there is none."""
+    content = torch.load(folder / WEIGHTS_FILE, map_location=device(), weights_only=True)
+    model = Transformer(Shape(**content["shape"])).to(device())
+    model.load_state_dict(content["weights"])
     return model.eval()

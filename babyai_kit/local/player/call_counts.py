@@ -1,6 +1,6 @@
-"""What the server counted, for tests and measurements.
+"""What the server counted, for tests and measurements: calls by question and outcome.
 
-Knows calls by identity and outcome; keeps a hash and three numbers per question, no text of it.
+Of each question a hash and three numbers are kept, and no text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 @dataclass
-class Asked:
+class QuestionCounts:
     """What happened to one identity (messages and seed): counts."""
 
     attempts: int = 0
@@ -22,12 +22,12 @@ class Asked:
 
 
 @dataclass
-class Stats:
+class CallCounts:
     """Counters since the start. All are numbers of chat completion calls.
 
-    requests: arrived, whatever became of them. refused: bad key, body or model. answers: answered with
+    requests: all that arrived. refused: bad key, body or model. answers: answered with
     status 200 and a choice, spoiled ones included. faults: by kind. identities: per question.
-    in_flight: being worked on now. max_in_flight: the most at once.
+    in_flight: in progress now. max_in_flight: the most at once.
     """
 
     requests: int = 0
@@ -36,10 +36,12 @@ class Stats:
     in_flight: int = 0
     max_in_flight: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    identities: dict[str, Asked] = field(default_factory=dict)
+    identities: dict[str, QuestionCounts] = field(default_factory=dict)
 
     @contextmanager
-    def working(self) -> Iterator[None]:
+    def call(self) -> Iterator[None]:
+        """Count a call, which is in flight until the context ends."""
+        self.requests += 1
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
@@ -47,22 +49,22 @@ class Stats:
         finally:
             self.in_flight -= 1
 
-    def asked(self, identity: str) -> Asked:
-        return self.identities.setdefault(identity, Asked())
+    def question(self, identity: str) -> QuestionCounts:
+        return self.identities.setdefault(identity, QuestionCounts())
 
-    def answered(self, identity: str) -> None:
-        asked = self.asked(identity)
+    def add_answer(self, identity: str) -> None:
+        question = self.question(identity)
         self.answers += 1
-        asked.answers += 1
-        asked.failures = 0
+        question.answers += 1
+        question.failures = 0
 
     @property
     def repeated_answers(self) -> int:
-        """Answers to questions that had been answered before: what a kill paid twice."""
-        return sum(max(asked.answers - 1, 0) for asked in self.identities.values())
+        """Answers to questions that had been answered before: what a killed client paid for twice."""
+        return sum(max(question.answers - 1, 0) for question in self.identities.values())
 
     def as_dict(self, *, identities: bool = False) -> dict[str, Any]:
-        """For JSON; with `identities`, the number of answers of each."""
+        """For JSON; with `identities`, the number of answers to each question too."""
         counts: dict[str, Any] = {
             "requests": self.requests,
             "refused": self.refused,

@@ -1,8 +1,7 @@
-"""One chat completion call: who plays, which fault hits, what goes over the wire.
+"""POST /v1/chat/completions: which model answers, which fault hits, what goes over the wire.
 
-Knows the order of things (check, fault, delay, answer, spoil, send) and how faults look to a client.
-Knows neither ports nor keys nor how an answer is chosen. It holds a table of players, model name to a
-function from request to answer text; another kind of model is another entry.
+The order of a call: check, fault, delay, answer, spoil, send. The endpoint holds a table of models by name;
+another kind of model is another entry.
 """
 
 from __future__ import annotations
@@ -17,12 +16,15 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
-from babyai_kit.local.player.call_counts import Asked, Stats
-from babyai_kit.local.player.chat_request import ChatRequest, ProtocolError, parse_request
-from babyai_kit.local.player.completion import Completion, Said, finish, stream_bodies, whole_body
+from babyai_kit.local.player.call_counts import CallCounts, QuestionCounts
+from babyai_kit.local.player.chat_request import ChatRequest, parse_request
+from babyai_kit.local.player.completion import Completion, ModelAnswer, ResponseWriter, complete
 from babyai_kit.local.player.faults import Fault, FaultPlan, Latency, spoil
+from babyai_kit.local.player.model_directory import ServedModel
+from babyai_kit.local.player.protocol import ProtocolError
 
-Player = Callable[[ChatRequest], "str | Said | Awaitable[str | Said]"]
+CHAT_PATH = "/v1/chat/completions"
+
 Script = Callable[[ChatRequest], "str | Fault | Awaitable[str | Fault | None] | None"]
 
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -33,11 +35,11 @@ class _Closing(Exception):
 
 
 class ChatEndpoint:
-    """Handles POST /v1/chat/completions. Options as in OfflinePlayer."""
+    """Answers chat completion calls. Options as in OfflinePlayer."""
 
     def __init__(
         self,
-        players: dict[str, Player],
+        models: dict[str, ServedModel],
         *,
         faults: FaultPlan,
         latency: Latency,
@@ -45,66 +47,67 @@ class ChatEndpoint:
         capacity: int | None,
         usage: bool,
     ) -> None:
-        self.players, self.faults, self.latency = players, faults, latency
-        self.find: Callable[[str], Awaitable[Player | None]] | None = None
+        self.models, self.faults, self.latency = models, faults, latency
         self.capacity, self.usage = capacity, usage
         self.answers = answers if answers is None or callable(answers) else deque(answers)
-        self.stats = Stats()
-        # Resolved when the server closes. Made on opening: a future belongs to one event loop.
+        self.stats = CallCounts()
+        self.find_model: Callable[[str], Awaitable[ServedModel | None]] | None = None
+        """Looks for a model that is not in `models`, such as a fine-tuned one; set when the server opens."""
+        # Resolved when the server closes. Created when it opens: a future belongs to one event loop.
         self.closing: asyncio.Future[None] | None = None
 
-    async def player(self, name: str) -> Player:
-        """Who plays `name`: an entry of `players`, which `find` may add to.
+    async def model(self, name: str) -> ServedModel:
+        """An entry of `models`; one that `find_model` finds is added to them.
 
-        Raises ProtocolError (404, model_not_found) for a name that nobody plays.
+        Raises ProtocolError (404, model_not_found) for a name that is not served.
         """
-        if name not in self.players and self.find and (found := await self.find(name)):
-            self.players[name] = found
-        if name not in self.players:
-            message = f"The model `{name}` does not exist; this server has {', '.join(self.players)}."
+        if name not in self.models and self.find_model and (model := await self.find_model(name)):
+            self.models[name] = model
+        if name not in self.models:
+            message = f"The model `{name}` does not exist; this server has {', '.join(self.models)}."
             raise ProtocolError(404, message, code="model_not_found", param="model")
-        return self.players[name]
+        return self.models[name]
 
     async def handle(self, http: web.Request) -> web.StreamResponse:
-        self.stats.requests += 1
-        with self.stats.working():
+        with self.stats.call():
             try:
                 request = parse_request(await http.read())
-                player = await self.player(request.model)
+                model = await self.model(request.model)
             except (ProtocolError, web.HTTPException):
                 self.stats.refused += 1
                 raise
             try:
-                return await self._answer(http, request, player)
+                return await self._answer(http, request, model)
             except _Closing:
                 return _cut_off(http)
 
-    async def _answer(self, http: web.Request, request: ChatRequest, player: Player) -> web.StreamResponse:
-        asked = self.stats.asked(request.identity)
-        attempt = asked.attempts
-        asked.attempts += 1
+    async def _answer(
+        self, http: web.Request, request: ChatRequest, model: ServedModel
+    ) -> web.StreamResponse:
+        question = self.stats.question(request.identity)
+        attempt = question.attempts
+        question.attempts += 1
+        writer = ResponseWriter(request, model.fingerprint, self.usage)
         scripted = await self._scripted(request)
-        fault = scripted if isinstance(scripted, Fault) else self._draw(request, asked, attempt)
+        fault = scripted if isinstance(scripted, Fault) else self._draw(request, question, attempt)
         if fault:
             self.stats.faults[fault.kind] += 1
             if fault.passing:
-                asked.failures += 1
-                return await self._fail(http, request, fault)
+                question.failures += 1
+                return await self._fail(http, writer, fault)
         delay = self.latency.seconds(request.identity, attempt)
         if delay:
             await self._wait(delay)
-        if isinstance(scripted, str):
-            said: str | Said = scripted
-        else:
-            played = player(request)
-            said = played if isinstance(played, (str, Said)) else await played
+        answer = scripted if isinstance(scripted, str) else model.player(request)
+        if not isinstance(answer, (str, ModelAnswer)):
+            answer = await answer
         if fault:
-            said = spoil(fault, said if isinstance(said, str) else said.text, request.identity)
-        completion = finish(said, request, fault.kind if fault else "")
-        self.stats.answered(request.identity)
+            answer = spoil(fault, answer if isinstance(answer, str) else answer.text, request.identity)
+        completion = complete(answer, request, fault.kind if fault else "")
+        self.stats.add_answer(request.identity)
         if request.stream:
-            return await self._stream(http, request, completion)
-        return web.json_response(whole_body(request, completion, usage=self.usage))
+            return await _stream(http, writer, completion)
+        return web.json_response(writer.whole(completion))
 
     async def _scripted(self, request: ChatRequest) -> str | Fault | None:
         if self.answers is None:
@@ -116,22 +119,21 @@ class ChatEndpoint:
         answer = self.answers(request)
         return await answer if inspect.isawaitable(answer) else answer
 
-    def _draw(self, request: ChatRequest, asked: Asked, attempt: int) -> Fault | None:
+    def _draw(self, request: ChatRequest, question: QuestionCounts, attempt: int) -> Fault | None:
         if self.capacity is not None and self.stats.in_flight > self.capacity:
             return Fault("429", self.faults.retry_after_s)
         identity = request.identity
-        passing = self.faults.passing_fault(identity, attempt, asked.failures)
+        passing = self.faults.passing_fault(identity, attempt, question.failures)
         return passing or self.faults.spoiled_answer(identity)
 
-    async def _fail(self, http: web.Request, request: ChatRequest, fault: Fault) -> web.StreamResponse:
+    async def _fail(self, http: web.Request, writer: ResponseWriter, fault: Fault) -> web.StreamResponse:
         if fault.kind == "stall":
             await self._wait(None)
         if fault.kind == "html":
             page = "<html><body><h1>502 Bad Gateway</h1></body></html>"
             return web.Response(status=502, text=page, content_type="text/html")
         if fault.kind == "no_choices":
-            body = whole_body(request, Completion("", "stop", 0, 0), usage=self.usage)
-            return web.json_response({**body, "choices": []})
+            return web.json_response({**writer.whole(Completion("", "stop", 0, 0)), "choices": []})
         if fault.status is None:
             return _cut_off(http)
         headers = {}
@@ -142,23 +144,22 @@ class ChatEndpoint:
         raise ProtocolError(fault.status, message, code=code, headers=headers)
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait; None: until the client goes away (then this is cancelled) or the server closes."""
+        """Wait; None: until the client disconnects (then this is cancelled) or the server closes."""
         assert self.closing is not None
         done, _ = await asyncio.wait([self.closing], timeout=seconds)
         if done:
             raise _Closing
 
-    async def _stream(
-        self, http: web.Request, request: ChatRequest, completion: Completion
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
-        response.content_type = "text/event-stream"
-        await response.prepare(http)
-        for body in stream_bodies(request, completion, usage=self.usage):
-            await response.write(f"data: {json.dumps(body)}\n\n".encode())
-        await response.write(b"data: [DONE]\n\n")
-        await response.write_eof()
-        return response
+
+async def _stream(http: web.Request, writer: ResponseWriter, completion: Completion) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
+    response.content_type = "text/event-stream"
+    await response.prepare(http)
+    for body in writer.chunks(completion):
+        await response.write(f"data: {json.dumps(body)}\n\n".encode())
+    await response.write(b"data: [DONE]\n\n")
+    await response.write_eof()
+    return response
 
 
 def _cut_off(http: web.Request) -> web.Response:

@@ -1,12 +1,12 @@
 """How the hand-written player learns from examples: it counts. It is no LLM, fine-tuned or not.
 
-Knows the player's own reading of a prompt (see `prompt` and `policy`) and, of a training file, the action
-that each example's answer names. What it learns is a table: in which situation the examples took which
-action how often. A situation is what is wanted next, where the nearest such thing is, whether the way is
-blocked and what was done last; a coarser one leaves out the last action, a third one distances.
+Of each example it uses its own reading of the prompt (see `prompt` and `policy`) and the action that the
+answer names. What it learns is a table: how often the examples took which action in which situation. A
+situation is what is wanted next, where the nearest such thing is, whether the way is blocked and what was
+done last; a coarser one leaves out the last action, and the coarsest leaves out distances too.
 
-A tuned player takes the actions of the finest situation that the examples show often enough, each with
-probability proportional to its count, squared: habits grow stronger and slips rarer. Where the examples
+A fine-tuned player uses the finest situation that the examples show often enough and takes each action with
+probability proportional to the square of its count: habits grow stronger and slips rarer. Where the examples
 show nothing, it plays as the base does. Bad habits grow as good ones do, and examples with shuffled
 actions teach it nothing but a bias towards frequent actions.
 """
@@ -17,31 +17,35 @@ import asyncio
 import json
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.local.player.chat_endpoint import Player
+from babyai_kit.atomic_files import write_atomically
+from babyai_kit.environment.tasks import ACTIONS
 from babyai_kit.local.player.chat_request import ChatRequest
-from babyai_kit.local.player.completion import play, shape
-from babyai_kit.local.player.policy import ACTIONS, Choice, next_target
+from babyai_kit.local.player.policy import Choice, next_target
+from babyai_kit.local.player.policy_answer import answer_fields, answer_rng, policy_answer
 from babyai_kit.local.player.prompt import Prompt, parse_prompt
-from babyai_kit.local.player.trainer import Report, TrainingError, TrainingJob
-from babyai_kit.local.player.training_file import Example, read_examples
+from babyai_kit.local.player.trainer import Player, Trainer, TrainingError, TrainingJob, TrainingLog
+from babyai_kit.local.player.training_file import read_examples
 
-LEAST = 5
-"""Examples of a situation below which a coarser one is asked."""
+MIN_COUNT = 5
+"""Examples of a situation below which a coarser one is used."""
 SHARPNESS = 2.0
 """Exponent on the counts at temperature 1; divided by the temperature."""
-REPORTS = 5
-"""Times that a job tells its figures."""
+BATCHES = 5
+"""Parts in which a job counts its examples; metrics are reported after each."""
 
 Table = dict[str, list[int]]
 """Counts of ACTIONS by situation."""
+TABLE_FILE = "table.json"
+"""In the job's folder."""
 
 
 def situations(prompt: Prompt) -> tuple[str, ...]:
-    """Names of the situation that a prompt shows, finest first."""
+    """Names of the situation in a prompt, finest first."""
     verb, target = next_target(prompt)
     blocked = "blocked" if prompt.view.blocked else "free"
     if target is None:
@@ -53,109 +57,97 @@ def situations(prompt: Prompt) -> tuple[str, ...]:
 
 
 def probabilities(table: Mapping[str, Sequence[int]], prompt: Prompt, temperature: float) -> list[float]:
-    """Of each of ACTIONS, or empty where the table knows nothing of the situation."""
+    """Of each of ACTIONS; empty where the table has too few examples of the situation."""
     for name in situations(prompt):
         counts = table.get(name, ())
-        if sum(counts) >= LEAST:
-            most = max(counts)
+        if sum(counts) >= MIN_COUNT:
+            highest = max(counts)
             if temperature == 0:
-                return [float(i == counts.index(most)) for i in range(len(ACTIONS))]
-            weights = [(c / most) ** (SHARPNESS / temperature) for c in counts]
-            return [w / sum(weights) for w in weights]
+                return [float(i == counts.index(highest)) for i in range(len(ACTIONS))]
+            weights = [(count / highest) ** (SHARPNESS / temperature) for count in counts]
+            return [weight / sum(weights) for weight in weights]
     return []
 
 
-class TablePlayer:
-    """Plays by a table, and as the base where that is silent."""
-
-    def __init__(self, table: Mapping[str, Sequence[int]]) -> None:
-        self._table = table
-
-    def __call__(self, request: ChatRequest) -> str:
-        prompt = parse_prompt(request.messages)
-        chances = probabilities(self._table, prompt, request.temperature)
-        if not chances:
-            return play(request)
-        rng = random.Random() if request.seed is None else random.Random(int(request.identity, 16))
-        action = ACTIONS[_drawn(chances, rng.random())]
-        choice = Choice(action, f"In such a place the examples mostly {action}, or often enough.")
-        return json.dumps(shape(choice, prompt.wants_thinking, request.schema))
+def table_answer(table: Mapping[str, Sequence[int]], request: ChatRequest) -> str:
+    """An answer by the table, or the base's where the table has nothing to say."""
+    prompt = parse_prompt(request.messages)
+    chances = probabilities(table, prompt, request.temperature)
+    if not chances:
+        return policy_answer(request)
+    (action,) = answer_rng(request).choices(ACTIONS, chances)
+    choice = Choice(action, f"In such a place the examples mostly {action}, or often enough.")
+    return json.dumps(answer_fields(choice, prompt.wants_thinking, request.schema))
 
 
-class TableTrainer:
-    """Fine-tunes the hand-written player under the names `models` (see the module)."""
+class TableTrainer(Trainer):
+    """Serves and fine-tunes the hand-written player under the names `models` (see the module)."""
 
+    owner = "babyai-kit (hand-written policy, no LLM)"
+    fingerprint = "offline-player-no-LLM"
     resumable = True  # a job takes a second and depends on nothing but its files
 
     def __init__(self, models: Iterable[str]) -> None:
         self.models = tuple(models)
 
     def player(self, model: str, folder: Path | None) -> Player:
-        return play if folder is None else TablePlayer(_load(folder))
+        return policy_answer if folder is None else partial(table_answer, _load(folder))
 
-    async def train(self, job: TrainingJob, report: Report) -> None:
+    async def train(self, job: TrainingJob, log: TrainingLog) -> None:
         table = _load(job.base_folder) if job.base_folder else {}
-        training = await asyncio.to_thread(_usable, job.training_file)
+        training = await asyncio.to_thread(_read_actions, job.training_file)
         if not training:
-            raise TrainingError("No example ends with one of the six actions, all that this can learn")
-        validation = await asyncio.to_thread(_usable, job.validation_file) if job.validation_file else []
+            raise TrainingError("No example ends with one of the six actions, all that this model can learn")
+        validation = []
+        if job.validation_file:
+            validation = await asyncio.to_thread(_read_actions, job.validation_file)
         random.Random(job.seed).shuffle(training)
-        size = math.ceil(len(training) / REPORTS)
+        size = math.ceil(len(training) / BATCHES)
         for start in range(0, len(training), size):
             batch = training[start : start + size]
-            figures = await asyncio.to_thread(_learn, table, batch, validation)
-            report.metrics(start + len(batch), **figures)
-        (job.folder / "table.json").write_text(json.dumps(table), encoding="utf-8")
+            metrics = await asyncio.to_thread(_learn, table, batch, validation)
+            log.metrics(start + len(batch), **metrics)
+        write_atomically(job.folder / TABLE_FILE, json.dumps(table))
 
 
 def _learn(
     table: Table, batch: Sequence[tuple[Prompt, int]], validation: Sequence[tuple[Prompt, int]]
 ) -> dict[str, float]:
-    """Count a batch into the table; returns the figures after it."""
+    """Count a batch into the table; returns the metrics after it."""
     for prompt, action in batch:
         for name in situations(prompt):
             table.setdefault(name, [0] * len(ACTIONS))[action] += 1
-    return _figures("train", table, batch) | _figures("valid", table, validation)
+    return _metrics("train", table, batch) | _metrics("valid", table, validation)
 
 
 def _load(folder: Path) -> Table:
-    return json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    return json.loads((folder / TABLE_FILE).read_text(encoding="utf-8"))
 
 
-def _usable(file: Path) -> list[tuple[Prompt, int]]:
-    return list(_actions(read_examples(file, fewest=1)))
-
-
-def _actions(examples: Iterable[Example]) -> Iterator[tuple[Prompt, int]]:
+def _read_actions(path: Path) -> list[tuple[Prompt, int]]:
     """Prompt and index of the action, of the examples whose answer names one."""
-    for example in examples:
+    pairs = []
+    for example in read_examples(path, min_examples=1):
         try:
             answer: Any = json.loads(example.answer)
         except ValueError:
             continue
         action = answer.get("action") if isinstance(answer, dict) else None
         if isinstance(action, str) and action in ACTIONS:
-            yield parse_prompt(example.prompt), ACTIONS.index(action)
+            pairs.append((parse_prompt(example.prompt), ACTIONS.index(action)))
+    return pairs
 
 
-def _figures(name: str, table: Table, examples: Sequence[tuple[Prompt, int]]) -> dict[str, float]:
+def _metrics(name: str, table: Table, examples: Sequence[tuple[Prompt, int]]) -> dict[str, float]:
     """Mean loss in nats and share of examples whose action is the likeliest; empty without examples."""
     if not examples:
         return {}
-    loss = right = 0.0
+    loss = correct = 0.0
     for prompt, action in examples:
         chances = probabilities(table, prompt, 1.0) or [1 / len(ACTIONS)] * len(ACTIONS)
         loss -= math.log(max(chances[action], 1e-6))
-        right += chances[action] == max(chances)
-    return {f"{name}_loss": loss / len(examples), f"{name}_mean_token_accuracy": right / len(examples)}
-
-
-def _drawn(chances: Sequence[float], chance: float) -> int:
-    for index, probability in enumerate(chances):
-        chance -= probability
-        if chance < 0:
-            return index
-    return len(chances) - 1
+        correct += chances[action] == max(chances)
+    return {f"{name}_loss": loss / len(examples), f"{name}_mean_token_accuracy": correct / len(examples)}
 
 
 def _sign(number: int) -> int:

@@ -1,7 +1,6 @@
-"""Faults and delays on purpose, drawn so that they repeat.
+"""Deliberate faults and delays, drawn so that they repeat: kinds, rates, and how an answer is spoiled.
 
-Knows kinds of fault, their probabilities, and how an answer is spoiled. Knows nothing of HTTP (the
-server carries a fault out) and of how answers are made.
+The chat endpoint carries them out.
 
 Two families. A *passing* fault hits one attempt: it is drawn from (fault seed, identity, attempt), so a
 retry draws anew and a run that retries ends as if nothing had happened. A *spoiled* answer belongs to
@@ -42,9 +41,9 @@ class Fault:
 
     kind: an HTTP status from "400" to "599", "reset" (the connection is cut), "stall" (no answer until
     the client goes away), "html" (a proxy's 502 page), "no_choices" (200 without an answer),
-    "malformed" (no JSON of the form asked for), "empty" (a text of no characters), "null" (no text),
+    "malformed" (not JSON of the form asked for), "empty" (a text of length 0), "null" (no text),
     "invalid_action" (an action that does not exist) or "huge" (a valid answer with a very long
-    `thinking` that heeds no token limit).
+    `thinking` that ignores the token limit).
     retry_after_s: seconds, sent as the header Retry-After of a status; None: no header.
     Raises InputError for another kind.
     """
@@ -54,9 +53,8 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.status is None and self.kind not in PASSING + SPOILED:
-            raise InputError(
-                f"unknown fault {self.kind!r}: use a status from 400 to 599, " + ", ".join(PASSING + SPOILED)
-            )
+            kinds = ", ".join(PASSING + SPOILED)
+            raise InputError(f"{self.kind!r} is not a kind of fault; use a status from 400 to 599, {kinds}")
 
     @property
     def status(self) -> int | None:
@@ -73,8 +71,8 @@ class Fault:
 class FaultPlan:
     """Probabilities of faults by kind (see Fault), each in [0, 1], at most 1 in sum per family.
 
-    seed: another seed, other victims. max_failures: after so many passing faults in a row for one
-    identity the next attempt goes through; None: no such promise. Raises InputError for bad input.
+    seed: another seed hits other questions. max_failures: after so many passing faults in a row for one
+    identity the next attempt succeeds; None: no such promise. Raises InputError for bad input.
     """
 
     rates: Mapping[str, float] = field(default_factory=dict)
@@ -86,7 +84,7 @@ class FaultPlan:
         for passing in (True, False):
             rates = [rate for kind, rate in self.rates.items() if Fault(kind).passing == passing]
             if not all(0 <= rate <= 1 for rate in rates) or sum(rates) > 1 + 1e-9:
-                raise InputError(f"fault rates must lie in [0, 1] and sum to at most 1: {rates}")
+                raise InputError(f"fault rates {rates} are out of range; use 0 to 1 each, at most 1 in sum")
 
     @classmethod
     def parse(cls, text: str, *, seed: int = 0, retry_after_s: float | None = None) -> FaultPlan:
@@ -97,7 +95,7 @@ class FaultPlan:
             try:
                 rates[kind.strip()] = float(rate)
             except ValueError:
-                raise InputError(f"cannot read fault {item!r}: write KIND=PROBABILITY") from None
+                raise InputError(f"{item!r} is not a fault rate; use KIND=RATE, such as 429=0.2") from None
         return cls(rates, seed=seed, retry_after_s=retry_after_s)
 
     def passing_fault(self, identity: str, attempt: int, failures: int) -> Fault | None:
@@ -130,7 +128,7 @@ class Latency:
 
     def __post_init__(self) -> None:
         if not (0 <= self.mean_s < math.inf and 0 <= self.sigma < 10):
-            raise InputError("latency: the mean must be >= 0 s and sigma from 0 to below 10")
+            raise InputError("latency is out of range; use a mean >= 0 s and a sigma from 0 to below 10")
 
     def seconds(self, identity: str, attempt: int) -> float:
         if not self.mean_s or not self.sigma:

@@ -1,6 +1,5 @@
-"""Fine-tuning jobs on disk: the job, its events, its checkpoints.
+"""Fine-tuning jobs on disk, a folder for each: the job, its events, its checkpoints, as OpenAI's objects.
 
-Knows OpenAI's objects and a folder for each job; nothing of HTTP or of how jobs are worked on.
 `job.json` is replaced as a whole; events and checkpoints are appended a line at a time. Several processes
 may read one folder; the one that works on a job holds the lock in it.
 """
@@ -15,15 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.local.player.chat_request import ProtocolError
-from babyai_kit.local.player.file_store import new_id, write_json
+from babyai_kit.atomic_files import write_json_atomically
+from babyai_kit.local.player.file_store import new_id
+from babyai_kit.local.player.protocol import ProtocolError
 
 ENDED = ("succeeded", "failed", "cancelled")
+EVENTS, CHECKPOINTS = "events.jsonl", "checkpoints.jsonl"
 _ID = re.compile(r"ftjob-[A-Za-z0-9]{1,64}")
 
 
 class JobStore:
-    """The jobs under `folder`, which is made. Each is described by OpenAI's job object (a dict)."""
+    """The jobs under `folder`, which is created. Each is described by OpenAI's job object (a dict)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,14 +47,14 @@ class JobStore:
             **fields,
         }
         self.work_folder(job["id"]).mkdir(parents=True)
-        write_json(self._file(job["id"]), job)
+        self._write(job)
         return job
 
     def get(self, job_id: str) -> dict[str, Any]:
-        """Raises ProtocolError (404) for an id that is not here."""
+        """Raises ProtocolError (404) for an unknown id."""
         if _ID.fullmatch(job_id):
             try:
-                return json.loads(self._file(job_id).read_text(encoding="utf-8"))
+                return json.loads((self.folder(job_id) / "job.json").read_text(encoding="utf-8"))
             except FileNotFoundError:
                 pass
         raise ProtocolError(
@@ -63,7 +64,7 @@ class JobStore:
     def update(self, job_id: str, **changes: Any) -> dict[str, Any]:
         with self._lock:
             job = self.get(job_id) | changes
-            write_json(self._file(job_id), job)
+            self._write(job)
         return job
 
     def all(self) -> list[dict[str, Any]]:
@@ -75,42 +76,34 @@ class JobStore:
         return self._folder / job_id
 
     def work_folder(self, job_id: str) -> Path:
-        """The trainer's own."""
+        """The trainer's own, where it keeps the model."""
         return self.folder(job_id) / "model"
 
-    def events(self, job_id: str) -> list[dict[str, Any]]:
-        """Newest first. Raises ProtocolError (404)."""
+    def rows(self, job_id: str, name: str) -> list[dict[str, Any]]:
+        """Of a job's file `name` (EVENTS or CHECKPOINTS), newest first. Raises ProtocolError (404)."""
         self.get(job_id)
-        return self._read(job_id, "events.jsonl")
-
-    def checkpoints(self, job_id: str) -> list[dict[str, Any]]:
-        """Newest first. Raises ProtocolError (404)."""
-        self.get(job_id)
-        return self._read(job_id, "checkpoints.jsonl")
-
-    def append(self, job_id: str, name: str, row: Mapping[str, Any]) -> None:
-        """Add a line to a job's `events.jsonl` or `checkpoints.jsonl`; from any thread."""
-        with self._lock, (self.folder(job_id) / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def _read(self, job_id: str, name: str) -> list[dict[str, Any]]:
         try:
             lines = (self.folder(job_id) / name).read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in reversed(lines[:-1])]
 
-    def _file(self, job_id: str) -> Path:
-        return self.folder(job_id) / "job.json"
+    def append(self, job_id: str, name: str, row: Mapping[str, Any]) -> None:
+        """Add a line to a job's file `name`. Safe from any thread."""
+        with self._lock, (self.folder(job_id) / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _write(self, job: dict[str, Any]) -> None:
+        write_json_atomically(self.folder(job["id"]) / "job.json", job)
 
 
-class JobReport:
-    """A trainer's Report (see `training`) that writes to a JobStore."""
+class JobLog:
+    """The TrainingLog of a job in a JobStore. `model_name`: the model that the job makes."""
 
     def __init__(self, jobs: JobStore, job_id: str, model_name: str) -> None:
         self._jobs, self._id, self._model = jobs, job_id, model_name
-        self.curves: list[dict[str, float]] = []
-        """A row per step for which the trainer told figures, with the key `step`."""
+        self.rows: list[dict[str, float]] = []
+        """A row per step with metrics, which has the key `step` too."""
 
     def event(
         self,
@@ -129,12 +122,13 @@ class JobReport:
             "data": data,
             "type": kind,
         }
-        self._jobs.append(self._id, "events.jsonl", row)
+        self._jobs.append(self._id, EVENTS, row)
 
     def metrics(self, step: int, **values: float) -> None:
-        self.curves.append({"step": step, **values})
-        told = ", ".join(f"{name.replace('_', ' ')}={value:.4g}" for name, value in values.items())
-        self.event(f"Step {step}: {told}", data={"step": step, **values}, kind="metrics")
+        row = {"step": step, **values}
+        self.rows.append(row)
+        text = ", ".join(f"{name.replace('_', ' ')}={value:.4g}" for name, value in values.items())
+        self.event(f"Step {step}: {text}", data=row, kind="metrics")
 
     def checkpoint(self, step: int, metrics: Mapping[str, float]) -> None:
         name = f"{self._model}:ckpt-step-{step}"
@@ -147,5 +141,5 @@ class JobReport:
             "metrics": {"step": step, **metrics},
             "step_number": step,
         }
-        self._jobs.append(self._id, "checkpoints.jsonl", row)
+        self._jobs.append(self._id, CHECKPOINTS, row)
         self.event(f"Checkpoint created at step {step}", data={"step": step, "checkpoint": name})

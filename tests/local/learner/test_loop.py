@@ -51,9 +51,9 @@ async def test_own_successes_help_on_unseen_seeds(
             curation = await finetune.curate(
                 session, "own", "history", max_per_task=None, drop_detours=True, results=tmp_path
             )
-            made = finetune.export(curation, tmp_path / "files")
-            await finetune.launch(session, made, seed=1, n_epochs=20, say=lambda line: None)
-            job = await finetune.wait(session, made.folder, say=lambda line: None)
+            export = finetune.export(curation, tmp_path / "files")
+            await finetune.launch(session, export, seed=1, n_epochs=20, say=lambda line: None)
+            job = await finetune.wait(session, export.folder, say=lambda line: None)
         assert job.outcome == "succeeded", job
         finetune.register_variant("history_sft", model=job.fine_tuned_model, like="history", config=config)
         async with opened() as session:
@@ -70,7 +70,7 @@ async def test_own_successes_help_on_unseen_seeds(
         async with openai.AsyncOpenAI(base_url=player.base_url, api_key="none") as client:
             events = await client.fine_tuning.jobs.list_events(job.job_id, limit=100)
             curve = [e.data for e in reversed(events.data) if e.type == "metrics"]
-            kept = await client.fine_tuning.jobs.checkpoints.list(job.job_id)
+            checkpoints = await client.fine_tuning.jobs.checkpoints.list(job.job_id)
             listed = [model.id async for model in client.models.list()]
     print(gain)
     assert set(gain.episodes["status"]) == {"ok"}
@@ -78,7 +78,7 @@ async def test_own_successes_help_on_unseen_seeds(
     assert gain.gain["low"] > 0, str(gain)
     assert curve[-1]["train_loss"] < curve[0]["train_loss"]
     assert {"valid_loss", "valid_mean_token_accuracy"} <= set(curve[-1])
-    assert len(kept.data) == 2
+    assert len(checkpoints.data) == 2
     assert {LEARNER_MODEL, job.fine_tuned_model} <= set(listed)
     tokens = gain.episodes[["input_tokens", "output_tokens"]].sum().sum()
     steps = gain.episodes["episode_length"].sum()

@@ -11,7 +11,7 @@ from tests.local.learner import NO_TORCH
 torch = pytest.importorskip("torch", reason=NO_TORCH)
 
 from babyai_kit.local.learner.model import Cache, Shape, Transformer
-from babyai_kit.local.learner.sampling import Ask, generate
+from babyai_kit.local.learner.sampling import GenerationRequest, generate
 from babyai_kit.local.learner.tokenizer import ACTION_TOKENS, TOKEN, TURN, VOCABULARY
 
 SHAPE = Shape(vocabulary=len(VOCABULARY), context=32, layers=2, heads=2, width=32)
@@ -20,10 +20,10 @@ SHAPE = Shape(vocabulary=len(VOCABULARY), context=32, layers=2, heads=2, width=3
 @pytest.fixture
 def model() -> Transformer:
     torch.manual_seed(0)
-    made = Transformer(SHAPE).eval()
-    for parameter in made.parameters():  # far from its quiet start, so that differences show
+    model = Transformer(SHAPE).eval()
+    for parameter in model.parameters():  # far from their small initial values, so that differences show
         torch.nn.init.normal_(parameter, std=0.3)
-    return made
+    return model
 
 
 def test_the_cache_gives_what_the_whole_sequence_gives(model: Transformer):
@@ -47,18 +47,18 @@ def test_no_token_sees_what_comes_later(model: Transformer):
 
 def test_a_row_is_answered_alike_alone_and_in_company(model: Transformer):
     prompts = [[random.Random(i).randrange(3, SHAPE.vocabulary) for _ in range(3 + 2 * i)] for i in range(8)]
-    together = generate(model, [Ask(p, random.Random(i)) for i, p in enumerate(prompts)])
-    alone = [generate(model, [Ask(p, random.Random(i))])[0] for i, p in enumerate(prompts)]
+    together = generate(model, [GenerationRequest(p, random.Random(i)) for i, p in enumerate(prompts)])
+    alone = [generate(model, [GenerationRequest(p, random.Random(i))])[0] for i, p in enumerate(prompts)]
     assert together == alone
     assert len({tuple(answer) for answer in together}) > 1
 
 
 def test_limit_and_temperature(model: Transformer):
-    asks = [Ask([5, 6, 7], random.Random(i), temperature=0.0, limit=1) for i in range(5)]
-    answers = generate(model, asks)
+    requests = [GenerationRequest([5, 6, 7], random.Random(i), 0.0, max_tokens=1) for i in range(5)]
+    answers = generate(model, requests)
     assert {len(answer) for answer in answers} == {1}
     assert len({tuple(answer) for answer in answers}) == 1
-    warm = generate(model, [Ask([5, 6, 7], random.Random(i), limit=1) for i in range(50)])
+    warm = generate(model, [GenerationRequest([5, 6, 7], random.Random(i), max_tokens=1) for i in range(50)])
     assert len({tuple(answer) for answer in warm}) > 5
 
 
@@ -69,6 +69,7 @@ def test_tokens_are_drawn_in_their_proportions():
             scores[:, ACTION_TOKENS[0]], scores[:, TOKEN[TURN]] = 0.0, torch.log(torch.tensor(3.0))
             return scores
 
-    drawn = generate(Fixed(SHAPE).eval(), [Ask([5], random.Random(i), limit=1) for i in range(4000)])
+    requests = [GenerationRequest([5], random.Random(i), max_tokens=1) for i in range(4000)]
+    drawn = generate(Fixed(SHAPE).eval(), requests)
     share = sum(answer == [TOKEN[TURN]] for answer in drawn) / len(drawn)
     assert share == pytest.approx(0.75, abs=0.03)

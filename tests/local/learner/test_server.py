@@ -19,12 +19,14 @@ pytest.importorskip("torch", reason=NO_TORCH)
 
 from babyai_kit import ACTIONS
 from babyai_kit.configuration.models import LEARNER_MODEL
-from babyai_kit.local.learner import base_model, batching
-from babyai_kit.local.learner.lazy import LearnerOnDemand
+from babyai_kit.local.learner import make_learner
+from babyai_kit.local.learner.base_model import load_base_model
+from babyai_kit.local.learner.sampling import generate
 from babyai_kit.local.learner.tokenizer import encode_prompt, read_prompt
 from babyai_kit.local.learner.trainer import Learner
 from babyai_kit.local.learner.training import Progress, Recipe
 from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.local.player.lazy_trainer import LazyTrainer
 from tests.local.learner.test_data import chat, wander
 from tests.support.tiny_model import TINY
 
@@ -33,15 +35,17 @@ TEXT = "Mission: go to the red ball\n\nCurrent observation:\na wall 3 steps forw
 
 @pytest.fixture
 def learner(tmp_path_factory: pytest.TempPathFactory) -> Learner:
+    return tiny_learner(tmp_path_factory)
+
+
+def tiny_learner(tmp_path_factory: pytest.TempPathFactory, **options) -> Learner:
     # All tests share the base model.
-    return Learner(tmp_path_factory.getbasetemp() / "learner", recipe=TINY, progress=False)
+    return Learner(tmp_path_factory.getbasetemp() / "learner", recipe=TINY, progress=False, **options)
 
 
 @pytest.fixture
 async def server(learner: Learner, tmp_path: Path) -> AsyncIterator[OfflinePlayer]:
-    async with OfflinePlayer(
-        trainers=[LearnerOnDemand(lambda: learner)], folder=tmp_path / "player"
-    ) as player:
+    async with OfflinePlayer(trainers=[learner], folder=tmp_path / "player") as player:
         yield player
 
 
@@ -54,7 +58,7 @@ async def ask(client: openai.AsyncOpenAI, model: str = LEARNER_MODEL, **options)
     return await client.chat.completions.create(model=model, messages=messages, **options)  # type: ignore[arg-type]
 
 
-def said(answer) -> str:
+def text_of(answer) -> str:
     return answer.choices[0].message.content
 
 
@@ -62,21 +66,23 @@ async def upload(client: openai.AsyncOpenAI, examples: int = 60) -> str:
     turns = wander("goto", 1, examples)
     rows = [chat(turns, step, 2) for step in range(len(turns))]
     lines = [
-        {"messages": [{"role": r, "content": t} for r, t in (*said, ("assistant", answer))]}
-        for said, answer in rows
+        {"messages": [{"role": r, "content": t} for r, t in (*messages, ("assistant", answer))]}
+        for messages, answer in rows
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     return (await client.files.create(file=("train.jsonl", text), purpose="fine-tune")).id
 
 
 async def ended(client: openai.AsyncOpenAI, job: str):
-    while (found := await client.fine_tuning.jobs.retrieve(job)).status not in ("succeeded", "failed"):  # noqa: ASYNC110
+    while True:
+        retrieved = await client.fine_tuning.jobs.retrieve(job)
+        if retrieved.status in ("succeeded", "failed"):
+            return retrieved
         await asyncio.sleep(0.05)
-    return found
 
 
 async def learning(client: openai.AsyncOpenAI, job: str) -> None:
-    """Wait until the job has told its first figures."""
+    """Wait until the job has reported its first metrics."""
     while (await client.fine_tuning.jobs.list_events(job)).data[0].type != "metrics":  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
@@ -95,19 +101,21 @@ async def test_an_answer_is_the_schema_s_json_with_usage_of_the_model_s_own(serv
         assert "no hosted LLM" in cards[LEARNER_MODEL]
 
 
-async def test_the_seed_settles_the_answer_and_calls_share_batches(
-    server: OfflinePlayer, monkeypatch: pytest.MonkeyPatch
+async def test_the_seed_determines_the_answer_and_calls_share_batches(
+    tmp_path_factory: pytest.TempPathFactory,
 ):
     sizes = []
-    generate = batching.generate
-    monkeypatch.setattr(
-        batching, "generate", lambda model, asks: sizes.append(len(asks)) or generate(model, asks)
-    )
-    async with client_of(server) as client:
+
+    def generate_and_count(model, requests):
+        sizes.append(len(requests))
+        return generate(model, requests)
+
+    learner = tiny_learner(tmp_path_factory, generate=generate_and_count)
+    async with OfflinePlayer(trainers=[learner]) as player, client_of(player) as client:
         await ask(client)
         calls = [[ask(client, seed=n) for n in range(32)] for _ in range(2)]
-        first, second = [[said(a) for a in await asyncio.gather(*some)] for some in calls]
-        cold = {said(await ask(client, temperature=0.0)) for _ in range(5)}
+        first, second = [[text_of(a) for a in await asyncio.gather(*some)] for some in calls]
+        cold = {text_of(await ask(client, temperature=0.0)) for _ in range(5)}
     assert first == second
     assert len(set(first)) > 1
     assert len(cold) == 1
@@ -116,18 +124,19 @@ async def test_the_seed_settles_the_answer_and_calls_share_batches(
 
 
 async def test_a_model_that_fails_fails_its_calls_and_not_the_server(
-    server: OfflinePlayer, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
 ):
-    generate = batching.generate
+    errors = [RuntimeError("out of memory")]
 
-    def broken(model, asks):
-        raise RuntimeError("out of memory")
+    def generate_after_errors(model, requests):
+        if errors:
+            raise errors.pop()
+        return generate(model, requests)
 
-    async with client_of(server) as client:
-        monkeypatch.setattr(batching, "generate", broken)
+    learner = tiny_learner(tmp_path_factory, generate=generate_after_errors)
+    async with OfflinePlayer(trainers=[learner]) as player, client_of(player) as client:
         with pytest.raises(openai.InternalServerError):
             await ask(client)
-        monkeypatch.setattr(batching, "generate", generate)
         assert (await ask(client)).choices
 
 
@@ -165,9 +174,9 @@ async def test_a_job_broken_off_by_a_restart_comes_to_the_same(learner: Learner,
             else:
                 await learning(client, job.id)
         async with OfflinePlayer(trainers=[learner], folder=folder) as player, client_of(player) as client:
-            found = await ended(client, job.id)
-            assert found.status == "succeeded"
-            answers = [await ask(client, found.fine_tuned_model, seed=n) for n in range(10)]
+            finished = await ended(client, job.id)
+            assert finished.status == "succeeded"
+            answers = [await ask(client, finished.fine_tuned_model, seed=n) for n in range(10)]
             weights[name] = [answer.choices[0].message.content for answer in answers]
     assert weights["whole"] == weights["broken"]
 
@@ -178,19 +187,37 @@ async def test_examples_without_an_action_fail_the_job_with_the_reason(server: O
         text = (json.dumps(line) + "\n").encode() * 12
         file = await client.files.create(file=("train.jsonl", text), purpose="fine-tune")
         job = await client.fine_tuning.jobs.create(model=LEARNER_MODEL, training_file=file.id)
-        found = await ended(client, job.id)
-    assert found.status == "failed"
-    assert "six actions" in found.error.message
+        failed = await ended(client, job.id)
+    assert failed.status == "failed"
+    assert "six actions" in failed.error.message
+
+
+async def test_a_learner_that_is_loaded_on_demand_answers(tmp_path: Path, learner: Learner):
+    loads: list[Learner] = []
+    lazy = make_learner(tmp_path / "unused", progress=False)
+    on_demand = LazyTrainer(
+        lambda: loads.append(learner) or learner,  # type: ignore[func-returns-value]
+        models=lazy.models,
+        owner=lazy.owner,
+        fingerprint=lazy.fingerprint,
+    )
+    async with OfflinePlayer(trainers=[on_demand]) as player, client_of(player) as client:
+        assert not loads
+        answers = await asyncio.gather(*(ask(client, seed=n) for n in range(8)))
+        job = await client.fine_tuning.jobs.create(model=LEARNER_MODEL, training_file=await upload(client))
+        assert (await ended(client, job.id)).status == "succeeded"
+    assert all("no-hosted-LLM" in answer.system_fingerprint for answer in answers)
+    assert loads == [learner]
 
 
 def test_the_base_model_is_built_once_and_follows_from_its_recipe(tmp_path: Path):
     recipe = replace(TINY, episodes=2, training=Recipe(epochs=1, rows=16))
     steps: list[Progress] = []
-    one = base_model.base_model(tmp_path / "one", recipe, steps.append).state_dict()
-    again = base_model.base_model(tmp_path / "one", recipe, steps.append).state_dict()
-    afresh = base_model.base_model(tmp_path / "two", recipe).state_dict()
-    other = base_model.base_model(tmp_path / "two", replace(recipe, seed=1)).state_dict()
-    assert steps[-1].step == steps[-1].of == len(steps)
+    one = load_base_model(tmp_path / "one", recipe, on_progress=steps.append).state_dict()
+    again = load_base_model(tmp_path / "one", recipe, on_progress=steps.append).state_dict()
+    afresh = load_base_model(tmp_path / "two", recipe).state_dict()
+    other = load_base_model(tmp_path / "two", replace(recipe, seed=1)).state_dict()
+    assert steps[-1].step == steps[-1].steps == len(steps)
     assert all(one[name].equal(again[name]) and one[name].equal(afresh[name]) for name in one)
     assert not one["tokens.weight"].equal(other["tokens.weight"])
 
@@ -203,7 +230,7 @@ from babyai_kit.local.player import OfflinePlayer
 
 async def main():
     async with OfflinePlayer(trainers=[make_learner("learner")], folder="player") as player:
-        assert "babyai-learner" in player.players
+        assert "babyai-learner" in player.models
     assert "torch" not in sys.modules
 
 asyncio.run(main())

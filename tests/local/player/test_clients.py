@@ -100,9 +100,9 @@ api_key_location = "none"
 async def infer(gateway: Any, mode: str, **params: float) -> tuple[Any, Any]:
     """One call of `act`: the answer's raw text and what the gateway parsed."""
     text = user_text("go to the red ball", "a wall 4 steps forward\na red ball 2 steps right")
-    said = {"system": RULES, "messages": [{"role": "user", "content": text}]}
+    prompt = {"system": RULES, "messages": [{"role": "user", "content": text}]}
     answer = await gateway.inference(
-        function_name="act", variant_name=mode, input=said, params={"chat_completion": params}
+        function_name="act", variant_name=mode, input=prompt, params={"chat_completion": params}
     )
     assert answer.usage.input_tokens > 20
     return answer.output.raw, answer.output.parsed

@@ -7,10 +7,9 @@ import random
 
 import pytest
 
-from babyai_kit.environment import make_env
+from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.local.player.chat_request import parse_request
-from babyai_kit.local.player.completion import play
-from babyai_kit.local.player.policy import ACTIONS
+from babyai_kit.local.player.policy_answer import policy_answer
 from tests.support.messages import body
 
 TASKS = ("goto", "pickup", "open", "putnext", "pick_up_seq_go_to")
@@ -24,15 +23,15 @@ def succeeds(task: str, seed: int, history_length: int, temperature: float) -> b
     history: list[tuple[str, str]] = []
     terminated = truncated = False
     while not (terminated or truncated):
-        seen = history[-history_length:] if history_length else []
+        past = history[-history_length:] if history_length else []
         request = body(
             observation["mission"],
             observation["text"],
-            seen,
+            past,
             seed=1000 * seed + len(history),
             temperature=temperature,
         )
-        action = json.loads(play(parse_request(json.dumps(request).encode())))["action"]
+        action = json.loads(policy_answer(parse_request(json.dumps(request).encode())))["action"]
         history.append((observation["text"], action))
         observation, _, terminated, truncated, _ = env.step(ACTIONS.index(action))
     return bool(terminated)

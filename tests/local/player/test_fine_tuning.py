@@ -15,8 +15,7 @@ import pytest
 
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.local.player import OfflinePlayer
-from babyai_kit.local.player.chat_endpoint import Player
-from babyai_kit.local.player.trainer import Report, TrainingJob
+from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
 from tests.support.messages import RULES, body, until, user_text
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -31,14 +30,14 @@ LIFE = [
 
 
 def example(
-    action: str, mission: str = "go to the red ball", seen: str = "a red ball 2 steps forward"
+    action: str, mission: str = "go to the red ball", observation: str = "a red ball 2 steps forward"
 ) -> dict:
-    said = [
+    turns = [
         ("system", RULES),
-        ("user", user_text(mission, seen)),
+        ("user", user_text(mission, observation)),
         ("assistant", json.dumps({"action": action})),
     ]
-    return {"messages": [{"role": role, "content": text} for role, text in said]}
+    return {"messages": [{"role": role, "content": text} for role, text in turns]}
 
 
 def jsonl(rows: Sequence[Any]) -> bytes:
@@ -83,24 +82,26 @@ async def action(client: openai.AsyncOpenAI, model: str, **fields: Any) -> str:
     return json.loads(answer.choices[0].message.content)["action"]
 
 
-class Slow:
-    """A trainer that works until it is told to stop."""
+class SlowTrainer(Trainer):
+    """A trainer that works until `stop` is set."""
 
     models = ("slow",)
+    owner = "tests"
+    fingerprint = "slow"
     resumable = False
 
     def __init__(self) -> None:
-        self.seen: list[TrainingJob] = []
+        self.jobs: list[TrainingJob] = []
         self.stop = asyncio.Event()
 
     def player(self, model: str, folder: Path | None) -> Player:
         return lambda request: '{"action": "drop"}' if folder else '{"action": "toggle"}'
 
-    async def train(self, job: TrainingJob, report: Report) -> None:
-        self.seen.append(job)
-        report.metrics(1, train_loss=0.5)
+    async def train(self, job: TrainingJob, log: TrainingLog) -> None:
+        self.jobs.append(job)
+        log.metrics(1, train_loss=0.5)
         (job.folder / "step-1").mkdir()
-        report.checkpoint(1, {"train_loss": 0.5})
+        log.checkpoint(1, {"train_loss": 0.5})
         await self.stop.wait()
 
 
@@ -138,8 +139,8 @@ async def test_a_job_teaches_what_its_examples_show() -> None:
         assert (await client.models.retrieve(job.fine_tuned_model)).id == job.fine_tuned_model
 
         events = [e async for e in client.fine_tuning.jobs.list_events(job.id, limit=2)]
-        said = [e.message for e in reversed(events) if e.type == "message"]
-        assert [s for s, start in zip(said, LIFE, strict=True) if not s.startswith(start)] == []
+        messages = [e.message for e in reversed(events) if e.type == "message"]
+        assert [s for s, start in zip(messages, LIFE, strict=True) if not s.startswith(start)] == []
         curve = [e.data for e in reversed(events) if e.type == "metrics"]
         assert curve[-1]["train_loss"] <= curve[0]["train_loss"]
         assert "valid_loss" not in curve[0]
@@ -149,7 +150,7 @@ async def test_a_job_teaches_what_its_examples_show() -> None:
 
 
 async def test_a_job_goes_on_from_a_tuned_model() -> None:
-    rows = [example("turn left")] * 10 + [example("drop", seen="a red ball 5 steps forward")] * 2
+    rows = [example("turn left")] * 10 + [example("drop", observation="a red ball 5 steps forward")] * 2
     async with served() as (_, client):
         first = await tuned(client, jsonl(rows))
         right = jsonl([example("turn right", "pick up the red ball")] * 12)
@@ -164,7 +165,7 @@ async def test_a_job_goes_on_from_a_tuned_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "said"),
+    ("content", "code", "message"),
     [
         (jsonl([example("drop")] * 9), "invalid_n_examples", "has 9 example"),
         (b"{\n" + GOOD, "invalid_training_file", "Line 1: not valid JSON"),
@@ -174,7 +175,7 @@ async def test_a_job_goes_on_from_a_tuned_model() -> None:
         (
             GOOD + jsonl([{"messages": [{"role": "robot", "content": "a"}]}]),
             "invalid_training_file",
-            r"Line 13: Invalid 'messages\[0\]'",
+            r"Line 13: Invalid 'messages\[0\].role'",
         ),
         (
             GOOD + jsonl([{"messages": example("drop")["messages"][:2]}]),
@@ -188,12 +189,12 @@ async def test_a_job_goes_on_from_a_tuned_model() -> None:
         ),
     ],
 )
-async def test_bad_examples_fail_the_job_and_say_where(content: bytes, code: str, said: str) -> None:
+async def test_bad_examples_fail_the_job_and_name_the_line(content: bytes, code: str, message: str) -> None:
     async with served() as (_, client):
         job = await tuned(client, content)
         assert job.status == "failed"
         assert (job.error.code, job.error.param) == (code, "training_file")
-        assert re.search(said, job.error.message)
+        assert re.search(message, job.error.message)
         newest = (await client.fine_tuning.jobs.list_events(job.id)).data[0]
         assert (newest.level, newest.message) == ("error", job.error.message)
         assert job.fine_tuned_model is None
@@ -206,8 +207,14 @@ async def test_bad_examples_fail_the_job_and_say_where(content: bytes, code: str
         ({"training_file": "file-0"}, "training_file"),
         ({"validation_file": "file-0"}, "validation_file"),
         ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs"),
-        ({"method": {"type": "dpo"}}, "method"),
+        ({"method": {"type": "dpo"}}, "method.type"),
         ({"suffix": "s" * 65}, "suffix"),
+        ({"hyperparameters": {"batch_size": "many"}}, "hyperparameters.batch_size"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
+        (
+            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": True}}}},
+            "method.supervised.hyperparameters.n_epochs",
+        ),
         ({"seed": -1}, "seed"),
     ],
 )
@@ -222,12 +229,12 @@ async def test_a_bad_request_makes_no_job(wrong: Mapping[str, Any], param: str) 
 
 
 async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:
-    slow = Slow()
+    slow = SlowTrainer()
     async with served(trainers=[slow]) as (_, client):
         file = await upload(client)
         jobs = [await client.fine_tuning.jobs.create(model="slow", training_file=file) for _ in range(3)]
         assert {job.status for job in jobs} == {"validating_files"}
-        await until(lambda: slow.seen)
+        await until(lambda: slow.jobs)
 
         async def statuses() -> list[str]:
             return [(await client.fine_tuning.jobs.retrieve(job.id)).status for job in jobs]
@@ -237,7 +244,7 @@ async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:
         assert await statuses() == ["running", "queued", "queued"]
         assert (await client.fine_tuning.jobs.cancel(jobs[1].id)).status == "cancelled"
         assert (await client.fine_tuning.jobs.cancel(jobs[0].id)).status == "cancelled"
-        await until(lambda: len(slow.seen) == 2)
+        await until(lambda: len(slow.jobs) == 2)
         slow.stop.set()
         last = await finished(client, jobs[2].id)
         assert (await statuses()) == ["cancelled", "cancelled", "succeeded"]
@@ -251,25 +258,25 @@ async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:
         assert await action(client, "slow") == "toggle"
 
 
-async def test_what_was_tuned_outlives_the_server_and_a_broken_job_is_told(tmp_path: Path) -> None:
-    async with served(folder=tmp_path, trainers=[Slow()]) as (_, client):
+async def test_a_tuned_model_outlives_the_server_and_an_interrupted_job_fails(tmp_path: Path) -> None:
+    async with served(folder=tmp_path, trainers=[SlowTrainer()]) as (_, client):
         good = await tuned(client)
         running = await client.fine_tuning.jobs.create(model="slow", training_file=good.training_file)
         await finished(client, running.id, ["running"])
-    async with served(folder=tmp_path, trainers=[Slow()]) as (_, client):
-        broken = await finished(client, running.id)
-        assert (broken.status, broken.error.code) == ("failed", "server_restarted")
+    async with served(folder=tmp_path, trainers=[SlowTrainer()]) as (_, client):
+        interrupted = await finished(client, running.id)
+        assert (interrupted.status, interrupted.error.code) == ("failed", "server_restarted")
         assert await client.fine_tuning.jobs.retrieve(good.id) == good
         assert await action(client, good.fine_tuned_model) == "turn left"
         assert (await client.files.content(good.training_file)).content == GOOD
 
 
 async def test_a_second_server_on_the_folder_leaves_the_firsts_jobs_alone(tmp_path: Path) -> None:
-    slow = Slow()
+    slow = SlowTrainer()
     async with served(folder=tmp_path, trainers=[slow]) as (_, client):
         job = await client.fine_tuning.jobs.create(model="slow", training_file=await upload(client))
-        await until(lambda: slow.seen)
-        async with served(folder=tmp_path, trainers=[Slow()]) as (_, second):
+        await until(lambda: slow.jobs)
+        async with served(folder=tmp_path, trainers=[SlowTrainer()]) as (_, second):
             await asyncio.sleep(0.1)
             assert (await second.fine_tuning.jobs.retrieve(job.id)).status == "running"
             with pytest.raises(openai.ConflictError):
@@ -280,11 +287,11 @@ async def test_a_second_server_on_the_folder_leaves_the_firsts_jobs_alone(tmp_pa
 
 
 async def test_a_trainer_that_breaks_fails_its_job_alone() -> None:
-    class Broken(Slow):
-        async def train(self, job: TrainingJob, report: Report) -> None:
+    class BrokenTrainer(SlowTrainer):
+        async def train(self, job: TrainingJob, log: TrainingLog) -> None:
             raise RuntimeError("no memory")
 
-    async with served(trainers=[Broken()]) as (_, client):
+    async with served(trainers=[BrokenTrainer()]) as (_, client):
         failed = await tuned(client, model="slow")
         assert (failed.status, failed.error.code) == ("failed", "server_error")
         assert "no memory" in failed.error.message

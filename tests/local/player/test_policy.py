@@ -1,4 +1,4 @@
-"""The hand-written policy on constructed views, without chance (temperature 0) unless said."""
+"""The hand-written policy on constructed views, without chance (temperature 0) unless stated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from babyai_kit.local.player.policy import ACTIONS, choose
+from babyai_kit.environment import ACTIONS
+from babyai_kit.local.player.policy import choose
 from babyai_kit.local.player.prompt import parse_prompt
 from tests.support.messages import messages
 
@@ -81,17 +82,17 @@ def test_acts_as_the_mission_asks(mission: str, observation: str, action: str) -
 
 
 def test_history_tells_what_lies_behind() -> None:
-    seen = "a wall 5 steps forward\na red ball 2 steps right"
+    before = "a wall 5 steps forward\na red ball 2 steps right"
     now = "a wall 5 steps forward"
     assert greedy("go to the red ball", now) == "go forward"
     # A turn to the left put the ball behind: turn, and not back and forth.
-    assert greedy("go to the red ball", now, (seen, "turn left")) == "turn left"
+    assert greedy("go to the red ball", now, (before, "turn left")) == "turn left"
 
 
 def test_door_of_history_decides_the_key() -> None:
-    seen = "a locked red door 2 steps right"
+    before = "a locked red door 2 steps right"
     now = "a blue key 1 step forward\na red key 1 step right"
-    assert greedy("open the door", now, (seen, "turn left")) == "turn right"
+    assert greedy("open the door", now, (before, "turn left")) == "turn right"
 
 
 @pytest.mark.parametrize(("temperature", "kinds"), [(0.0, 1), (1.0, 6)])

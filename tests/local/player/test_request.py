@@ -8,8 +8,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from babyai_kit.local.player.chat_request import ChatRequest, ProtocolError, parse_request
-from babyai_kit.local.player.completion import finish, play
+from babyai_kit.local.player.chat_request import ChatRequest, parse_request
+from babyai_kit.local.player.completion import complete
+from babyai_kit.local.player.policy_answer import policy_answer
+from babyai_kit.local.player.protocol import ProtocolError
 from babyai_kit.tokens import count_prompt, count_text, truncate
 from tests.support.messages import THINKING_RULES, body
 
@@ -19,11 +21,11 @@ def parsed(**fields: Any) -> ChatRequest:
 
 
 def test_same_request_same_answer() -> None:
-    assert [play(parsed(seed=5))] * 20 == [play(parsed(seed=5)) for _ in range(20)]
+    assert [policy_answer(parsed(seed=5))] * 20 == [policy_answer(parsed(seed=5)) for _ in range(20)]
 
 
 def test_seeds_and_messages_change_the_draw() -> None:
-    assert len({play(parsed(seed=seed)) for seed in range(60)}) > 3
+    assert len({policy_answer(parsed(seed=seed)) for seed in range(60)}) > 3
     views = [f"a red ball {n} steps forward" for n in range(2, 7)]
     assert len({parsed(seed=1, observation=view).identity for view in views}) == 5
     assert parsed(seed=1).identity != parsed(seed=2).identity
@@ -31,13 +33,13 @@ def test_seeds_and_messages_change_the_draw() -> None:
 
 
 def test_without_seed_entropy_is_fresh() -> None:
-    assert len({play(parsed()) for _ in range(100)}) > 1
-    assert len({play(parsed(temperature=0)) for _ in range(100)}) == 1
+    assert len({policy_answer(parsed()) for _ in range(100)}) > 1
+    assert len({policy_answer(parsed(temperature=0)) for _ in range(100)}) == 1
 
 
 @pytest.mark.parametrize("rules", ["Answer with JSON.", THINKING_RULES])
 def test_thinking_only_where_asked_for(rules: str) -> None:
-    fields = json.loads(play(parsed(rules=rules, seed=1)))
+    fields = json.loads(policy_answer(parsed(rules=rules, seed=1)))
     assert list(fields) == (["thinking", "action"] if rules == THINKING_RULES else ["action"])
 
 
@@ -76,11 +78,11 @@ def test_answer_satisfies_the_schema(
         schema["additionalProperties"] = False
     form = {"type": "json_schema", "json_schema": {"name": "r", "strict": True, "schema": schema}}
     request = parsed(rules=rules, response_format=form, seed=2)
-    jsonschema.validate(json.loads(play(request)), schema)
+    jsonschema.validate(json.loads(policy_answer(request)), schema)
     tool = {"type": "function", "function": {"name": "respond", "parameters": schema}}
     request = parsed(rules=rules, tools=[tool], tool_choice="required", seed=2)
     assert request.tool == "respond"
-    jsonschema.validate(json.loads(play(request)), schema)
+    jsonschema.validate(json.loads(policy_answer(request)), schema)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_answer_satisfies_the_schema(
         (json.dumps(body(messages=[])).encode(), "messages"),
         (json.dumps(body(messages="hi")).encode(), "messages"),
         (json.dumps(body(messages=["hi"])).encode(), "messages[0]"),
-        (json.dumps(body(messages=[{"role": "king", "content": "hi"}])).encode(), "messages[0]"),
+        (json.dumps(body(messages=[{"role": "king", "content": "hi"}])).encode(), "messages[0].role"),
         (json.dumps(body(messages=[{"role": "user", "content": 3}])).encode(), "messages[0].content"),
         (
             json.dumps(body(messages=[{"role": "user", "content": [{"type": "image_url"}]}])).encode(),
@@ -109,12 +111,20 @@ def test_answer_satisfies_the_schema(
         (json.dumps(body(seed=1.5)).encode(), "seed"),
         (json.dumps(body(max_tokens=0)).encode(), "max_tokens"),
         (json.dumps(body(max_completion_tokens=True)).encode(), "max_completion_tokens"),
+        (json.dumps(body(seed=True)).encode(), "seed"),
+        (json.dumps(body(temperature=float("inf"))).encode(), "temperature"),
         (json.dumps(body(stop=3)).encode(), "stop"),
+        (json.dumps(body(stop=["a", ""])).encode(), "stop[1]"),
         (json.dumps(body(stream="yes")).encode(), "stream"),
         (json.dumps(body(response_format={"type": "xml"})).encode(), "response_format"),
         (json.dumps(body(response_format="json")).encode(), "response_format"),
         (json.dumps(body(response_format={"type": "json_schema"})).encode(), "response_format.json_schema"),
+        (
+            json.dumps(body(response_format={"type": "json_schema", "json_schema": None})).encode(),
+            "response_format.json_schema",
+        ),
         (json.dumps(body(tool_choice="required")).encode(), "tool_choice"),
+        (json.dumps(body(tool_choice="required", tools=[{"type": "custom"}])).encode(), "tool_choice"),
         (json.dumps(body(tool_choice={"function": {"name": []}}, tools=[])).encode(), "tool_choice"),
     ],
 )
@@ -128,11 +138,12 @@ def test_bad_requests_name_the_field(raw: bytes, param: str | None) -> None:
 
 def test_odd_but_valid_requests() -> None:
     odd = body(n=1, temperature=None, seed=None, stop=None, tool_choice="auto", unknown=1)
+    odd["tools"] = [{"type": "custom", "custom": {"name": "sing"}}]
     odd["messages"].append({"role": "assistant", "content": None})
     odd["messages"].append({"role": "user", "content": [{"type": "text", "text": "lone \ud800"}]})
     request = parse_request(json.dumps(odd).encode())
-    assert json.loads(play(request))["action"]
-    assert finish("x", request).prompt_tokens > 10
+    assert json.loads(policy_answer(request))["action"]
+    assert complete("x", request).prompt_tokens > 10
 
 
 def test_published_token_figures() -> None:
@@ -149,7 +160,7 @@ def test_published_token_figures() -> None:
 def test_published_prompt_figure() -> None:
     # The cookbook's example, which the API counts as 124 tokens for gpt-4o. Its `name` fields cost one
     # token each beside their text.
-    said = [
+    prompt = [
         (
             "system",
             "You are a helpful, pattern-following assistant that translates corporate jargon "
@@ -166,7 +177,7 @@ def test_published_prompt_figure() -> None:
         ("user", "This late pivot means we don't have time to boil the ocean for the client deliverable."),
     ]
     names = 2 * (1 + count_text("example_user")) + 2 * (1 + count_text("example_assistant"))
-    assert count_prompt(said) + names == 124
+    assert count_prompt(prompt) + names == 124
 
 
 def test_truncation_counts_what_is_left() -> None:
@@ -181,7 +192,7 @@ def test_truncation_counts_what_is_left() -> None:
 
 def test_stop_and_limits() -> None:
     request = parsed(stop=["action"], max_tokens=50)
-    assert finish('{"action": "drop"}', request).text == '{"'
-    assert finish('{"action": "drop"}', request).finish_reason == "stop"
-    cut = finish("a b c d e f g", parsed(max_tokens=1000, max_completion_tokens=2))
+    assert complete('{"action": "drop"}', request).text == '{"'
+    assert complete('{"action": "drop"}', request).finish_reason == "stop"
+    cut = complete("a b c d e f g", parsed(max_tokens=1000, max_completion_tokens=2))
     assert (cut.text, cut.finish_reason, cut.completion_tokens) == ("a b", "length", 2)

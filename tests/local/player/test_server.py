@@ -17,6 +17,7 @@ from babyai_kit.cli.player import add_arguments
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
 from babyai_kit.local.player import ChatRequest, OfflinePlayer
+from babyai_kit.local.player.model_directory import ServedModel
 from babyai_kit.tokens import count_prompt, count_text
 from tests.support.messages import THINKING_RULES, body, messages, until
 
@@ -50,13 +51,13 @@ async def test_completion_has_openais_shape() -> None:
     assert choice["message"]["role"] == "assistant"
     text = choice["message"]["content"]
     assert json.loads(text)["action"] == "go forward"
-    said = messages(
+    prompt = messages(
         "go to the red ball",
         "a wall 4 steps forward\na red ball 1 step left and 2 steps forward",
         rules=THINKING_RULES,
     )
     usage = answer["usage"]
-    assert usage["prompt_tokens"] == count_prompt(said)
+    assert usage["prompt_tokens"] == count_prompt(prompt)
     assert usage["completion_tokens"] == count_text(text)
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
@@ -203,9 +204,11 @@ async def test_another_kind_of_model_is_another_entry() -> None:
         return f"{len(request.messages)} messages"
 
     async with OfflinePlayer() as player:
-        player.players["ft:other"] = answer
-        _, said = await post(player, body(model="ft:other"))
-        assert said["choices"][0]["message"]["content"] == "2 messages"
+        player.models["ft:other"] = ServedModel(answer, owner="me", fingerprint="other")
+        _, reply = await post(player, body(model="ft:other"))
+        assert reply["choices"][0]["message"]["content"] == "2 messages"
+        assert reply["system_fingerprint"] == "other"
+        assert (await fetch(player.base_url + "models/ft:other"))[1]["owned_by"] == "me"
 
 
 async def test_bad_options() -> None:

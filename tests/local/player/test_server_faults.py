@@ -113,15 +113,15 @@ async def test_scripted_queue() -> None:
 
 
 async def test_scripted_function() -> None:
-    seen: list[ChatRequest] = []
+    requests: list[ChatRequest] = []
 
     async def script(request: ChatRequest) -> str | Fault | None:
-        seen.append(request)
+        requests.append(request)
         return "mine" if request.seed == 1 else None
 
     async with OfflinePlayer(answers=script) as player:
         assert text_of((await post(player, body(seed=1)))[1]) == "mine"
         assert json.loads(text_of((await post(player, body(seed=2)))[1]) or "")["action"]
         _, stats = await fetch(f"http://127.0.0.1:{player.port}/stats")
-    assert [request.seed for request in seen] == [1, 2]
+    assert [request.seed for request in requests] == [1, 2]
     assert stats["answers"] == 2

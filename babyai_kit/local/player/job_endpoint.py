@@ -1,0 +1,71 @@
+"""/v1/fine_tuning/jobs: OpenAI's fine-tuning API (supervised only) over `FineTuning`."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from aiohttp import web
+
+from babyai_kit.local.player.fine_tuning import FineTuning
+from babyai_kit.local.player.job_store import CHECKPOINTS, EVENTS
+from babyai_kit.local.player.protocol import page, parse_object
+
+_JOBS = "/v1/fine_tuning/jobs"
+
+
+class JobEndpoint:
+    def __init__(self, tuning: FineTuning) -> None:
+        self._tuning = tuning
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        router.add_post(_JOBS, self._create)
+        router.add_get(_JOBS, self._list)
+        router.add_get(f"{_JOBS}/{{id}}", self._show)
+        router.add_post(f"{_JOBS}/{{id}}/cancel", self._cancel)
+        router.add_get(f"{_JOBS}/{{id}}/events", self._events)
+        router.add_get(f"{_JOBS}/{{id}}/checkpoints", self._checkpoints)
+
+    async def _create(self, http: web.Request) -> web.Response:
+        return web.json_response(self._tuning.create(parse_job(await http.read())))
+
+    async def _list(self, http: web.Request) -> web.Response:
+        return _page(http, self._tuning.jobs.all())
+
+    async def _show(self, http: web.Request) -> web.Response:
+        return web.json_response(self._tuning.jobs.get(http.match_info["id"]))
+
+    async def _cancel(self, http: web.Request) -> web.Response:
+        return web.json_response(await self._tuning.cancel(http.match_info["id"]))
+
+    async def _events(self, http: web.Request) -> web.Response:
+        return _page(http, self._tuning.jobs.rows(http.match_info["id"], EVENTS))
+
+    async def _checkpoints(self, http: web.Request) -> web.Response:
+        return _page(http, self._tuning.jobs.rows(http.match_info["id"], CHECKPOINTS), default_limit=10)
+
+
+def _page(http: web.Request, objects: list[dict[str, Any]], default_limit: int = 20) -> web.Response:
+    return web.json_response(page(objects, http.query, default_limit=default_limit, max_limit=100))
+
+
+def parse_job(raw: bytes) -> dict[str, Any]:
+    """The fields of a job object that its creator chooses. Raises ProtocolError (400)."""
+    from babyai_kit.local.player.request_bodies import DEFAULT_EPOCHS, JobBody
+    from babyai_kit.local.player.validation import validate
+
+    body = validate(JobBody, parse_object(raw))
+    chosen = body.method.supervised.hyperparameters or body.hyperparameters
+    hyperparameters = chosen.model_dump()
+    if chosen.n_epochs == "auto":
+        hyperparameters["n_epochs"] = DEFAULT_EPOCHS
+    return {
+        "model": body.model,
+        "training_file": body.training_file,
+        "validation_file": body.validation_file,
+        "user_provided_suffix": body.suffix,
+        "seed": secrets.randbelow(2**31) if body.seed is None else body.seed,
+        "metadata": body.metadata,
+        "hyperparameters": hyperparameters,
+        "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+    }

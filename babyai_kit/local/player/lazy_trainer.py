@@ -1,0 +1,61 @@
+"""A trainer that is loaded when it is first used, and not before.
+
+Loading a deep learning library takes longer than the rest of a start, and most runs with one installed use
+another model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from babyai_kit.local.player.chat_request import ChatRequest
+from babyai_kit.local.player.completion import ModelAnswer
+from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
+
+
+class LazyTrainer(Trainer):
+    """Stands in for the trainer that `load` returns; `load` is called once, off the event loop."""
+
+    def __init__(
+        self,
+        load: Callable[[], Trainer],
+        *,
+        models: Sequence[str],
+        owner: str,
+        fingerprint: str,
+        resumable: bool = True,
+    ) -> None:
+        self.models, self.owner, self.fingerprint, self.resumable = models, owner, fingerprint, resumable
+        self._loader, self._lock = load, threading.Lock()
+        self._trainer: Trainer | None = None
+
+    def prepare(self) -> None:
+        self.load().prepare()
+
+    def load(self) -> Trainer:
+        """The trainer itself. Blocks at the first call."""
+        with self._lock:
+            if self._trainer is None:
+                self._trainer = self._loader()
+            return self._trainer
+
+    def player(self, model: str, folder: Path | None) -> Player:
+        player: Player | None = None
+
+        async def answer(request: ChatRequest) -> str | ModelAnswer:
+            nonlocal player
+            if player is None:
+                trainer = await asyncio.to_thread(self.load)
+                # Calls that waited together share one player, and with it their batches.
+                player = player or trainer.player(model, folder)
+            result = player(request)
+            return await result if isinstance(result, Awaitable) else result
+
+        return answer
+
+    async def train(self, job: TrainingJob, log: TrainingLog) -> None:
+        trainer = await asyncio.to_thread(self.load)
+        await trainer.train(job, log)

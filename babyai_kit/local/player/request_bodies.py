@@ -1,0 +1,154 @@
+"""Request bodies in OpenAI's form: a model per body, with the fields that this server honours.
+
+See `validation` for what all of them have in common.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+
+from babyai_kit.local.player.validation import Body
+
+DEFAULT_EPOCHS = 3
+MAX_EPOCHS = 50
+
+
+def _join_text(content: Any) -> Any:
+    """Text parts become lines of one text; lone surrogates, which no tokenizer takes, are replaced."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        texts = [text for text in parts if isinstance(text, str)]
+        if len(texts) < len(content):
+            raise ValueError("only text parts are supported")
+        content = "\n".join(texts)
+    return content.encode("utf-8", "replace").decode("utf-8") if isinstance(content, str) else content
+
+
+class Message(Body):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Annotated[str, BeforeValidator(_join_text)] = ""
+    """Absent from an assistant message that called a tool."""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.role, self.content
+
+
+Messages = Annotated[list[Message], Field(min_length=1)]
+
+
+class ExampleBody(Body):
+    """A line of a training file."""
+
+    messages: Messages
+
+
+class FreeFormat(Body):
+    type: Literal["text", "json_object"] = "text"
+
+
+class NamedSchema(Body):
+    content: dict[str, Any] = Field({}, alias="schema")
+
+
+class SchemaFormat(Body):
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+class Function(Body):
+    name: str
+    parameters: dict[str, Any] = Field({})
+
+
+class Tool(Body):
+    function: Function | None = None
+    """None: a tool of another type, which cannot be called here."""
+
+
+class ToolChoice(Body):
+    function: Function
+
+
+def _as_list(stop: Any) -> Any:
+    if isinstance(stop, str):
+        return [stop] if stop else []
+    return stop
+
+
+class ChatBody(Body):
+    """POST /v1/chat/completions."""
+
+    model: str = Field(min_length=1)
+    messages: Messages
+    n: Literal[1] = 1
+    temperature: float = Field(1.0, ge=0, le=2)
+    seed: int | None = Field(None, ge=-(2**63))
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] = Field([])
+    stream: bool = False
+    response_format: Annotated[FreeFormat | SchemaFormat, Field(discriminator="type")] = FreeFormat()
+    tools: list[Tool] = Field([])
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice = "auto"
+
+    @field_validator("tool_choice")
+    @classmethod
+    def _is_offered(cls, choice: str | ToolChoice, info: ValidationInfo) -> str | ToolChoice:
+        functions = _functions(info.data.get("tools", []))
+        if choice == "required" and not functions:
+            raise ValueError("a tool is required, but 'tools' has no function")
+        if isinstance(choice, ToolChoice) and choice.function.name not in functions:
+            raise ValueError(f"'tools' has no function {choice.function.name}")
+        return choice
+
+    @property
+    def tool(self) -> Function | None:
+        """The function to be called. None with "auto" too: then the player answers in plain text."""
+        functions = _functions(self.tools)
+        if isinstance(self.tool_choice, ToolChoice):
+            return functions[self.tool_choice.function.name]
+        return next(iter(functions.values())) if self.tool_choice == "required" else None
+
+
+def _functions(tools: list[Tool]) -> dict[str, Function]:
+    return {tool.function.name: tool.function for tool in tools if tool.function}
+
+
+class Hyperparameters(Body):
+    n_epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    learning_rate_multiplier: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] = "auto"
+
+
+class Supervised(Body):
+    hyperparameters: Hyperparameters | None = None
+
+
+class Method(Body):
+    type: Literal["supervised"]
+    supervised: Supervised = Supervised()
+
+
+class JobBody(Body):
+    """POST /v1/fine_tuning/jobs."""
+
+    model: str = Field(min_length=1)
+    training_file: str = Field(min_length=1)
+    validation_file: str | None = None
+    suffix: str | None = Field(None, max_length=64)
+    integrations: list[Any] = Field([], max_length=0)  # this server has none
+    metadata: dict[str, str] | None = None
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    method: Method = Method(type="supervised")
+    hyperparameters: Hyperparameters = Hyperparameters()
+    """The older place of `method.supervised.hyperparameters`, which goes first."""
+
+    @field_validator("suffix")
+    @classmethod
+    def _is_printable(cls, suffix: str) -> str:
+        if not suffix.isprintable():
+            raise ValueError("use printable characters only")
+        return suffix
