@@ -31,13 +31,14 @@ def caption(
     if estimates["value"].notna().any():
         first = first_panel(estimates)
         several = len(first) < len(estimates)
-        kinds = _kinds(first)
-        if several and kinds != (each := _kinds(estimates.drop(first.index))):
-            kinds = f"all tasks: {kinds}; each task: {each}"
+        kinds, others = _kinds(first), _kinds(estimates.drop(first.index))
+        if several and kinds != others:
+            kinds = f"all tasks: {kinds}; each task: {others}"
         parts.append(f"Points: means; lines: 95% intervals ({kinds}).")
         if open_points is not None and open_points["value"].notna().any():
-            others = _kinds(open_points)
-            parts.append(f"Open points: successes only{f' ({others})' if others != kinds else ''}.")
+            open_kinds = _kinds(open_points)
+            differing = f" ({open_kinds})" if open_kinds != kinds else ""
+            parts.append(f"Open points: successes only{differing}.")
         parts.append(f"{sample(first[first['value'].notna()], n_known, several)}.")
         if n_known < len(done):
             parts.append(f"{count(len(done) - n_known, 'episode')} without a value.")

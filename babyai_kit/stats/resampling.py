@@ -144,7 +144,8 @@ def _limits(resampled: Array, jackknife: Array, value: float, levels: Array) -> 
     near = 1e-12 * max(abs(value), float(np.abs(resampled).max()))  # equal sums in another order are ties
     below = ((resampled < value - near).mean() + (resampled <= value + near).mean()) / 2
     pull = jackknife.mean() - jackknife if np.isfinite(jackknife).all() else np.zeros(1)
-    if 0 < below < 1 and (spread := float((pull**2).sum())) > 0:
+    spread = float((pull**2).sum())
+    if 0 < below < 1 and spread > 0:
         acceleration = float((pull**3).sum()) / (6 * spread**1.5)
         bias = special.ndtri(below)
         z = bias + special.ndtri(levels)

@@ -28,10 +28,10 @@ from tests.support.episode_tables import ERROR, MISSING, block, table
 pytestmark = pytest.mark.filterwarnings("error")
 
 FIGURES = [
-    *("value", "baseline_value", "difference", "low", "high", "interval", "p_value", "p_holm", "test"),
-    *("detectable", "n_seeds", "n_pairs", "n_left_out", "n_errors"),
-    *("only_agent", "only_baseline", "n_discordant", "worst", "best"),
-]
+    "value", "baseline_value", "difference", "low", "high", "interval", "p_value", "p_holm", "test",
+    "detectable", "n_seeds", "n_pairs", "n_left_out", "n_errors", "only_agent", "only_baseline",
+    "n_discordant", "worst", "best",
+]  # fmt: skip
 ends = arrays(float, (5, 3), elements=st.sampled_from([0.0, 1.0, 1.0, ERROR, MISSING]))
 
 
