@@ -1,8 +1,8 @@
-"""A gateway's first start on an empty store: either its tables are all there, or they are made anew.
+"""The gateway's tables in a new local store: complete after its first start, or begun again.
 
-Knows the gateway's table names; nothing of the gateway. A gateway makes its tables by some fifty
-migrations, 5 s on a fresh store. Killed among them it can go on, but takes every migration for one of a
-store in use and waits 15 s at several (20 to 58 s measured). A store without a row is better begun again.
+A gateway makes its tables by some fifty migrations, 5 s on a fresh store. Killed among them it can go on, but
+takes every migration for one of a store in use and waits 15 s at several (20 to 58 s measured). It is faster
+to begin again with a store that holds no row yet.
 """
 
 from __future__ import annotations
@@ -14,59 +14,60 @@ from pathlib import Path
 
 from babyai_kit.configuration.addresses import CLICKHOUSE_DATABASE
 from babyai_kit.errors import StoreError
+from babyai_kit.local.clickhouse.data_directory import DataDirectory
 from babyai_kit.local.clickhouse.launcher import ServerHandle
-from babyai_kit.local.clickhouse.state import Home, Lock, wait_exclusive
+from babyai_kit.local.clickhouse.locks import Lock
 from babyai_kit.store.client import open_client
 
-TIMEOUT_S = 180.0
-"""How long to wait for another process that is making the tables."""
-
-_DATA = (
+_DATA_TABLES = (
     "ChatInference", "JsonInference", "ModelInference", "BatchRequest", "BatchModelInference",
     "InferenceById", "BooleanMetricFeedback", "FloatMetricFeedback", "CommentFeedback",
     "DemonstrationFeedback", "ChatInferenceDatapoint", "JsonInferenceDatapoint", "DynamicEvaluationRun",
     "DynamicEvaluationRunEpisode",
 )  # fmt: skip
-"""Tables whose rows somebody made; others hold what the migrations themselves put there."""
+"""Tables with a user's rows; the others hold what the migrations themselves put there."""
 
 
 @contextlib.asynccontextmanager
-async def migrating(server: ServerHandle, path: str | Path = "data") -> AsyncIterator[None]:
+async def migrating(
+    server: ServerHandle, path: str | Path = "data", *, timeout_s: float = 180.0
+) -> AsyncIterator[None]:
     """Around the building of a gateway on `server`, the local server of directory `path`.
 
-    Before the first gateway of a store has been built, only one process at a time gets in, and what an
-    interrupted one left is dropped if it holds no data. Afterwards this does nothing. Raises StoreError.
+    Before the first gateway of a store has been built, only one process at a time gets in (others wait up to
+    `timeout_s`), and what an interrupted one left is dropped if it holds no data. Afterwards this does
+    nothing. Raises StoreError.
     """
-    home = Home.at(path)
-    if home.migrated_file.exists():
+    directory = DataDirectory(path)
+    if directory.migrated_file.exists():
         yield
         return
-    lock = Lock(home.migrate_lock)
+    lock = Lock(directory.migrate_lock)
     try:
-        if not await asyncio.to_thread(wait_exclusive, lock, TIMEOUT_S):
+        if not await asyncio.to_thread(lock.wait_exclusive, timeout_s):
             raise StoreError(
-                f"another process has been making the tables in {home.path} for {TIMEOUT_S:.0f} s; end it",
+                f"another process has been making the gateway's tables in {directory.path} for "
+                f"{timeout_s:.0f} s; end it and try again",
                 kind="store",
             )
-        if not home.migrated_file.exists():
-            await asyncio.to_thread(_discard_unfinished, server.url)
+        if not directory.migrated_file.exists():
+            await asyncio.to_thread(_drop_unfinished, server.url)
         yield
-        home.migrated_file.touch()
+        directory.migrated_file.touch()
     finally:
         lock.release()
 
 
-def _discard_unfinished(url: str) -> bool:
-    """Drop the gateway's tables if they hold no data; True if there was something to drop."""
+def _drop_unfinished(url: str) -> None:
+    """Drop the gateway's tables if they hold no data."""
     client = open_client(url)
     try:
         sql = f"SELECT name, total_rows FROM system.tables WHERE database = '{CLICKHOUSE_DATABASE}'"
         rows = {row[0]: row[1] for row in client.query(sql).result_rows}
-        ours = all(name[:1].isupper() or name.startswith(".") for name in rows)
-        if not rows or not ours or any(rows.get(name) for name in _DATA):
-            return False
-        client.command(f"DROP CLICKHOUSE_DATABASE {CLICKHOUSE_DATABASE} SYNC", use_database=False)
-        client.command(f"CREATE CLICKHOUSE_DATABASE {CLICKHOUSE_DATABASE}", use_database=False)
-        return True
+        # The gateway's tables begin with a capital letter, the engine's own for views with a dot.
+        only_gateway = all(name[:1].isupper() or name.startswith(".") for name in rows)
+        if rows and only_gateway and not any(rows.get(name) for name in _DATA_TABLES):
+            client.command(f"DROP DATABASE {CLICKHOUSE_DATABASE} SYNC", use_database=False)
+            client.command(f"CREATE DATABASE {CLICKHOUSE_DATABASE}", use_database=False)
     finally:
         client.close()

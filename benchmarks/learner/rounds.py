@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from rollouts import Episode, play_episodes
+from selection import BestRecords, keep_best, shuffle_actions, to_record
 
 from babyai_kit.environment import TASKS
 from babyai_kit.environment.tasks import MAX_STEPS
 from babyai_kit.local.learner.base_model import BaseRecipe, build_base_model
 from babyai_kit.local.learner.model import Transformer
-from babyai_kit.local.learner.rollouts import Episode, play_episodes
-from babyai_kit.local.learner.selection import BestRecords, keep_best, shuffle_actions, to_record
 from babyai_kit.local.learner.training import Recipe, train
 from babyai_kit.local.learner.windows import Record, Windows
 from babyai_kit.runs.references import reference_episodes

@@ -13,7 +13,7 @@ import pytest
 from jupyter_client.manager import start_new_async_kernel
 
 from babyai_kit import load_episodes
-from babyai_kit.local.clickhouse.state import Home, read_state
+from babyai_kit.local.clickhouse.data_directory import DataDirectory, read_state
 from tests.support.processes import environment, player_process, run_whole, same_figures, start
 from tests.support.project import make_project
 
@@ -40,7 +40,7 @@ def wait_for_steps(file: Path, count: int) -> None:
 def server_is_gone(project: Path) -> bool:
     """True once the local ClickHouse has ended with its last user."""
     give_up = time.monotonic() + 30
-    while read_state(Home.at(project / "data")) is not None:
+    while read_state(DataDirectory(project / "data")) is not None:
         if time.monotonic() > give_up:
             return False
         time.sleep(0.1)

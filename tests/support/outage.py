@@ -1,4 +1,4 @@
-"""A ClickHouse that is not the kit's to start, and that goes away for a while; for the tests and the soak."""
+"""A ClickHouse that the kit does not start and that goes away for a while; for the tests and the soak."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Store:
         return f"http://{CLICKHOUSE_USER}:{password}@{HOST}:{self.port}/{CLICKHOUSE_DATABASE}"
 
     def start(self) -> None:
-        words = ["clickhouse", "--path", str(self.folder), "--port", str(self.port)]
-        self._process = start(self.folder, *words, log=self.folder / "log")
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up:
+        command = ["clickhouse", "--path", str(self.folder), "--port", str(self.port)]
+        self._process = start(self.folder, *command, log=self.folder / "log")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex((HOST, self.port)) == 0:
                     return
@@ -51,7 +51,7 @@ class Store:
             self._process.send_signal(number)
 
     async def away(self, seconds: float) -> None:
-        """Killed now, started again after `seconds`."""
+        """Kill it now and start it again after `seconds`."""
         self.kill()
         await asyncio.sleep(seconds)
         await asyncio.to_thread(self.start)
@@ -59,7 +59,7 @@ class Store:
 
 @contextmanager
 def store_by_hand(folder: Path) -> Iterator[Store]:
-    """A running Store with its data under `folder`."""
+    """A running Store with its data in `folder`."""
     folder.mkdir(exist_ok=True)
     store = Store(folder)
     store.start()

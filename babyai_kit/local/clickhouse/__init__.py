@@ -6,23 +6,8 @@ this package never imports chDB, which replaces the memory allocator of the proc
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from babyai_kit.configuration.addresses import LOCAL_CLICKHOUSE_PORT
+from babyai_kit.local.clickhouse.data_directory import EXIT_TAKEN
 from babyai_kit.local.clickhouse.launcher import ServerHandle, ensure_server, ensure_server_sync
-from babyai_kit.local.clickhouse.state import EXIT_TAKEN
+from babyai_kit.local.clickhouse.server import serve
 
-__all__ = [
-    "EXIT_TAKEN",
-    "ServerHandle",
-    "ensure_server",
-    "ensure_server_sync",
-    "serve",
-]
-
-
-def serve(path: str | Path = "data", port: int = LOCAL_CLICKHOUSE_PORT, *, by_hand: bool) -> int:
-    """Be the server of directory `path` until stopped; see `server.serve`. Returns an exit status."""
-    from babyai_kit.local.clickhouse import server
-
-    return server.serve(path, port, by_hand=by_hand)
+__all__ = ["EXIT_TAKEN", "ServerHandle", "ensure_server", "ensure_server_sync", "serve"]

@@ -1,8 +1,6 @@
-"""chDB as a set of connections, each used by one thread at a time.
+"""chDB as a pool of connections, each used by one caller at a time, behind the statement filter.
 
-Knows chDB's rules (one process per data path, connections to it run in parallel, settings stick to a
-connection) and nothing of HTTP. Must be imported in the server process only: chDB replaces the
-process's memory allocator.
+chDB's rules: one process per data path, connections to it run in parallel, settings stick to a connection.
 """
 
 from __future__ import annotations
@@ -10,157 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
-import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import chdb
-
-from babyai_kit.local.clickhouse.gate import Gate, Statement
-from babyai_kit.local.clickhouse.sql import split_settings
-
-T = TypeVar("T")
-
-STREAMED = {"Native", "JSONEachRow", "JSONCompactEachRow", "RowBinary", "TabSeparated", "TSV", "CSV"}
-"""Formats whose chunks, one after the other, are the whole result (others repeat a header per chunk)."""
-
-_CODE = re.compile(r"Code: (\d+)\. ")
-_SOURCE = re.compile(r"\n?: \(in file/uri /dev/fd/\d+\)")
-_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-class EngineError(Exception):
-    """An error of the engine, or one in its form: `Code: N. DB::Exception: ... (NAME)`."""
-
-    def __init__(self, text: str) -> None:
-        at = text.find("Code: ")
-        super().__init__(text[at:] if at >= 0 else f"Code: 1002. DB::Exception: {text} (UNKNOWN_EXCEPTION)")
-
-    @property
-    def code(self) -> int:
-        """ClickHouse's number of the error."""
-        match = _CODE.match(str(self))
-        return int(match.group(1)) if match else 1002
-
-
-def quote(text: str) -> str:
-    """A string literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def quote_name(text: str) -> str:
-    """An identifier."""
-    return "`" + text.replace("\\", "\\\\").replace("`", "\\`") + "`"
-
-
-class Connection:
-    """One connection to the engine with the database and settings it has at the moment.
-
-    Methods block; call them in `run`.
-    """
-
-    def __init__(self, target: str, spool_dir: Path, *, read_only: bool) -> None:
-        self._target = target
-        self._spool_dir = spool_dir
-        self._read_only = read_only
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chdb")
-        self._chdb: Any = None
-        self.database = ""
-        self.settings: dict[str, str] = {}
-
-    async def run(self, work: Callable[..., T], *args: Any) -> T:
-        """Call `work` in this connection's thread. Raises EngineError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guard, work, *args)
-
-    def _guard(self, work: Callable[..., T], *args: Any) -> T:
-        if self._chdb is None:
-            self._open()
-        try:
-            return work(*args)
-        except RuntimeError as error:
-            raise EngineError(str(error)) from None
-
-    def _open(self) -> None:
-        self._chdb = chdb.connect(self._target)
-        self.database = "default"
-        self.settings = {}
-        if self._read_only:
-            # As for GET in ClickHouse: settings may change, data may not, and there is no way back.
-            self._chdb.query("SET readonly = 2", "Null")
-
-    def reset(self) -> None:
-        """Forget everything the session holds: settings, database, temporary tables."""
-        if self._chdb is not None:
-            self._chdb.close()
-            self._chdb = None
-
-    def close(self) -> None:
-        """Close the connection after the work at hand. Blocks until then."""
-        self._thread.submit(self.reset).result()
-        self._thread.shutdown()
-
-    def prepare(self, database: str, settings: Mapping[str, str]) -> None:
-        """Make `database` and `settings` this connection's, by the differences only."""
-        for name in [n for n in self.settings if n not in settings]:
-            self._chdb.query(f"SET {name} = DEFAULT", "Null")
-            del self.settings[name]
-        for name, value in settings.items():
-            if self.settings.get(name) != value:
-                if not _SETTING_NAME.fullmatch(name):
-                    raise EngineError(
-                        f"Code: 115. DB::Exception: Setting {name!r} is not a name. (UNKNOWN_SETTING)"
-                    )
-                self._chdb.query(f"SET {name} = {quote(value)}", "Null")
-                self.settings[name] = value
-        if database != self.database:
-            self._chdb.query(f"USE {quote_name(database)}", "Null")
-            self.database = database
-
-    def query(self, sql: bytes | str, output: str, params: Mapping[str, str] | None = None) -> Any:
-        """Run a statement and return chDB's whole result."""
-        return self._chdb.query(sql, output, params=dict(params or {}))
-
-    def open_stream(self, sql: bytes, output: str, params: Mapping[str, str]) -> tuple[Any, Any, Any]:
-        """Start a SELECT whose result comes in chunks; return the stream and its first two chunks or None.
-
-        Two, since most results have one chunk, and are then known to be whole.
-        """
-        stream = self._chdb.send_query(sql, output, params=dict(params))
-        first = stream.fetch()
-        return stream, first, None if first is None else stream.fetch()
-
-    def insert(
-        self,
-        statement: Statement,
-        input_format: str,
-        rows: Iterable[bytes],
-        params: Mapping[str, str] | None = None,
-    ) -> int:
-        """Insert `rows`, pieces of one stream in `input_format`; return the rows written, views included.
-
-        Through a file, which is the one way chDB takes rows whole: text after the statement ends at an
-        empty line, and chDB's streaming insert reports rows as written that a constraint or view refused.
-        """
-        tail = b" FORMAT " + input_format.encode()
-        head = statement.text.removesuffix(tail)
-        at = split_settings(head)
-        with tempfile.TemporaryFile(dir=self._spool_dir) as file:
-            file.writelines(rows)
-            file.flush()
-            file.seek(0)
-            # By its number: the engine takes a name for a pattern, and finds no rows where none matches.
-            source = f" FROM INFILE '/dev/fd/{file.fileno()}' COMPRESSION 'none' ".encode()
-            sql = head[:at].rstrip() + source + head[at:] + tail
-            try:
-                return int(self._chdb.query(sql, "Null", params=dict(params or {})).rows_written())
-            except RuntimeError as error:
-                if "(NO_DATA_TO_INSERT)" in str(error):
-                    return 0
-                raise EngineError(_SOURCE.sub("", str(error))) from None
+from babyai_kit.local.clickhouse.connection import Connection, EngineError, quote, quote_name
+from babyai_kit.local.clickhouse.statement_filter import Statement, StatementFilter
 
 
 class Engine:
@@ -183,22 +37,22 @@ class Engine:
             False: [Connection(target, spool_dir, read_only=False) for _ in range(connections)],
             True: [Connection(target, spool_dir, read_only=True) for _ in range(read_only_connections)],
         }
-        self._all = [c for group in self._free.values() for c in group]
+        self._all = [*self._free[False], *self._free[True]]
         self._places = {False: asyncio.Semaphore(connections), True: asyncio.Semaphore(read_only_connections)}
         self._keeper = Connection(target, spool_dir, read_only=False)
-        self._known: OrderedDict[bytes, Statement] = OrderedDict()
+        self._inspected: OrderedDict[bytes, Statement] = OrderedDict()
         self.timezone = "UTC"
-        self._gate = Gate(set(), set())
+        self._filter = StatementFilter(set(), set())
 
     async def start(self, database: str) -> None:
-        """Open the data path and make `database`. Raises EngineError."""
+        """Open the data path and create `database`. Raises EngineError."""
         run = self._keeper.run
 
         def names(table: str) -> set[str]:
             rows = self._keeper.query(f"SELECT name FROM system.{table}", "TSV").bytes()
             return set(rows.decode().split())
 
-        self._gate = Gate(await run(names, "table_functions"), await run(names, "functions"))
+        self._filter = StatementFilter(await run(names, "table_functions"), await run(names, "functions"))
         await run(self._keeper.query, f"CREATE DATABASE IF NOT EXISTS {quote_name(database)}", "Null")
         self.timezone = (await run(self._keeper.query, "SELECT timezone()", "TSV")).bytes().decode().strip()
 
@@ -223,32 +77,32 @@ class Engine:
                 free.append(connection)
 
     async def inspect(self, sql: bytes) -> Statement:
-        """What `sql` is, if it may run. Raises Forbidden, or EngineError for what cannot be parsed."""
-        known = self._known.get(sql)
-        if known is None:
-            canonical = await self._keeper.run(self._canonical, sql)
-            known = self._gate.inspect(canonical)
-            if len(sql) <= 65536:
-                self._known[sql] = known
-                if len(self._known) > 512:
-                    self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(sql)
-        return known
+        """What `sql` is, if it may run. Raises ForbiddenStatement, or EngineError if it cannot be parsed."""
+        statement = self._inspected.get(sql)
+        if statement is not None:
+            self._inspected.move_to_end(sql)
+            return statement
+        statement = self._filter.inspect(await self._keeper.run(self._canonical, sql))
+        if len(sql) <= 65536:
+            self._inspected[sql] = statement
+            if len(self._inspected) > 512:
+                self._inspected.popitem(last=False)
+        return statement
 
     def inspect_values(self, rows: bytes) -> None:
-        """Judge rows of FORMAT Values. Raises Forbidden."""
-        self._gate.inspect_values(rows)
+        """Judge rows of FORMAT Values. Raises ForbiddenStatement."""
+        self._filter.inspect_values(rows)
 
     def _canonical(self, sql: bytes) -> bytes:
-        literal = b"'" + sql.replace(b"\\", b"\\\\").replace(b"'", b"\\'") + b"'"
         try:
-            result = self._keeper.query(b"SELECT formatQuerySingleLine(" + literal + b")", "RawBLOB")
+            result = self._keeper.query(b"SELECT formatQuerySingleLine(%s)" % quote(sql), "RawBLOB")
         except RuntimeError as error:
+            # Without the query around it, which the client did not send.
             text = str(error)
-            cut = text.find(": In scope SELECT formatQuerySingleLine")
-            name = text[text.rfind(" (") :] if text.endswith(")") else ""
-            raise EngineError((text[:cut] + "." + name) if cut >= 0 else text) from None
+            reason, scope, _ = text.partition(": In scope SELECT formatQuerySingleLine")
+            if scope:
+                text = reason + "." + (text[text.rfind(" (") :] if text.endswith(")") else "")
+            raise EngineError(text) from None
         return bytes(result.bytes())
 
     async def close(self) -> None:

@@ -1,8 +1,8 @@
 """The engine's own access control: what user SQL may do, as ClickHouse configuration.
 
-Knows grants, settings and their constraints; nothing of HTTP. This is the first wall: the engine
-itself checks every statement, however it is written. What the engine cannot forbid is left to
-`gate` (functions and clauses that grants do not cover) and `sandbox` (the kernel).
+Grants, settings and their constraints. This is the first wall: the engine itself checks every statement,
+however it is written. What the engine cannot forbid is left to `statement_filter` (functions and clauses that
+grants do not cover) and `sandbox` (the kernel).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SETTINGS = {
 }
 
 FROZEN = (
-    # Another grammar would get past the gate, which reads ClickHouse's.
+    # Another grammar would get past the statement filter, which reads ClickHouse's.
     "dialect",
     "polyglot_dialect",
     "allow_experimental_kusto_dialect",

@@ -1,9 +1,8 @@
 """The third wall: the kernel keeps the server process inside its data directory (Linux, Landlock).
 
-Knows system calls and paths; nothing of SQL. It covers what nobody thought of: whatever SQL makes the
-engine do, it can read only the program and its libraries, write only the data directory, run no
-program and open no TCP connection. Needs no privilege. Where the kernel has no Landlock (before Linux
-5.13, other systems) the other walls stand alone.
+It covers what nobody thought of: whatever SQL makes the engine do, it can read only the program and its
+libraries, write only the data directory, run no program and open no TCP connection. Needs no privilege. Where
+the kernel has no Landlock (before Linux 5.13, other systems) the other walls stand alone.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
+
+import babyai_kit
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _PR_SET_NO_NEW_PRIVS = 38
@@ -69,7 +70,7 @@ def confine(writable: Iterable[Path]) -> bool:
     try:
         for path in writable:
             _allow(libc, handle, path, every & ~(_EXECUTE | _MAKE_DEVICES))
-        for path in [*_program(), *map(Path, _SYSTEM_FILES)]:
+        for path in [*_program_folders(), *map(Path, _SYSTEM_FILES)]:
             _allow(libc, handle, path, _READ_FILE | _READ_DIR)
         _allow(libc, handle, Path("/dev/null"), every & (_READ_FILE | _WRITE_FILE | _TRUNCATE))
         if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
@@ -79,19 +80,20 @@ def confine(writable: Iterable[Path]) -> bool:
         os.close(handle)
 
 
-def _program() -> set[Path]:
-    """The interpreter's libraries, the installed packages and this one."""
+def _program_folders() -> set[Path]:
+    """Folders of the interpreter's libraries, of the installed packages and of the kit."""
     paths = sysconfig.get_paths()
-    found = {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found |= {Path(sys.base_prefix) / "lib", Path(__file__).resolve().parents[1]}
-    # Packages may be elsewhere (user site, Debian's dist-packages); the working directory is no such place.
-    found |= {Path(p) for p in sys.path if Path(p).name in ("site-packages", "dist-packages", "lib-dynload")}
+    folders = {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {Path(sys.base_prefix) / "lib", Path(babyai_kit.__file__).resolve().parent}
+    # Packages may be elsewhere (user site, Debian's dist-packages), but not in the working directory.
+    package_folders = ("site-packages", "dist-packages", "lib-dynload")
+    folders |= {Path(path) for path in sys.path if Path(path).name in package_folders}
     for name in ("chdb", "numpy", "pandas", "pyarrow"):
         # Some installers put links into site-packages.
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.origin is not None:
-            found.add(Path(spec.origin).resolve().parents[1])
-    return found
+            folders.add(Path(spec.origin).resolve().parents[1])
+    return folders
 
 
 def _allow(libc: ctypes.CDLL, handle: int, path: Path, rights: int) -> None:

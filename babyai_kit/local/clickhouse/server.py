@@ -1,7 +1,6 @@
-"""The server process: owns a data directory, serves it, and ends with its last user.
+"""The server process: owns a data directory, serves it, and stops after its last user.
 
-Knows the life of the process: locks, port, signals, start and stop. What is served is `app`'s. The
-engine is imported here, late, when the directory is ours and the kernel's sandbox is up.
+The engine is imported here, late: once the directory is ours and the kernel's sandbox is up.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from babyai_kit.configuration.addresses import (
     CLICKHOUSE_DATABASE,
@@ -24,191 +24,189 @@ from babyai_kit.configuration.addresses import (
     HOST,
     LOCAL_CLICKHOUSE_PORT,
 )
-from babyai_kit.local.clickhouse.sandbox import confine
-from babyai_kit.local.clickhouse.state import (
+from babyai_kit.local.clickhouse.data_directory import (
     EXIT_TAKEN,
-    Home,
-    Lock,
+    DataDirectory,
     ServerState,
     kit_version,
     read_password,
     read_state,
-    wait_exclusive,
     write_state,
 )
+from babyai_kit.local.clickhouse.engine_config import write_config
+from babyai_kit.local.clickhouse.locks import Lock
+from babyai_kit.local.clickhouse.sandbox import confine
 
-GRACE_S = 2.0
-"""How long the server outlives its last user, and waits for its first."""
-
-WATCH_S = 0.25
-
-MAX_CONNECTIONS = 2000
-STOP_TIMEOUT_S = 5.0
+_POLL_S = 0.25
+_STOP_TIMEOUT_S = 5.0
 """For requests under way, and then for the engine."""
 
 
-def serve(path: str | Path = "data", port: int = LOCAL_CLICKHOUSE_PORT, *, by_hand: bool) -> int:
+def serve(
+    path: str | Path = "data", port: int = LOCAL_CLICKHOUSE_PORT, *, by_hand: bool, grace_s: float = 2.0
+) -> int:
     """Serve the ClickHouse of directory `path` on 127.0.0.1 until told to stop; return an exit status.
 
     `port` is taken if free, else any free one; the state file in `path` tells which. `by_hand`: a person
-    started it, so it does not stop with its last user. Returns 0 after a clean stop, EXIT_TAKEN if another
-    process serves `path`, 1 if it cannot be served; says why in one line on stderr.
+    started it, so it does not stop after its last user. `grace_s`: how long it waits for its first user, and
+    outlives its last one. Returns 0 after a clean stop, EXIT_TAKEN if another process serves `path`, 1 if it
+    cannot be served; says why in one line on stderr.
     """
-    home = Home.at(path)
+    directory = DataDirectory(path)
     try:
-        home.path.mkdir(parents=True, exist_ok=True)
-        owner = Lock(home.owner_lock)
+        directory.path.mkdir(parents=True, exist_ok=True)
+        owner = Lock(directory.owner_lock)
     except OSError as error:
-        return _refuse(1, f"cannot use {home.path}: {error.strerror}; choose another directory with --path")
+        return _fail(
+            1, f"cannot use {directory.path}: {error.strerror}; choose another directory with --path"
+        )
     # A predecessor that is stopping needs a moment.
-    if not wait_exclusive(owner, 0.0 if by_hand else 1.0):
-        return _refuse(EXIT_TAKEN, _taken(home))
+    if not owner.wait_exclusive(0.0 if by_hand else 1.0):
+        return _fail(EXIT_TAKEN, _taken_message(directory))
     os.umask(0o077)
-    owner.note(f"{os.getpid()}\n")
+    owner.write(f"{os.getpid()}\n")
     try:
-        return asyncio.run(_Server(home, port, by_hand).run())
+        return asyncio.run(_run(directory, port, by_hand=by_hand, grace_s=grace_s))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        text = " ".join(str(error).split(", Stack trace")[0].split())
-        return _refuse(
-            1,
-            f"cannot serve {home.path}: {text}; see that the disk has room and the files are yours",
-        )
+        reason = " ".join(str(error).split(", Stack trace")[0].split())
+        remedy = "check that the disk has space and that you own the files"
+        return _fail(1, f"cannot serve {directory.path}: {reason}; {remedy}")
     finally:
         owner.release()
 
 
-def _taken(home: Home) -> str:
-    state = read_state(home)
-    with contextlib.suppress(OSError, ValueError):
-        pid = int(home.owner_lock.read_text())
-        where = f" on port {state.port}" if state and state.pid == pid else ""
-        return f"process {pid} serves {home.path} already{where}; use that one, or stop it with: kill {pid}"
-    return f"another process serves {home.path} already; use that one, or stop it"
+def _taken_message(directory: DataDirectory) -> str:
+    pid = directory.server_pid()
+    if pid is None:
+        return f"another process already serves {directory.path}; use that server, or stop it"
+    state = read_state(directory)
+    where = f" on port {state.port}" if state and state.pid == pid else ""
+    return (
+        f"process {pid} already serves {directory.path}{where}; use that server, or stop it with: kill {pid}"
+    )
 
 
-def _refuse(status: int, message: str) -> int:
+def _fail(status: int, message: str) -> int:
     print(message, file=sys.stderr, flush=True)
     return status
 
 
-class _Server:
-    def __init__(self, home: Home, port: int, by_hand: bool) -> None:
-        self._home = home
-        self._port = port
-        self._by_hand = by_hand
-        self._users = Lock(home.users_lock)
-        self._stop = asyncio.Event()
+async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: float) -> int:
+    users = Lock(directory.users_lock)
+    password = read_password(directory)
+    listener = _listen(directory, port)
+    _prepare_directories(directory)
+    _raise_file_limit()
+    config = write_config(directory.config_dir, max_query_bytes=_memory_bytes() // 2)
+    from aiohttp import web
 
-    async def run(self) -> int:
-        home = self._home
-        password = read_password(home)
-        listener = self._listen()
-        left_over = home.spool_dir
-        shutil.rmtree(left_over, ignore_errors=True)
-        left_over.mkdir(mode=0o700)
-        home.engine_dir.mkdir(mode=0o700, exist_ok=True)
-        _raise_file_limit()
-        # The engine makes itself a temporary directory, and would leave it behind if it is killed.
-        os.environ["TMPDIR"] = str(home.spool_dir)
-        # chDB looks for a config.xml in the working directory.
-        os.chdir(home.engine_dir)
-        from babyai_kit.local.clickhouse.engine_config import write_config
+    # It would log every malformed request, with its headers.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # Imports read files all over the place, the engine starts threads: in between is the moment.
+    confine(writable=[directory.path])
 
-        config = write_config(home.config_dir, max_query_bytes=_memory_bytes() // 2)
-        from aiohttp import web
+    from babyai_kit.local.clickhouse.engine import Engine
+    from babyai_kit.local.clickhouse.http_interface import HttpInterface
 
-        # It would log every malformed request, with its headers.
-        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-        # Imports read files all over the place, the engine starts threads: in between is the moment.
-        confine(writable=[home.path])
-
-        from babyai_kit.local.clickhouse.app import App
-        from babyai_kit.local.clickhouse.engine import Engine
-
-        engine = Engine(home.engine_dir, config, home.spool_dir)
-        await engine.start(CLICKHOUSE_DATABASE)
-        state = ServerState(
-            os.getpid(), listener.getsockname()[1], secrets.token_hex(16), kit_version(), self._by_hand
+    engine = Engine(directory.engine_dir, config, directory.spool_dir)
+    await engine.start(CLICKHOUSE_DATABASE)
+    state = ServerState(
+        pid=os.getpid(),
+        port=listener.getsockname()[1],
+        instance=secrets.token_hex(16),
+        version=kit_version(),
+        by_hand=by_hand,
+    )
+    interface = HttpInterface(engine, state, password, directory.spool_dir)
+    runner = web.AppRunner(
+        interface.application,
+        handle_signals=False,
+        access_log=None,
+        auto_decompress=False,
+        shutdown_timeout=_STOP_TIMEOUT_S,
+    )
+    await runner.setup()
+    accepting = await accept_connections(runner.server, listener, max_connections=_max_connections())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, interface.stop_requested.set)
+    write_state(directory, state)
+    if by_hand:
+        print(
+            f"ClickHouse over chDB on http://{HOST}:{state.port}, user {CLICKHOUSE_USER}, "
+            f"password in {directory.password_file}; Ctrl-C stops it",
+            flush=True,
         )
-        app = App(engine, state, password, home.spool_dir)
-        runner = web.AppRunner(
-            app.build(),
-            handle_signals=False,
-            access_log=None,
-            auto_decompress=False,
-            shutdown_timeout=STOP_TIMEOUT_S,
-        )
-        await runner.setup()
-        accept = await self._accept(runner, listener)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        write_state(home, state)
-        if self._by_hand:
-            print(
-                f"ClickHouse over chDB on http://{HOST}:{state.port}, user {CLICKHOUSE_USER}, "
-                f"password in {home.password_file}; Ctrl-C stops it",
-                flush=True,
-            )
-        watch = asyncio.create_task(self._watch(app.stop))
+    try:
+        if by_hand:
+            await interface.stop_requested.wait()
+        else:
+            await _wait_for_end(users, interface.stop_requested, grace_s)
+    finally:
+        accepting.close()
+        directory.state_file.unlink(missing_ok=True)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(runner.cleanup(), _STOP_TIMEOUT_S + 1)
         try:
-            await watch
-        finally:
-            accept.close()
-            with contextlib.suppress(FileNotFoundError):
-                home.state_file.unlink()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(runner.cleanup(), STOP_TIMEOUT_S + 1)
-            try:
-                await asyncio.wait_for(engine.close(), STOP_TIMEOUT_S)
-            except asyncio.TimeoutError:
-                # A query that does not end. What was acknowledged is on disk.
-                os._exit(0)
-            shutil.rmtree(home.spool_dir, ignore_errors=True)
-        return 0
-
-    def _listen(self) -> socket.socket:
-        """The port of a predecessor that died (its users still knock there), the one asked for, or any."""
-        before = read_state(self._home)
-        for port in dict.fromkeys([*([before.port] if before else []), self._port, 0]):
-            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((HOST, port))
-                listener.listen(512)
-                return listener
-            except OSError:
-                listener.close()
-        raise OSError("no port is free on 127.0.0.1")
-
-    async def _accept(self, runner, listener: socket.socket) -> asyncio.Server:  # type: ignore[no-untyped-def]
-        server = runner.server
-        limit = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-
-        def protocol() -> asyncio.BaseProtocol:
-            return _TurnedAway() if len(server.connections) >= limit else server()
-
-        return await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=512)
-
-    async def _watch(self, asked_to_stop: asyncio.Event) -> None:
-        """Return when the server shall end. Ending for lack of users, it holds the users' lock to its end."""
-        idle_s = 0.0
-        while not (self._stop.is_set() or asked_to_stop.is_set()):
-            await asyncio.sleep(WATCH_S)
-            if self._by_hand:
-                continue
-            if not self._users.try_exclusive():
-                idle_s = 0.0
-            elif idle_s < GRACE_S:
-                self._users.unlock()
-                idle_s += WATCH_S
-            else:
-                return
+            await asyncio.wait_for(engine.close(), _STOP_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            # A query that does not end. What was acknowledged is on disk.
+            os._exit(0)
+        shutil.rmtree(directory.spool_dir, ignore_errors=True)
+    return 0
 
 
-class _TurnedAway(asyncio.Protocol):
+def _listen(directory: DataDirectory, port: int) -> socket.socket:
+    """The port of a predecessor that died (its users still connect to it), the one asked for, or any."""
+    predecessor = read_state(directory)
+    ports = [predecessor.port] if predecessor else []
+    for candidate in [*ports, port, 0]:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+            listener.listen(512)
+            return listener
+        except OSError:
+            listener.close()
+    raise OSError("no port is free on 127.0.0.1")
+
+
+def _prepare_directories(directory: DataDirectory) -> None:
+    shutil.rmtree(directory.spool_dir, ignore_errors=True)
+    directory.spool_dir.mkdir(mode=0o700)
+    directory.engine_dir.mkdir(mode=0o700, exist_ok=True)
+    # The engine makes itself a temporary directory, and would leave it behind if it is killed.
+    os.environ["TMPDIR"] = str(directory.spool_dir)
+    # chDB looks for a config.xml in the working directory.
+    os.chdir(directory.engine_dir)
+
+
+async def _wait_for_end(users: Lock, stop_requested: asyncio.Event, grace_s: float) -> None:
+    """Return when asked to stop or when no user is left; then `users` is held until the process ends."""
+    idle_s = 0.0
+    while not stop_requested.is_set():
+        await asyncio.sleep(_POLL_S)
+        if not users.try_exclusive():
+            idle_s = 0.0
+        elif idle_s < grace_s:
+            users.unlock()
+            idle_s += _POLL_S
+        else:
+            return
+
+
+async def accept_connections(server: Any, listener: socket.socket, *, max_connections: int) -> asyncio.Server:
+    """Let `server`, an aiohttp one, serve `listener`; connections beyond the limit are answered with 503."""
+
+    def protocol() -> asyncio.BaseProtocol:
+        return _ServiceUnavailable() if len(server.connections) >= max_connections else server()
+
+    return await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=512)
+
+
+class _ServiceUnavailable(asyncio.Protocol):
     """One connection too many."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -219,12 +217,17 @@ class _TurnedAway(asyncio.Protocol):
         transport.close()
 
 
+def _max_connections() -> int:
+    """2000, or less where the engine's own files would have no room beside them."""
+    return min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+
 def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
-    if soft < wanted:
+    limit = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
+    if soft < limit:
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _memory_bytes() -> int:

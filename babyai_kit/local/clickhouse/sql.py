@@ -1,6 +1,6 @@
-"""Reading ClickHouse SQL just far enough: tokens, and where a statement ends and its data begins.
+"""Reads ClickHouse SQL just far enough: its tokens, and where a statement ends and its data begin.
 
-Pure functions over text; knows the lexical rules and nothing of what is allowed.
+Pure functions over text. What is allowed is decided in `statement_filter`.
 """
 
 from __future__ import annotations
@@ -73,31 +73,29 @@ class Insert(NamedTuple):
     """True for INSERT ... SELECT ... FROM input(...)."""
 
 
-_ASYNC_SETTINGS = (b"ASYNC_INSERT", b"WAIT_FOR_ASYNC_INSERT")
+_FORMAT_END = re.compile(rb"[ \t\r]*;?[ \t\r]*\n?")
+"""What separates a format's name from the rows. The regular expression matches anything."""
 _NOT_A_FORMAT = (b"FROM", b"AS", b"WHERE", b"AND", b"OR", b"IN", b"IS", b"LIKE", b"ORDER", b"GROUP", b"LIMIT")
 
 
 def find_insert(text: bytes) -> Insert | None:
     """The INSERT at the start of `text` if its rows follow in a format; None for any other statement."""
+    stream = tokens(text)
+    previous = next(stream, None)
+    if previous is None or not previous.is_word(b"INSERT"):
+        return None
     depth = 0
-    first = True
     selects = False
     uses_input = False
-    previous: Token | None = None
-    stream = tokens(text)
     for token in stream:
-        if first:
-            if not token.is_word(b"INSERT"):
-                return None
-            first = False
         if token.text in (b"(", b"[", b"{"):
             depth += 1
-            uses_input = uses_input or (previous is not None and previous.is_word(b"INPUT"))
+            uses_input = uses_input or previous.is_word(b"INPUT")
         elif token.text in (b")", b"]", b"}"):
             depth -= 1
         elif depth == 0 and token.text == b";":
             return None
-        elif depth == 0 and previous is not None and not previous.is_word(b"INTO", b"TABLE"):
+        elif depth == 0 and not previous.is_word(b"INTO", b"TABLE"):
             if token.is_word(b"SELECT", b"WITH"):
                 selects = True
             elif token.is_word(b"VALUES") and not selects and previous.text != b".":
@@ -105,17 +103,11 @@ def find_insert(text: bytes) -> Insert | None:
             elif token.is_word(b"FORMAT") and previous.text != b"." and (uses_input or not selects):
                 name = next(stream, None)
                 if name is not None and name.kind == "word" and not name.is_word(*_NOT_A_FORMAT):
-                    return Insert(
-                        text[: token.start], name.text.decode(), _skip_break(text, name.end), selects
-                    )
+                    separator = _FORMAT_END.match(text, name.end)
+                    assert separator is not None
+                    return Insert(text[: token.start], name.text.decode(), separator.end(), selects)
         previous = token
     return None
-
-
-def _skip_break(text: bytes, position: int) -> int:
-    """Past the blanks, at most one line break, and an optional semicolon after a format's name."""
-    match = re.compile(rb"[ \t\r]*;?[ \t\r]*\n?").match(text, position)
-    return match.end() if match else position
 
 
 def split_settings(insert: bytes) -> int:
@@ -129,20 +121,3 @@ def split_settings(insert: bytes) -> int:
         elif depth == 0 and token.is_word(b"SETTINGS"):
             return token.start
     return len(insert)
-
-
-def without_async_settings(insert: bytes) -> bytes:
-    """An INSERT statement without its async_insert settings: the engine has no such queue."""
-    at = split_settings(insert)
-    found = list(tokens(insert[at:]))[1:]
-    kept = []
-    while len(found) >= 3 and found[1].text == b"=":
-        size = 3
-        while size < len(found) and found[size].text != b",":
-            size += 1
-        if found[0].text.upper() not in _ASYNC_SETTINGS:
-            kept.append(insert[at + found[0].start : at + found[size - 1].end])
-        found = found[size + 1 :]
-    if found:
-        return insert  # more than settings follows: not the form that clients send
-    return insert[:at].rstrip() + (b" SETTINGS " + b", ".join(kept) if kept else b"")

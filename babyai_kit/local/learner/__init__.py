@@ -7,8 +7,7 @@ nothing about any hosted language model.
 
 Modules: `tokenizer` (messages to tokens), `model` (the transformer), `sampling` (answers, in batches),
 `conversations` and `windows` (training data), `training`, `demonstrations` and `base_model`, `weights` (on
-disk), `batching` and `trainer` (behind the offline player's server), `rollouts` and `selection` (the same
-without a server), `install` (PyTorch without CUDA).
+disk), `batching` and `trainer` (behind the offline player's server), `install` (PyTorch without CUDA).
 """
 
 from __future__ import annotations

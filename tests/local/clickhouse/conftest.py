@@ -1,4 +1,4 @@
-"""A real server process for the tests of this folder, and a bare HTTP client for what no library sends."""
+"""A real server process for the tests of this folder, and a bare HTTP client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from babyai_kit.store.client import open_client
 
 @dataclass
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,21 +46,21 @@ class Http:
     ) -> Answer:
         parts = urlsplit(self.url)
         connection = HTTPConnection("127.0.0.1", parts.port, timeout=timeout)
-        sent = dict(headers or {})
+        all_headers = dict(headers or {})
         if auth:
             token = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
-            sent.setdefault("Authorization", f"Basic {token}")
+            all_headers.setdefault("Authorization", f"Basic {token}")
         target = path + ("?" + urlencode(params) if params else "")
         try:
             body = sql.encode() if isinstance(sql, str) else sql
-            connection.request(method, target, body=body if method == "POST" else None, headers=sent)
+            connection.request(method, target, body=body if method == "POST" else None, headers=all_headers)
             response = connection.getresponse()
             return Answer(response.status, dict(response.headers.items()), response.read())
         finally:
             connection.close()
 
     def database(self, sql: str | bytes = b"", **more: str) -> Answer:
-        """In the database `babyai`."""
+        """The same, in the database `babyai`."""
         return self(sql, database="babyai", **more)
 
 

@@ -1,4 +1,4 @@
-"""Group commit: many small inserts share few statements, and each caller gets his own outcome."""
+"""Group commit: many small inserts share few statements, and each caller learns the outcome of its own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from babyai_kit.local.clickhouse import inserts
-from babyai_kit.local.clickhouse.inserts import EngineError, Inserts
+from babyai_kit.local.clickhouse.connection import EngineError
+from babyai_kit.local.clickhouse.insert_queues import InsertQueues
 
 
 class _Connection:
@@ -30,7 +30,7 @@ class _Connection:
 
 
 class _Engine:
-    """Stands for the engine; a body that holds `bad` fails with `error`."""
+    """Stands in for the engine; a body that contains `bad` fails with `error`."""
 
     def __init__(self, error: str = "Code: 27. DB::Exception: Cannot parse (at row 1). (X)") -> None:
         self.statements: list[tuple[str, bytes]] = []
@@ -41,10 +41,10 @@ class _Engine:
         yield _Connection(self)
 
 
-def _run(engine: _Engine, bodies: list[bytes], sql: str = "INSERT INTO t") -> list[int | BaseException]:
+def _run(engine: _Engine, bodies: list[bytes], **limits: int) -> list[int | BaseException]:
     async def work():
-        queue = Inserts(engine)  # type: ignore[arg-type]
-        calls = [queue.add("db", sql, "JSONEachRow", {}, body) for body in bodies]
+        queues = InsertQueues(engine, **limits)  # type: ignore[arg-type]
+        calls = [queues.add("db", "INSERT INTO t", "JSONEachRow", {}, body) for body in bodies]
         return await asyncio.gather(*calls, return_exceptions=True)
 
     return asyncio.run(work())
@@ -57,7 +57,7 @@ def test_inserts_share_a_statement():
     assert [body.count(b"\n") for _, body in engine.statements] == [50]
 
 
-def test_each_caller_is_told_his_rows():
+def test_each_caller_learns_its_own_row_count():
     assert _run(_Engine(), [b"{}\n{}\n", b"{}", b"{}\n{}\n{}"]) == [6, 3, 9]
 
 
@@ -81,19 +81,18 @@ def test_after_other_errors_nothing_is_written_twice(error):
     assert len(engine.statements) == 1
 
 
-def test_groups_are_bounded(monkeypatch):
-    monkeypatch.setattr(inserts, "GROUP_BYTES", 10)
+def test_groups_are_bounded():
     engine = _Engine()
-    _run(engine, [b"{}\n"] * 7)
+    _run(engine, [b"{}\n"] * 7, max_group_bytes=10)
     assert max(len(body) for _, body in engine.statements) <= 10
     assert sum(body.count(b"\n") for _, body in engine.statements) == 7
 
 
 def test_a_caller_who_leaves_does_not_disturb_the_rest():
     async def work():
-        queue = Inserts(_Engine())  # type: ignore[arg-type]
-        first = asyncio.create_task(queue.add("db", "I", "JSONEachRow", {}, b"{}"))
-        second = asyncio.create_task(queue.add("db", "I", "JSONEachRow", {}, b"{}"))
+        queues = InsertQueues(_Engine())  # type: ignore[arg-type]
+        first = asyncio.create_task(queues.add("db", "I", "JSONEachRow", {}, b"{}"))
+        second = asyncio.create_task(queues.add("db", "I", "JSONEachRow", {}, b"{}"))
         await asyncio.sleep(0)
         first.cancel()
         return await second
@@ -105,7 +104,7 @@ ASYNC = "SETTINGS async_insert=1, wait_for_async_insert=1"
 
 
 def test_concurrent_inserts_into_the_real_engine(http, client, table):
-    """As the gateway sends them: 200 callers, three of them with rows that cannot be."""
+    """As the gateway sends them: 200 callers, three of them with invalid rows."""
 
     def insert(i: int) -> tuple[int, int]:
         row = '{"a":"no number","s":"x"}' if i % 70 == 5 else f'{{"a":{i},"s":"{i}"}}'
@@ -122,8 +121,18 @@ def test_concurrent_inserts_into_the_real_engine(http, client, table):
     assert stored == sorted(set(range(200)) - bad)
 
 
+@pytest.mark.parametrize("wait", [0, 1])
+def test_no_insert_is_asynchronous(http, client, table, wait):
+    """Whatever the client asks for: the rows are there, or the caller gets the error."""
+    insert = f"INSERT INTO {table} SETTINGS async_insert=1, wait_for_async_insert={wait} FORMAT JSONEachRow"
+    for number in range(3):
+        assert http.database(f'{insert}\n{{"a":{number},"s":""}}', async_insert="1").status == 200
+        assert client.command(f"SELECT count() FROM {table}") == number + 1
+    assert http.database(f'{insert}\n{{"a":"no number"}}').status == 400
+
+
 def test_a_failing_view_writes_nothing_twice(http, client, table):
-    """An error behind the table: whoever was told 200 is stored once, whoever was not, at most once."""
+    """An error behind the table: a row acknowledged with 200 is stored once, any other at most once."""
     client.command(f"CREATE TABLE {table}_v (a Int64) ENGINE = MergeTree ORDER BY a")
     client.command(
         f"CREATE MATERIALIZED VIEW {table}_mv TO {table}_v AS SELECT throwIf(a = 7) + a AS a FROM {table}"
@@ -138,9 +147,9 @@ def test_a_failing_view_writes_nothing_twice(http, client, table):
         stored = [row[0] for row in client.query(f"SELECT a FROM {table}").result_rows]
         viewed = [row[0] for row in client.query(f"SELECT a FROM {table}_v").result_rows]
         assert statuses[7] != 200
-        for found in (stored, viewed):
-            assert len(found) == len(set(found))
-            assert {i for i, status in statuses.items() if status == 200} <= set(found)
+        for rows in (stored, viewed):
+            assert len(rows) == len(set(rows))
+            assert {i for i, status in statuses.items() if status == 200} <= set(rows)
     finally:
         client.command(f"DROP VIEW {table}_mv")
         client.command(f"DROP TABLE {table}_v")

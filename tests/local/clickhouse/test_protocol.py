@@ -17,8 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from clickhouse_connect.driver.compression import available_compression
-from clickhouse_connect.driver.compression import comp_map as compression_of
+from backports import zstd
 from clickhouse_connect.driver.exceptions import DatabaseError, Error
 from clickhouse_connect.driver.external import ExternalData
 
@@ -100,13 +99,11 @@ def test_set_use_and_temporary_tables_do_not_leak(client):
         assert client.command("EXISTS TEMPORARY TABLE leak") == 0
 
 
-@pytest.mark.parametrize("compress", [False, *available_compression])
+@pytest.mark.parametrize("compress", [False, True, "lz4", "zstd", "gzip"])
 def test_every_compression_of_the_client(server, table, compress):
     client = clickhouse_connect.get_client(dsn=server.url, compress=compress, autogenerate_session_id=False)
     rows = [[i, f"row {i} " * 20] for i in range(5000)]
 
-    if compress == "deflate":  # the client reads it only
-        client.write_compression = None
     summary = client.insert(table, rows, column_names=["a", "s"])
 
     assert summary.written_rows == 5000
@@ -145,7 +142,7 @@ def test_inserts_in_every_form(client, table, form, compression):
     if compression == "gzip":
         body = gzip.compress(body)
     elif compression == "zstd":
-        body = compression_of["zstd"].compress_block(body)
+        body = zstd.compress(body)
 
     summary = client.raw_insert(table, insert_block=body, fmt=form, compression=compression)
 

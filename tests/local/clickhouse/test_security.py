@@ -1,23 +1,17 @@
-"""Hostile requests: who gets in, what SQL may reach, and what size and number may do."""
+"""What SQL may reach: nothing outside of the engine, by filter, by grants and by the kernel."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import gzip
-import socket
 import subprocess
 import sys
 import textwrap
-import threading
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from babyai_kit.local.clickhouse import ServerHandle
-from babyai_kit.local.clickhouse.gate import Forbidden, Gate
+from babyai_kit.local.clickhouse.statement_filter import ForbiddenStatement, StatementFilter
 
 CANARY = "canary-7f3a"
 
@@ -28,98 +22,6 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("private") / "secret.csv"
     path.write_text(f"{CANARY},1\n")
     return path
-
-
-@pytest.mark.parametrize("path", ["/?query=SELECT%201", "/babyai?query=SELECT%201", "/_kit"])
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Authorization": "Basic YmFieWFpOndyb25n"},
-        {"Authorization": "Basic !!!"},
-        {"Authorization": "Bearer x"},
-        {"X-ClickHouse-User": "babyai", "X-ClickHouse-Key": "wrong"},
-        {"X-ClickHouse-User": "default"},
-    ],
-)
-def test_no_way_in_without_the_password(http, path, headers):
-    answer = http(method="GET", path=path, headers=headers, auth=False)
-    assert answer.status == 401
-    assert answer.headers["X-ClickHouse-Exception-Code"] == "516"
-    assert "AUTHENTICATION_FAILED" in answer.text
-
-
-def test_every_way_in_with_the_password(http, server):
-    password = urlsplit(server.url).password
-    headers = {"X-ClickHouse-User": "babyai", "X-ClickHouse-Key": password}
-    assert http("SELECT 1", headers=headers, auth=False).text == "1\n"
-    assert http("SELECT 1", auth=False, user="babyai", password=password).text == "1\n"
-    assert http("SELECT 1").text == "1\n"
-
-
-def test_ping_needs_no_password_and_says_nothing(http):
-    for path in ("/ping", "/"):
-        answer = http(method="GET", path=path, auth=False)
-        assert (answer.status, answer.text) == (200, "Ok.\n")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Host": "evil.example"},
-        {"Host": "evil.example:18123"},
-        {"Host": "127.0.0.1.evil.example"},
-        {"Host": ""},
-        {"Origin": "http://evil.example"},
-        {"Origin": "null"},
-        {"Origin": "http://localhost:8888"},
-        {"Origin": "http://127.0.0.1"},
-        {"Origin": "http://localhost.evil.example"},
-        {"Referer": "https://evil.example/page"},
-        {"Sec-Fetch-Site": "cross-site"},
-    ],
-)
-@pytest.mark.parametrize("path", ["/ping", "/"])
-def test_foreign_pages_are_refused(http, headers, path):
-    assert http("SELECT 1", path=path, headers=headers).status == 403
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost", "LOCALHOST:18123"])
-def test_own_names_are_served(http, host):
-    assert http("SELECT 1", headers={"Host": host}).text == "1\n"
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "CREATE TABLE w (a Int8) ENGINE = Memory",
-        "CREATE DATABASE w",
-        "INSERT INTO keep VALUES (1)",
-        "INSERT INTO keep FORMAT JSONEachRow {}",
-        "INSERT INTO keep SELECT 1",
-        "DROP TABLE keep",
-        "TRUNCATE TABLE keep",
-        "ALTER TABLE keep DELETE WHERE 1",
-        "OPTIMIZE TABLE keep",
-        "SET readonly = 0",
-    ],
-)
-def test_get_changes_nothing(http, client, sql):
-    client.command("CREATE TABLE IF NOT EXISTS keep (a Int8) ENGINE = MergeTree ORDER BY a")
-    client.command("TRUNCATE TABLE keep")
-    client.command("INSERT INTO keep VALUES (7)")
-
-    answer = http(method="GET", query=sql, database="babyai", readonly="0")
-    if answer.status == 200 or "Cannot modify 'readonly'" in answer.text:
-        answer = http(method="GET", query=sql, database="babyai")
-
-    assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (403, "164")
-    assert client.query("SELECT * FROM keep").result_rows == [(7,)]
-
-
-def test_get_reads(http):
-    answer = http(method="GET", query="SELECT getSetting('max_block_size')", max_block_size="123")
-    assert answer.text == "123\n"
 
 
 ESCAPES = [
@@ -237,7 +139,7 @@ def test_sql_reaches_nothing_outside(http, client, server: ServerHandle, canary,
 
 
 def test_password_file_is_out_of_reach_of_sql(http, server: ServerHandle):
-    """The kernel's sandbox leaves the data directory open to the engine: here the gate stands alone."""
+    """The kernel's sandbox leaves the data directory open to the engine: only the filter is left."""
     password = urlsplit(server.url).password
     for sql in ("SELECT file('../clickhouse.password')", "SELECT arrayMap(file, ['../clickhouse.password'])"):
         answer = http(sql)
@@ -276,14 +178,14 @@ def test_harmless_sql_that_looks_hostile_is_served(http, client, sql):
     assert answer.status == 200, answer.text
 
 
-def test_gate_judges_functions_that_the_engine_learns_later():
-    gate = Gate(
+def test_functions_that_the_engine_learns_later_are_refused():
+    statement_filter = StatementFilter(
         table_functions={"numbers", "brandNewSource"}, scalar_functions={"file", "plus", "aiGenerate"}
     )
-    assert gate.inspect(b"SELECT plus(1, 2) FROM numbers(3)").kind == "SELECT"
+    assert statement_filter.inspect(b"SELECT plus(1, 2) FROM numbers(3)").kind == "SELECT"
     for sql in (b"SELECT * FROM brandNewSource('x')", b"SELECT aiGenerate('x')", b"SELECT file('x')"):
-        with pytest.raises(Forbidden, match="ACCESS_DENIED"):
-            gate.inspect(sql)
+        with pytest.raises(ForbiddenStatement, match="ACCESS_DENIED"):
+            statement_filter.inspect(sql)
 
 
 def test_sandbox_confines_a_process(tmp_path, canary):
@@ -292,6 +194,7 @@ def test_sandbox_confines_a_process(tmp_path, canary):
     code = f"""
         import os, socket, subprocess, sys, threading
         from pathlib import Path
+        import babyai_kit
         from babyai_kit.local.clickhouse.sandbox import confine
         listener = socket.create_server(("127.0.0.1", 0))
         if not confine([Path({str(inside)!r})]):
@@ -309,52 +212,16 @@ def test_sandbox_confines_a_process(tmp_path, canary):
             refused(lambda: os.listdir({str(tmp_path)!r})),
             refused(lambda: subprocess.run(["/bin/true"])),
             refused(lambda: open("/proc/1/environ")),
+            not refused(lambda: open(babyai_kit.__file__)),
         ]
         print(all(checks), checks)
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
-    if done.stdout.startswith("absent"):
+    if process.stdout.startswith("absent"):
         pytest.skip("this kernel has no Landlock")
-    assert done.stdout.startswith("True"), done.stdout
-
-
-def test_bodies_over_the_limit_are_refused(http):
-    # What is declared is refused before it is read; what unpacks to too much, while it is read.
-    declared = http(
-        b"", headers={"Content-Length": str(1 << 30)}, query="INSERT INTO t FORMAT CSV", timeout=10
-    )
-    assert declared.status == 413
-    bomb = gzip.compress(bytes(300 << 20), 1)
-    answer = http(bomb, headers={"Content-Encoding": "gzip"}, query="INSERT INTO t FORMAT CSV")
-    assert answer.status == 413
-    assert http("SELECT 1").text == "1\n"
-
-
-def test_a_gigabyte_without_a_length_is_refused(server: ServerHandle, http):
-    parts = urlsplit(server.url)
-    token = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
-    with socket.create_connection(("127.0.0.1", parts.port)) as link:
-        link.sendall(
-            "POST /?query=INSERT+INTO+t+FORMAT+CSV HTTP/1.1\r\nHost: localhost\r\n"
-            f"Authorization: Basic {token}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-        )
-        piece = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
-        before = _resident(server.pid)
-        with contextlib.suppress(ConnectionError):
-            for _ in range(1024):
-                link.sendall(piece)
-            assert b" 413 " in link.recv(4096).split(b"\r\n")[0]
-        assert _resident(server.pid) - before < 100 << 20
-    assert http("SELECT 1").text == "1\n"
-
-
-def _resident(pid: int) -> int:
-    """Resident memory in bytes."""
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-    return 0
+    assert process.stdout.startswith("True"), process.stdout
 
 
 def test_text_after_rows_never_runs(http, client, canary):
@@ -376,82 +243,3 @@ def test_text_after_rows_never_runs(http, client, canary):
                 )
                 assert CANARY not in answer.text
     assert client.command("EXISTS TABLE smuggled") == 0
-
-
-def test_long_statements_are_refused(http):
-    assert http("SELECT '" + "x" * (5 << 20) + "'").status == 413
-
-
-def test_garbage_is_answered(http, server: ServerHandle):
-    for raw in (
-        b"\x00\xff\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
-        b"A" * 100_000,
-    ):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
-            link.sendall(raw)
-            link.shutdown(socket.SHUT_WR)
-            with contextlib.suppress(ConnectionError):
-                assert b" 200 " not in link.recv(4096)
-    for body, headers in (
-        (b"\x00\xff\xfe", {}),
-        (b"x", {"Content-Encoding": "gzip"}),
-        (b"x", {"Content-Encoding": "lz4"}),
-        (b"x", {"Content-Encoding": "zstd"}),
-        (b"x", {"Content-Encoding": "snappy"}),
-        (b"x", {"Content-Type": "multipart/form-data"}),
-        (b"x", {"Content-Type": "multipart/form-data; boundary=a"}),
-        (b"", {}),
-    ):
-        assert 400 <= http(body, headers=headers).status < 502
-    assert http("SELECT 1", **{"no'name": "1"}).status == 400
-    assert http("SELECT 1", max_threads="x").status >= 400
-    assert http("SELECT 1", method="PUT").status == 405
-    assert http("SELECT 1", compress="1").status == 501
-    assert http("SELECT 1").text == "1\n"
-
-
-TANGLES = [b"\\'", b"$a$b", b"''", b"/*", b"(", b"`\\`", b"a.", b"INSERT INTO t VALUES "]
-
-
-@pytest.mark.parametrize("piece", TANGLES)
-@pytest.mark.parametrize("first", [b"INSERT INTO sink FORMAT Values ('", b"SELECT '", b"INSERT INTO "])
-def test_tangled_text_takes_no_time(http, first, piece):
-    started = time.monotonic()
-    answer = http.database(first + piece * ((3 << 20) // len(piece)))
-    assert answer.status >= 400
-    assert time.monotonic() - started < 10
-
-
-@pytest.mark.e2e
-def test_a_thousand_connections(http, server: ServerHandle):
-    links = []
-    try:
-        for _ in range(1000):
-            links.append(socket.create_connection(("127.0.0.1", server.port), timeout=10))  # noqa: PERF401
-        for link in links[::2]:
-            link.sendall(b"GET /ping HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        assert all(b"Ok." in link.recv(4096) for link in links[::2])
-        assert http("SELECT 1").text == "1\n"
-    finally:
-        for link in links:
-            link.close()
-
-
-@pytest.mark.e2e
-def test_hungry_queries_end_and_the_server_lives(http):
-    answers: list[int] = []
-
-    def hungry() -> None:
-        sql = "SELECT groupArray(repeat(toString(number), 1000)) FROM numbers(100000000) FORMAT Null"
-        answers.append(http(sql, max_memory_usage=str(200 << 20), timeout=120).status)
-
-    threads = [threading.Thread(target=hungry) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == [503] * 4
-    assert http("SELECT 1").text == "1\n"
-    assert http("SELECT 1", max_memory_usage="0").headers["X-ClickHouse-Exception-Code"] == "452"

@@ -1,4 +1,4 @@
-"""Life of the server process, with real kills: found, shared, refused, replaced, stopped."""
+"""Life of the server process, with real kills: how it is found, shared, refused, replaced and stopped."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from clickhouse_connect.driver.client import Client
 
 from babyai_kit.errors import StoreError
 from babyai_kit.local.clickhouse import EXIT_TAKEN, ensure_server, ensure_server_sync, launcher
-from babyai_kit.local.clickhouse.state import Home, ServerState, read_state, write_state
-from babyai_kit.store.client import open_client
+from babyai_kit.local.clickhouse.data_directory import DataDirectory, ServerState, read_state, write_state
+from babyai_kit.store.client import clickhouse_client, open_client
 
 pytestmark = pytest.mark.e2e
 
@@ -82,7 +82,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
     """A data directory with a name that is a pattern and needs quoting; its server is gone afterwards."""
     path = tmp_path / "it's {da,ta} *?&x=1"
     yield path
-    state = read_state(Home.at(path))
+    state = read_state(DataDirectory(path))
     if state is not None and alive(state.pid):
         assert until(lambda: not alive(state.pid)), "a test left its server running"
 
@@ -100,7 +100,7 @@ def test_processes_that_start_at_once_share_one_server(data):
     users[-1].end()
 
     assert until(lambda: not alive(pid))
-    assert not Home.at(data).state_file.exists()
+    assert not DataDirectory(data).state_file.exists()
 
 
 def test_a_killed_user_lets_go(data):
@@ -112,7 +112,7 @@ def test_a_killed_user_lets_go(data):
 
 async def test_async_twin_and_client_hold_the_server(data):
     handle = await ensure_server(data, port=0)
-    client = open_client(path=data)
+    client = open_client("", data=data)
     handle.close()
     time.sleep(3)  # noqa: ASYNC251
     assert client.command("SELECT 1") == 1
@@ -181,20 +181,20 @@ def test_acknowledged_rows_survive_a_kill(data):
 
 def test_a_second_owner_is_refused(data):
     with ensure_server_sync(data, port=0) as handle:
-        done = subprocess.run(
-            [sys.executable, "-m", "babyai_kit.local.clickhouse", "--path", str(data)],
+        process = subprocess.run(
+            [sys.executable, "-m", "babyai_kit", "clickhouse", "--path", str(data)],
             capture_output=True,
             text=True,
         )
-        assert done.returncode == EXIT_TAKEN
-        assert done.stdout == ""
-        assert done.stderr.count("\n") == 1
-        assert f"process {handle.pid}" in done.stderr
-        assert done.stderr.endswith(f"kill {handle.pid}\n")
+        assert process.returncode == EXIT_TAKEN
+        assert process.stdout == ""
+        assert process.stderr.count("\n") == 1
+        assert f"process {handle.pid}" in process.stderr
+        assert process.stderr.endswith(f"kill {handle.pid}\n")
 
 
 def test_started_by_hand_it_is_found_and_stays(data):
-    command = [sys.executable, "-m", "babyai_kit.local.clickhouse", "--path", str(data), "--port", "0"]
+    command = [sys.executable, "-m", "babyai_kit", "clickhouse", "--path", str(data), "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     line = server.stdout.readline()
@@ -206,7 +206,7 @@ def test_started_by_hand_it_is_found_and_stays(data):
     assert server.poll() is None
     server.terminate()
     assert server.wait(15) == 0
-    assert not Home.at(data).state_file.exists()
+    assert not DataDirectory(data).state_file.exists()
 
 
 def test_a_taken_port_is_left_alone(data):
@@ -214,7 +214,7 @@ def test_a_taken_port_is_left_alone(data):
         port = taken.getsockname()[1]
         with ensure_server_sync(data, port=port) as handle:
             assert handle.port != port
-            assert json.loads(Home.at(data).state_file.read_text())["port"] == handle.port
+            assert json.loads(DataDirectory(data).state_file.read_text())["port"] == handle.port
 
 
 class _Stranger(http.server.BaseHTTPRequestHandler):
@@ -229,13 +229,13 @@ class _Stranger(http.server.BaseHTTPRequestHandler):
         """Silence."""
 
 
-def test_a_stale_state_file_fools_nobody(data):
+def test_a_stale_state_file_is_ignored(data):
     """A dead server's pid and port belong to others now."""
     data.mkdir()
-    home = Home.at(data)
+    directory = DataDirectory(data)
     stranger = http.server.HTTPServer(("127.0.0.1", 0), _Stranger)
     threading.Thread(target=stranger.serve_forever, daemon=True).start()
-    write_state(home, ServerState(os.getpid(), stranger.server_port, "mine", "0", False))
+    write_state(directory, ServerState(os.getpid(), stranger.server_port, "mine", "0", False))
     try:
         with ensure_server_sync(data, port=0) as handle:
             assert handle.pid != os.getpid()
@@ -244,8 +244,8 @@ def test_a_stale_state_file_fools_nobody(data):
         stranger.shutdown()
         stranger.server_close()
     for text in ("", "{", "[]", '{"pid": 1}'):
-        home.state_file.write_text(text)
-        assert read_state(home) is None
+        directory.state_file.write_text(text)
+        assert read_state(directory) is None
 
 
 def test_a_server_of_another_version_is_replaced_when_nobody_needs_it(data, monkeypatch):
@@ -254,13 +254,13 @@ def test_a_server_of_another_version_is_replaced_when_nobody_needs_it(data, monk
     with pytest.raises(StoreError, match=rf"kill {first.pid}$"):
         ensure_server_sync(data, port=0)
     first.close()
-    # The new server says its own version, so the answer to the patched one comes too late to be of use here.
+    # The new server reports its real version, so this process must expect that one once it runs.
     monkeypatch.setattr(
-        launcher, "kit_version", lambda: read_state(Home.at(data)).version if replaced() else "99"
+        launcher, "kit_version", lambda: read_state(DataDirectory(data)).version if replaced() else "99"
     )
 
     def replaced() -> bool:
-        state = read_state(Home.at(data))
+        state = read_state(DataDirectory(data))
         return state is not None and state.pid != first.pid
 
     with ensure_server_sync(data, port=0) as second:
@@ -271,13 +271,13 @@ def test_a_server_of_another_version_is_replaced_when_nobody_needs_it(data, monk
 def test_secrets_stay_where_they_are(data, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
     with ensure_server_sync(data, port=0) as handle:
-        home = Home.at(data)
+        directory = DataDirectory(data)
         password = urlsplit(handle.url).password
         assert password is not None
         assert len(password) >= 32
-        assert stat.S_IMODE(home.password_file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(directory.password_file.stat().st_mode) == 0o600
         assert password not in repr(handle)
-        assert password not in home.state_file.read_text()
+        assert password not in directory.state_file.read_text()
         with contextlib.suppress(FileNotFoundError):  # where there is a /proc
             assert b"canary" not in Path(f"/proc/{handle.pid}/environ").read_bytes()
             assert password.encode() not in Path(f"/proc/{handle.pid}/cmdline").read_bytes()
@@ -286,22 +286,29 @@ def test_secrets_stay_where_they_are(data, monkeypatch):
             open_client(wrong)
         assert password not in str(caught.value)
         assert "\n" not in str(caught.value)
-    assert password not in home.log_file.read_text()
+    assert password not in directory.log_file.read_text()
 
 
-def test_what_cannot_be_served_is_said(tmp_path):
+def test_an_unusable_directory_or_url_is_reported(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(StoreError, match="make the directory writable"):
         ensure_server_sync(file)
-    with pytest.raises(StoreError, match="see that it runs"):
+    with pytest.raises(StoreError, match="check that it is running"):
         open_client("http://babyai:x@127.0.0.1:9/babyai")
 
 
-def test_a_damaged_directory_is_said(tmp_path):
+def test_a_damaged_directory_is_reported(tmp_path):
     (tmp_path / "clickhouse").write_text("not a directory")
     with pytest.raises(StoreError, match="did not start"):
         ensure_server_sync(tmp_path, port=0)
+
+
+def test_a_start_that_takes_too_long_is_reported(data):
+    with pytest.raises(StoreError, match="did not answer within 0 s"):
+        ensure_server_sync(data, port=0, start_timeout_s=0)
+    with ensure_server_sync(data, port=0) as handle:  # nothing of it is in the way
+        assert alive(handle.pid)
 
 
 def test_users_stay_free_of_the_engine():
@@ -313,7 +320,7 @@ def test_users_stay_free_of_the_engine():
 
 def test_configured_url_wins(server, monkeypatch, data):
     monkeypatch.setenv("TENSORZERO_CLICKHOUSE_URL", server.url)
-    client = open_client(path=data)
+    client = clickhouse_client(env_file=None, data=data)
     assert client.command("SELECT currentDatabase()") == "babyai"
     client.close()
     assert not data.exists()

@@ -10,8 +10,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from rollouts import Episode
+
 from babyai_kit.environment import ACTIONS, needed_steps
-from babyai_kit.local.learner.rollouts import Episode
 from babyai_kit.local.learner.windows import Record
 
 BestRecords = dict[tuple[str, int], Record]
