@@ -64,13 +64,13 @@ class Measure:
         """The unit of a difference of two values."""
         return "points" if self.unit == "%" else self.unit
 
-    def number(self, value: float) -> str:
-        """`value` in the measure's unit, without the unit: `83.3`."""
-        return self._format(value, "")
+    def number(self, value: float, sign: str = "") -> str:
+        """`value` in the measure's unit, without the unit: `83.3`; with the sign "+", `+83.3`."""
+        return UNKNOWN if math.isnan(value) else f"{self.factor * value:{sign},.{self.decimals}f}"
 
     def difference(self, value: float) -> str:
-        """The same with its sign: `+3.3`."""
-        return self._format(value, "+")
+        """A difference of two values: `+3.3`."""
+        return self.number(value, "+")
 
     def text(self, value: float) -> str:
         """`value` with a sign for its unit, if there is one: `83.3%`, `$0.00120`, `54.6`."""
@@ -79,9 +79,6 @@ class Measure:
         suffix = "%" if self.unit == "%" else ""
         prefix = "$" if self.unit == DOLLARS else ""
         return f"{prefix}{self.number(value)}{suffix}"
-
-    def _format(self, value: float, sign: str) -> str:
-        return UNKNOWN if math.isnan(value) else f"{self.factor * value:{sign},.{self.decimals}f}"
 
 
 UNKNOWN = "–"
