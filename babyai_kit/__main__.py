@@ -1,7 +1,7 @@
 """The command line: the package's functions, with flags for their parameters.
 
-Knows exit codes only; the commands are in `commands/`. 0: all done; 1: some episodes ended by an error, or
-a budget or fatal answer stopped the run; 2: bad input, nothing was called; 130: interrupted.
+The commands are in `cli/`, a module each. Exit codes: 0: all done; 1: some episodes ended by an error, or a
+budget or a fatal answer stopped the run; 2: bad input, nothing was called; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+from babyai_kit.python_version import SUPPORTED, is_supported
+
+if not is_supported():
     # Before anything is imported that such a Python may not even have.
     sys.exit(
-        f"error: this is Python {sys.version.split()[0]}, and 3.10 to 3.13 is needed; run it with python3.12"
+        f"error: this is Python {sys.version.split()[0]}, but {SUPPORTED} is needed; run it with python3.12"
     )
 
 try:
@@ -39,8 +41,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("interrupted; the same command continues where this one stopped", file=sys.stderr)
         return 130
+
+
+def run() -> None:
+    """`main` as a whole process: the entry point of `babyai` and of `python -m babyai_kit`. Never returns."""
+    # A job scheduler's signal before it kills: as clean an end as Ctrl-C's.
+    signal.signal(signal.SIGTERM, _interrupt)
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is flushed and closed; the gateway's threads can still crash an interpreter that unwinds.
+    os._exit(code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -48,7 +61,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m babyai_kit", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m babyai_kit",
+        description="Measure and improve LLM agents on BALROG's BabyAI-Text.",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
@@ -56,10 +72,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    # A job scheduler's word before it kills: as clean an end as Ctrl-C's.
-    signal.signal(signal.SIGTERM, _interrupt)
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Everything is flushed and closed; the gateway's threads can still crash an interpreter that unwinds.
-    os._exit(code)
+    run()

@@ -1,5 +1,5 @@
-"""One module per subcommand. Each has `add(commands)`, which registers its flags and the function that
-turns them into calls of the package and returns the exit code."""
+"""One module per command. Each has `add(commands)`, which registers the command's flags and a function that
+calls the package with them and returns the exit code."""
 
 from babyai_kit.cli import (
     clickhouse,

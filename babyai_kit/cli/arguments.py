@@ -1,4 +1,4 @@
-"""Flags that several commands share, and the forms that their values take."""
+"""Flags that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import argparse
 from typing import Any
 
 
+def add_command(commands: Any, name: str, summary: str) -> Any:
+    """The parser of a new command; `summary` describes it in both helps, without a capital and a period."""
+    description = f"{summary[0].upper()}{summary[1:]}."
+    return commands.add_parser(name, help=summary, description=description)
+
+
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """The run's name and the folder it lies in."""
-    parser.add_argument("run", metavar="RUN", help="name of the run, also its folder under --results")
-    parser.add_argument("--results", default="results")
+    """The run's name and the folder it is in."""
+    parser.add_argument("run", metavar="RUN", help="name of the run, and of its folder under --results")
+    add_results(parser)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--results", metavar="FOLDER", default="results", help="folder of the runs (default: %(default)s)"
+    )
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -1,17 +1,22 @@
-"""`clickhouse`: serve the local ClickHouse by hand."""
+"""`clickhouse`: serve the local ClickHouse until interrupted."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from babyai_kit.cli.arguments import add_command
 from babyai_kit.configuration.addresses import LOCAL_CLICKHOUSE_PORT
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("clickhouse", help="serve the local ClickHouse until interrupted")
-    parser.add_argument("--path", default="data")
-    parser.add_argument("--port", type=int, default=LOCAL_CLICKHOUSE_PORT)
+    parser = add_command(commands, "clickhouse", "serve the local ClickHouse until interrupted")
+    parser.add_argument(
+        "--path", metavar="FOLDER", default="data", help="folder of its data (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=LOCAL_CLICKHOUSE_PORT, help="default: %(default)s, or a free one if taken"
+    )
     parser.set_defaults(command=_command)
 
 

@@ -1,7 +1,6 @@
-"""docker-compose.yml's environment: what `make up` adds to the settings in .env, and how it starts.
+"""`make up` and `make down`: the services of docker-compose.yml and the variables that it interpolates.
 
-Knows the variables that the file interpolates and Docker's command line; no gateway, no model. Run as
-`python -m babyai_kit.cli.compose up` (or `down`).
+Run as `python -m babyai_kit.cli.compose up` (or `down`).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ ADDRESSES = {
 
 
 def environment(settings: Settings, config: str | Path = "config") -> dict[str, str]:
-    """Variables for Compose, exported so that they beat .env, for the model that `settings` ask for."""
+    """The variables that docker-compose.yml needs for the model in `settings`; they override .env."""
     offline = not settings.openai_base_url
     model = OFFLINE_MODEL if offline and not settings.model_named else settings.model
     variables = {
@@ -43,7 +42,9 @@ def environment(settings: Settings, config: str | Path = "config") -> dict[str, 
         "AGENT_TIMEOUT_MS": str(settings.timeout_ms),
         "AGENT_COST": cost_toml(load_prices(config).price_of(model)),
     }
-    return variables | ({"COMPOSE_PROFILES": "offline"} if offline else {})
+    if offline:
+        variables["COMPOSE_PROFILES"] = "offline"
+    return variables
 
 
 def compose_version() -> tuple[int, ...] | None:
@@ -51,27 +52,32 @@ def compose_version() -> tuple[int, ...] | None:
     if not shutil.which("docker"):
         return None
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=20
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)", done.stdout)
-    return tuple(map(int, found.groups())) if found and done.returncode == 0 else None
+    match = re.search(r"(\d+)\.(\d+)\.(\d+)", process.stdout)
+    return tuple(map(int, match.groups())) if match and process.returncode == 0 else None
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """`2.23.1`."""
+    return ".".join(map(str, version))
 
 
 def ensure_password(env_file: Path) -> bool:
-    """Write a random CLICKHOUSE_PASSWORD into `env_file` if there is none; True if one was written.
+    """Write a random CLICKHOUSE_PASSWORD to `env_file` if none is set; True if one was written.
 
-    Raises InputError for one that would not survive in a URL as it stands.
+    Raises InputError for a password that a URL cannot hold unescaped.
     """
-    present = os.environ.get("CLICKHOUSE_PASSWORD") or (
+    password = os.environ.get("CLICKHOUSE_PASSWORD") or (
         dotenv_values(env_file).get("CLICKHOUSE_PASSWORD") if env_file.exists() else None
     )
-    if present:
-        if not re.fullmatch(r"[A-Za-z0-9._~-]+", present):
+    if password:
+        if not re.fullmatch(r"[A-Za-z0-9._~-]+", password):
             raise InputError(
-                "CLICKHOUSE_PASSWORD must be letters, digits, '.', '_', '~' or '-'; change it in .env"
+                "CLICKHOUSE_PASSWORD may contain only letters, digits, '.', '_', '~', '-'; change it in .env"
             )
         return False
     text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
@@ -84,16 +90,16 @@ def ensure_password(env_file: Path) -> bool:
 
 
 def up(env_file: Path = Path(".env")) -> None:
-    """Start the services, wait until all are healthy, and print where they are."""
-    _need_compose()
+    """Start the services, wait until all are healthy, and print their addresses."""
+    _check_compose()
     settings = load_settings(env_file)
     if ensure_password(env_file):
         print(f"A random CLICKHOUSE_PASSWORD was written to {env_file}.")
     variables = environment(settings)
     if variables["OPENAI_BASE_URL"] not in (settings.openai_base_url, addresses.COMPOSE_PLAYER):
         print(
-            "The model server on this machine is reached as host.docker.internal; on Linux it must listen on "
-            "more than 127.0.0.1 for that (Ollama: OLLAMA_HOST=0.0.0.0)."
+            "The containers reach the model server on this machine as host.docker.internal; on Linux it must "
+            "listen on more than 127.0.0.1 for that (Ollama: OLLAMA_HOST=0.0.0.0)."
         )
     _docker(["up", "--detach", "--wait"], variables)
     for name, address in ADDRESSES.items():
@@ -106,34 +112,36 @@ def up(env_file: Path = Path(".env")) -> None:
 
 def down() -> None:
     """Stop and remove the services; the data stay in their volume."""
-    _need_compose()
-    # The file wants a password even to stop; any will do.
+    _check_compose()
+    # The file requires a password even to stop; any will do.
     _docker(["--profile", "offline", "down"], {"CLICKHOUSE_PASSWORD": "unused"})
 
 
-def _need_compose() -> None:
+def _check_compose() -> None:
+    """Raises InputError unless Docker has a recent enough Compose."""
     version = compose_version()
     if version is None:
         raise InputError("docker compose does not answer; install Docker, or work without it: make run")
     if version < MIN_VERSION:
-        had, need = (".".join(map(str, v)) for v in (version, MIN_VERSION))
-        raise InputError(f"docker compose is version {had}, and {need} is needed; update Docker")
+        raise InputError(
+            f"docker compose is version {dotted(version)}, but {dotted(MIN_VERSION)} is needed; update Docker"
+        )
 
 
-def _docker(words: list[str], variables: dict[str, str]) -> None:
-    done = subprocess.run(["docker", "compose", *words], env=os.environ | variables)
-    if done.returncode:
+def _docker(arguments: list[str], variables: dict[str, str]) -> None:
+    process = subprocess.run(["docker", "compose", *arguments], env=os.environ | variables)
+    if process.returncode:
         raise KitError("docker compose failed; see its output above, and `docker compose logs`")
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     try:
-        if words == ["up"]:
+        if arguments == ["up"]:
             up()
-        elif words == ["down"]:
+        elif arguments == ["down"]:
             down()
         else:
-            raise InputError("say up or down: python -m babyai_kit.cli.compose up")
+            raise InputError("expected up or down; use: python -m babyai_kit.cli.compose up")
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1

@@ -6,17 +6,22 @@ import argparse
 import asyncio
 from typing import Any
 
+from babyai_kit.cli.arguments import add_command
+
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("doctor", help="say what is configured, reachable and missing")
+    parser = add_command(commands, "doctor", "show what is configured, reachable and missing")
     parser.set_defaults(command=_command)
 
 
 def _command(args: argparse.Namespace) -> int:
-    from babyai_kit.cli.health_checks import examine
+    from babyai_kit.cli.health_checks import TROUBLE, examine
 
     findings = asyncio.run(examine())
     print(*findings, sep="\n")
-    troubles = sum(finding.grade == "TROUBLE" for finding in findings)
-    print(f"{troubles} trouble{'s' * (troubles != 1)}." if troubles else "All well.")
-    return 1 if troubles else 0
+    count = sum(finding.grade == TROUBLE for finding in findings)
+    if not count:
+        print("All well.")
+        return 0
+    print("1 problem." if count == 1 else f"{count} problems.")
+    return 1

@@ -8,146 +8,156 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyai_kit.cli.arguments import add_run, names, seeds
+from babyai_kit.cli.arguments import add_command, add_results, add_run, given, names, seeds
 
 if TYPE_CHECKING:
     from babyai_kit.finetune import Job
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser(
-        "finetune", help="curate episodes, fine-tune on them, register the model, measure the gain"
+    parser = add_command(
+        commands, "finetune", "curate episodes, fine-tune on them, register the model, measure the gain"
     )
     steps = parser.add_subparsers(required=True, metavar="STEP")
-    _launch(steps)
-    for name, told in (
-        ("wait", "wait for the job of a run's examples, in this process or a later one"),
-        ("cancel", "cancel it"),
-    ):
-        step = steps.add_parser(name, help=told)
-        add_run(step)
-        step.set_defaults(command=lambda args, name=name: asyncio.run(_follow(args, name)))
-    _register(steps)
-    _evaluate(steps)
-    _improve(steps)
+    _add_launch(steps)
+    _add_wait_and_cancel(steps)
+    _add_register(steps)
+    _add_evaluate(steps)
+    _add_improve(steps)
 
 
-def _launch(steps: Any) -> None:
-    step = steps.add_parser("launch", help="curate a run's episodes, write training files, create a job")
+def _add_launch(steps: Any) -> None:
+    step = add_command(steps, "launch", "curate a run's episodes, write training files, create a job")
     add_run(step)
-    step.add_argument("--variant", required=True, help="whose episodes are learned from")
-    _choice(step)
-    step.add_argument("--source", choices=("clickhouse", "journal"), default="clickhouse")
-    step.add_argument("--model", help="the base to fine-tune (default: the variant's model)")
-    step.add_argument("--suffix", default="act", help="part of the new model's name")
-    step.add_argument("--epochs", type=int, default=None, help="default: the provider chooses")
-    step.add_argument("--max-cost-usd", type=float, default=None, help="launch nothing that may cost more")
+    flag = step.add_argument
+    flag("--variant", metavar="NAME", required=True, help="whose episodes to learn from")
+    _add_curation(step)
+    flag("--source", choices=("clickhouse", "journal"), help="which record to read (default: clickhouse)")
+    flag("--model", metavar="NAME", help="base to fine-tune (default: the variant's model)")
+    flag("--suffix", metavar="TEXT", help="part of the new model's name (default: act)")
+    _add_epochs(step)
+    flag("--max-cost-usd", type=float, metavar="USD", help="launch nothing if the estimate is higher")
+    flag("--workflow", action="store_true", help="use the gateway's optimization workflow (OpenAI only)")
+    flag("--dry-run", action="store_true", help="curate and write the files, launch nothing")
+    step.set_defaults(command=lambda args: asyncio.run(_launch(args)))
+
+
+def _add_curation(step: Any) -> None:
+    flag = step.add_argument
+    flag("--min-return", type=float, metavar="R", default=0.5, help="of an episode, 0 to 1 (default: 0.5)")
+    flag("--max-per-task", type=int, metavar="N", help="episodes, best return first (default: 40)")
+    flag("--shortest-only", action="store_true", help="of each task and seed, only the best episode")
+    flag("--drop-detours", action="store_true", help="leave out the steps that a success did not need")
+
+
+def _add_epochs(step: Any) -> None:
     step.add_argument(
-        "--workflow", action="store_true", help="through the gateway's optimization workflow (OpenAI alone)"
-    )
-    step.add_argument("--dry-run", action="store_true", help="curate and write the files, launch nothing")
-    step.set_defaults(command=lambda args: asyncio.run(_curate_and_launch(args)))
-
-
-def _choice(step: Any) -> None:
-    step.add_argument("--min-return", type=float, default=0.5, help="of an episode, 0 to 1")
-    step.add_argument("--max-per-task", type=int, default=40, help="episodes")
-    step.add_argument(
-        "--shortest-only", action="store_true", help="of a task and seed the best episode alone"
-    )
-    step.add_argument(
-        "--drop-detours", action="store_true", help="leave out the steps that a success did not need"
+        "--epochs", dest="n_epochs", type=int, metavar="N", help="default: the provider chooses"
     )
 
 
-def _register(steps: Any) -> None:
-    step = steps.add_parser("register", help="let the gateway serve a fine-tuned model as a variant")
-    step.add_argument("name", metavar="NAME", help="of the variant, such as history_sft")
-    step.add_argument("--model", help="the fine-tuned model's name")
-    step.add_argument("--snippet", type=Path, metavar="FILE", help="what the UI gives to paste (- for stdin)")
-    step.add_argument("--like", help="whose prompts it takes (default: NAME without _sft)")
-    step.set_defaults(command=_register_variant)
+def _add_tasks(step: Any) -> None:
+    step.add_argument("--tasks", type=names, metavar="NAME,...", help="default: all five")
 
 
-def _evaluate(steps: Any) -> None:
-    step = steps.add_parser("evaluate", help="compare a tuned variant with its base on the test block")
+def _add_wait_and_cancel(steps: Any) -> None:
+    step = add_command(steps, "wait", "wait for the job of a run, in this process or a later one")
     add_run(step)
-    step.add_argument("--base", required=True)
-    step.add_argument("--tuned", required=True)
-    step.add_argument("--tasks", type=names, default="goto,pickup,open,putnext,pick_up_seq_go_to")
-    step.add_argument("--seeds", type=seeds, default="1000:1100", help="of the test block")
-    step.set_defaults(command=lambda args: asyncio.run(_compare(args)))
+    step.set_defaults(command=lambda args: asyncio.run(_wait(args)))
+    step = add_command(steps, "cancel", "cancel the job of a run")
+    add_run(step)
+    step.set_defaults(command=lambda args: asyncio.run(_cancel(args)))
 
 
-def _improve(steps: Any) -> None:
-    step = steps.add_parser("improve", help="all of it, in rounds")
-    step.add_argument("name", metavar="NAME", help="its runs are NAME-1-train, ..., NAME-test")
-    step.add_argument("--variant", default="history_and_reasoning")
-    step.add_argument("--rounds", type=int, default=1)
-    step.add_argument("--tasks", type=names, default="goto,pickup,open,putnext,pick_up_seq_go_to")
-    step.add_argument("--train", type=seeds, default="0:200")
-    step.add_argument("--validation", type=seeds, default="200:220")
-    step.add_argument("--test", type=seeds, default="1000:1100")
-    step.add_argument("--epochs", type=int, default=None, help="default: the provider chooses")
-    step.add_argument("--results", default="results")
-    _choice(step)
-    step.set_defaults(command=lambda args: asyncio.run(_rounds(args)))
+def _add_register(steps: Any) -> None:
+    step = add_command(steps, "register", "let the gateway serve a fine-tuned model as a variant")
+    flag = step.add_argument
+    flag("name", metavar="NAME", help="of the new variant, such as history_sft")
+    flag("--model", metavar="NAME", help="the fine-tuned model's name")
+    flag("--snippet", type=Path, metavar="FILE", help="the TOML that the UI shows (- for standard input)")
+    flag("--like", metavar="VARIANT", help="whose prompts to use (default: NAME without _sft)")
+    step.set_defaults(command=_register)
 
 
-async def _curate_and_launch(args: argparse.Namespace) -> int:
+def _add_evaluate(steps: Any) -> None:
+    step = add_command(steps, "evaluate", "compare a tuned variant with its base on the test block")
+    add_run(step)
+    flag = step.add_argument
+    flag("--base", metavar="VARIANT", required=True)
+    flag("--tuned", metavar="VARIANT", required=True)
+    _add_tasks(step)
+    flag("--seeds", type=seeds, help="of the test block, such as 1000:1020 (default: all of it)")
+    step.set_defaults(command=lambda args: asyncio.run(_evaluate(args)))
+
+
+def _add_improve(steps: Any) -> None:
+    step = add_command(steps, "improve", "collect, curate, fine-tune, register and evaluate, in rounds")
+    flag = step.add_argument
+    flag("name", metavar="NAME", help="the runs are NAME-1-train, ..., NAME-test")
+    flag("--variant", metavar="NAME", help="the base (default: history_and_reasoning)")
+    flag("--rounds", type=int, metavar="N", help="default: 1")
+    _add_tasks(step)
+    for block in ("train", "validation", "test"):
+        flag(f"--{block}", type=seeds, metavar="SEEDS", help=f"of the {block} block (default: all of it)")
+    _add_epochs(step)
+    add_results(step)
+    _add_curation(step)
+    step.set_defaults(command=lambda args: asyncio.run(_improve(args)))
+
+
+async def _launch(args: argparse.Namespace) -> int:
     from babyai_kit import finetune
     from babyai_kit.gateway.connect import connect
 
     folder = _folder(args)
+    options = given(args, "model", "suffix", "n_epochs", "max_cost_usd")
     async with connect() as session:
         curation = await finetune.curate(
-            session,
-            args.run,
-            args.variant,
-            min_return=args.min_return,
-            max_per_task=args.max_per_task,
-            shortest_only=args.shortest_only,
-            drop_detours=args.drop_detours,
-            source=args.source,
-            results=args.results,
+            session, args.run, args.variant, **given(args, "source", "results"), **_curation(args)
         )
         print(curation)
-        options = {
-            "model": args.model,
-            "suffix": args.suffix,
-            "n_epochs": args.epochs,
-            "max_cost_usd": args.max_cost_usd,
-        }
         if args.workflow and not args.dry_run:
             await finetune.launch_workflow(session, curation, folder, **options)
             return 0
-        made = finetune.export(curation, folder)
-        print(f"Training files: {made.training_file}, {made.validation_file}")
+        files = finetune.export(curation, folder)
+        paths = [files.training_file, files.validation_file]
+        print("Training files: " + ", ".join(str(path) for path in paths if path))
         if args.dry_run:
             estimate = finetune.estimate_training(
-                made, model=args.model, n_epochs=args.epochs, config=session.config.path
+                files, model=args.model, n_epochs=args.n_epochs, config=session.config.path
             )
             print(f"A job would take {estimate}.")
             return 0
-        job = await finetune.launch(session, made, **options)
+        await finetune.launch(session, files, **options)
         if session.settings.offline:
             # Its server ends with this process.
-            job = await finetune.wait(session, folder)
-            return _told(job)
+            return _report(await finetune.wait(session, folder))
     return 0
 
 
-async def _follow(args: argparse.Namespace, what: str) -> int:
-    from babyai_kit import finetune
+def _curation(args: argparse.Namespace) -> dict[str, Any]:
+    return given(args, "min_return", "max_per_task", "shortest_only", "drop_detours")
+
+
+async def _wait(args: argparse.Namespace) -> int:
+    from babyai_kit.finetune import wait
     from babyai_kit.gateway.connect import connect
 
     async with connect(quiet=True) as session:
-        follow = finetune.wait if what == "wait" else finetune.cancel
-        job = await follow(session, _folder(args))
-    return _told(job) if what == "wait" else 0 if job.outcome == "cancelled" else _told(job)
+        return _report(await wait(session, _folder(args)))
 
 
-def _told(job: Job) -> int:
+async def _cancel(args: argparse.Namespace) -> int:
+    from babyai_kit.finetune import cancel
+    from babyai_kit.gateway.connect import connect
+
+    async with connect(quiet=True) as session:
+        job = await cancel(session, _folder(args))
+    return 0 if job.outcome == "cancelled" else _report(job)
+
+
+def _report(job: Job) -> int:
+    """Print the job and, if it succeeded, the next command; returns the exit code."""
     print(job)
     if job.outcome != "succeeded":
         return 1
@@ -158,12 +168,12 @@ def _told(job: Job) -> int:
     return 0
 
 
-def _register_variant(args: argparse.Namespace) -> int:
+def _register(args: argparse.Namespace) -> int:
     from babyai_kit.finetune import register_variant
 
     snippet = None if args.snippet is None else _read(args.snippet)
     file = register_variant(args.name, model=args.model, snippet=snippet, like=args.like)
-    print(f"{args.name} is in {file}; the next command serves it, a gateway over HTTP after a restart")
+    print(f"{args.name} is in {file}. The next command serves it; restart a gateway over HTTP first.")
     return 0
 
 
@@ -176,45 +186,21 @@ def _read(file: Path) -> str:
         raise InputError(f"{file} cannot be read; name the file with the UI's snippet") from None
 
 
-async def _compare(args: argparse.Namespace) -> int:
+async def _evaluate(args: argparse.Namespace) -> int:
     from babyai_kit.finetune import evaluate
     from babyai_kit.gateway.connect import connect
 
+    options = given(args, "base", "tuned", "tasks", "seeds", "results")
     async with connect() as session:
-        print(
-            await evaluate(
-                session,
-                args.run,
-                base=args.base,
-                tuned=args.tuned,
-                tasks=args.tasks,
-                seeds=args.seeds,
-                results=args.results,
-            )
-        )
+        print(await evaluate(session, args.run, **options))
     return 0
 
 
-async def _rounds(args: argparse.Namespace) -> int:
+async def _improve(args: argparse.Namespace) -> int:
     from babyai_kit.finetune import improve
 
-    print(
-        await improve(
-            args.name,
-            args.variant,
-            rounds=args.rounds,
-            tasks=args.tasks,
-            train=args.train,
-            validation=args.validation,
-            test=args.test,
-            min_return=args.min_return,
-            max_per_task=args.max_per_task,
-            shortest_only=args.shortest_only,
-            drop_detours=args.drop_detours,
-            n_epochs=args.epochs,
-            results=args.results,
-        )
-    )
+    options = given(args, "variant", "rounds", "tasks", "train", "validation", "test", "n_epochs", "results")
+    print(await improve(args.name, **options, **_curation(args)))
     return 0
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from babyai_kit.cli.arguments import add_run
+from babyai_kit.cli.arguments import add_command, add_run
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("merge", help="join the shards of a run")
+    parser = add_command(commands, "merge", "join the shards of a run")
     add_run(parser)
     parser.set_defaults(command=_command)
 

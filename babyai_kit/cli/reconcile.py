@@ -1,4 +1,4 @@
-"""`reconcile RUN`: compare a run's journal with ClickHouse and send what is owed."""
+"""`reconcile RUN`: compare a run's journal with ClickHouse and send missing feedback."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import asyncio
 from typing import Any
 
-from babyai_kit.cli.arguments import add_run
+from babyai_kit.cli.arguments import add_command, add_run
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser(
-        "reconcile", help="compare a run's journal with ClickHouse, send what is owed"
+    parser = add_command(
+        commands, "reconcile", "compare a run's journal with ClickHouse and send missing feedback"
     )
     add_run(parser)
     parser.set_defaults(command=_command)
@@ -26,10 +26,10 @@ async def _reconcile(args: argparse.Namespace) -> int:
     from babyai_kit.gateway.connect import connect
 
     async with connect() as session:
-        found = await reconcile_run(session, args.run, results=args.results)
-    print(found)
-    for episode_id, steps in found.missing.items():
+        reconciliation = await reconcile_run(session, args.run, results=args.results)
+    print(reconciliation)
+    for episode_id, steps in reconciliation.missing.items():
         print(f"missing in ClickHouse: episode {episode_id}, steps {', '.join(map(str, steps))}")
-    for episode_id, inference_ids in found.orphans.items():
+    for episode_id, inference_ids in reconciliation.orphans.items():
         print(f"orphans: episode {episode_id}, inferences {', '.join(inference_ids)}")
-    return 0 if found.clean else 1
+    return 0 if reconciliation.clean else 1

@@ -1,19 +1,21 @@
 """Learning from experience: choose episodes, fine-tune on them, register the model, measure the gain.
 
-Rooms, in the order of the way: `blocks` (which seeds may be learned from), `sources` and `rendering` (what
-a run recorded, as the model saw it), `curation` and `marking` (what is worth learning from), `export` and
-`costs` (training files), `provider`, `record`, `jobs` and `workflow` (launching and waiting, two ways),
-`registration` (a model becomes a variant), `evaluation` (the gain on the test block), `improvement` (all of
-it, in rounds).
+Modules, in the order of the work: `episode_sources` and `prompts` (what a run recorded, as the model saw it),
+`curation`, `examples` and `curated_metric` (what is worth learning from), `export` and `costs` (training
+files and what a job on them takes), `provider`, `job`, `job_answers`, `job_control` and
+`optimization_workflow` (launching and waiting, in two ways), `registration` (a model becomes a variant),
+`evaluation` (the gain on the test block), `improvement` (all of it, in rounds). `runs.seed_blocks` says which
+seeds each part may use.
 """
 
 from babyai_kit.finetune.costs import TrainingEstimate, estimate_training
-from babyai_kit.finetune.curation import Curation, Example, curate
+from babyai_kit.finetune.curation import Curation, curate
 from babyai_kit.finetune.evaluation import Evaluation, assess, evaluate
+from babyai_kit.finetune.examples import Example
 from babyai_kit.finetune.export import Export, export, read_export
 from babyai_kit.finetune.improvement import Improvement, Round, improve
-from babyai_kit.finetune.job_file import Job, read_job
-from babyai_kit.finetune.jobs import cancel, launch, poll, server_of, wait
+from babyai_kit.finetune.job import Job, read_job
+from babyai_kit.finetune.job_control import cancel, launch, poll, server_of, wait
 from babyai_kit.finetune.optimization_workflow import launch_workflow
 from babyai_kit.finetune.provider import Server
 from babyai_kit.finetune.registration import register_variant, unregister_variant

@@ -1,7 +1,4 @@
-"""What a fine-tuning job will take at most, before anything is uploaded.
-
-Knows tokens and training load_prices; asks nobody.
-"""
+"""The tokens and dollars that a fine-tuning job will take, estimated before anything is uploaded."""
 
 from __future__ import annotations
 
@@ -13,17 +10,17 @@ from babyai_kit.errors import InputError
 from babyai_kit.finetune.export import Export
 
 DEFAULT_EPOCHS = 3
-"""What providers mostly choose for a few hundred to some thousand examples."""
+"""What providers mostly choose for a few hundred to a few thousand examples."""
 
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """Tokens are of all epochs; cost in US dollars, None where the price is unknown."""
-
     examples: int
     epochs: int
     tokens: int
+    """Of all epochs together."""
     cost_usd: float | None
+    """US dollars; None where the price is unknown."""
 
     def __str__(self) -> str:
         cost = "no training price known" if self.cost_usd is None else f"about ${self.cost_usd:,.2f}"
@@ -31,25 +28,28 @@ class TrainingEstimate:
 
 
 def estimate_training(
-    made: Export, *, model: str | None = None, n_epochs: int | None = None, config: str | Path = "config"
+    export: Export, *, model: str | None = None, n_epochs: int | None = None, config: str | Path = "config"
 ) -> TrainingEstimate:
-    """For a job of `model` (default: the export's) over `n_epochs` (None: the provider chooses; 3 taken)."""
-    name = model or made.model
+    """For a job of `model` (default: the export's) over `n_epochs`; None, where the provider chooses, is
+    estimated as 3."""
     epochs = n_epochs or DEFAULT_EPOCHS
-    per_million = load_prices(config).training_price_of(name)
-    tokens = made.tokens * epochs
+    tokens = export.tokens * epochs
+    per_million = load_prices(config).training_price_of(model or export.model)
     return TrainingEstimate(
-        made.examples, epochs, tokens, None if per_million is None else tokens * per_million / 1e6
+        examples=export.examples,
+        epochs=epochs,
+        tokens=tokens,
+        cost_usd=None if per_million is None else tokens * per_million / 1e6,
     )
 
 
 def check_budget(estimate: TrainingEstimate, max_cost_usd: float | None) -> None:
-    """Raises InputError if a job may cost more than `max_cost_usd` dollars, or nobody knows what it costs."""
+    """Raises InputError if a job may cost more than `max_cost_usd` dollars, or if its cost is unknown."""
     if max_cost_usd is None:
         return
     if estimate.cost_usd is None:
         raise InputError(
-            "max_cost_usd needs a training price; add the model's to config/load_prices.json or leave it out"
+            "max_cost_usd needs a training price; add the model's to config/prices.json, or omit max_cost_usd"
         )
     if estimate.cost_usd > max_cost_usd:
         raise InputError(

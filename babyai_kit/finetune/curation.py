@@ -1,49 +1,32 @@
 """`curate`: from the episodes of runs to the examples that are worth learning from.
 
-Knows what makes an episode and a step fit, and counts what each rule leaves; nothing of how examples are
-sent anywhere. Examples come from the train block alone. The gateway is told too: the episodes chosen get
-the metric `curated` = true, those chosen before and no more get false, so that the form of TensorZero's UI,
-which filters by metric only, finds the present choice.
+The rules for episodes are in this module, those for single steps in `examples`; what each of them leaves is
+counted. Examples come from the train block alone. The metric `curated` is sent too: true for the episodes
+chosen, false for those chosen before that no longer are. So the form of TensorZero's UI, which filters by
+metric only, finds the present choice.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress, repeat
+from itertools import compress
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from babyai_kit.agents.template_agent import FALLBACK_ACTION, decide
 from babyai_kit.configuration.variants import Variant
-from babyai_kit.environment import needed_steps
 from babyai_kit.errors import InputError
-from babyai_kit.finetune.curated_metric import mark
-from babyai_kit.finetune.episode_sources import SourceEpisode, SourceStep, from_clickhouse, from_journal
-from babyai_kit.finetune.prompts import Messages, Renderer
+from babyai_kit.finetune.curated_metric import mark_as_curated
+from babyai_kit.finetune.episode_sources import SourceEpisode, from_clickhouse, from_journal
+from babyai_kit.finetune.examples import Example, Stage, make_examples
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import check_block
 
 SOURCES = {"clickhouse": from_clickhouse, "journal": from_journal}
-
-
-@dataclass(frozen=True)
-class Example:
-    """One step to learn from: what the model was shown and what it answered."""
-
-    prompt: Messages
-    answer: str
-    episode_id: str
-    inference_id: str
-    run: str
-    task: str
-    seed: int
-    step: int
-    """From 0."""
+Rule = Callable[[Sequence[SourceEpisode]], list[SourceEpisode]]
 
 
 @dataclass(frozen=True)
@@ -96,18 +79,18 @@ async def curate(
 
     An episode is chosen if it succeeded with a return of at least `min_return` (0 to 1) under the present
     prompt, and ClickHouse holds all its steps; of each task at most `max_per_task`, best return first; with
-    `shortest_only`, of the episodes that share task and seed only the best. Of its steps, those with an
-    invalid answer and those that repeat another example word for word are left out.
-    With `drop_detours` the steps that an episode did not need are left out too (see `needed_steps`).
-    `seeds`: only these, which must be of the train block; None: all, and it is an error if one is not.
+    `shortest_only`, only the best of the episodes that share task and seed. Steps with an invalid answer are
+    left out, and so are those that repeat another example word for word; with `drop_detours` also those that
+    the episode did not need (see `needed_steps`).
+    `seeds`: use only these, all of the train block; None: use all, and a seed outside that block is an error.
     `source`: "clickhouse" (what the gateway stored, read through its API) or "journal"; both give the same.
-    `mark_curated`: send the metric. Raises InputError if nothing is left, naming the counts, and for seeds
-    outside the train block; StoreError and GatewayError if they do not answer.
+    `mark_curated`: send the metric. Raises InputError if no example is left, with the counts, and for seeds
+    outside the train block; StoreError and GatewayError if ClickHouse or the gateway does not answer.
     """
     runs = (runs,) if isinstance(runs, str) else tuple(runs)
-    known = session.config.variants
-    if variant not in known:
-        raise InputError(f"unknown variant {variant!r}; choose from {', '.join(known)}")
+    variants = session.config.variants
+    if variant not in variants:
+        raise InputError(f"unknown variant {variant!r}; choose from {', '.join(variants)}")
     if source not in SOURCES:
         raise InputError(f"unknown source {source!r}; use 'clickhouse' or 'journal'")
     if not 0 <= min_return <= 1:
@@ -115,108 +98,73 @@ async def curate(
     if max_per_task is not None and max_per_task < 1:
         raise InputError(f"max_per_task {max_per_task!r} is not valid; use at least 1, or None for no limit")
     wanted = None if seeds is None else set(seeds)
-    if wanted is not None:
-        check_block(wanted, "train", "training data")
+    check_block(wanted or (), "train", "training")
     episodes = [e for run in runs for e in await SOURCES[source](session, run, variant, results)]
-    if wanted is None:
-        check_block((e.row.seed for e in episodes), "train", "training data")
-    else:
+    if wanted is not None:
         episodes = [e for e in episodes if e.row.seed in wanted]
-    chosen, stages = _choose(episodes, known[variant], min_return, max_per_task, shortest_only)
-    examples = _examples(chosen, known[variant], stages, drop_detours)
-    counts = pd.DataFrame(stages, columns=["stage", "episodes", "steps"])
+    check_block((e.row.seed for e in episodes), "train", "training")
+    rules = episode_rules(
+        variants[variant], min_return=min_return, max_per_task=max_per_task, shortest_only=shortest_only
+    )
+    chosen, episode_stages = apply_rules(episodes, rules)
+    examples, step_stages = make_examples(chosen, variants[variant], drop_detours=drop_detours)
+    stages = [*episode_stages, *step_stages]
     if not examples:
         raise InputError(
-            "nothing to learn from is left; run more train seeds or lower min_return: "
-            + ", ".join(f"{stage}: {n}" for stage, n, _ in stages)
+            "no step is left to learn from; run more train seeds or lower min_return: "
+            + ", ".join(f"{s.stage}: {s.episodes}" for s in stages)
         )
     if mark_curated:
-        await mark(session, [e.row for e in chosen])
-    return Curation(variant, known[variant].model, runs, examples, counts)
+        await mark_as_curated(session, [e.row for e in chosen])
+    return Curation(
+        variant=variant,
+        model=variants[variant].model,
+        runs=runs,
+        examples=examples,
+        counts=pd.DataFrame(stages),
+    )
 
 
-def _choose(
-    episodes: list[SourceEpisode],
-    variant: Variant,
-    min_return: float,
-    max_per_task: int | None,
-    shortest_only: bool,
-) -> tuple[list[SourceEpisode], list[tuple[str, int, int]]]:
+def episode_rules(
+    variant: Variant, *, min_return: float, max_per_task: int | None, shortest_only: bool
+) -> list[tuple[str, Rule]]:
+    """The rules that episodes must pass, in order, by name. Each takes the episodes best first."""
+    rules: list[tuple[str, Rule]] = [
+        ("finished", list),
+        ("present prompt", _only(lambda e: e.row.variant_digest == variant.digest)),
+        ("succeeded", _only(lambda e: bool(e.row.success))),
+        (f"return >= {min_return:g}", _only(lambda e: (e.row.episode_return or 0.0) >= min_return)),
+        ("complete in ClickHouse", _only(lambda e: e.complete)),
+    ]
+    if shortest_only:
+        rules.append(("best of its task and seed", _first_of_each("task", "num_dists", "seed", limit=1)))
+    if max_per_task is not None:
+        rules.append((f"at most {max_per_task} of a task", _first_of_each("task", limit=max_per_task)))
+    return rules
+
+
+def apply_rules(
+    episodes: Iterable[SourceEpisode], rules: Iterable[tuple[str, Rule]]
+) -> tuple[list[SourceEpisode], list[Stage]]:
     """The episodes that every rule leaves, sorted by key, and what each rule left."""
-    stages: list[tuple[str, int, int]] = []
     # Best first, so that every limit keeps the best.
     left = sorted(episodes, key=lambda e: (-(e.row.episode_return or 0.0), e.row.key))
-
-    def keep(stage: str, kept: list[SourceEpisode]) -> list[SourceEpisode]:
-        stages.append((stage, len(kept), sum(len(e.steps) for e in kept)))
-        return kept
-
-    left = keep("finished", left)
-    left = keep("present prompt", [e for e in left if e.row.variant_digest == variant.digest])
-    left = keep("succeeded", [e for e in left if e.row.success])
-    left = keep(f"return >= {min_return:g}", [e for e in left if (e.row.episode_return or 0) >= min_return])
-    left = keep("complete in ClickHouse", [e for e in left if e.complete])
-    if shortest_only:
-        left = keep("best of its task and seed", _first(left, 1, "task", "num_dists", "seed"))
-    if max_per_task is not None:
-        left = keep(f"at most {max_per_task} of a task", _first(left, max_per_task, "task"))
-    orphans = sum(e.orphans for e in left)
-    stages.append((f"orphans left out ({orphans})", len(left), stages[-1][2]))
+    stages = []
+    for name, rule in rules:
+        left = rule(left)
+        stages.append(Stage(name, len(left), sum(len(e.steps) for e in left)))
     return sorted(left, key=lambda e: e.row.key), stages
 
 
-def _needed(episode: SourceEpisode) -> list[SourceStep]:
-    """The steps that the episode's success needed."""
-    row, steps = episode.row, episode.steps
-    actions = [
-        decide(json.loads(s.answer)).action if s.valid and s.answer else FALLBACK_ACTION for s in steps
-    ]
-    needed = needed_steps(row.task, row.seed, actions, num_dists=row.num_dists)
-    return list(compress(steps, needed))
+def _only(keeps: Callable[[SourceEpisode], bool]) -> Rule:
+    return lambda episodes: [e for e in episodes if keeps(e)]
 
 
-def _first(episodes: list[SourceEpisode], most: int, *fields: str) -> list[SourceEpisode]:
-    """The first `most` of every group that agrees in `fields`."""
-    taken: dict[tuple[Any, ...], int] = {}
-    kept = []
-    for episode in episodes:
-        group = tuple(getattr(episode.row, field) for field in fields)
-        taken[group] = taken.get(group, 0) + 1
-        if taken[group] <= most:
-            kept.append(episode)
-    return kept
+def _first_of_each(*fields: str, limit: int) -> Rule:
+    """Keeps the first `limit` of every group of episodes that agree in `fields`."""
 
+    def rule(episodes: Sequence[SourceEpisode]) -> list[SourceEpisode]:
+        groups = pd.DataFrame([vars(e.row) for e in episodes], columns=fields).groupby(list(fields))
+        return list(compress(episodes, groups.cumcount() < limit))
 
-def _examples(
-    episodes: list[SourceEpisode],
-    variant: Variant,
-    stages: list[tuple[str, int, int]],
-    drop_detours: bool,
-) -> tuple[Example, ...]:
-    renderer = Renderer(variant)
-    taken = [(episode, step) for episode in episodes for step in episode.steps]
-    if drop_detours:
-        taken = [
-            pair for episode in episodes for pair in zip(repeat(episode), _needed(episode), strict=False)
-        ]
-        stages.append(("without detours", len(episodes), len(taken)))
-    valid = [
-        Example(
-            prompt=renderer.messages(step.arguments),
-            answer=step.answer or "",
-            episode_id=episode.row.episode_id,
-            inference_id=step.inference_id,
-            run=episode.row.run,
-            task=episode.row.task,
-            seed=episode.row.seed,
-            step=step.step,
-        )
-        for episode, step in taken
-        if step.valid
-    ]
-    once: dict[tuple[Messages, str], Example] = {}
-    for example in valid:
-        once.setdefault((example.prompt, example.answer), example)
-    for stage, left in (("valid answers", valid), ("duplicates removed", list(once.values()))):
-        stages.append((stage, len({e.episode_id for e in left}), len(left)))
-    return tuple(once.values())
+    return rule

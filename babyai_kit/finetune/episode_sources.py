@@ -1,25 +1,28 @@
 """The two records of a run that examples can come from: its journal, and ClickHouse through the gateway.
 
-Knows how to read either into the same form: episodes with their rows, and steps with the input that the
-gateway was given. Nothing of which are worth learning from.
+Both are read into the same form: episodes with their rows and steps, each step with the template arguments
+that the gateway was given. Which of them are worth learning from is decided in `curation`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
-from babyai_kit.environment import make_env
+from babyai_kit.environment.playback import Playback
 from babyai_kit.gateway.protocol import StoredInference
 from babyai_kit.gateway.session import Session
-from babyai_kit.runs.journal import read_steps, run_folder
-from babyai_kit.runs.records import EpisodeRecord
+from babyai_kit.runs.journal import run_folder
+from babyai_kit.runs.records import EpisodeRecord, StepRecord
 from babyai_kit.runs.run import Run
-from babyai_kit.store.queries import StoredStep, stored_episodes, stored_steps
+from babyai_kit.store.completeness import Completeness, compare_steps
+from babyai_kit.store.queries import stored_episodes, stored_steps
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class SourceStep:
     arguments: Mapping[str, Any]
     """Of the user template."""
     answer: str | None
+    action: str
+    """The action executed, also after an invalid answer."""
     valid: bool
 
 
@@ -43,42 +48,18 @@ class SourceEpisode:
     complete: bool
     """ClickHouse holds every step of it."""
     orphans: int
-    """Stored inferences of it that belong to no step (after a kill or a client timeout); not in `steps`."""
+    """Stored inferences of it that belong to no step of the journal (after a kill or a client timeout)."""
 
 
 async def from_journal(session: Session, run: str, variant: str, results: str | Path) -> list[SourceEpisode]:
     """Finished episodes of `variant` in the journal of `run`; ClickHouse says which are complete there."""
-    opened = Run.open(run, results=results)
-    steps = await asyncio.to_thread(opened.step_records)
-    rows = [r for r in opened.episode_records().values() if r.variant == variant and r.status == "ok"]
-    client = await asyncio.to_thread(session.clickhouse)
-    try:
-        stored = await asyncio.to_thread(stored_steps, client, opened.manifest.run_ids)
-    finally:
-        await asyncio.to_thread(client.close)
-    named = {s.inference_id for of_one in steps.values() for s in of_one}
-    orphans: dict[str, int] = {}
-    for kept in stored.values():
-        if kept.inference_id not in named:
-            orphans[kept.episode_id] = orphans.get(kept.episode_id, 0) + 1
+    on_disk = Run.open(run, results=results)
+    records = await asyncio.to_thread(on_disk.step_records)
+    comparison = await asyncio.to_thread(_compare, session, on_disk, records)
     episodes = []
-    for row in rows:
-        recorded = steps.get(row.episode_id, [])
-        memory, mission = LastSteps(row.history_length), _mission(row)
-        taken = tuple(
-            SourceStep(
-                inference_id=s.inference_id,
-                step=s.step,
-                arguments=template_arguments(mission, s.observation, memory.recall(recorded[:i])),
-                answer=s.answer,
-                valid=s.valid,
-            )
-            for i, s in enumerate(recorded)
-        )
-        whole = len(taken) == row.episode_length and all(
-            (found := stored.get(s.inference_id)) is not None and found.whole for s in taken
-        )
-        episodes.append(SourceEpisode(row, taken, whole, orphans.get(row.episode_id, 0)))
+    for row in _of_variant(on_disk.episode_records().values(), variant):
+        steps = journal_steps(row, records.get(row.episode_id, []))
+        episodes.append(_source_episode(row, steps, comparison))
     return episodes
 
 
@@ -88,62 +69,88 @@ async def from_clickhouse(
     """The same from what the gateway stored. Where the journal is at hand, it says which of several
     inferences of one step counted; where it is not, such steps leave their episode incomplete.
     """
-    folder = run_folder(results, run)
-    opened = Run.at(folder)
-    ids = opened.manifest.run_ids if opened else None
-    client = await asyncio.to_thread(session.clickhouse)
-    try:
-        rows = await asyncio.to_thread(stored_episodes, client, run, ids)
-        rows = [r for r in rows if r.variant == variant and r.status == "ok"]
-        stored = await asyncio.to_thread(stored_steps, client, ids) if ids else None
-    finally:
-        await asyncio.to_thread(client.close)
-    steps = await asyncio.to_thread(read_steps, folder)
-    named = {s.inference_id for of_one in steps.values() for s in of_one}
-    inferences: dict[str, list[StoredInference]] = {row.episode_id: [] for row in rows}
+    on_disk = Run.at(run_folder(results, run))
+    records = await asyncio.to_thread(on_disk.step_records) if on_disk else {}
+    comparison = await asyncio.to_thread(_compare, session, on_disk, records) if on_disk and records else None
+    counted = {record.inference_id for steps in records.values() for record in steps}
+    inferences: dict[str, list[StoredInference]] = {}
     for inference in await session.stored_inferences(variant, run):
-        if inference.episode_id in inferences:
-            inferences[inference.episode_id].append(inference)
-    return [_assembled(row, inferences[row.episode_id], named, stored) for row in rows]
+        if not counted or inference.inference_id in counted:
+            inferences.setdefault(inference.episode_id, []).append(inference)
+    ids = on_disk.manifest.run_ids if on_disk else None
+    episodes = []
+    for row in _of_variant(await asyncio.to_thread(_stored_episodes, session, run, ids), variant):
+        steps = _inference_steps(inferences.get(row.episode_id, []))
+        episodes.append(_source_episode(row, steps, comparison))
+    return episodes
 
 
-def _assembled(
-    row: EpisodeRecord,
-    inferences: Sequence[StoredInference],
-    named: set[str],
-    stored: Mapping[str, StoredStep] | None,
+def _compare(session: Session, run: Run, records: Mapping[str, list[StepRecord]]) -> Completeness:
+    with contextlib.closing(session.clickhouse()) as client:
+        stored = stored_steps(client, run.manifest.run_ids)
+    return compare_steps(chain.from_iterable(records.values()), stored)
+
+
+def _stored_episodes(session: Session, run: str, ids: Sequence[str] | None) -> list[EpisodeRecord]:
+    with contextlib.closing(session.clickhouse()) as client:
+        return stored_episodes(client, run, ids)
+
+
+def _of_variant(rows: Iterable[EpisodeRecord], variant: str) -> list[EpisodeRecord]:
+    return [row for row in rows if row.variant == variant and row.status == "ok"]
+
+
+def _source_episode(
+    row: EpisodeRecord, steps: tuple[SourceStep, ...], comparison: Completeness | None
 ) -> SourceEpisode:
+    """The episode, judged by the `comparison` of journal and ClickHouse (None without a journal)."""
+    complete = [s.step for s in steps] == list(range(row.episode_length))
+    if comparison is None:
+        return SourceEpisode(row, steps, complete=complete, orphans=0)
+    return SourceEpisode(
+        row,
+        steps,
+        complete=complete and row.episode_id in comparison.complete,
+        orphans=len(comparison.orphans.get(row.episode_id, ())),
+    )
+
+
+def journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[SourceStep, ...]:
+    """The steps of the episode `row`, in order, from its journal `records`."""
+    memory = LastSteps(row.history_length)
+    mission = Playback(row.task, seed=row.seed, num_dists=row.num_dists).mission
+    return tuple(
+        SourceStep(
+            inference_id=record.inference_id,
+            step=record.step,
+            arguments=template_arguments(mission, record.observation, memory.recall(records[:i])),
+            answer=record.answer,
+            action=record.action,
+            valid=record.valid,
+        )
+        for i, record in enumerate(records)
+    )
+
+
+def _inference_steps(inferences: Iterable[StoredInference]) -> tuple[SourceStep, ...]:
+    """The steps of an episode, in order, from its stored inferences."""
     by_step: dict[int, list[StoredInference]] = {}
-    orphans = 0
     for inference in inferences:
-        if named and inference.inference_id not in named:
-            orphans += 1
-            continue
         by_step.setdefault(int(inference.tags["step"]), []).append(inference)
     steps = []
-    for number in sorted(by_step):
-        (inference, *more) = by_step[number]
-        if more:
-            orphans += len(more)
+    for number, (inference, *others) in sorted(by_step.items()):
+        if others:
+            # Without a journal nothing says which of them counted.
             continue
+        decision = decide(inference.parsed)
         steps.append(
             SourceStep(
                 inference_id=inference.inference_id,
                 step=number,
                 arguments=inference.arguments,
                 answer=inference.raw,
-                valid=decide(inference.parsed).valid,
+                action=decision.action,
+                valid=decision.valid,
             )
         )
-    whole = [s.step for s in steps] == list(range(row.episode_length)) and (
-        stored is None
-        or all((found := stored.get(s.inference_id)) is not None and found.whole for s in steps)
-    )
-    return SourceEpisode(row, tuple(steps), whole, orphans)
-
-
-def _mission(row: EpisodeRecord) -> str:
-    env = make_env(row.task, num_dists=row.num_dists)
-    observation, _ = env.reset(seed=row.seed)
-    env.close()
-    return observation["mission"]
+    return tuple(steps)

@@ -1,7 +1,7 @@
 """What fine-tuning gained: base and tuned variant on the same test episodes, paired.
 
-Knows the plan and the comparison; the estimators are `stats`'. Only seeds of the test block count, and the
-gain is told twice: on all of them, and without those on which an episode starts as one of the train block.
+The estimators are those of `stats`. Only seeds of the test block count, and the gain is reported twice: on
+all of them, and without those on which an episode starts like one of the train block.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Evaluation:
     comparison: pd.DataFrame
     """See `compare`: a row per measure and task."""
     overlap: pd.DataFrame
-    """The test episodes that start as a train episode does (see `start_overlap`)."""
+    """The test episodes that start like a train episode (see `start_overlap`)."""
     comparison_apart: pd.DataFrame
     """The same without the seeds in `overlap`; empty if none is left."""
 
     @property
     def gain(self) -> pd.Series:
-        """The row of success over all tasks: difference, low, high and the rest."""
+        """The row of `comparison` for success over all tasks: difference, low, high and the rest."""
         rows = self.comparison
         return rows[(rows["measure"] == "success") & (rows["task"] == ALL_TASKS)].iloc[0]
 
@@ -49,11 +49,15 @@ class Evaluation:
         lines = [f"{self.tuned} against {self.base}, test block, 95% intervals"]
         lines += _lines(self.comparison)
         seeds = self.overlap["seed"].nunique()
-        alike = f"{len(self.overlap)} test episodes (of {seeds} seeds) start as a train episode does"
+        overlap = f"{len(self.overlap)} test episodes (of {seeds} seeds) start like a train episode"
         if len(self.comparison_apart):
             success = self.comparison_apart[self.comparison_apart["measure"] == "success"]
-            return "\n".join([*lines, f"{alike}; without these seeds:", *_lines(success)])
-        return "\n".join([*lines, f"{alike}{'; no seed is without one' if seeds else ''}"])
+            lines += [f"{overlap}; without these seeds:", *_lines(success)]
+        elif seeds:
+            lines.append(f"{overlap}; every seed has one")
+        else:
+            lines.append(overlap)
+        return "\n".join(lines)
 
 
 async def evaluate(
@@ -72,14 +76,14 @@ async def evaluate(
     """Run `base` and `tuned` on the same test episodes, as `run`, and compare them, paired by seed.
 
     `seeds` must be of the test block; `train`: the seeds that were learned from. `options` are those of
-    `run_experiment`. Raises InputError for other seeds or a variant that the gateway does not serve (one
-    registered just now needs a new session), and what `run_experiment` raises.
+    `run_experiment`. Raises InputError for other seeds or a variant that the gateway does not serve (a newly
+    registered one needs a new session), and what `run_experiment` raises.
     """
     tasks, seeds = list(tasks), list(seeds)
     check_block(seeds, "test", "an evaluation")
-    check_block(train, "train", "training data")
+    check_block(train, "train", "training")
     if base == tuned:
-        raise InputError(f"{base!r} can't be compared with itself; name the tuned variant")
+        raise InputError(f"{base!r} cannot be compared with itself; name the tuned variant")
     episodes = await run_experiment(
         session, run, [base, tuned], tasks, seeds, num_dists=num_dists, results=results, **options
     )
@@ -87,18 +91,25 @@ async def evaluate(
 
 
 def assess(episodes: pd.DataFrame, base: str, tuned: str, overlap: pd.DataFrame) -> Evaluation:
-    """The evaluation of episodes that were run before. Raises what `compare` raises."""
+    """The evaluation of existing episodes. Raises what `compare` raises."""
     both = episodes[episodes["variant"].isin([base, tuned])]
-    comparison = _compared(both, base)
+    comparison = _compare(both, base)
     apart = both[~both["seed"].isin(overlap["seed"])]
     try:
-        without = _compared(apart, base) if len(overlap) and len(apart) else comparison.iloc[:0]
+        comparison_apart = _compare(apart, base) if len(overlap) and len(apart) else comparison.iloc[:0]
     except NoSharedSeedsError:
-        without = comparison.iloc[:0]
-    return Evaluation(base, tuned, both, comparison, overlap, without)
+        comparison_apart = comparison.iloc[:0]
+    return Evaluation(
+        base=base,
+        tuned=tuned,
+        episodes=both,
+        comparison=comparison,
+        overlap=overlap,
+        comparison_apart=comparison_apart,
+    )
 
 
-def _compared(episodes: pd.DataFrame, base: str) -> pd.DataFrame:
+def _compare(episodes: pd.DataFrame, base: str) -> pd.DataFrame:
     return compare(episodes, base, measures=COMPARED, by=("variant",))
 
 
@@ -108,10 +119,10 @@ def _lines(comparison: pd.DataFrame) -> list[str]:
         measure = MEASURES[row["measure"]]
         if pd.isna(row["difference"]):
             continue
-        difference, low, high = (measure.difference(row[name]) for name in ("difference", "low", "high"))
+        gain, low, high = (measure.difference(row[name]) for name in ("difference", "low", "high"))
         unit = f" {measure.difference_unit}" if measure.difference_unit else ""
         lines.append(
             f"  {measure.label:<26}{measure.text(row['baseline_value'])} -> {measure.text(row['value'])}, "
-            f"{difference}{unit} ({low} to {high}), {row['n_seeds']} seeds"
+            f"{gain}{unit} ({low} to {high}), {row['n_seeds']} seeds"
         )
     return lines

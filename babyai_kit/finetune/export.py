@@ -1,8 +1,7 @@
-"""Training files: curated examples as OpenAI chat JSONL, split, checked and written.
+"""Training files: curated examples as OpenAI chat JSONL, split, checked against OpenAI's limits and written.
 
-Knows the form of the files and OpenAI's limits on them; sends nothing. A folder holds train.jsonl,
-validation.jsonl (unless nothing is split off) and, written last, export.json: where the examples come from
-and the digests of the files, so that a launch notices what was changed afterwards.
+A folder holds train.jsonl, validation.jsonl (unless nothing is split off) and, written last, export.json:
+where the examples come from and the digests of the files, so that a launch notices later changes to them.
 """
 
 from __future__ import annotations
@@ -15,15 +14,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from babyai_kit.atomic_files import write_atomically, write_json_atomically
 from babyai_kit.errors import InputError
-from babyai_kit.finetune.curation import Curation, Example
+from babyai_kit.finetune.curation import Curation
+from babyai_kit.finetune.examples import Example
 from babyai_kit.runs.seed_blocks import check_block
 from babyai_kit.tokens import PRIMING, count_prompt
 
-FEWEST_EXAMPLES = 10
-MOST_TOKENS = 65_536
-"""Of one example: what OpenAI's small models take in training."""
-MOST_BYTES = 512 * 1024**2
+MIN_EXAMPLES = 10
+MAX_TOKENS = 65_536
+"""Of one example: what OpenAI's small models accept in training."""
+MAX_BYTES = 512 * 1024**2
 ROLES = ("system", "developer", "user", "assistant")
 
 
@@ -34,13 +35,13 @@ class Export:
     folder: Path
     variant: str
     model: str
-    """What is fine-tuned unless another is named."""
+    """The base that is fine-tuned, unless another is named."""
     seeds: tuple[int, ...]
-    """All of the train block."""
+    """All within the train block."""
     examples: int
     validation_examples: int
     tokens: int
-    """Of the training file, once through; as OpenAI's gpt-4o family counts."""
+    """Of one pass through the training file, as OpenAI's gpt-4o family counts them."""
     digests: dict[str, str]
     """SHA-256 by file name."""
 
@@ -55,22 +56,23 @@ class Export:
 
 def chat_row(example: Example) -> dict[str, Any]:
     """The example as a line of a training file."""
-    said = (*example.prompt, ("assistant", example.answer))
-    return {"messages": [{"role": role, "content": text} for role, text in said]}
+    messages = (*example.prompt, ("assistant", example.answer))
+    return {"messages": [{"role": role, "content": text} for role, text in messages]}
 
 
 def export(
     curation: Curation, folder: str | Path, *, validation_fraction: float = 0.2, seed: int = 0
 ) -> Export:
-    """Write the examples of `curation` as training files under `folder`, replacing those that are there.
+    """Write the examples of `curation` as training files under `folder`, replacing any that are there.
 
     About `validation_fraction` (0 to 0.5) of the seeds, drawn by `seed`, go to the validation file, each
     with all its episodes: episodes of one seed can start alike. Raises InputError if the files would be
-    refused (too few examples, too long ones, wrong roles) or hold a seed outside the train block.
+    refused (too few examples, an example that is too long, a wrong role) or hold a seed outside the train
+    block.
     """
     if not 0 <= validation_fraction <= 0.5:
         raise InputError(f"validation_fraction {validation_fraction!r} is not in range; use 0 to 0.5")
-    check_block(curation.seeds, "train", "training data")
+    check_block(curation.seeds, "train", "training")
     seeds = list(curation.seeds)
     held_out = set(random.Random(seed).sample(seeds, round(len(seeds) * validation_fraction)))
     parts = {
@@ -80,20 +82,17 @@ def export(
     rows = {name: [chat_row(e) for e in part] for name, part in parts.items()}
     tokens = check_rows(rows["train.jsonl"], "train.jsonl")
     if held_out:
-        check_rows(rows["validation.jsonl"], "validation.jsonl", fewest=1)
+        check_rows(rows["validation.jsonl"], "validation.jsonl", min_examples=1)
+    contents = {name: _jsonl(part) for name, part in rows.items() if part}
+    for name, content in contents.items():
+        if len(content) > MAX_BYTES:
+            raise InputError(f"{name} is larger than {MAX_BYTES // 1024**2} MB; lower max_per_task")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "export.json").unlink(missing_ok=True)
-    digests = {}
-    for name, of_file in rows.items():
+    for name in ("export.json", *rows):
         (folder / name).unlink(missing_ok=True)
-        if of_file:
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in of_file).encode()
-            if len(text) > MOST_BYTES:
-                raise InputError(f"{name} is larger than {MOST_BYTES // 1024**2} MB; lower max_per_task")
-            (folder / name).write_bytes(text)
-            digests[name] = hashlib.sha256(text).hexdigest()
-    made = Export(
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    result = Export(
         folder=folder,
         variant=curation.variant,
         model=curation.model,
@@ -101,42 +100,47 @@ def export(
         examples=len(rows["train.jsonl"]),
         validation_examples=len(rows["validation.jsonl"]),
         tokens=tokens,
-        digests=digests,
+        digests={name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     )
-    content = asdict(made) | {
+    record = asdict(result) | {
         "folder": None,
         "runs": curation.runs,
         "counts": curation.counts.to_dict("list"),
     }
-    (folder / "export.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return made
+    write_json_atomically(folder / "export.json", record)
+    return result
+
+
+def _jsonl(rows: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def read_export(folder: str | Path) -> Export:
-    """The export under `folder`, checked again: it is what will be paid for.
+    """The export under `folder`, checked again, since this is what will be paid for.
 
-    Raises InputError if it is not whole, was changed, or holds a seed outside the train block.
+    Raises InputError if it is incomplete, was changed, or holds a seed outside the train block.
     """
     folder = Path(folder)
     try:
-        content = json.loads((folder / "export.json").read_text(encoding="utf-8"))
-        fields = {name: content[name] for name in Export.__dataclass_fields__}
-        made = Export(**fields | {"folder": folder, "seeds": tuple(content["seeds"])})
-        files = {name: (folder / name).read_bytes() for name in made.digests}
+        record = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+        fields = {name: record[name] for name in Export.__dataclass_fields__}
+        result = Export(**fields | {"folder": folder, "seeds": tuple(record["seeds"])})
+        contents = {name: (folder / name).read_bytes() for name in result.digests}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{folder} holds no whole export ({type(error).__name__}); export the examples again"
+            f"{folder} has no complete export ({type(error).__name__}); export the examples again"
         ) from None
-    check_block(made.seeds, "train", "training data")
-    for name, digest in made.digests.items():
-        if hashlib.sha256(files[name]).hexdigest() != digest:
+    check_block(result.seeds, "train", "training")
+    for name, digest in result.digests.items():
+        if hashlib.sha256(contents[name]).hexdigest() != digest:
             raise InputError(f"{folder / name} was changed after its export; export the examples again")
-        check_rows(read_rows(folder / name), name, fewest=FEWEST_EXAMPLES if name == "train.jsonl" else 1)
-    return made
+        min_examples = MIN_EXAMPLES if name == "train.jsonl" else 1
+        check_rows(read_rows(folder / name), name, min_examples=min_examples)
+    return result
 
 
 def read_rows(file: Path) -> list[Any]:
-    """The lines of a JSONL file. Raises InputError that names a line which is not JSON."""
+    """The lines of a JSONL file. Raises InputError, with the line number, for a line that is not JSON."""
     rows = []
     for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), start=1):
         if line.strip():
@@ -147,38 +151,38 @@ def read_rows(file: Path) -> list[Any]:
     return rows
 
 
-def check_rows(rows: Sequence[Any], name: str, *, fewest: int = FEWEST_EXAMPLES) -> int:
+def check_rows(rows: Sequence[Any], name: str, *, min_examples: int = MIN_EXAMPLES) -> int:
     """Check the lines of a training file as the provider will; returns their tokens.
 
-    Raises InputError, with the line, for a form or role that would be refused, an example that is too
-    long, or too few examples.
+    Raises InputError for too few examples and, with the line number, for a form or role that would be refused
+    or an example that is too long.
     """
-    if len(rows) < fewest:
+    if len(rows) < min_examples:
         raise InputError(
-            f"{name} would hold {len(rows)} examples and needs at least {fewest}; curate more episodes or "
-            "lower validation_fraction"
+            f"{name} would hold {len(rows)} examples but needs at least {min_examples}; curate more episodes "
+            "or lower validation_fraction"
         )
     total = 0
     for number, row in enumerate(rows, start=1):
-        said = list(_said(row, f"{name}, line {number}"))
-        tokens = count_prompt(said) - PRIMING
-        if tokens > MOST_TOKENS:
+        tokens = count_prompt(_messages(row, f"{name}, line {number}")) - PRIMING
+        if tokens > MAX_TOKENS:
             raise InputError(
-                f"{name}, line {number} has {tokens} tokens, more than {MOST_TOKENS}; shorten history_length"
+                f"{name}, line {number} has {tokens} tokens, more than {MAX_TOKENS}; lower history_length"
             )
         total += tokens
     return total
 
 
-def _said(row: Any, where: str) -> Iterable[tuple[str, str]]:
+def _messages(row: Any, place: str) -> list[tuple[str, str]]:
+    """(role, text) of a line's messages."""
     messages = row.get("messages") if isinstance(row, dict) else None
     if not isinstance(messages, list) or len(messages) < 2:
-        raise InputError(f"{where} holds no conversation; export the examples again")
+        raise InputError(f"{place} is not a conversation; export the examples again")
     for message in messages:
         if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise InputError(f"{where} has a message whose role is none of {', '.join(ROLES)}")
+            raise InputError(f"{place} has a message with an invalid role; use one of {', '.join(ROLES)}")
         if not isinstance(message.get("content"), str) or not message["content"]:
-            raise InputError(f"{where} has a message without text; leave that step out")
-        yield message["role"], message["content"]
+            raise InputError(f"{place} has a message without text; leave that step out")
     if messages[-1]["role"] != "assistant":
-        raise InputError(f"{where} does not end with the assistant's answer; export the examples again")
+        raise InputError(f"{place} does not end with the assistant's answer; export the examples again")
+    return [(message["role"], message["content"]) for message in messages]

@@ -1,9 +1,9 @@
-"""The other way to launch: the gateway's own optimization workflow, which fine-tunes at OpenAI alone.
+"""The other way to launch: the gateway's own optimization workflow, which fine-tunes at OpenAI only.
 
-Knows that workflow and the dataset it reads. The curated inferences become a dataset first: the workflow's
-own filters cannot leave out single steps. What it does differently from `jobs.launch`: the gateway renders
-and uploads, and it splits validation examples off by step, not by episode (so none are split off unless
-asked for). From then on the job is one as any other: `jobs.wait` and `jobs.cancel` serve it.
+The curated inferences become a dataset first, since the workflow's own filters cannot leave out single steps.
+Unlike `job_control.launch`, the gateway renders and uploads, and it splits validation examples off by step,
+not by episode (so none are split off unless asked for). Once launched, the job is like any other: `wait` and
+`cancel` of `job_control` work for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from babyai_kit.errors import InputError
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
-from babyai_kit.finetune.job_file import Job, known_job, write_job
+from babyai_kit.finetune.job import Job, known_job, write_job
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import check_block
 
@@ -35,26 +35,26 @@ async def launch_workflow(
     max_cost_usd: float | None = None,
     say: Callable[[str], None] = print,
 ) -> Job:
-    """Fine-tune on the examples of `curation` through the gateway; returns the job, to wait for.
+    """Fine-tune on the examples of `curation` through the gateway; returns the job without waiting.
 
-    The training files are written to `folder` too, for the estimate and to look at. `model`: the base;
-    `n_epochs`: None lets OpenAI choose. Called again with the same examples it returns the job that is
-    there. Raises InputError for settings without OpenAI, seeds outside the train block or examples that
-    would be refused; ModelError or GatewayError if OpenAI or the gateway refuses.
+    The training files are written to `folder` too, for the estimate and for inspection. `model`: the base;
+    `n_epochs`: None lets OpenAI choose. Called again with the same examples it returns the existing job.
+    Raises InputError for settings without OpenAI, seeds outside the train block or examples that would be
+    refused; ModelError or GatewayError if OpenAI or the gateway refuses.
     """
-    check_block(curation.seeds, "train", "training data")
+    check_block(curation.seeds, "train", "training")
     if session.settings.openai_base_url != addresses.OPENAI:
         raise InputError(
-            "the gateway's workflow fine-tunes at OpenAI alone; set OPENAI_API_KEY and no OPENAI_BASE_URL, "
+            "the gateway's workflow fine-tunes at OpenAI only; set OPENAI_API_KEY and unset OPENAI_BASE_URL, "
             "or use launch() for any other server"
         )
-    made = export(curation, folder, validation_fraction=0.0)
-    model = model or made.model
-    known = known_job(made, model, None)
+    files = export(curation, folder, validation_fraction=0.0)
+    model = model or files.model
+    known = known_job(files, model, None)
     if known and known.job_id:
-        say(f"Launched before: {known}")
+        say(f"Already launched: {known}")
         return known
-    estimate = estimate_training(made, model=model, n_epochs=n_epochs, config=session.config.path)
+    estimate = estimate_training(files, model=model, n_epochs=n_epochs, config=session.config.path)
     say(f"Fine-tuning {model}: {estimate}.")
     check_budget(estimate, max_cost_usd)
     dataset = await make_dataset(session, curation)
@@ -66,7 +66,7 @@ async def launch_workflow(
         folder=Path(folder),
         model=model,
         variant=curation.variant,
-        digests=made.digests,
+        digests=files.digests,
         base_url=handle["job_api_url"].partition("fine_tuning/jobs")[0],
         job_id=handle["job_id"],
         status="created",

@@ -1,7 +1,7 @@
-"""The messages that a variant's templates make of a step's input, exactly as the gateway makes them.
+"""A step's prompt, rendered from the variant's templates exactly as the gateway renders it.
 
-Knows the templates and TensorZero's template engine (minijinja; undefined names are errors); nothing of
-where a step comes from. Equal to the byte to what the model server gets at inference (tested).
+With the gateway's own template engine (minijinja; undefined names are errors), and equal to the byte to what
+the model server gets at inference (tested).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Messages = tuple[tuple[str, str], ...]
 
 
 class Renderer:
-    """Renders with the templates of one variant."""
+    """The templates of one variant, ready to render."""
 
     def __init__(self, variant: Variant) -> None:
         self._variant = variant
@@ -28,7 +28,7 @@ class Renderer:
         )
 
     def messages(self, arguments: Mapping[str, Any]) -> Messages:
-        """System and user message for the arguments of the user template (see `agents.gateway_input`).
+        """The system and the user message, given the arguments of the user template.
 
         Raises ConfigError if a template cannot be rendered.
         """
@@ -41,5 +41,5 @@ class Renderer:
         except TemplateError as error:
             reason = str(error).partition("\n")[0]
             raise ConfigError(
-                f"a template of variant {self._variant.name!r} cannot be rendered; mend it: {reason}"
+                f"a template of variant {self._variant.name!r} cannot be rendered; correct it: {reason}"
             ) from None

@@ -1,7 +1,7 @@
 """Any server that speaks OpenAI's files and fine-tuning API, through the `openai` package.
 
-Knows the protocol, and that servers differ in it: answers are read as JSON with every field optional,
-since only an id and, in time, a status are sure to come. Keeps no state; nothing of examples.
+Servers differ in how they speak it, so answers are read as JSON with every field optional: only an id and,
+in time, a status are sure to come. No state is kept here.
 """
 
 from __future__ import annotations
@@ -15,13 +15,10 @@ from typing import Any
 
 import openai
 
-from babyai_kit.errors import ModelError
+from babyai_kit.errors import ErrorKind, ModelError
+from babyai_kit.finetune.job_answers import event_key, one_line, outcome
 
-SUCCEEDED = ("succeeded", "success", "completed", "complete", "finished")
-FAILED = ("failed", "error", "errored", "expired")
-CANCELLED = ("cancelled", "canceled")
-POLL_RETRIES = 6
-"""Of asking, with the package's growing waits and the server's Retry-After; creating a job is not retried."""
+CANCEL_RETRIES = 2
 TIMEOUT_S = 60.0
 UPLOAD_TIMEOUT_S = 600.0
 
@@ -33,28 +30,34 @@ class Server:
     base_url: str
     """Like `https://api.openai.com/v1/`."""
     api_key: str = field(default="", repr=False)
+    max_retries: int = 6
+    """Of every question, with the package's growing waits and the server's Retry-After. Creating a job is
+    not retried."""
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Provider]:
-        """A provider to ask, for the duration of the block."""
+        """A client of the server, open until the block ends."""
         async with openai.AsyncOpenAI(
             base_url=self.base_url,
             # The package insists on a key; servers that need none ignore it.
             api_key=self.api_key or "none",
-            max_retries=POLL_RETRIES,
+            max_retries=self.max_retries,
             timeout=TIMEOUT_S,
         ) as client:
             yield Provider(client, self)
 
 
 class Provider:
-    """Made by `Server.connected`. Every method raises ModelError if the server refuses or is away."""
+    """A client of one server (see `Server.connected`).
+
+    Every method raises ModelError if the server refuses or cannot be reached.
+    """
 
     def __init__(self, client: openai.AsyncOpenAI, server: Server) -> None:
         self._client, self._server = client, server
 
     async def upload(self, file: Path) -> str:
-        """Upload a training file; its id."""
+        """Upload a training file and return its id."""
         with self._errors("upload"):
             content = (file.name, await asyncio.to_thread(file.read_bytes), "application/jsonl")
             client = self._client.with_options(timeout=UPLOAD_TIMEOUT_S)
@@ -71,7 +74,7 @@ class Provider:
             return job
 
     async def find(self, training_file: str) -> dict[str, Any] | None:
-        """A job over this uploaded file, if the server lists one that has not failed."""
+        """The job over this uploaded file, if the server lists one that was neither cancelled nor failed."""
         try:
             with self._errors("list of jobs"):
                 answer = await self._client.fine_tuning.jobs.with_raw_response.list(limit=50)
@@ -98,36 +101,38 @@ class Provider:
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
         with self._errors("cancellation"):
-            client = self._client.with_options(max_retries=2)
+            client = self._client.with_options(max_retries=CANCEL_RETRIES)
             answer = await client.fine_tuning.jobs.with_raw_response.cancel(job_id)
             return self._json(answer.http_response)
 
     async def events(
-        self, job_id: str, *, known: Collection[str] = (), most: int = 1000
+        self, job_id: str, *, known: Collection[str] = (), limit: int = 1000
     ) -> list[dict[str, Any]]:
-        """The job's events that are not `known` (see `event_key`), oldest first, at most about `most` of the
-        newest; empty where a server has none."""
-        found: list[dict[str, Any]] = []
+        """The job's events that are not `known` (see `event_key`), oldest first, about `limit` of the newest
+        at most; empty where a server has none."""
+        events: list[dict[str, Any]] = []
         after: str | None = None
-        try:
-            while len(found) < most:
-                with self._errors("events"):
-                    page = {"limit": 100} | ({"after": after} if after else {})
-                    jobs = self._client.fine_tuning.jobs.with_raw_response
-                    answer = self._json((await jobs.list_events(job_id, **page)).http_response)  # type: ignore[arg-type]
-                rows = [row for row in answer.get("data") or [] if isinstance(row, dict)]
-                seen = {*known, *map(event_key, found)}
+        with contextlib.suppress(ModelError):
+            while len(events) < limit:
+                page = await self._events_page(job_id, after)
+                rows = [row for row in page.get("data") or [] if isinstance(row, dict)]
+                seen = {*known, *map(event_key, events)}
                 fresh = [row for row in rows if event_key(row) not in seen]
-                found += fresh
+                events += fresh
                 after = rows[-1].get("id") if rows else None
-                # Newest come first: a page with a known one is the last with a new one.
-                if not answer.get("has_more") or len(fresh) < len(rows) or not after:
+                # Newest come first: a page with a known event is the last with a new one.
+                if not page.get("has_more") or len(fresh) < len(rows) or not after:
                     break
-        except ModelError:
-            if not found:
-                return []
-        first, last = (row.get("created_at") or 0 for row in (found[0], found[-1])) if found else (0, 0)
-        return found if first < last else found[::-1]
+        times = [event.get("created_at") or 0 for event in events]
+        return events if times and times[0] < times[-1] else events[::-1]
+
+    async def _events_page(self, job_id: str, after: str | None) -> dict[str, Any]:
+        options: dict[str, Any] = {"limit": 100}
+        if after:
+            options["after"] = after
+        with self._errors("list of events"):
+            jobs = self._client.fine_tuning.jobs.with_raw_response
+            return self._json((await jobs.list_events(job_id, **options)).http_response)
 
     def _json(self, response: Any) -> dict[str, Any]:
         try:
@@ -136,34 +141,38 @@ class Provider:
             answer = None
         if not isinstance(answer, dict):
             raise ModelError(
-                f"{self._server.base_url} does not speak OpenAI's fine-tuning API; check the address",
+                f"{self._server.base_url} does not offer OpenAI's fine-tuning API; check the address",
                 kind="bad answer",
             )
         return answer
 
     def _id(self, response: Any, what: str) -> str:
-        found = self._json(response).get("id")
-        if not isinstance(found, str) or not found:
+        identifier = self._json(response).get("id")
+        if not isinstance(identifier, str) or not identifier:
             raise ModelError(
-                f"{self._server.base_url} gave the {what} no id; check that it can fine-tune",
+                f"{self._server.base_url} returned no id for the {what}; check that it supports fine-tuning",
                 kind="bad answer",
             )
-        return found
+        return identifier
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except openai.APIStatusError as error:
-            reason = self._redact(_said(error))
             denied = error.status_code in (401, 403)
-            remedy = "check OPENAI_API_KEY" if denied else "mend what it names and launch again"
             passing = error.status_code in (408, 409, 429) or error.status_code >= 500
-            if passing:
-                remedy = "try again later, nothing is lost"
+            kind: ErrorKind
+            if denied:
+                kind, remedy = "key refused", "check OPENAI_API_KEY"
+            elif passing:
+                kind, remedy = "server", "try again later, nothing is lost"
+            else:
+                kind, remedy = "refused", "fix the cause and launch again"
+            reason = self._redact(_message(error))
             raise ModelError(
                 f"the {what} was refused (status {error.status_code}: {reason}); {remedy}",
-                kind="key refused" if denied else "server" if passing else "refused",
+                kind=kind,
                 fatal=denied,
                 retryable=passing,
             ) from None
@@ -180,42 +189,10 @@ class Provider:
         return text.replace(self._server.api_key, "***") if self._server.api_key else text
 
 
-def event_key(event: Mapping[str, Any]) -> str:
-    """What makes an event this one; its id, where it has one."""
-    return str(event.get("id") or (event.get("created_at"), event.get("message")))
-
-
-def one_line(text: Any) -> str:
-    """A server's words for a terminal: one line, nothing that steers it; "" for none."""
-    words = " ".join(str(text or "").split())
-    return "".join(c for c in words if c.isprintable())
-
-
-def outcome(job: Mapping[str, Any]) -> str:
-    """ "succeeded", "failed", "cancelled" or "running" for whatever else a server says."""
-    status = str(job.get("status") or "").lower()
-    if status in FAILED:
-        return "failed"
-    if status in CANCELLED:
-        return "cancelled"
-    if status in SUCCEEDED or (job.get("fine_tuned_model") and job.get("finished_at")):
-        return "succeeded"
-    return "running"
-
-
-def reason(job: Mapping[str, Any]) -> str:
-    """Why a job failed, as far as it says; "" if it does not."""
-    error = job.get("error")
-    if isinstance(error, Mapping):
-        return one_line(error.get("message") or error.get("code"))
-    return one_line(error)
-
-
-def _said(error: openai.APIStatusError) -> str:
-    body = error.body
-    if isinstance(body, Mapping):
-        inner = body.get("error", body)
-        said = inner.get("message") if isinstance(inner, Mapping) else inner
-        if said:
-            return str(said)
+def _message(error: openai.APIStatusError) -> str:
+    if isinstance(error.body, Mapping):
+        content = error.body.get("error", error.body)
+        message = content.get("message") if isinstance(content, Mapping) else content
+        if message:
+            return str(message)
     return error.response.reason_phrase or "no reason given"

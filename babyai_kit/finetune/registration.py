@@ -1,7 +1,7 @@
 """`register_variant`: a fine-tuned model becomes a variant that the gateway serves.
 
-Knows the gateway's TOML and what the UI gives to paste; writes one file of its own per variant (see
-`registered`) and never touches another. Writing the same again changes nothing.
+Each variant has one TOML file of its own in the configuration's folder of fine-tuned variants; no other file
+is touched. Writing the same again changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.gateway_toml import FINETUNED_FOLDER, api_key_location, cost_toml
 from babyai_kit.configuration.prices import Price, load_prices
@@ -23,7 +24,7 @@ from babyai_kit.errors import InputError
 
 VARIANT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}")
-_LIKE = re.compile(r"_sft\d*$")
+_SUFFIX = re.compile(r"_sft\d*$")
 
 
 def register_variant(
@@ -39,29 +40,30 @@ def register_variant(
     """Add the variant `name` of the function `act`, played by a fine-tuned model; returns its file.
 
     Give the `model`'s name (such as `ft:gpt-4o-mini-2024-07-18:org::id`), or the `snippet` of TOML that
-    TensorZero's UI shows when its job is done. `like`: the variant whose prompts it takes, which must be
-    the one it was trained on; default: `name` without an ending `_sft` or `_sft2`. `price`: per million
-    tokens; default: what load_prices.json says of `ft:BASE`, or of the model. A gateway serves it once it is
-    started anew: the next `connect()`, or a restart of the gateway image.
-    Raises InputError for a name that is not valid or belongs to another file, and for a snippet that holds
-    not exactly one model.
+    TensorZero's UI shows when its job is done. `like`: the variant whose prompts it uses, which must be the
+    one it was trained on; default: `name` without a final `_sft`, `_sft2` and so on. `price`: per million
+    tokens; default: the price of `ft:BASE`, or of the model, in prices.json. The variant is served once the
+    gateway starts again: at the next `connect()`, or after a restart of the gateway image.
+    Raises InputError for a name that is not valid or belongs to another file, and for a snippet without
+    exactly one model.
     """
     config = Path(config)
     settings = settings or load_settings()
     if not VARIANT_NAME.fullmatch(name):
         raise InputError(
-            f"variant name {name!r} is not valid; use 1 to 64 letters, digits, '_' or '-', first a letter"
+            f"variant name {name!r} is not valid; use a letter, then up to 63 letters, digits, '_' or '-'"
         )
     if (model is None) == (snippet is None):
-        raise InputError("give either the model's name or the UI's snippet")
+        raise InputError("give either the model's name or the UI's snippet, not both")
     file = config / FINETUNED_FOLDER / f"{name}.toml"
     known = load_config(config, settings).variants
     if name in known and not file.exists():
-        raise InputError(f"config/ has a variant {name!r} already; choose another name")
-    like = like or _LIKE.sub("", name)
+        raise InputError(f"variant {name!r} already exists in {config}; choose another name")
+    like = like or _SUFFIX.sub("", name)
     if like not in known or like == name:
         raise InputError(
-            f"whose prompts should {name!r} take? Name it with like=, one of {', '.join(sorted(known))}"
+            f"it is unclear whose prompts {name!r} uses; set like to one of "
+            f"{', '.join(sorted(set(known) - {name}))}"
         )
     provider = _own_provider(model, settings) if model is not None else _snippet_provider(snippet or "")
     model_name = str(provider["model_name"])
@@ -73,20 +75,21 @@ def register_variant(
         provider |= tomlkit.parse(cost_toml(price)).unwrap()
     provider.setdefault("timeouts", {"non_streaming": {"total_ms": settings.timeout_ms}})
     text = _document(name, provider, _variant(like, config, file))
-    _write(file, text)
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        write_atomically(file, text)
     return file
 
 
 def unregister_variant(name: str, *, config: str | Path = "config") -> None:
-    """Take away a variant that `register_variant` added. Raises InputError if there is none."""
+    """Remove a variant that `register_variant` added. Raises InputError if there is none."""
     file = Path(config) / FINETUNED_FOLDER / f"{name}.toml"
     if not VARIANT_NAME.fullmatch(name) or not file.exists():
-        raise InputError(f"no registered variant {name!r}; look into {file.parent}")
+        raise InputError(f"variant {name!r} is not registered; those that are have a file in {file.parent}")
     file.unlink()
 
 
 def _own_provider(model: str, settings: Settings) -> dict[str, Any]:
-    """As the gateway image needs it; the embedded gateway's copy is pointed at the present server."""
+    """As the gateway image needs it; the embedded gateway gets a copy with the present server's address."""
     provider: dict[str, Any] = {"type": "openai", "model_name": model}
     if settings.openai_base_url != addresses.OPENAI:
         provider["api_base"] = addresses.from_container(settings.openai_base_url or addresses.COMPOSE_PLAYER)
@@ -98,27 +101,23 @@ def _snippet_provider(snippet: str) -> dict[str, Any]:
     try:
         models = tomlkit.parse(snippet).unwrap().get("models", {})
     except TOMLKitError as error:
-        raise InputError(f"the snippet is not TOML ({error}); copy it whole from the UI") from None
+        raise InputError(f"the snippet is not TOML ({error}); copy all of it from the UI") from None
     if not isinstance(models, dict):
         models = {}
     if len(models) != 1:
-        raise InputError(
-            f"the snippet holds {len(models)} models and must hold one; copy it whole from the UI"
-        )
+        raise InputError(f"the snippet has {len(models)} models instead of one; copy all of it from the UI")
     (model,) = models.values()
     try:
-        (first, *_) = model["routing"]
-        provider = dict(model["providers"][first])
-        str(provider["type"]), str(provider["model_name"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(
-            "the snippet's model has no provider with a model_name; copy it whole from the UI"
-        ) from None
+        provider = dict(model["providers"][model["routing"][0]])
+    except (KeyError, IndexError, TypeError, ValueError):
+        provider = {}
+    if not {"type", "model_name"} <= provider.keys():
+        raise InputError("the snippet's model has no provider with a model_name; copy all of it from the UI")
     return provider
 
 
 def _variant(like: str, config: Path, file: Path) -> dict[str, Any]:
-    """The settings of variant `like`, its paths as seen from `file`."""
+    """The settings of variant `like`, with its paths relative to `file`."""
     for source in sorted(config.rglob("*.toml")):
         document = tomlkit.parse(source.read_text(encoding="utf-8")).unwrap()
         variant = document.get("functions", {}).get(FUNCTION, {}).get("variants", {}).get(like)
@@ -128,21 +127,12 @@ def _variant(like: str, config: Path, file: Path) -> dict[str, Any]:
             path = (source.parent / template["path"]).resolve()
             template["path"] = Path(os.path.relpath(path, file.parent.resolve())).as_posix()
         return variant
-    raise InputError(f"no variant {like!r} in {config}; choose one that is there")
+    raise InputError(f"no variant {like!r} in {config}; choose an existing one")
 
 
 def _document(name: str, provider: dict[str, Any], variant: dict[str, Any]) -> str:
     document = tomlkit.document()
-    document.add(tomlkit.comment("Written by register_variant; delete the file to take the variant away."))
+    document.add(tomlkit.comment("Written by register_variant; delete the file to remove the variant."))
     document["models"] = {name: {"routing": ["finetuned"], "providers": {"finetuned": provider}}}
     document["functions"] = {FUNCTION: {"variants": {name: variant | {"model": name}}}}
     return tomlkit.dumps(document)
-
-
-def _write(file: Path, text: str) -> None:
-    if file.exists() and file.read_text(encoding="utf-8") == text:
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)

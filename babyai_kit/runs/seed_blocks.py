@@ -1,23 +1,24 @@
 """Which seeds may be learned from, chosen on and reported on.
 
-Knows seeds and the starts they make; nothing of agents. Four disjoint blocks:
+Four disjoint blocks:
 
     train        0 to 199        episodes of these may be learned from
     validation   200 to 219      variants are chosen on these
     test         1000 to 1099    the gain is reported on these, and on nothing else
     base         10000 and up    for base models trained from scratch
 
-Different seeds can still start alike, so disjoint blocks are not enough: `start_overlap` tells which do.
+Different seeds can still start alike, so disjoint blocks are not enough: `start_overlap` finds those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import combinations
 
 import pandas as pd
 
-from babyai_kit.environment import make_env
+from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import InputError
 
 TRAIN = range(0, 200)
@@ -29,38 +30,39 @@ BLOCKS = {"train": TRAIN, "validation": VALIDATION, "test": TEST, "base": BASE}
 
 
 def block_of(seed: int) -> str | None:
-    """Name of the block that `seed` is in, or None for one between the blocks."""
-    return next((name for name, block in BLOCKS.items() if seed in block), None)
+    """Name of the block that `seed` is in; None for a seed between the blocks."""
+    return next((name for name, block in BLOCKS.items() if _is_in(seed, block)), None)
 
 
 def check_block(seeds: Iterable[int], block: str, purpose: str) -> None:
-    """Raises InputError unless every one of `seeds` is in `block`; `purpose` says what they are for."""
-    strangers = sorted(set(seeds) - set(BLOCKS[block]) if block != "base" else _outside_base(seeds))
-    if strangers:
-        homes = sorted({block_of(seed) or "no" for seed in strangers})
-        named = ", ".join(map(str, strangers[:5])) + (", ..." if len(strangers) > 5 else "")
-        allowed = BLOCKS[block]
+    """Raises InputError unless all `seeds` are in `block`; `purpose` completes "cannot be used for"."""
+    allowed = BLOCKS[block]
+    others = sorted({seed for seed in seeds if not _is_in(seed, allowed)})
+    if others:
+        blocks = {block_of(seed) for seed in others}
+        places = " and ".join(sorted("no block" if b is None else f"the {b} block" for b in blocks))
         raise InputError(
-            f"seeds {named} are of the {' and '.join(homes)} block, and {purpose} takes the {block} block "
-            f"alone; use seeds {allowed.start} to {allowed.stop - 1}"
+            f"seeds {_first_five(others)} are in {places} and cannot be used for {purpose}; use the {block} "
+            f"block, {allowed.start} to {allowed.stop - 1}"
         )
 
 
-def _outside_base(seeds: Iterable[int]) -> set[int]:
-    return {seed for seed in seeds if seed not in BASE}
+def _is_in(seed: int, block: range) -> bool:
+    # `in` is slow for numpy's integers.
+    return block.start <= seed < block.stop
+
+
+def _first_five(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds[:5])) + (", ..." if len(seeds) > 5 else "")
 
 
 def check_disjoint(**groups: Iterable[int]) -> None:
     """Raises InputError that names the first seeds which two of the named groups share."""
     sets = {name: set(seeds) for name, seeds in groups.items()}
-    names = list(sets)
-    for index, one in enumerate(names):
-        for other in names[index + 1 :]:
-            shared = sorted(sets[one] & sets[other])
-            if shared:
-                raise InputError(
-                    f"{one} and {other} share seeds {', '.join(map(str, shared[:5]))}; give each its own"
-                )
+    for one, other in combinations(sets, 2):
+        shared = sorted(sets[one] & sets[other])
+        if shared:
+            raise InputError(f"{one} and {other} share seeds {_first_five(shared)}; give each its own")
 
 
 def start_overlap(
@@ -70,9 +72,9 @@ def start_overlap(
     test: Iterable[int] = TEST,
     num_dists: int = 0,
 ) -> pd.DataFrame:
-    """The test episodes that start as a train episode of the same task does: columns task, seed (of the
-    test), alike (the first train seed with that start). A start is what the agent is told before its first
-    step, mission and observation; what lies out of its view may differ.
+    """The test episodes that start like a train episode of the same task: columns task, seed (of the test),
+    alike (the first train seed with that start). A start is what the agent sees before its first step:
+    mission and observation; what is out of its view may differ.
     """
     train, test = list(train), list(test)
     check_disjoint(train=train, test=test)
@@ -88,7 +90,5 @@ def start_overlap(
 
 @lru_cache(maxsize=4096)
 def _start(task: str, num_dists: int, seed: int) -> str:
-    env = make_env(task, num_dists=num_dists)
-    observation, _ = env.reset(seed=seed)
-    env.close()
-    return f"{observation['mission']}\n{observation['text']}"
+    start = Playback(task, seed=seed, num_dists=num_dists)
+    return f"{start.mission}\n{start.observation}"

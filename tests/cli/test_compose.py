@@ -178,12 +178,12 @@ def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
     absent += ["tomlkit", "openai", "minijinja", "papermill", "IPython"]
     command = ["--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command
-    words = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]
+    arguments = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]
     script = f"""
 import sys
 for name in {absent!r}:
     sys.modules[name] = None  # as if it were not installed
-sys.argv = ["babyai_kit", *{words!r}]
+sys.argv = ["babyai_kit", *{arguments!r}]
 import runpy
 runpy.run_module("babyai_kit", run_name="__main__")
 """
@@ -195,13 +195,13 @@ runpy.run_module("babyai_kit", run_name="__main__")
         line = player.stdout.readline()
     finally:
         player.terminate()
-        _, told = player.communicate(timeout=20)
-    assert "http://127.0.0.2:" in line, told
+        _, errors = player.communicate(timeout=20)
+    assert "http://127.0.0.2:" in line, errors
 
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A `docker` that keeps what it was called with; its `.version` is what it says it is."""
+    """A `docker` that records its calls; the file `version` says which version it is."""
     binary = tmp_path / "bin" / "docker"
     binary.parent.mkdir()
     log = tmp_path / "calls.jsonl"
@@ -227,17 +227,17 @@ else:
 def test_up_writes_a_password_waits_for_health_and_prints_the_addresses(docker, tmp_path, capfd):
     (tmp_path / ".env").write_text("OPENAI_BASE_URL=http://localhost:11434/v1\nAGENT_MODEL=gpt-4o-mini\n")
     assert compose.main(["up"]) == 0
-    told = capfd.readouterr().out
-    ((words, environment),) = docker()
-    assert words == ["compose", "up", "--detach", "--wait"]
+    output = capfd.readouterr().out
+    ((arguments, environment),) = docker()
+    assert arguments == ["compose", "up", "--detach", "--wait"]
     assert environment["OPENAI_BASE_URL"] == "http://host.docker.internal:11434/v1/"
     assert environment["AGENT_COST"].startswith("cost = [")
     assert "COMPOSE_PROFILES" not in environment
-    assert "OLLAMA_HOST" in told
-    assert all(address in told for address in compose.ADDRESSES.values())
-    assert "TENSORZERO_GATEWAY_URL=http://127.0.0.1:3000" in told
+    assert "OLLAMA_HOST" in output
+    assert all(address in output for address in compose.ADDRESSES.values())
+    assert "TENSORZERO_GATEWAY_URL=http://127.0.0.1:3000" in output
     (password,) = re.findall(r"(?m)^CLICKHOUSE_PASSWORD=(\S{20,})$", (tmp_path / ".env").read_text())
-    assert password not in told
+    assert password not in output
     assert compose.main(["up"]) == 0
     assert (tmp_path / ".env").read_text().count("CLICKHOUSE_PASSWORD") == 1
 
@@ -255,14 +255,14 @@ def test_up_with_nothing_configured_starts_the_offline_player_and_says_so(docker
 
 def test_down_stops_everything_and_keeps_the_data(docker):
     assert compose.main(["down"]) == 0
-    ((words, _),) = docker()
-    assert words == ["compose", "--profile", "offline", "down"]
+    ((arguments, _),) = docker()
+    assert arguments == ["compose", "--profile", "offline", "down"]
 
 
-def test_an_old_compose_or_none_is_told(docker, tmp_path, capsys, monkeypatch):
+def test_an_old_compose_or_none_is_reported(docker, tmp_path, capsys, monkeypatch):
     (tmp_path / "version").write_text("2.20.0\n")
     assert compose.main(["up"]) == 2
-    assert "is version 2.20.0, and 2.23.1 is needed" in capsys.readouterr().err
+    assert "is version 2.20.0, but 2.23.1 is needed" in capsys.readouterr().err
     monkeypatch.setenv("PATH", "")
     assert compose.main(["up"]) == 2
     assert "install Docker" in capsys.readouterr().err

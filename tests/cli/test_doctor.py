@@ -33,7 +33,7 @@ def project(tmp_path: Path, data: Path) -> Path:
 
 def examined(project: Path, code: int, **settings: str) -> dict[str, list[str]]:
     """Lines by part of a `doctor` that ends with `code`."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "babyai_kit", "doctor"],
         cwd=project,
         env={k: v for k, v in os.environ.items() if k not in SETTINGS} | settings,
@@ -41,11 +41,11 @@ def examined(project: Path, code: int, **settings: str) -> dict[str, list[str]]:
         text=True,
         timeout=100,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert KEY not in done.stdout + done.stderr
+    assert process.returncode == code, process.stdout + process.stderr
+    assert "Traceback" not in process.stderr
+    assert KEY not in process.stdout + process.stderr
     lines: dict[str, list[str]] = {}
-    for line in done.stdout.splitlines()[:-1]:
+    for line in process.stdout.splitlines()[:-1]:
         lines.setdefault(line[8:20].strip(), []).append(line)
     return lines
 
@@ -74,18 +74,18 @@ def model_server() -> Iterator[str]:
 
 
 def test_nothing_configured_is_well(project: Path):
-    found = examined(project, 0)
-    assert list(found)[:6] == ["Python", "Packages", "Disk", "Model", "Gateway", "ClickHouse"]
-    assert "NO language model" in found["Model"][0]
-    assert "embedded" in found["Gateway"][0]
-    assert "inferences" in found["ClickHouse"][0]
-    assert "Compose" in found
+    findings = examined(project, 0)
+    assert list(findings)[:6] == ["Python", "Packages", "Disk", "Model", "Gateway", "ClickHouse"]
+    assert "NO language model" in findings["Model"][0]
+    assert "embedded" in findings["Gateway"][0]
+    assert "inferences" in findings["ClickHouse"][0]
+    assert "Compose" in findings
 
 
 def test_a_key_is_tried_without_a_paid_call(project: Path, model_server: str):
-    found = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server)
-    assert found["Model"][0].startswith("ok")
-    assert "gpt-4o-mini-2024-07-18 at http://127.0.0.1" in found["Model"][0]
+    findings = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server)
+    assert findings["Model"][0].startswith("ok")
+    assert "gpt-4o-mini-2024-07-18 at http://127.0.0.1" in findings["Model"][0]
     unpriced = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server, AGENT_MODEL="llama3")
     assert "cost is NaN" in unpriced["Model"][0]
 
@@ -95,25 +95,29 @@ def test_a_wrong_key_an_unknown_model_and_a_dead_server_are_trouble(project: Pat
     assert wrong[0].startswith("TROUBLE")
     assert "refuses the key (401); set OPENAI_API_KEY" in wrong[0]
     unknown = examined(project, 1, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server, AGENT_MODEL="gpt-9")
-    assert "lists no gpt-9; set AGENT_MODEL to one of gpt-4o-mini-2024-07-18, llama3" in unknown["Model"][0]
+    assert (
+        "does not list gpt-9; set AGENT_MODEL to one of gpt-4o-mini-2024-07-18, llama3" in unknown["Model"][0]
+    )
     dead = examined(project, 1, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
     assert "does not answer" in dead["Model"][0]
 
 
 def test_a_dead_gateway_and_a_dead_store_are_trouble(project: Path):
     store = f"http://user:{KEY}@127.0.0.1:9/tensorzero"
-    found = examined(project, 1, TENSORZERO_GATEWAY_URL="http://127.0.0.1:9", TENSORZERO_CLICKHOUSE_URL=store)
-    assert "no gateway answers at http://127.0.0.1:9; start it (make up)" in found["Gateway"][0]
-    assert found["ClickHouse"][0].startswith("TROUBLE")
+    findings = examined(
+        project, 1, TENSORZERO_GATEWAY_URL="http://127.0.0.1:9", TENSORZERO_CLICKHOUSE_URL=store
+    )
+    assert "no gateway answers at http://127.0.0.1:9; start it (make up)" in findings["Gateway"][0]
+    assert findings["ClickHouse"][0].startswith("TROUBLE")
     alone = examined(project, 1, TENSORZERO_GATEWAY_URL="http://127.0.0.1:9")
     assert "set TENSORZERO_CLICKHOUSE_URL" in alone["ClickHouse"][0]
 
 
-def test_a_setting_that_is_none_is_trouble(project: Path):
+def test_a_setting_that_is_not_valid_is_trouble(project: Path):
     assert "AGENT_TIMEOUT_MS" in examined(project, 1, AGENT_TIMEOUT_MS="soon")["Settings"][0]
 
 
-def test_a_port_in_use_is_told(project: Path):
+def test_a_port_in_use_is_reported(project: Path):
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -121,20 +125,20 @@ def test_a_port_in_use_is_told(project: Path):
             taken.listen()
         except OSError:
             pytest.skip("port 4000 is in use on this machine")
-        found = examined(project, 0)
-    assert any("4000 (UI of make up) is in use; stop what holds it" in line for line in found["Ports"])
+        findings = examined(project, 0)
+    assert any("4000 (UI of make up) is in use; stop its program" in line for line in findings["Ports"])
 
 
-def test_an_old_python_is_told_before_anything_is_imported(project: Path):
-    found = [shutil.which(f"python3.{minor}") for minor in (9, 8, 7)]
-    found += [str(p) for p in sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python"), reverse=True)]
-    old = next((p for p in found if p and works(p)), None)
+def test_an_old_python_is_refused_before_anything_is_imported(project: Path):
+    paths = [shutil.which(f"python3.{minor}") for minor in (9, 8, 7)]
+    paths += [str(p) for p in sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python"), reverse=True)]
+    old = next((p for p in paths if p and works(p)), None)
     if old is None:
         pytest.skip("no Python older than 3.10 on this machine")
-    done = subprocess.run([old, "-m", "babyai_kit", "doctor"], cwd=project, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "3.10 to 3.13 is needed" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = subprocess.run([old, "-m", "babyai_kit", "doctor"], cwd=project, capture_output=True, text=True)
+    assert process.returncode == 1
+    assert "3.10 to 3.13 is needed" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def works(python: str) -> bool:
@@ -154,18 +158,18 @@ def test_a_wrong_python_and_missing_packages_are_trouble(monkeypatch: pytest.Mon
         return "0.0.1" if name == "tqdm" else real(name)
 
     monkeypatch.setattr(doctor.metadata, "version", version)
-    found = doctor.packages()
-    assert found.grade == "TROUBLE"
-    assert "chdb is missing" in found.text
-    assert "tqdm 0.0.1 is not" in found.text
-    assert "pip install -r requirements.txt" in found.text
+    findings = doctor.packages()
+    assert findings.grade == "TROUBLE"
+    assert "chdb is missing" in findings.text
+    assert "tqdm 0.0.1 is not" in findings.text
+    assert "pip install -r requirements.txt" in findings.text
 
 
-def test_a_package_missing_altogether_is_told_in_one_line(project: Path):
+def test_a_missing_package_is_reported_in_one_line(project: Path):
     script = (
         "import sys, runpy; sys.modules['gymnasium'] = None; sys.argv = ['babyai_kit', 'doctor'];"
         "runpy.run_module('babyai_kit', run_name='__main__')"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: the package gymnasium is missing; run: pip install")
+    process = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True)
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: the package gymnasium is missing; run: pip install")

@@ -27,28 +27,28 @@ def test_from_a_run_to_the_gain(
         return capfd.readouterr().out
 
     kit("run one --variants baseline --tasks goto --seeds 30:36")
-    told = kit("finetune launch one --variant baseline --min-return 0.2 --dry-run")
-    assert "A job would take" in told
+    output = kit("finetune launch one --variant baseline --min-return 0.2 --dry-run")
+    assert "A job would take" in output
     assert not (project / "results/one/finetune/job.json").exists()
-    told = kit("finetune launch one --variant baseline --min-return 0.2")
-    assert "The job has successfully completed" in told
-    assert kit("finetune wait one").splitlines()[-2].endswith(told.splitlines()[-2].rpartition(" ")[2])
-    (following,) = [line for line in told.splitlines() if line.startswith("Next: ")]
+    output = kit("finetune launch one --variant baseline --min-return 0.2")
+    assert "The job has successfully completed" in output
+    assert kit("finetune wait one").splitlines()[-2].endswith(output.splitlines()[-2].rpartition(" ")[2])
+    (following,) = [line for line in output.splitlines() if line.startswith("Next: ")]
     kit(following.removeprefix("Next: python -m babyai_kit "))
-    told = kit("finetune evaluate two --base baseline --tuned baseline_sft --tasks goto --seeds 1000:1003")
-    assert "baseline_sft against baseline, test block" in told
+    output = kit("finetune evaluate two --base baseline --tuned baseline_sft --tasks goto --seeds 1000:1003")
+    assert "baseline_sft against baseline, test block" in output
 
     assert main(["finetune", "register", "baseline", "--model", "m", "--like", "history"]) == 2
     kit("run three --variants baseline --tasks goto --seeds 200:201")
     assert main(["finetune", "launch", "three", "--variant", "baseline"]) == 2
-    assert "of the validation block" in capfd.readouterr().err
+    assert "in the validation block" in capfd.readouterr().err
     assert main(["finetune", "wait", "three"]) == 2
     capfd.readouterr()
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     job = project / "results/one/finetune/job.json"
     job.write_text(job.read_text().replace('"succeeded"', '"running"'))
     assert main(["finetune", "wait", "one"]) == 2
-    assert "the job is at the offline player and the settings name http" in capfd.readouterr().err
+    assert "the job is at the offline player, but the settings name http" in capfd.readouterr().err
 
 
 def test_the_snippet_is_read_from_a_file(project: Path, capfd: pytest.CaptureFixture[str]):

@@ -21,7 +21,7 @@ from tests.support.project import CONFIG
 pytestmark = pytest.mark.e2e
 
 
-async def form_finds(session: Session) -> list:
+async def inferences_in_form(session: Session) -> list:
     """What the fine-tuning form of TensorZero's UI finds: inferences by metric alone."""
     request = ListInferencesRequest(
         function_name="act",
@@ -38,7 +38,7 @@ async def test_both_records_give_the_same_and_the_form_finds_it(
     options = {"min_return": 0.3, "max_per_task": 5, "results": collected}
     async with open_offline() as session:
         stored = await finetune.curate(session, "collect", "baseline", **options)
-        found = await form_finds(session)
+        inferences = await inferences_in_form(session)
         journal = await finetune.curate(session, "collect", "baseline", source="journal", **options)
         alone = await finetune.curate(session, "collect", "baseline", **options | {"results": tmp_path})
     assert stored.examples == journal.examples == alone.examples
@@ -58,17 +58,17 @@ async def test_both_records_give_the_same_and_the_form_finds_it(
     assert counts["steps"].iloc[-1] == len(stored.examples) < counts["steps"].iloc[-2]
     assert len({(e.prompt, e.answer) for e in stored.examples}) == len(stored.examples)
 
-    assert {str(i.episode_id) for i in found} == chosen
-    assert len(found) == best["episode_length"].sum()
-    assert {int(i.tags["seed"]) for i in found} <= set(finetune.TRAIN)
+    assert {str(i.episode_id) for i in inferences} == chosen
+    assert len(inferences) == best["episode_length"].sum()
+    assert {int(i.tags["seed"]) for i in inferences} <= set(finetune.TRAIN)
 
 
 async def test_a_new_choice_takes_the_old_one_back(open_offline: Open, collected: Path):
     async with open_offline() as session:
         await finetune.curate(session, "collect", "baseline", max_per_task=3, results=collected)
         narrow = await finetune.curate(session, "collect", "baseline", max_per_task=1, results=collected)
-        found = await form_finds(session)
-    assert {str(i.episode_id) for i in found} == {e.episode_id for e in narrow.examples}
+        inferences = await inferences_in_form(session)
+    assert {str(i.episode_id) for i in inferences} == {e.episode_id for e in narrow.examples}
     assert len({e.task for e in narrow.examples}) == len({e.episode_id for e in narrow.examples}) == 5
 
 
@@ -145,30 +145,30 @@ async def test_a_seed_of_another_block_is_refused(open_offline: Open, tmp_path: 
             session, "mixed", ["baseline"], ["goto"], seeds, results=tmp_path, progress=False
         )
         for source in ("clickhouse", "journal"):
-            with pytest.raises(InputError, match=f"of the {block} block"):
+            with pytest.raises(InputError, match=f"in the {block} block"):
                 await finetune.curate(session, "mixed", "baseline", source=source, results=tmp_path)
-        with pytest.raises(InputError, match=f"of the {block} block"):
+        with pytest.raises(InputError, match=f"in the {block} block"):
             await finetune.curate(session, "mixed", "baseline", seeds=seeds, results=tmp_path)
-        found = await form_finds(session)
-    assert not {int(i.tags["seed"]) for i in found} - set(finetune.TRAIN)
+        inferences = await inferences_in_form(session)
+    assert not {int(i.tags["seed"]) for i in inferences} - set(finetune.TRAIN)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"variant": "nope"}, "unknown variant"),
         ({"source": "memory"}, "unknown source"),
         ({"min_return": 1.5}, "not in range"),
         ({"max_per_task": 0}, "not valid"),
         ({"runs": "absent"}, "no run"),
-        ({"min_return": 1.0}, "nothing to learn from is left"),
+        ({"min_return": 1.0}, "no step is left to learn from"),
     ],
 )
-async def test_bad_input_is_told(open_offline: Open, collected: Path, wrong: dict, said: str):
-    asked = {"runs": "collect", "variant": "baseline", "source": "journal"} | wrong
+async def test_bad_input_is_refused(open_offline: Open, collected: Path, wrong: dict, message: str):
+    arguments = {"runs": "collect", "variant": "baseline", "source": "journal"} | wrong
     async with open_offline() as session:
-        with pytest.raises(InputError, match=said):
-            await finetune.curate(session, **asked, results=collected)
+        with pytest.raises(InputError, match=message):
+            await finetune.curate(session, **arguments, results=collected)
 
 
 def test_the_shared_configuration_is_untouched():

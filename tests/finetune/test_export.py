@@ -31,29 +31,29 @@ def seeds_in(file: Path, of: finetune.Curation) -> set[int]:
     draw=st.integers(0, 5),
 )
 def test_the_split_is_by_seed_and_loses_nothing(tmp_path_factory, seeds, fraction, draw):
-    made_of = curation(seeds, 3)
-    made = finetune.export(made_of, tmp_path_factory.mktemp("e"), validation_fraction=fraction, seed=draw)
-    train = seeds_in(made.training_file, made_of)
-    held_out = seeds_in(made.validation_file, made_of) if made.validation_file else set()
+    source = curation(seeds, 3)
+    export = finetune.export(source, tmp_path_factory.mktemp("e"), validation_fraction=fraction, seed=draw)
+    train = seeds_in(export.training_file, source)
+    held_out = seeds_in(export.validation_file, source) if export.validation_file else set()
     assert train | held_out == seeds
     assert not train & held_out
     assert len(held_out) == round(fraction * len(seeds))
-    assert made.examples + made.validation_examples == 3 * len(seeds)
-    assert finetune.read_export(made.folder) == made
+    assert export.examples + export.validation_examples == 3 * len(seeds)
+    assert finetune.read_export(export.folder) == export
 
 
 def test_a_line_is_a_conversation_in_openais_form(tmp_path: Path):
-    made_of = curation()
-    made = finetune.export(made_of, tmp_path, validation_fraction=0)
-    first = json.loads(made.training_file.read_text().splitlines()[0])
-    said = [(m["role"], m["content"]) for m in first["messages"]]
-    assert said == [*made_of.examples[0].prompt, ("assistant", '{"action": "go forward"}')]
+    source = curation()
+    export = finetune.export(source, tmp_path, validation_fraction=0)
+    first = json.loads(export.training_file.read_text().splitlines()[0])
+    messages = [(m["role"], m["content"]) for m in first["messages"]]
+    assert messages == [*source.examples[0].prompt, ("assistant", '{"action": "go forward"}')]
     assert set(first) == {"messages"}
     # What the offline player's side reads is what was written, token for token.
-    read = read_examples(made.training_file)
-    assert [(e.prompt, e.answer) for e in read] == [(e.prompt, e.answer) for e in made_of.examples]
-    assert sum(e.tokens for e in read) == made.tokens
-    assert made.validation_file is None
+    rows = read_examples(export.training_file)
+    assert [(e.prompt, e.answer) for e in rows] == [(e.prompt, e.answer) for e in source.examples]
+    assert sum(e.tokens for e in rows) == export.tokens
+    assert export.validation_file is None
 
 
 def test_the_same_examples_make_the_same_files(tmp_path: Path):
@@ -63,50 +63,52 @@ def test_the_same_examples_make_the_same_files(tmp_path: Path):
 
 @pytest.mark.parametrize("stranger", [200, 1000, 10_000, 500])
 def test_a_seed_of_another_block_is_refused(tmp_path: Path, stranger: int):
-    with pytest.raises(InputError, match=f"seeds {stranger} are of the"):
+    with pytest.raises(InputError, match=f"seeds {stranger} are in"):
         finetune.export(curation([*range(10), stranger]), tmp_path)
     assert not list(tmp_path.iterdir())
-    made = finetune.export(curation(), tmp_path)
+    export = finetune.export(curation(), tmp_path)
     content = json.loads((tmp_path / "export.json").read_text())
     (tmp_path / "export.json").write_text(json.dumps(content | {"seeds": [*content["seeds"], stranger]}))
-    with pytest.raises(InputError, match=f"seeds {stranger} are of the"):
-        finetune.read_export(made.folder)
+    with pytest.raises(InputError, match=f"seeds {stranger} are in"):
+        finetune.read_export(export.folder)
 
 
 def test_what_was_changed_after_the_export_is_noticed(tmp_path: Path):
-    made = finetune.export(curation(), tmp_path)
-    with made.training_file.open("a") as file:
-        file.write(made.training_file.read_text().splitlines()[0] + "\n")
+    export = finetune.export(curation(), tmp_path)
+    with export.training_file.open("a") as file:
+        file.write(export.training_file.read_text().splitlines()[0] + "\n")
     with pytest.raises(InputError, match="was changed after its export"):
         finetune.read_export(tmp_path)
-    made.training_file.unlink()
-    with pytest.raises(InputError, match="no whole export"):
+    export.training_file.unlink()
+    with pytest.raises(InputError, match="no complete export"):
         finetune.read_export(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
-        ({"prompt": (("robot", "Go."),)}, "line 1 has a message whose role is none of"),
+        ({"prompt": (("robot", "Go."),)}, "line 1 has a message with an invalid role"),
         ({"answer": ""}, "line 1 has a message without text"),
-        ({"prompt": ()}, "line 1 holds no conversation"),
+        ({"prompt": ()}, "line 1 is not a conversation"),
         ({"answer": "word " * 70_000}, "line 1 has 7.* tokens, more than"),
     ],
 )
-def test_examples_that_would_be_refused_are_told_before_the_upload(tmp_path: Path, fields: dict, said: str):
-    with pytest.raises(InputError, match=said):
+def test_examples_that_would_be_refused_are_reported_before_the_upload(
+    tmp_path: Path, fields: dict, message: str
+):
+    with pytest.raises(InputError, match=message):
         finetune.export(curation(**fields), tmp_path)
 
 
-def test_too_few_examples_are_told(tmp_path: Path):
-    with pytest.raises(InputError, match="would hold 8 examples and needs at least 10"):
+def test_too_few_examples_are_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="would hold 8 examples but needs at least 10"):
         finetune.export(curation(range(4), 2), tmp_path, validation_fraction=0)
 
 
 def test_the_answer_must_come_last():
     row = {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]}
     with pytest.raises(InputError, match="does not end with the assistant's answer"):
-        check_rows([row], "file", fewest=1)
+        check_rows([row], "file", min_examples=1)
 
 
 def test_equal_examples_have_equal_digests_wherever_they_come_from():
@@ -119,18 +121,18 @@ def test_equal_examples_have_equal_digests_wherever_they_come_from():
 
 
 def test_the_estimate_is_tokens_times_epochs_times_price(tmp_path: Path):
-    made = finetune.export(curation(), tmp_path)
-    told = finetune.estimate_training(made, n_epochs=2, config=CONFIG)
-    assert told.tokens == 2 * made.tokens
-    assert math.isclose(told.cost_usd or 0, 2 * made.tokens * 3.0 / 1e6)
-    again = finetune.estimate_training(made, model="ft:gpt-4o-mini-2024-07-18:org::x", config=CONFIG)
-    assert math.isclose(again.cost_usd or 0, 3 * made.tokens * 3.0 / 1e6)
-    assert finetune.estimate_training(made, model="mine", config=CONFIG).cost_usd is None
-    assert finetune.estimate_training(made, model="offline-player", config=CONFIG).cost_usd == 0
-    check_budget(told, told.cost_usd)
+    export = finetune.export(curation(), tmp_path)
+    estimate = finetune.estimate_training(export, n_epochs=2, config=CONFIG)
+    assert estimate.tokens == 2 * export.tokens
+    assert math.isclose(estimate.cost_usd or 0, 2 * export.tokens * 3.0 / 1e6)
+    again = finetune.estimate_training(export, model="ft:gpt-4o-mini-2024-07-18:org::x", config=CONFIG)
+    assert math.isclose(again.cost_usd or 0, 3 * export.tokens * 3.0 / 1e6)
+    assert finetune.estimate_training(export, model="mine", config=CONFIG).cost_usd is None
+    assert finetune.estimate_training(export, model="offline-player", config=CONFIG).cost_usd == 0
+    check_budget(estimate, estimate.cost_usd)
     with pytest.raises(InputError, match="more than max_cost_usd"):
-        check_budget(told, (told.cost_usd or 0) / 2)
+        check_budget(estimate, (estimate.cost_usd or 0) / 2)
     with pytest.raises(InputError, match="needs a training price"):
-        check_budget(finetune.estimate_training(made, model="mine", config=CONFIG), 1.0)
+        check_budget(finetune.estimate_training(export, model="mine", config=CONFIG), 1.0)
     assert base_model("ft:a:b::c") == "a"
     assert base_model("llama3:8b") == "llama3:8b"

@@ -41,22 +41,22 @@ def shuffled(curation: finetune.Curation) -> finetune.Curation:
 async def test_true_examples_help_on_unseen_seeds_and_shuffled_ones_do_not(
     open_offline: Open, collected: Path, config: Path, tmp_path: Path
 ):
-    said: list[str] = []
+    lines: list[str] = []
     async with open_offline() as session:
         curation = await finetune.curate(
             session, "collect", "baseline", min_return=0.3, max_per_task=None, results=collected
         )
         models = {}
         for name, examples in (("baseline_sft", curation), ("baseline_shuffled", shuffled(curation))):
-            made = finetune.export(examples, tmp_path / name)
-            await finetune.launch(session, made, seed=1, say=said.append)
-            job = await finetune.wait(session, made.folder, say=said.append)
+            export = finetune.export(examples, tmp_path / name)
+            await finetune.launch(session, export, seed=1, say=lines.append)
+            job = await finetune.wait(session, export.folder, say=lines.append)
             assert job.outcome == "succeeded", job
             models[name] = job.fine_tuned_model
             # Another launch of the same is the same job.
-            assert await finetune.launch(session, made, seed=1, say=quiet) == job
-    assert any(line.startswith("Fine-tuning offline-player: ") for line in said)
-    assert any("The job has successfully completed" in line for line in said)
+            assert await finetune.launch(session, export, seed=1, say=quiet) == job
+    assert any(line.startswith("Fine-tuning offline-player: ") for line in lines)
+    assert any("The job has successfully completed" in line for line in lines)
 
     for name, model in models.items():
         finetune.register_variant(name, model=model, like="baseline", config=config)
@@ -77,34 +77,34 @@ async def test_true_examples_help_on_unseen_seeds_and_shuffled_ones_do_not(
     assert len(true.overlap)
     apart = true.comparison_apart.set_index(["measure", "task"]).loc[("success", ALL_TASKS)]
     assert apart["n_seeds"] == len(TEST_SEEDS) - true.overlap["seed"].nunique()
-    told = str(true)
-    assert re.search(r"success +\d+\.\d% -> \d+\.\d%, \+\d+\.\d%", told)
-    assert "input tokens" in told
-    assert "without these seeds:" in told
+    text = str(true)
+    assert re.search(r"success +\d+\.\d% -> \d+\.\d%, \+\d+\.\d%", text)
+    assert "input tokens" in text
+    assert "without these seeds:" in text
 
 
 async def test_rounds_choose_on_validation_and_report_on_test(open_offline: Open, tmp_path: Path):
     blocks = {"train": range(20, 26), "validation": range(200, 202), "test": range(1020, 1023)}
     options = {"rounds": 2, "tasks": ["goto"], "min_return": 0.2, "results": tmp_path}
     options |= {"open_session": open_offline, "say": quiet, "progress": False}
-    done = await finetune.improve("up", "history", **blocks, **options)
-    assert [(r.variant, r.tuned) for r in done.rounds] == [
+    improvement = await finetune.improve("up", "history", **blocks, **options)
+    assert [(r.variant, r.tuned) for r in improvement.rounds] == [
         ("history", "history_up_1"),
         ("history_up_1", "history_up_2"),
     ]
-    first, second = (r.job for r in done.rounds)
+    first, second = (r.job for r in improvement.rounds)
     assert (first.model, second.model) == ("offline-player", first.fine_tuned_model)
-    assert set(done.validation["variant"]) == {"history", "history_up_1", "history_up_2"}
-    rates = done.validation.groupby("variant")["success"].mean()
-    assert rates[done.chosen] == rates[["history_up_1", "history_up_2"]].max()
-    assert set(done.evaluation.episodes["variant"]) == {"history", done.chosen}
-    assert set(done.evaluation.episodes["seed"]) == set(blocks["test"])
+    assert set(improvement.validation["variant"]) == {"history", "history_up_1", "history_up_2"}
+    rates = improvement.validation.groupby("variant")["success"].mean()
+    assert rates[improvement.chosen] == rates[["history_up_1", "history_up_2"]].max()
+    assert set(improvement.evaluation.episodes["variant"]) == {"history", improvement.chosen}
+    assert set(improvement.evaluation.episodes["seed"]) == set(blocks["test"])
     curated = json.loads((tmp_path / "up-2-train/finetune/export.json").read_text())
     assert set(curated["seeds"]) <= set(blocks["train"])
 
     again = await finetune.improve("up", "history", **blocks, **options)
-    assert [r.job for r in again.rounds] == [r.job for r in done.rounds]
-    assert again.evaluation.episodes.equals(done.evaluation.episodes)
+    assert [r.job for r in again.rounds] == [r.job for r in improvement.rounds]
+    assert again.evaluation.episodes.equals(improvement.evaluation.episodes)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_improve_refuses_before_anything_runs(open_offline: Open, tmp_path
 async def test_an_evaluation_takes_test_seeds_alone(open_offline: Open, tmp_path: Path):
     async with open_offline() as session:
         for seeds in (range(200, 203), [5], [1099, 1100]):
-            with pytest.raises(InputError, match="takes the test block alone"):
+            with pytest.raises(InputError, match="use the test block"):
                 await finetune.evaluate(
                     session, "no", base="baseline", tuned="history", seeds=seeds, results=tmp_path
                 )

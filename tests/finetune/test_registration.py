@@ -40,10 +40,10 @@ def provider(file: Path) -> dict:
     return model["providers"][first]
 
 
-@pytest.mark.parametrize("given", [{"model": TUNED}, {"snippet": SNIPPET}])
-def test_a_registered_variant_has_the_prompts_it_learned_with(config: Path, given: dict):
+@pytest.mark.parametrize("source", [{"model": TUNED}, {"snippet": SNIPPET}])
+def test_a_registered_variant_has_the_prompts_it_learned_with(config: Path, source: dict):
     before = {p: p.read_bytes() for p in config.rglob("*") if p.is_file()}
-    file = register_variant("history_sft", **given, config=config, settings=HOSTED)
+    file = register_variant("history_sft", **source, config=config, settings=HOSTED)
     assert {p: p.read_bytes() for p in before} == before
     variants = load_config(config, HOSTED).variants
     assert variants["history_sft"].model == TUNED
@@ -66,7 +66,7 @@ def test_registering_again_changes_nothing_and_another_model_replaces_it(config:
     assert [p.name for p in file.parent.iterdir()] == ["history_sft.toml"]
     unregister_variant("history_sft", config=config)
     assert "history_sft" not in load_config(config, HOSTED).variants
-    with pytest.raises(InputError, match="no registered variant"):
+    with pytest.raises(InputError, match="is not registered"):
         unregister_variant("history_sft", config=config)
 
 
@@ -105,9 +105,9 @@ def test_the_embedded_gateway_gets_the_present_address(config: Path, tmp_path: P
 def test_another_providers_snippet_is_kept_as_it_is(config: Path, tmp_path: Path):
     snippet = SNIPPET.replace('"openai"', '"fireworks"') + 'api_key_location = "env::FIREWORKS_API_KEY"\n'
     register_variant("history_sft", snippet=snippet, config=config, settings=HOSTED)
-    kept = provider(snapshot(config, tmp_path / "copy") / "finetuned/history_sft.toml")
-    assert (kept["type"], kept["api_key_location"]) == ("fireworks", "env::FIREWORKS_API_KEY")
-    assert "api_base" not in kept
+    own = provider(snapshot(config, tmp_path / "copy") / "finetuned/history_sft.toml")
+    assert (own["type"], own["api_key_location"]) == ("fireworks", "env::FIREWORKS_API_KEY")
+    assert "api_base" not in own
 
 
 @pytest.mark.e2e
@@ -138,28 +138,28 @@ def test_a_price_may_be_given(config: Path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"name": "../up"}, "variant name '../up' is not valid"),
         ({"name": 'a"]\n[gateway]'}, "is not valid"),
         ({"name": "tensorzero::x"}, "is not valid"),
-        ({"name": "history", "like": "baseline"}, "has a variant 'history' already"),
+        ({"name": "history", "like": "baseline"}, "variant 'history' already exists"),
         ({"model": "m\n[gateway]"}, "model name .* is not valid"),
         ({"model": ""}, "model name '' is not valid"),
         ({"model": None}, "either the model's name or the UI's snippet"),
         ({"snippet": SNIPPET}, "either the model's name or the UI's snippet"),
-        ({"name": "mine"}, "whose prompts should 'mine' take"),
-        ({"like": "nope"}, "whose prompts should"),
+        ({"name": "mine"}, "it is unclear whose prompts 'mine' uses"),
+        ({"like": "nope"}, "it is unclear whose prompts"),
         ({"model": None, "snippet": "[models"}, "the snippet is not TOML"),
-        ({"model": None, "snippet": "a = 1"}, "holds 0 models"),
-        ({"model": None, "snippet": SNIPPET + '\n[models.b]\nrouting = ["x"]'}, "holds 2 models"),
+        ({"model": None, "snippet": "a = 1"}, "has 0 models"),
+        ({"model": None, "snippet": SNIPPET + '\n[models.b]\nrouting = ["x"]'}, "has 2 models"),
         ({"model": None, "snippet": "[models.b]\nrouting = []"}, "no provider"),
         ({"model": None, "snippet": "[models]\nb = 1"}, "no provider"),
-        ({"model": None, "snippet": "models = 1"}, "holds 0 models"),
+        ({"model": None, "snippet": "models = 1"}, "has 0 models"),
     ],
 )
-def test_bad_names_and_snippets_are_refused_and_write_nothing(config: Path, wrong: dict, said: str):
-    asked = {"name": "history_sft", "model": TUNED} | wrong
-    with pytest.raises(InputError, match=said):
-        register_variant(**asked, config=config, settings=HOSTED)
+def test_bad_names_and_snippets_are_refused_and_write_nothing(config: Path, wrong: dict, message: str):
+    arguments = {"name": "history_sft", "model": TUNED} | wrong
+    with pytest.raises(InputError, match=message):
+        register_variant(**arguments, config=config, settings=HOSTED)
     assert not (config / "finetuned").exists()

@@ -67,23 +67,23 @@ async def test_the_workflow_uploads_what_was_curated(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        told = (await asyncio.wait_for(process.communicate(), 120))[0].decode()
-        assert process.returncode == 0, told
+        output = (await asyncio.wait_for(process.communicate(), 120))[0].decode()
+        assert process.returncode == 0, output
         async with client.get(player.base_url + "files?purpose=fine-tune") as answer:
             uploads = (await answer.json())["data"]
-        assert len(uploads) == 1, told
+        assert len(uploads) == 1, output
         async with client.get(f"{player.base_url}files/{uploads[0]['id']}/content") as answer:
             rows = [json.loads(line) for line in (await answer.text()).splitlines()]
         await runner.cleanup()
 
-    assert "succeeded, ft:gpt-4o-mini-2024-07-18:offline:act:" in told
-    assert told.count("Launched before") == 1
+    assert "succeeded, ft:gpt-4o-mini-2024-07-18:offline:act:" in output
+    assert output.count("Already launched") == 1
 
-    def said(row: dict) -> tuple:
+    def messages(row: dict) -> tuple:
         return tuple((m["role"], m["content"]) for m in row["messages"])
 
     ours = sorted((*e.prompt, ("assistant", e.answer)) for e in curation.examples)
-    assert sorted(map(said, rows)) == ours
+    assert sorted(map(messages, rows)) == ours
     assert len(ours) > 50
 
 
@@ -92,6 +92,6 @@ async def test_without_openai_the_workflow_is_refused_before_it_writes(
 ):
     async with open_offline() as session:
         curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=collected)
-        with pytest.raises(InputError, match="fine-tunes at OpenAI alone"):
+        with pytest.raises(InputError, match="fine-tunes at OpenAI only"):
             await finetune.launch_workflow(session, curation, tmp_path / "job")
     assert not (tmp_path / "job").exists()

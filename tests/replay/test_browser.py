@@ -163,20 +163,22 @@ def test_keys_buttons_and_slider_step(seen: Seen, results: Path, tmp_path: Path)
 def test_it_plays_pauses_and_stops_at_the_end(seen: Seen, results: Path, tmp_path: Path) -> None:
     page = seen.open(load_replay("r", results=results, task="open").save(tmp_path / "player.html"))
     at(page, "step 1 of")
-    page.locator("#speed").select_option("125")
+    page.locator("#speed").select_option("400")
     page.locator("#play").click()
-    at(page, "step 3 ")
+    at(page, "step [3-9] ")  # a busy machine may miss one of them
     assert page.locator("#play").text_content() == "Pause"
     page.keyboard.press(" ")
     assert page.locator("#play").text_content() == "Play"
     position = page.locator("#count").text_content()
-    page.wait_for_timeout(400)
+    page.wait_for_timeout(1000)
     at(page, f"{position}$")
+    page.locator("#speed").select_option("125")
     page.locator("#play").click()
     at(page, "after")
     assert page.locator("#play").text_content() == "Play"
+    page.locator("#speed").select_option("1000")
     page.locator("#play").click()  # from the beginning again
-    at(page, "step 2 ")
+    at(page, "step [23] ")
     seen.check()
 
 

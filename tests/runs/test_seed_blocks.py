@@ -15,18 +15,18 @@ def test_the_blocks_are_disjoint():
 
 
 @pytest.mark.parametrize(
-    ("seeds", "block", "said"),
+    ("seeds", "block", "message"),
     [
-        ([3, 200], "train", "seeds 200 are of the validation block"),
-        ([1000, 1001], "train", "seeds 1000, 1001 are of the test block"),
-        ([220], "train", "seeds 220 are of the no block"),
-        ([5], "test", "seeds 5 are of the train block"),
+        ([3, 200], "train", "seeds 200 are in the validation block"),
+        ([1000, 1001], "train", "seeds 1000, 1001 are in the test block"),
+        ([220], "train", "seeds 220 are in no block"),
+        ([5], "test", "seeds 5 are in the train block"),
         (range(195, 210), "train", r"200, 201, 202, 203, 204, \.\.\."),
         ([9_999], "base", "9999"),
     ],
 )
-def test_a_seed_of_another_block_is_refused_by_name(seeds, block: str, said: str):
-    with pytest.raises(InputError, match=said):
+def test_a_seed_of_another_block_is_refused_by_name(seeds, block: str, message: str):
+    with pytest.raises(InputError, match=message):
         finetune.check_block(seeds, block, "this")
 
 
@@ -35,16 +35,16 @@ def test_shared_seeds_are_named():
         check_disjoint(train=[1, 2, 3], test=range(3, 5))
 
 
-def test_the_overlap_of_starts_is_what_the_agent_is_told_first():
-    def told(seed: int) -> tuple[str, str]:
+def test_the_overlap_of_starts_is_what_the_agent_sees_first():
+    def start(seed: int) -> tuple[str, str]:
         observation, _ = make_env("goto").reset(seed=seed)
         return observation["mission"], observation["text"]
 
-    found = finetune.start_overlap(["goto"], train=range(40), test=range(1000, 1040))
-    alike = {seed: [t for t in range(40) if told(t) == told(seed)] for seed in range(1000, 1040)}
+    overlap = finetune.start_overlap(["goto"], train=range(40), test=range(1000, 1040))
+    alike = {seed: [t for t in range(40) if start(t) == start(seed)] for seed in range(1000, 1040)}
     expected = [("goto", seed, train[0]) for seed, train in alike.items() if train]
     assert expected
-    assert list(found.itertuples(index=False, name=None)) == expected
+    assert list(overlap.itertuples(index=False, name=None)) == expected
 
 
 def test_train_and_test_seeds_that_meet_are_refused():

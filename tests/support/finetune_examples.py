@@ -1,4 +1,4 @@
-"""Curations made by hand, for tests that need no gateway."""
+"""Artificial curations, for tests that need no gateway."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from babyai_kit.finetune import Curation, Example
 
 
 def example(seed: int, step: int = 0, **fields: object) -> Example:
-    told = (("system", "Choose."), ("user", f"Mission: go to the ball\nSeed {seed}, step {step}"))
     plain = {
-        "prompt": told,
+        "prompt": (("system", "Choose."), ("user", f"Mission: go to the ball\nSeed {seed}, step {step}")),
         "answer": json.dumps({"action": "go forward"}),
         "episode_id": f"e{seed}",
         "inference_id": f"i{seed}-{step}",
@@ -28,4 +27,6 @@ def example(seed: int, step: int = 0, **fields: object) -> Example:
 def curation(seeds: Iterable[int] = range(10), steps: int = 3, **fields: object) -> Curation:
     examples = tuple(example(seed, step, **fields) for seed in seeds for step in range(steps))
     counts = pd.DataFrame([("finished", 1, 1)], columns=["stage", "episodes", "steps"])
-    return Curation("baseline", "gpt-4o-mini-2024-07-18", ("r",), examples, counts)
+    return Curation(
+        variant="baseline", model="gpt-4o-mini-2024-07-18", runs=("r",), examples=examples, counts=counts
+    )

@@ -1,7 +1,7 @@
-"""A server that speaks OpenAI's fine-tuning API as a stranger might: as little as the client can live with.
+"""A server that speaks as little of OpenAI's fine-tuning API as the client can work with, as others may.
 
 Made for these tests and unrelated to the offline player. `statuses` is what a job says, one after the other;
-every answer holds only what was asked to be in it.
+an answer has only the fields that a test asks for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aiohttp import web
 
 
 class ThirdParty:
-    """Counts what it was asked in `calls`; `refuse` holds statuses to answer with first, by call."""
+    """`calls` lists the requests by name; `refuse` has, by name, what to answer first instead."""
 
     def __init__(self, statuses: Sequence[str] = ("running", "succeeded"), **job: Any) -> None:
         self.statuses = list(statuses)

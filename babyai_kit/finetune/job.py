@@ -1,7 +1,6 @@
-"""What is on disk of a fine-tuning job: job.json beside the training files.
+"""A fine-tuning job and its file, job.json beside the training files.
 
-Knows the file and whom it belongs to; talks to nobody. The file says how far the job came (uploaded, created,
-ended) and is replaced as a whole.
+The file says how far the job came (uploaded, created, ended) and is always replaced as a whole.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from babyai_kit.atomic_files import write_json_atomically
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.export import Export
 
@@ -28,11 +28,11 @@ class Job:
     base_url: str = ""
     """Of the server; empty for the offline player, whose address changes from start to start."""
     job_id: str = ""
-    """Empty until the server has it."""
+    """Empty until the server has created it."""
     training_file: str = ""
     validation_file: str = ""
     status: str = "uploading"
-    """The server's own word for it."""
+    """As the server names it."""
     outcome: str = "running"
     """running, succeeded, failed or cancelled."""
     fine_tuned_model: str = ""
@@ -42,16 +42,13 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        # Some servers name the model a little after they say that it is done.
+        # Some servers report success a little before they name the model.
         return self.outcome != "running" and (self.outcome != "succeeded" or bool(self.fine_tuned_model))
 
     def __str__(self) -> str:
-        said = f"job {self.job_id or '(not created yet)'}: {self.status}"
-        return (
-            said
-            + (f", {self.fine_tuned_model}" if self.fine_tuned_model else "")
-            + (f" ({self.error})" if self.error else "")
-        )
+        model = f", {self.fine_tuned_model}" if self.fine_tuned_model else ""
+        error = f" ({self.error})" if self.error else ""
+        return f"job {self.job_id or '(not created yet)'}: {self.status}{model}{error}"
 
 
 def read_job(folder: str | Path) -> Job:
@@ -64,28 +61,25 @@ def read_job(folder: str | Path) -> Job:
 
 def write_job(job: Job) -> Job:
     """Replace the job's job.json; returns the job."""
-    target = job.folder / "job.json"
-    part = target.with_suffix(".json.part")
     content = {name: value for name, value in asdict(job).items() if name != "folder"}
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(target)
+    write_json_atomically(job.folder / "job.json", content)
     return job
 
 
-def known_job(made: Export, model: str, base_url: str | None) -> Job | None:
+def known_job(export: Export, model: str, base_url: str | None) -> Job | None:
     """The job begun for these very files, this base and this server (empty: the offline player; None: any),
-    unless it came to nothing. Raises InputError if another one of the folder may still run: its id would be
-    lost.
+    unless it failed or was cancelled. Raises InputError if the folder has another job that may still run: its
+    id would be lost.
     """
-    job = _read(made.folder)
+    job = _read(export.folder)
     if job is None or job.outcome in ("failed", "cancelled"):
         return None
-    if (job.digests, job.model) == (made.digests, model) and base_url in (None, job.base_url):
+    if (job.digests, job.model) == (export.digests, model) and base_url in (None, job.base_url):
         return job
     if job.job_id and not job.ended:
         raise InputError(
-            f"job {job.job_id} of {made.folder} learns from other examples, or elsewhere, and was not seen "
-            "to end; wait for it or cancel it first, or move its job.json away"
+            f"job {job.job_id} of {export.folder} may still be running on other examples or another server; "
+            "wait for it or cancel it first, or move its job.json away"
         )
     return None
 

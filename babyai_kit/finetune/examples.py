@@ -1,0 +1,82 @@
+"""From the chosen episodes to examples: which of their steps are learned from, and in what form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import NamedTuple
+
+from babyai_kit.configuration.variants import Variant
+from babyai_kit.environment import needed_steps
+from babyai_kit.finetune.episode_sources import SourceEpisode, SourceStep
+from babyai_kit.finetune.prompts import Messages, Renderer
+
+
+@dataclass(frozen=True)
+class Example:
+    """One step to learn from: what the model was shown and what it answered."""
+
+    prompt: Messages
+    answer: str
+    episode_id: str
+    inference_id: str
+    run: str
+    task: str
+    seed: int
+    step: int
+    """From 0."""
+
+
+class Stage(NamedTuple):
+    """What one rule left."""
+
+    stage: str
+    episodes: int
+    steps: int
+
+
+def make_examples(
+    episodes: Sequence[SourceEpisode], variant: Variant, *, drop_detours: bool
+) -> tuple[tuple[Example, ...], list[Stage]]:
+    """The examples among the steps of `episodes`, in their order, and what each rule on steps left."""
+    steps = [(e, s) for e in episodes for s in e.steps]
+    orphans = sum(e.orphans for e in episodes)
+    stages = [_count(f"orphans left out ({orphans})", [e.row.episode_id for e, _ in steps])]
+    if drop_detours:
+        steps = [(e, s) for e in episodes for s in _needed(e)]
+        stages.append(_count("without detours", [e.row.episode_id for e, _ in steps]))
+    renderer = Renderer(variant)
+    valid = [
+        Example(
+            prompt=renderer.messages(step.arguments),
+            answer=step.answer or "",
+            episode_id=episode.row.episode_id,
+            inference_id=step.inference_id,
+            run=episode.row.run,
+            task=episode.row.task,
+            seed=episode.row.seed,
+            step=step.step,
+        )
+        for episode, step in steps
+        if step.valid
+    ]
+    unique: dict[tuple[Messages, str], Example] = {}
+    for example in valid:
+        unique.setdefault((example.prompt, example.answer), example)
+    stages.append(_count("valid answers", [e.episode_id for e in valid]))
+    stages.append(_count("duplicates removed", [e.episode_id for e in unique.values()]))
+    return tuple(unique.values()), stages
+
+
+def _count(stage: str, episode_ids: Sequence[str]) -> Stage:
+    """Of a stage whose steps belong to these episodes, an id for each step."""
+    return Stage(stage, len(set(episode_ids)), len(episode_ids))
+
+
+def _needed(episode: SourceEpisode) -> Iterable[SourceStep]:
+    """The steps that the episode's success needed."""
+    row, steps = episode.row, episode.steps
+    return compress(
+        steps, needed_steps(row.task, row.seed, [s.action for s in steps], num_dists=row.num_dists)
+    )

@@ -1,0 +1,224 @@
+"""One fine-tuning job, from its launch to its model, across as many processes as it takes.
+
+The result of every step is on disk (see `job`) before the next step begins, so that the same call goes on
+where an earlier one stopped and never launches twice. The server is reached through `provider`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from babyai_kit.errors import InputError, ModelError
+from babyai_kit.finetune.costs import check_budget, estimate_training
+from babyai_kit.finetune.export import Export, read_export
+from babyai_kit.finetune.job import Job, known_job, read_job, write_job
+from babyai_kit.finetune.job_answers import event_key, failure_reason, one_line, outcome
+from babyai_kit.finetune.provider import Provider, Server
+from babyai_kit.gateway.session import Session
+
+
+def server_of(session: Session) -> Server:
+    """The model server of the settings, or the session's offline player.
+
+    Raises InputError if the session has none to speak to.
+    """
+    if not session.model_url:
+        raise InputError(
+            "no server to fine-tune on; besides the gateway's address, set OPENAI_API_KEY or OPENAI_BASE_URL"
+        )
+    return Server(session.model_url, session.settings.openai_api_key)
+
+
+async def launch(
+    where: Session | Server,
+    export: Export,
+    *,
+    model: str | None = None,
+    suffix: str = "act",
+    n_epochs: int | None = None,
+    seed: int | None = None,
+    max_cost_usd: float | None = None,
+    say: Callable[[str], None] = print,
+) -> Job:
+    """Upload the files of `export` and create a job; returns it without waiting for its end.
+
+    `model`: the base (default: the export's); `n_epochs`: None lets the provider choose; `seed`: of the
+    training; `max_cost_usd`: launch nothing if the estimate, which is printed first, is higher. Called again
+    for the same files and model it returns the existing job, unless that failed or was cancelled.
+    Raises InputError for files that would be refused or were changed, ModelError with the provider's reason
+    if it refuses.
+    """
+    export = read_export(export.folder)
+    model = model or export.model
+    server = server_of(where) if isinstance(where, Session) else where
+    base_url = _recorded_url(where)
+    job = known_job(export, model, base_url) or Job(
+        export.folder, model, export.variant, export.digests, base_url
+    )
+    if job.job_id:
+        say(f"Already launched: {job}")
+        return job
+    config = where.config.path if isinstance(where, Session) else "config"
+    estimate = estimate_training(export, model=model, n_epochs=n_epochs, config=config)
+    say(f"Fine-tuning {model}: {estimate}.")
+    check_budget(estimate, max_cost_usd)
+    async with server.connected() as provider:
+        resumed = bool(job.training_file)
+        if not job.training_file:
+            job = write_job(replace(job, training_file=await provider.upload(export.training_file)))
+        if export.validation_file and not job.validation_file:
+            job = write_job(replace(job, validation_file=await provider.upload(export.validation_file)))
+        answer = await provider.find(job.training_file) if resumed else None
+        if answer is None:
+            answer = await _create(provider, job, suffix, n_epochs, seed)
+        job = write_job(_updated(job, answer))
+    say(str(job))
+    return job
+
+
+async def poll(where: Session | Server, folder: str | Path) -> Job:
+    """Ask once for the state of the job of `folder`. Raises InputError if none was launched there."""
+    job = read_job(folder)
+    if job.ended:
+        return job
+    async with _server(where, job).connected() as provider:
+        return await _refresh(provider, job)
+
+
+async def wait(
+    where: Session | Server,
+    folder: str | Path,
+    *,
+    timeout_s: float | None = None,
+    first_wait_s: float = 0.25,
+    longest_wait_s: float = 30.0,
+    away_s: float = 900.0,
+    nameless_s: float = 60.0,
+    say: Callable[[str], None] = print,
+) -> Job:
+    """Wait for the end of the job of `folder`, printing its events as they come.
+
+    May be interrupted and called again, in another process too. Returns the job, also when it failed or
+    when `timeout_s` passed. `first_wait_s`, `longest_wait_s`: between two questions, growing; `away_s`: how
+    long the server may stay away before ModelError is raised; `nameless_s`: how long a job that succeeded may
+    lack its model's name before it counts as failed.
+    """
+    job = read_job(folder)
+    if job.ended:
+        return job
+    clock = asyncio.get_running_loop().time
+    end = math.inf if timeout_s is None else clock() + timeout_s
+    known_events: set[str] = set()
+    pause, status = first_wait_s, job.status
+    away_since: float | None = None
+    nameless_since: float | None = None
+    async with _server(where, job).connected() as provider:
+        while True:
+            try:
+                job = await _refresh(provider, job)
+                away_since = None
+            except ModelError as error:
+                away_since = away_since or clock()
+                if not error.retryable or clock() - away_since > away_s:
+                    raise
+            if job.status != status:
+                status = job.status
+                say(f"Status: {status}")
+            for event in await provider.events(job.job_id, known=known_events):
+                known_events.add(event_key(event))
+                say(f"  {one_line(event.get('message'))}")
+            if job.outcome == "succeeded" and not job.fine_tuned_model:
+                nameless_since = nameless_since or clock()
+                if clock() - nameless_since > nameless_s:
+                    reason = "the provider reports success but names no model"
+                    job = write_job(replace(job, outcome="failed", error=reason))
+            if job.ended or clock() >= end:
+                return job
+            await asyncio.sleep(max(0.0, min(pause, end - clock())))
+            pause = min(pause * 1.5, longest_wait_s)
+
+
+async def cancel(where: Session | Server, folder: str | Path) -> Job:
+    """Cancel the job of `folder`; a job that has ended meanwhile is returned as it ended."""
+    job = read_job(folder)
+    if job.ended:
+        return job
+    async with _server(where, job).connected() as provider:
+        try:
+            return write_job(_updated(job, await provider.cancel(job.job_id)))
+        except ModelError:
+            job = await _refresh(provider, job)
+            if not job.ended:
+                raise
+            return job
+
+
+def _server(where: Session | Server, job: Job) -> Server:
+    """The server to ask about `job`. Raises InputError if the settings name another one than it runs at."""
+    if isinstance(where, Server):
+        return where
+    if job.base_url != _recorded_url(where):
+        # The key is for the settings' server: no other may see it.
+        raise InputError(
+            f"the job is at {job.base_url or 'the offline player'}, but the settings name "
+            f"{_recorded_url(where) or 'the offline player'}; set OPENAI_BASE_URL as it was at the launch"
+        )
+    return server_of(where)
+
+
+def _recorded_url(where: Session | Server) -> str:
+    """The server's address as a job records it; empty for the offline player."""
+    if isinstance(where, Server):
+        return where.base_url
+    return "" if where.settings.offline else server_of(where).base_url
+
+
+async def _create(
+    provider: Provider, job: Job, suffix: str, n_epochs: int | None, seed: int | None
+) -> dict[str, Any]:
+    request: dict[str, Any] = {"model": job.model, "training_file": job.training_file, "suffix": suffix}
+    if job.validation_file:
+        request["validation_file"] = job.validation_file
+    if seed is not None:
+        request["seed"] = seed
+    if n_epochs is not None:
+        supervised = {"hyperparameters": {"n_epochs": n_epochs}}
+        request["method"] = {"type": "supervised", "supervised": supervised}
+    try:
+        return await provider.create(request)
+    except ModelError as error:
+        # The answer was lost, but the job may exist.
+        answer = await provider.find(job.training_file) if error.retryable else None
+        if answer is None:
+            raise
+        return answer
+
+
+async def _refresh(provider: Provider, job: Job) -> Job:
+    """The job as the server knows it now, written if it changed."""
+    latest = _updated(job, await provider.job(job.job_id))
+    if latest.outcome == "failed" and not latest.error:
+        events = await provider.events(job.job_id)
+        errors = [e for e in events if e.get("level") == "error"] or events
+        reason = one_line(errors[-1].get("message")) if errors else ""
+        latest = replace(latest, error=reason or "the provider gives no reason")
+    return latest if latest == job else write_job(latest)
+
+
+def _updated(job: Job, answer: dict[str, Any]) -> Job:
+    """The job with what the server's `answer` says of it."""
+    tokens = answer.get("trained_tokens")
+    return replace(
+        job,
+        job_id=str(answer.get("id") or job.job_id),
+        status=one_line(answer.get("status")) or job.status,
+        outcome=outcome(answer),
+        fine_tuned_model=str(answer.get("fine_tuned_model") or ""),
+        error=failure_reason(answer) if outcome(answer) == "failed" else "",
+        trained_tokens=tokens if isinstance(tokens, int) else None,
+    )

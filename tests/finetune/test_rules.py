@@ -1,0 +1,80 @@
+"""The rules of curation, without a gateway: what each of them leaves, and its count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.variants import load_config
+from babyai_kit.finetune.curation import apply_rules, episode_rules
+from babyai_kit.finetune.episode_sources import SourceEpisode, journal_steps
+from babyai_kit.finetune.examples import make_examples
+from tests.support.journals import Said, expert, idle, play
+from tests.support.project import CONFIG
+
+BASELINE = load_config(CONFIG, Settings()).variants["baseline"]
+DETOUR = ["turn left", "turn right", "turn left", "turn right"]
+
+
+def clumsy(env: Any, mission: str) -> Iterator[str]:
+    """Succeeds, but looks around first."""
+    yield from DETOUR
+    yield from expert(env, mission)
+
+
+def source(policy: Any, *, complete: bool = True, digest: str = BASELINE.digest, **key: Any) -> SourceEpisode:
+    episode = play(policy, **key)
+    assert episode.record
+    row = replace(episode.record, variant_digest=digest)
+    return SourceEpisode(row, journal_steps(row, episode.steps), complete=complete, orphans=0)
+
+
+BEST, WORSE = source(expert, seed=3), source(clumsy, seed=3, repeat=1)
+OTHER_SEED, OTHER_TASK = source(clumsy, seed=5), source(expert, task="pickup", seed=3)
+FAILED, INCOMPLETE = source(idle, seed=4), source(expert, seed=6, complete=False)
+OLD_PROMPT = source(expert, seed=7, digest="old")
+EPISODES = [OLD_PROMPT, FAILED, INCOMPLETE, WORSE, OTHER_SEED, OTHER_TASK, BEST]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "last_stages"),
+    [
+        ({}, [BEST, WORSE, OTHER_SEED, OTHER_TASK], [6, 5, 5, 4]),
+        ({"min_return": 0.999}, [], [6, 5, 0, 0]),
+        ({"shortest_only": True}, [BEST, OTHER_SEED, OTHER_TASK], [5, 5, 4, 3]),
+        ({"max_per_task": 1}, [BEST, OTHER_TASK], [5, 5, 4, 2]),
+        ({"shortest_only": True, "max_per_task": 2}, [BEST, OTHER_SEED, OTHER_TASK], [5, 4, 3, 3]),
+    ],
+)
+def test_every_rule_leaves_what_it_says_and_counts_it(options: dict, expected: list, last_stages: list[int]):
+    options = {"min_return": 0.0, "max_per_task": None, "shortest_only": False} | options
+    episodes, stages = apply_rules(EPISODES, episode_rules(BASELINE, **options))
+    assert episodes == sorted(expected, key=lambda e: e.row.key)
+    assert (stages[0].stage, stages[0].episodes) == ("finished", len(EPISODES))
+    assert [s.episodes for s in stages][-4:] == last_stages
+    assert stages[-1].steps == sum(len(e.steps) for e in expected)
+
+
+def test_detours_invalid_answers_and_duplicates_are_left_out():
+    def policy(env: Any, mission: str) -> Iterator[str | Said]:
+        yield from DETOUR[:2]
+        yield Said(raw="not JSON")
+        yield from expert(env, mission)
+
+    episode = source(policy, seed=3)
+    again = replace(episode, row=replace(episode.row, repeat=1, episode_id="again"), orphans=2)
+    examples, stages = make_examples([episode, again], BASELINE, drop_detours=True)
+    # Steps 0 and 1 lead back to the start; step 2, the invalid answer, went forward.
+    assert [(e.episode_id, e.step) for e in examples] == [(episode.row.episode_id, i) for i in range(3, 7)]
+    assert stages == [
+        ("orphans left out (2)", 2, 14),
+        ("without detours", 2, 10),
+        ("valid answers", 2, 8),
+        ("duplicates removed", 1, 4),
+    ]
+    _, stages = make_examples([episode], BASELINE, drop_detours=False)
+    assert [s.steps for s in stages] == [7, 6, 6]
