@@ -1,12 +1,12 @@
-"""How often nominal 95% intervals hold the truth, at 20 seeds x 5 tasks.
+"""How often nominal 95% intervals cover the truth, at 20 seeds x 5 tasks.
 
     python benchmarks/bench_coverage.py [--json PATH] [--simulations N]
 
-The kit's intervals (first column) beside simpler ones and what is often reported: pooled episodes +/- 1 or
+The kit's intervals (first column) beside simpler ones and those often reported: pooled episodes +/- 1 or
 1.96 standard errors, and Wald's interval on one task. Printed: coverage, and in brackets the mean width; of
 differences also how often a test finds one where there is none (5% promised).
 
-The tasks' rates differ by up to two logits and have the mean told. Where seeds are alike, all episodes are
+The tasks' rates differ by up to two logits and have the given mean. Where seeds are alike, all episodes are
 independent. Where they differ, success follows a normal variable, a fifth of whose variance the tasks of a
 seed share, and three tenths more where they share the start: goto with pickup always, putnext with
 pick_up_seq_go_to on 60% of the seeds. Two agents share half of it, the seeds being the same. With 4,000
@@ -46,12 +46,12 @@ SEEDS = 20
 MIDDLE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 EXTREME = (0.95, 0.96, 0.97, 0.98, 0.99)
 RATES = (*MIDDLE, *EXTREME)
-FEW = (0.1, 0.5, 0.9, 0.99)
+SOME_RATES = (0.1, 0.5, 0.9, 0.99)
 """For what takes long."""
 PAIRS = (
-    *((0.1, 0.1), (0.3, 0.3), (0.5, 0.5), (0.7, 0.7), (0.9, 0.9), (0.95, 0.95), (0.99, 0.99)),
-    *((0.2, 0.1), (0.4, 0.3), (0.6, 0.5), (0.8, 0.7), (0.9, 0.8), (0.95, 0.9), (0.99, 0.95)),
-)
+    (0.1, 0.1), (0.3, 0.3), (0.5, 0.5), (0.7, 0.7), (0.9, 0.9), (0.95, 0.95), (0.99, 0.99),
+    (0.2, 0.1), (0.4, 0.3), (0.6, 0.5), (0.8, 0.7), (0.9, 0.8), (0.95, 0.9), (0.99, 0.95),
+)  # fmt: skip
 """Mean rates of an agent and the baseline."""
 SHARED = 0.5
 """Share of the variance that two agents have in common on a seed and task."""
@@ -61,7 +61,7 @@ EFFECTS = {"alike": (0.0, 0.0), "differ": (0.2, 0.3)}
 """Shares of variance: the seed's, the start's."""
 SAME_START = 0.6
 SHORTEST = np.array([4.63, 5.63, 12.24, 10.04, 9.51])
-MOST = np.array([64, 64, 128, 128, 128])
+MAX_STEPS = np.array([64, 64, 128, 128, 128])
 TRUTH_SEEDS = 400_000
 WIDTH = ", width"
 TITLES = {
@@ -101,9 +101,9 @@ def successes(normal: Array, mean: float) -> Array:
 
 
 def lengths(rng: np.random.Generator, normal: Array, mean: float, effects: str) -> Array:
-    """Steps [..., 5]: a success takes some times the shortest way, a failure the task's maximum."""
+    """Steps [..., 5]: a success takes a multiple of the shortest path, a failure the task's maximum."""
     detour = np.exp(0.4 + 0.5 * latent(rng, normal.shape[:-1], effects))
-    return np.where(successes(normal, mean) > 0, np.minimum(np.ceil(SHORTEST * detour), MOST), MOST)
+    return np.where(successes(normal, mean) > 0, np.minimum(np.ceil(SHORTEST * detour), MAX_STEPS), MAX_STEPS)
 
 
 def pooled(times: float) -> Callable[[Array], Interval]:
@@ -118,8 +118,8 @@ def pooled(times: float) -> Callable[[Array], Interval]:
 
 def kit(estimator: Callable[[Array], Estimate]) -> Callable[[Array], Interval]:
     def interval(cells: Array) -> Interval:
-        found = estimator(cells)
-        return found.low, found.high
+        estimate = estimator(cells)
+        return estimate.low, estimate.high
 
     return interval
 
@@ -150,8 +150,8 @@ def unpaired_pooled(a: Array, b: Array) -> Interval:
     return mean - half, mean + half
 
 
-def limits_of(found: Estimate | Difference | Interval) -> Interval:
-    return found if isinstance(found, tuple) else (found.low, found.high)
+def limits_of(estimate: Estimate | Difference | Interval) -> Interval:
+    return estimate if isinstance(estimate, tuple) else (estimate.low, estimate.high)
 
 
 T_95, T_95_TWICE = stats.t.ppf(0.975, [SEEDS - 1, 2 * SEEDS - 2])
@@ -181,19 +181,19 @@ LENGTH_DIFFERENCE: Estimators = {
 
 
 def coverage(drawn: Sequence[Array], truth: float, estimators: Estimators) -> dict[str, float]:
-    """Share of the intervals that hold the truth, and their mean width; of no difference p-values below .05.
+    """Share of the intervals that cover the truth, and their mean width; without a difference, p < .05.
 
     `drawn`: an array [simulations, seeds, 5] per agent.
     """
     row = {}
     for name, interval in estimators.items():
-        found = [interval(*cells) for cells in zip(*drawn, strict=True)]
-        limits = np.array([limits_of(one) for one in found])
-        held = (limits[:, 0] <= truth + 1e-12) & (truth - 1e-12 <= limits[:, 1])
-        row[name] = float(held.mean())
+        estimates = [interval(*cells) for cells in zip(*drawn, strict=True)]
+        limits = np.array([limits_of(estimate) for estimate in estimates])
+        covers = (limits[:, 0] <= truth + 1e-12) & (truth - 1e-12 <= limits[:, 1])
+        row[name] = float(covers.mean())
         row[name + WIDTH] = float(np.ptp(limits, axis=1).mean())
-        if isinstance(found[0], Difference):
-            p = np.array([one.p_value for one in found])
+        if isinstance(estimates[0], Difference):
+            p = np.array([estimate.p_value for estimate in estimates])
             row["p < .05"] = float((p < 0.05).mean()) if truth == 0 else np.nan
     return row
 
@@ -210,15 +210,15 @@ def over_tasks(simulations: int, rng: np.random.Generator) -> dict[str, pd.DataF
         for rate, other in PAIRS:
             both = agents(rng, shape, effects)
             drawn = [successes(normal, mean) for normal, mean in zip(both, (rate, other), strict=True)]
-            found = coverage(drawn, rate - other, DIFFERENCE)
-            tables["difference in success"].append(case | {"rate": rate, "baseline": other} | found)
-        for rate in FEW:
+            shares = coverage(drawn, rate - other, DIFFERENCE)
+            tables["difference in success"].append(case | {"rate": rate, "baseline": other} | shares)
+        for rate in SOME_RATES:
             truth = lengths(rng, latent(rng, (TRUTH_SEEDS,), effects), rate, effects).mean()
             both = [lengths(rng, normal, rate, effects) for normal in agents(rng, shape, effects)]
-            found = coverage(both[:1], truth, LENGTH)
-            tables["length"].append(case | {"rate": rate, "length": truth} | found)
-            found = coverage(both, 0.0, LENGTH_DIFFERENCE)
-            tables["difference in length"].append(case | {"rate": rate} | found)
+            shares = coverage(both[:1], truth, LENGTH)
+            tables["length"].append(case | {"rate": rate, "length": truth} | shares)
+            shares = coverage(both, 0.0, LENGTH_DIFFERENCE)
+            tables["difference in length"].append(case | {"rate": rate} | shares)
     return {TITLES[name]: pd.DataFrame(rows) for name, rows in tables.items()}
 
 
@@ -274,11 +274,11 @@ def difference_on_one_task() -> pd.DataFrame:
 
 def printable(table: pd.DataFrame) -> str:
     """Coverage and width in one column."""
-    shown = table.copy()
+    text = table.copy()
     for name in [column for column in table if column + WIDTH in table]:
-        widths = shown.pop(name + WIDTH)
-        shown[name] = [f"{held:.3f} ({width:.3g})" for held, width in zip(table[name], widths, strict=True)]
-    return shown.round(3).to_string(index=False, na_rep="")
+        widths = text.pop(name + WIDTH)
+        text[name] = [f"{share:.3f} ({width:.3g})" for share, width in zip(table[name], widths, strict=True)]
+    return text.round(3).to_string(index=False, na_rep="")
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +11,7 @@ from babyai_kit.cli.arguments import add_run, names
 if TYPE_CHECKING:
     import pandas as pd
 
-UNITS = {
-    "success": ("success in percent", 100, 1),
-    "episode_return": ("episode return", 1, 3),
-    "episode_length": ("steps", 1, 1),
-    "length_given_success": ("steps of a success", 1, 1),
-    "optimality": ("steps of a success / shortest way", 1, 2),
-    "input_tokens": ("input tokens", 1, 0),
-    "output_tokens": ("generated tokens", 1, 0),
-    "cost_usd": ("dollars per episode", 1, 5),
-    "tokens_per_success": ("tokens per success", 1, 0),
-    "cost_per_success": ("dollars per success", 1, 5),
-}
-"""Measure: (title, factor, decimals)."""
+    from babyai_kit.stats import Measure
 
 
 def add(commands: Any) -> None:
@@ -34,11 +21,11 @@ def add(commands: Any) -> None:
         "--baseline",
         type=_baseline,
         default="baseline",
-        help="a variant or, if it was played by several models, variant=NAME,model=NAME",
+        help="a variant or, if several models played it, variant=NAME,model=NAME",
     )
-    parser.add_argument("--measures", type=names, default=None, help="default: all that the run knows")
+    parser.add_argument("--measures", type=names, default=None, help="default: all")
     parser.add_argument(
-        "--per-task", action="store_true", help="each task for every measure, not for success only"
+        "--per-task", action="store_true", help="also print single tasks for measures other than success"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the whole table, unrounded")
     parser.set_defaults(command=_command)
@@ -52,80 +39,77 @@ def _baseline(text: str) -> str | dict[str, str]:
 
 
 def _command(args: argparse.Namespace) -> int:
+    from babyai_kit.atomic_files import write_atomically
     from babyai_kit.errors import InputError
     from babyai_kit.runs.run import Run
-    from babyai_kit.stats import ALL_TASKS, compare
+    from babyai_kit.stats import ALL_TASKS, compare, measure_of, reasons
 
     run = Run.open(args.run, results=args.results)
     episodes = run.episodes()
     table = compare(episodes, args.baseline, measures=args.measures)
     if table.empty:
-        raise InputError(f"run {args.run} has one agent alone; run another variant on the same seeds")
+        raise InputError(f"run {args.run} has only one agent; run another variant on the same seeds")
     if args.csv:
-        args.csv.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(args.csv, index=False)
+        write_atomically(args.csv, table.to_csv(index=False))
     one_task = table["task"].nunique() == 2
-    for measure, rows in table.groupby("measure", sort=False):
-        title, factor, decimals = UNITS[str(measure)]
+    for name, rows in table.groupby("measure", sort=False):
+        measure = measure_of(str(name))
         if rows["difference"].isna().all() and args.measures is None:
-            why = ", ".join(sorted(set(rows["interval"].str.removeprefix("none: "))))
-            print(f"\n{title}: {why}")
+            print(f"\n{measure.title}: {', '.join(reasons(rows['interval']))}")
             continue
         if one_task:
             rows = rows[rows["task"] != ALL_TASKS]
-        elif measure != "success" and not args.per_task:
+        elif not (measure.is_rate or args.per_task):
             rows = rows[rows["task"] == ALL_TASKS]
-        print(f"\n{title}, difference from {rows['baseline'].iloc[0]}")
-        print(readable(rows, factor, decimals).to_string(index=False))
+        print(f"\n{measure.title}, difference from {rows['baseline'].iloc[0]}")
+        print(readable(rows, measure).to_string(index=False))
     print(f"\n{_notes(episodes, table, len(run.planned()))}")
     return 0
 
 
-def readable(rows: pd.DataFrame, factor: float = 1, decimals: int = 2) -> pd.DataFrame:
-    """Rows of `compare` as text, figures times `factor` with so many decimals."""
+def readable(rows: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """Rows of `compare` as text."""
     import pandas as pd
 
-    columns = list(rows.columns)
-    agent = columns[columns.index("task") + 1 : columns.index("baseline")]
+    from babyai_kit.stats import UNKNOWN, agent_columns, p_value_text
 
-    def figure(value: float, sign: str = "") -> str:
-        return "-" if math.isnan(value) else f"{factor * value:{sign},.{decimals}f}"
-
-    def chance(value: float) -> str:
-        return "-" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
-
-    shown: dict[str, list[str]] = {name: rows[name].astype(str).tolist() for name in ("task", *agent)}
-    shown["value"] = [figure(v) for v in rows["value"]]
-    shown["baseline"] = [figure(v) for v in rows["baseline_value"]]
-    shown["difference"] = [figure(v, "+") for v in rows["difference"]]
-    limits = zip(rows["low"], rows["high"], strict=True)
-    shown["95% interval"] = [
-        "-" if math.isnan(a) else f"{figure(a, '+')} to {figure(b, '+')}" for a, b in limits
+    intervals = [
+        f"{measure.difference(low)} to {measure.difference(high)}"
+        for low, high in zip(rows["low"], rows["high"], strict=True)
     ]
-    shown["p"] = [chance(p) for p in rows["p_value"]]
-    shown["p (Holm)"] = [chance(p) for p in rows["p_holm"]]
-    shown["detectable"] = [figure(v) for v in rows["detectable"]]
-    shown["seeds"] = rows["n_seeds"].astype(str).tolist()
-    return pd.DataFrame(shown)
+    return pd.DataFrame(
+        {
+            **{name: rows[name].astype(str) for name in ("task", *agent_columns(rows))},
+            "value": rows["value"].map(measure.number),
+            "baseline": rows["baseline_value"].map(measure.number),
+            "difference": rows["difference"].map(measure.difference),
+            "95% interval": pd.Series(intervals, rows.index).where(rows["low"].notna(), UNKNOWN),
+            "p": rows["p_value"].map(p_value_text),
+            "p (Holm)": rows["p_holm"].map(p_value_text),
+            "detectable": rows["detectable"].map(measure.number),
+            "seeds": rows["n_seeds"].astype(str),
+        }
+    )
 
 
 def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:
     """What the tables rest on."""
-    from babyai_kit.figures.caption import kinds_of_model
+    from babyai_kit.figures.caption import count, model_note
+    from babyai_kit.stats import count_errors
 
-    kinds = ", ".join(sorted({k for k in table["interval"] if not k.startswith("none")}))
+    kinds = ", ".join(sorted({kind for kind in table["interval"] if not kind.startswith("none")}))
     tests = ", ".join(sorted(set(table["test"]) - {"none"}))
-    counted = f"{len(episodes)} episodes, {int((episodes['status'] == 'error').sum())} errors among them"
+    basis = f"{count(len(episodes), 'episode')}, {count_errors(episodes)} with an error"
     if planned > len(episodes):
-        counted += f"; the run is not complete: {planned} are planned"
+        basis += f"; the run is incomplete: {planned} are planned"
     if left_out := int(table.loc[table["measure"] == table["measure"].iloc[0], "n_left_out"].max()):
-        counted += f"; up to {left_out} seeds are in no comparison: not finished by both on every task"
+        basis += f"; up to {count(left_out, 'seed')} left out: not finished by both agents on every task"
     models = sorted(map(str, episodes["model"].unique()))
     lines = [
-        counted,
-        f"model: {', '.join(models)}{kinds_of_model(models)}",
+        basis,
+        f"model: {', '.join(models)}{model_note(models)}",
         f"intervals (not corrected): {kinds or 'none'}",
         f"p: {tests or 'none'}; Holm: corrected over the agents compared on a measure and task",
-        "detectable: smallest true difference that these seeds find with 80% power, at p < .05 uncorrected",
+        "detectable: smallest true difference found with 80% power on these seeds, at p < 0.05 uncorrected",
     ]
     return "\n".join(lines)

@@ -16,14 +16,18 @@ def add(commands: Any) -> None:
     parser.add_argument("--variant")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--repeat", type=int)
-    parser.add_argument("--episode", metavar="ID", help="this episode_id")
+    parser.add_argument("--episode", metavar="ID", help="the episode with this episode_id")
     outcome = parser.add_mutually_exclusive_group()
     outcome.add_argument("--success", action="store_const", const=True, help="an episode that succeeded")
     outcome.add_argument(
-        "--failure", dest="success", action="store_const", const=False, help="one in which the agent failed"
+        "--failure",
+        dest="success",
+        action="store_const",
+        const=False,
+        help="one in which the agent failed",
     )
-    parser.add_argument("--format", choices=("html", "gif"), help="default: by --out, else html")
-    parser.add_argument("--out", help="file to write; default: in the run's folder, named by the episode")
+    parser.add_argument("--format", choices=("html", "gif"), help="default: as --out ends, else html")
+    parser.add_argument("--out", help="file to write (default: in the run's folder, named after the episode)")
     parser.set_defaults(command=_command)
 
 
@@ -32,7 +36,7 @@ def _command(args: argparse.Namespace) -> int:
     from babyai_kit.replay import load_replay
     from babyai_kit.runs.journal import run_folder
 
-    found = load_replay(
+    episode = load_replay(
         args.run,
         results=args.results,
         task=args.task,
@@ -43,9 +47,9 @@ def _command(args: argparse.Namespace) -> int:
         episode_id=args.episode,
     )
     kind = args.format or (Path(args.out).suffix[1:].lower() if args.out else "html")
-    out = Path(args.out or run_folder(args.results, args.run) / "replays" / f"{found.name}.{kind}")
+    out = Path(args.out or run_folder(args.results, args.run) / "replays" / f"{episode.name}.{kind}")
     if out.suffix.lower() != f".{kind}":
-        raise InputError(f"--out {out} does not end in .{kind}; make it fit --format")
-    print(f"{found.about}: {found.trajectory.outcome}")
-    print(found.save(out))
+        raise InputError(f"--out {out} does not end in .{kind}; change it or --format")
+    print(f"{episode.about}: {episode.trajectory.outcome}")
+    print(episode.save(out))
     return 0

@@ -1,4 +1,4 @@
-"""`report RUN`: what a run found, as one page and as a summary for other programs."""
+"""`report RUN`: the results of a run, as a page to read and as a summary for programs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def add(commands: Any) -> None:
 def _command(args: argparse.Namespace) -> int:
     from babyai_kit.report import write_report
 
-    written = write_report(args.run, results=args.results)
-    print(written.standing)
-    print(written.page)
-    print(written.summary)
+    report = write_report(args.run, results=args.results)
+    print(report.standing)
+    print(report.page)
+    print(report.summary)
     return 0

@@ -1,7 +1,7 @@
-"""Failure analysis: how the agent failed, from its trajectories alone.
+"""Failure analysis: how the agent failed, from its recorded actions alone.
 
-`facts` watches an episode being played again, `classes` says what the facts amount to, `tables` counts.
-Knows the journal and the environment; no gateway, and nothing of what a model writes beside its actions.
+`facts` observes an episode as it is replayed, `classes` classifies what was observed, `tables` counts. What a
+model writes beside its actions does not count.
 """
 
 from babyai_kit.failures.classes import CLASSES, classify

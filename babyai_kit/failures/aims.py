@@ -1,6 +1,6 @@
 """What a mission still asks for, and which objects it lets the agent take.
 
-Knows minigrid's instructions, the five tasks' as well as those of its other levels; nothing of agents.
+Covers minigrid's instructions: those of the five tasks and of its other levels.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ class Aim:
     stage: str
     """`go to`, `pick up`, `put next to`, `open` or `get the key for`; with "and" where any may be next."""
     objects: tuple[str, ...]
-    """What to do it with or to, in the words of the observation ("red key"), sorted."""
+    """What to do it with, as the observation names it ("red key"), sorted."""
 
 
 def aim(env: TextEnv) -> Aim:
     """What the mission asks for next, in the present state."""
-    found = list(_next(env.instrs, env))
-    stages = dict.fromkeys(stage for stage, _ in found)
-    return Aim(" and ".join(stages), tuple(sorted({f"{obj.color} {obj.type}" for _, obj in found})))
+    targets = list(_next(env.instrs, env))
+    stages = dict.fromkeys(stage for stage, _ in targets)
+    return Aim(" and ".join(stages), tuple(sorted({f"{obj.color} {obj.type}" for _, obj in targets})))
 
 
 def takeable(env: TextEnv) -> list[WorldObj]:
     """What the mission lets the agent pick up: what it asks to pick up or to put, and keys of locked doors.
 
-    To be asked after reset(), when all doors are as they were drawn.
+    To be called after reset(), before any door has changed.
     """
     locked = {door.color for door in _cells(env, Door) if door.is_locked}
-    return [*_objects(env.instrs, taken=True), *(key for key in _cells(env, Key) if key.color in locked)]
+    return [*_objects(env.instrs, only_taken=True), *(key for key in _cells(env, Key) if key.color in locked)]
 
 
 def named(env: TextEnv) -> list[WorldObj]:
-    """What the mission names, in whatever role."""
+    """All objects that the mission names."""
     return _objects(env.instrs)
 
 
@@ -56,9 +56,10 @@ def _next(instr: Any, env: TextEnv) -> Iterator[tuple[str, WorldObj]]:
             if done != "success":
                 yield from _next(part, env)
     elif isinstance(instr, verifier.PutNextInstr):
-        held = any(env.carrying is obj for obj in instr.desc_move.obj_set)
-        stage, desc = ("put next to", instr.desc_fixed) if held else ("pick up", instr.desc_move)
-        yield from ((stage, obj) for obj in desc.obj_set)
+        if any(env.carrying is obj for obj in instr.desc_move.obj_set):
+            yield from (("put next to", obj) for obj in instr.desc_fixed.obj_set)
+        else:
+            yield from (("pick up", obj) for obj in instr.desc_move.obj_set)
     elif isinstance(instr, verifier.OpenInstr):
         for door in instr.desc.obj_set:
             fits = isinstance(env.carrying, Key) and env.carrying.color == door.color
@@ -71,13 +72,18 @@ def _next(instr: Any, env: TextEnv) -> Iterator[tuple[str, WorldObj]]:
         yield from ((stage, obj) for obj in instr.desc.obj_set)
 
 
-def _objects(instr: Any, *, taken: bool = False) -> list[WorldObj]:
-    """What `instr` names; `taken`: only what it asks to pick up or to put."""
+def _objects(instr: Any, *, only_taken: bool = False) -> list[WorldObj]:
+    """What `instr` names; `only_taken`: what it asks to pick up or to put."""
     if isinstance(instr, verifier.SeqInstr):
-        return [*_objects(instr.instr_a, taken=taken), *_objects(instr.instr_b, taken=taken)]
+        return [
+            obj for part in (instr.instr_a, instr.instr_b) for obj in _objects(part, only_taken=only_taken)
+        ]
     if isinstance(instr, verifier.PutNextInstr):
-        return [*instr.desc_move.obj_set, *(() if taken else instr.desc_fixed.obj_set)]
-    return list(instr.desc.obj_set) if isinstance(instr, verifier.PickupInstr) or not taken else []
+        fixed = [] if only_taken else instr.desc_fixed.obj_set
+        return [*instr.desc_move.obj_set, *fixed]
+    if only_taken and not isinstance(instr, verifier.PickupInstr):
+        return []
+    return list(instr.desc.obj_set)
 
 
 def _cells(env: TextEnv, kind: type[Any]) -> Iterable[Any]:

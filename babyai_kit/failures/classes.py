@@ -1,8 +1,8 @@
-"""The classes of failure: a function each, whose docstring is the class's definition.
+"""The classes of failure: a function each, whose docstring is the definition that reports print.
 
-Knows facts only. The conditions do not exclude each other; an episode is of the first class, in the order of
-CLASSES, whose condition it meets. The order goes from what keeps an agent from playing at all to what is left
-when it played sensibly.
+The conditions do not exclude each other; an episode belongs to the first class, in the order of CLASSES,
+whose condition it meets. The order goes from what keeps an agent from playing at all to what is left when it
+played sensibly.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REPEATED_SHARE = 0.5
 
 
 def invalid_answers(facts: Facts) -> bool:
-    """At least a quarter of the answers were invalid, so that the agent was moved forward instead."""
+    """At least a quarter of the answers were invalid, so the agent was moved forward instead."""
     return facts.invalid_answers >= INVALID_SHARE * facts.steps > 0
 
 
@@ -26,7 +26,7 @@ def goal_destroyed(facts: Facts) -> bool:
 
 
 def wrong_object(facts: Facts) -> bool:
-    """It picked up a thing, or destroyed a box, that the mission gives no reason to touch."""
+    """It picked up an object, or destroyed a box, that the mission gives no reason to touch."""
     return bool(facts.wrong_objects)
 
 
@@ -36,12 +36,12 @@ def loop(facts: Facts) -> bool:
 
 
 def goal_not_acted_on(facts: Facts) -> bool:
-    """It was told where the thing is that the mission still asked for, and never did there what was asked."""
+    """It was shown the object that the mission still asked for, and never did with it what was asked."""
     return facts.goal_seen_steps > 0
 
 
 def out_of_steps(facts: Facts) -> bool:
-    """It ran out of steps before it came to see the thing that the mission still asked for."""
+    """It ran out of steps before it saw the object that the mission still asked for."""
     return True
 
 
@@ -49,7 +49,7 @@ CLASSES: dict[str, Callable[[Facts], bool]] = {
     condition.__name__: condition
     for condition in (invalid_answers, goal_destroyed, wrong_object, loop, goal_not_acted_on, out_of_steps)
 }
-"""Class: its condition; the first that holds is the episode's class."""
+"""Conditions by class; the first that holds is the episode's class."""
 
 LABELS = {
     "invalid_answers": "invalid answers",

@@ -1,7 +1,4 @@
-"""What happened in an episode, as counts: the ground on which failures are classed.
-
-Knows how to watch a trajectory being played again; judges nothing.
-"""
+"""What happened in an episode, as counts: the basis on which failures are classified."""
 
 from __future__ import annotations
 
@@ -25,28 +22,28 @@ class Facts:
     """Steps whose answer was invalid, so that the agent was moved forward instead."""
     repeated_steps: int
     """Steps that did the same in the same state as an earlier step of the episode. The state is the agent's
-    place, direction and load, every object's and door's, and the stage of the mission. As the environment
-    is deterministic, such a step leads nowhere new."""
+    place, direction and load, the state of every object and door, and the stage of the mission. As the
+    environment is deterministic, such a step leads nowhere new."""
     destroyed_goals: tuple[str, ...]
     """Boxes that the mission names and the agent opened, which destroys them: "red box", in order."""
     wrong_objects: tuple[str, ...]
-    """What the agent picked up though the mission asks neither to pick it up nor to put it somewhere and no
-    locked door needs it, and empty boxes it opened that the mission does not name: "red key", in order, each
-    time. A thing carried out of the way is among them."""
+    """Objects that the agent picked up although the mission asks neither to pick them up nor to put them
+    somewhere and no locked door needs them, and empty boxes it opened that the mission does not name: "red
+    key", in order, each time. An object carried out of the way is among them."""
     stage: str
     """What the mission still asked for at the end, see `Aim`."""
     goal: str
     """The objects it asked for, like "red key"; several are joined by "or"."""
     goal_seen_steps: int
-    """Observations that told of such an object, since the mission's last stage had begun."""
+    """Observations that showed such an object, since the mission's last stage began."""
 
 
 def observe(trajectory: Trajectory) -> Facts:
     """The facts of a trajectory. Raises JournalError if it does not replay."""
-    done: set[Hashable] = set()
-    repeated = seen = 0
-    wrong: list[str] = []
-    destroyed: list[str] = []
+    moves: set[Hashable] = set()
+    repeated_steps = goal_seen_steps = 0
+    wrong_objects: list[str] = []
+    destroyed_goals: list[str] = []
     allowed: list[WorldObj] = []
     goals: list[WorldObj] = []
     stage: Aim | None = None
@@ -56,39 +53,42 @@ def observe(trajectory: Trajectory) -> Facts:
         if number == 0:
             allowed, goals = takeable(env), named(env)
         elif _destroyed(env, ahead):
-            (destroyed if _among(ahead, goals) else wrong).append(_name(ahead))
+            if _among(ahead, goals):
+                destroyed_goals.append(_name(ahead))
+            else:
+                wrong_objects.append(_name(ahead))
         elif env.carrying is not None and env.carrying is not load and not _among(env.carrying, allowed):
-            wrong.append(_name(env.carrying))
+            wrong_objects.append(_name(env.carrying))
         ahead, load = env.grid.get(*env.front_pos), env.carrying
-        before, stage = stage, aim(env)
-        if stage != before:
-            seen = 0
+        previous, stage = stage, aim(env)
+        if stage != previous:
+            goal_seen_steps = 0
         if step is not None:
-            seen += _tells(step.observation, stage)
-            deed = (_state(env), stage, step.action)
-            repeated += deed in done
-            done.add(deed)
+            goal_seen_steps += _tells(step.observation, stage)
+            move = (_state(env), stage, step.action)
+            repeated_steps += move in moves
+            moves.add(move)
     assert stage is not None
     return Facts(
         steps=len(trajectory.steps),
         invalid_answers=sum(not step.valid for step in trajectory.steps),
-        repeated_steps=repeated,
-        destroyed_goals=tuple(destroyed),
-        wrong_objects=tuple(wrong),
+        repeated_steps=repeated_steps,
+        destroyed_goals=tuple(destroyed_goals),
+        wrong_objects=tuple(wrong_objects),
         stage=stage.stage,
         goal=" or ".join(stage.objects),
-        goal_seen_steps=seen,
+        goal_seen_steps=goal_seen_steps,
     )
 
 
 def _state(env: TextEnv) -> Hashable:
-    """All that the rest of an episode depends on, but for the mission's stage."""
-    things = tuple(
+    """All that the rest of an episode depends on, except the mission's stage."""
+    objects = tuple(
         (i, cell.type, cell.color, getattr(cell, "is_open", None), getattr(cell, "is_locked", None))
         for i, cell in enumerate(env.grid.grid)
         if cell is not None and cell.type != "wall"
     )
-    return env.agent_pos, env.agent_dir, env.carrying and _name(env.carrying), things
+    return env.agent_pos, env.agent_dir, env.carrying and _name(env.carrying), objects
 
 
 def _tells(observation: str, stage: Aim) -> bool:

@@ -1,7 +1,4 @@
-"""Tables of failures: a row per failed episode, and what they add up to.
-
-Knows which rows are counted together; the classes are defined in `classes`.
-"""
+"""Tables of failures: a row per failed episode, and what they add up to."""
 
 from __future__ import annotations
 
@@ -18,16 +15,15 @@ from babyai_kit.failures.facts import observe
 from babyai_kit.runs.records import KEY_COLUMNS
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import Trajectory
-from babyai_kit.stats import cells, groups
+from babyai_kit.stats import cells, finished, groups
 
 FLAGS = {name: f"is_{name}" for name in CLASSES if name != "out_of_steps"}
-"""Class: the column that says whether its condition holds, which several may."""
+"""By class, the column that says whether its condition holds; several may."""
 
 COLUMNS = [
-    *(*KEY_COLUMNS, "variant_digest", "episode_id", "failure", *FLAGS.values(), "steps"),
-    *("invalid_answers", "repeated_steps", "destroyed_goals", "wrong_objects"),
-    *("stage", "goal", "goal_seen_steps"),
-]
+    *KEY_COLUMNS, "variant_digest", "episode_id", "failure", *FLAGS.values(), "steps", "invalid_answers",
+    "repeated_steps", "destroyed_goals", "wrong_objects", "stage", "goal", "goal_seen_steps",
+]  # fmt: skip
 
 
 def load_failures(run: str, *, results: str | Path = "results") -> pd.DataFrame:
@@ -43,7 +39,7 @@ def load_failures(run: str, *, results: str | Path = "results") -> pd.DataFrame:
 
 
 def failures_of(trajectories: Iterable[Trajectory]) -> pd.DataFrame:
-    """`load_failures` for trajectories that were read before."""
+    """`load_failures` of these trajectories."""
     rows = []
     for trajectory in trajectories:
         if trajectory.outcome != "failure":
@@ -66,14 +62,13 @@ def failure_table(
     n_failed, then a column per class with the failed episodes of that class, which sum to n_failed.
     """
     columns, split = groups(episodes, by)
-    marked = _marked(episodes, failures)
-    rows = []
-    for names, group, _ in split:
-        here = marked.loc[group.index]
-        counts = {name: int((here["failure"] == name).sum()) for name in CLASSES}
-        finished = int((here["status"] == "ok").sum())
-        rows.append(names | {"n_episodes": finished, "n_failed": sum(counts.values())} | counts)
-    return pd.DataFrame(rows, columns=[*columns, "n_episodes", "n_failed", *CLASSES])
+    classified = _classified(episodes, failures)
+    table = []
+    for names, rows, _ in split:
+        done = finished(classified.loc[rows.index])
+        counts = {name: int((done["failure"] == name).sum()) for name in CLASSES}
+        table.append(names | {"n_episodes": len(done), "n_failed": sum(counts.values())} | counts)
+    return pd.DataFrame(table, columns=[*columns, "n_episodes", "n_failed", *CLASSES])
 
 
 def failure_shares(
@@ -86,22 +81,25 @@ def failure_shares(
     settings that differ inside), n_seeds, n_episodes (behind the shares), then a column per class.
     """
     columns, split = groups(episodes, by)
-    marked = _marked(episodes, failures)
-    rows = []
-    for names, group, tasks in split:
-        here = marked.loc[group.index]
-        here = here[here["status"] == "ok"]
-        whole = cells(here.assign(one=1.0), "one", tasks).dropna()
-        row = names | {"n_seeds": len(whole), "n_episodes": int(here["seed"].isin(whole.index).sum())}
-        for name in CLASSES:
-            share = cells(here.assign(one=(here["failure"] == name).astype(float)), "one", tasks)
-            row[name] = float(share.loc[whole.index].to_numpy().mean()) if len(whole) else np.nan
-        rows.append(row)
-    return pd.DataFrame(rows, columns=[*columns, "n_seeds", "n_episodes", *CLASSES])
+    classified = _classified(episodes, failures)
+    table = []
+    for names, rows, tasks in split:
+        done = finished(classified.loc[rows.index])
+        shares = {
+            name: cells(done.assign(share=done["failure"] == name), "share", tasks).dropna()
+            for name in CLASSES
+        }
+        seeds = shares["loop"].index
+        row = names | {"n_seeds": len(seeds), "n_episodes": int(done["seed"].isin(seeds).sum())}
+        row |= {
+            name: float(share.to_numpy().mean()) if len(seeds) else np.nan for name, share in shares.items()
+        }
+        table.append(row)
+    return pd.DataFrame(table, columns=[*columns, "n_seeds", "n_episodes", *CLASSES])
 
 
-def _marked(episodes: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:
+def _classified(episodes: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:
     """`episodes` as `stats.groups` numbers its rows, with the class of those that failed."""
     classes = dict(zip(failures["episode_id"], failures["failure"], strict=True))
-    marked = episodes.reset_index(drop=True)
-    return marked.assign(failure=[classes.get(i, "") for i in marked["episode_id"]])
+    numbered = episodes.reset_index(drop=True)
+    return numbered.assign(failure=[classes.get(name, "") for name in numbered["episode_id"]])

@@ -1,8 +1,8 @@
 """Figures: `episodes` table in, matplotlib Figure out.
 
-Knows how estimates are drawn; what they are, `stats` knows. `outcomes` has a function per figure, `panels`,
-`forest` and `curves` lay out and draw, `agents` names and colours the rows, `caption` says what they rest on,
-`chart` is the Figure. pyplot is not used, so no figure stays open behind the caller's back.
+`outcomes` has a function per figure; `panels`, `forest`, `curves` and `failures` lay out and draw; `agents`
+names and colours the rows, `caption` says what a figure rests on, `chart` is the Figure. pyplot is not used,
+so no figure stays open behind the caller's back.
 """
 
 from babyai_kit.figures.chart import Chart, picture

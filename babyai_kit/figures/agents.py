@@ -6,7 +6,6 @@ Ito's (2008), safe for colour-blind readers; markers differ too, so that a figur
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -14,31 +13,17 @@ from typing import Any
 import pandas as pd
 
 from babyai_kit.environment import TASKS
-from babyai_kit.figures.chart import plain
+from babyai_kit.figures.chart import fold, plain
+from babyai_kit.runs.plan import DEFAULT_VARIANTS
 from babyai_kit.stats import ALL_TASKS, groups
 
 Agent = tuple[Any, ...]
 """The values of the columns that name an agent; the variant comes first."""
 
-VARIANTS = ("baseline", "reasoning", "history", "history_and_reasoning")
-STYLES = (  # the four variants; then those that others get by their name; then second use of the colours
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#000000", "v"),
-    ("#E69F00", "P"),
-    ("#56B4E9", "X"),
-    ("#7F7F7F", "p"),
-    ("#0072B2", "<"),
-    ("#D55E00", ">"),
-    ("#009E73", "h"),
-    ("#CC79A7", "d"),
-    ("#000000", "*"),
-    ("#E69F00", "8"),
-    ("#56B4E9", "H"),
-)
-COLOURS = 8
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
+MARKERS = "os^DvPXp<>hd*8H"
+STYLES = tuple((COLOURS[i % len(COLOURS)], marker) for i, marker in enumerate(MARKERS))
+"""The four variants'; then those that others get by their name; then a second use of the colours."""
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 """Of curves, in the order of STYLES: lines that cross are told apart in grey too."""
 
@@ -51,29 +36,46 @@ def keys_of(episodes: pd.DataFrame) -> list[str]:
     return keys
 
 
-def agents_of(shown: pd.DataFrame, keys: Sequence[str]) -> list[Agent]:
+def agents_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[Agent]:
     """The agents among the rows, the four variants first, whatever the order of the rows."""
-    rank = {name: i for i, name in enumerate(VARIANTS)}
-    agents = {tuple(values) for values in shown[list(keys)].itertuples(index=False)}
+    rank = {name: i for i, name in enumerate(DEFAULT_VARIANTS)}
+    agents = {tuple(values) for values in rows[list(keys)].itertuples(index=False)}
     return sorted(agents, key=lambda agent: (rank.get(agent[0], len(rank)), *map(str, agent)))
 
 
-def tasks_of(shown: pd.DataFrame) -> list[str]:
+def rows_by_agent(table: pd.DataFrame, keys: Sequence[str]) -> dict[Agent, dict[Any, Any]]:
+    """The rows of a table that has one for each agent."""
+    return {tuple(row[key] for key in keys): row for row in table.to_dict("records")}
+
+
+def rows_of(table: pd.DataFrame, keys: Sequence[str], agent: Agent) -> pd.DataFrame:
+    """The rows of one agent."""
+    for key, value in zip(keys, agent, strict=True):
+        table = table[table[key] == value]
+    return table
+
+
+def tasks_of(rows: pd.DataFrame) -> list[str]:
     """The tasks among the rows: ALL_TASKS first, then BALROG's five in their order, then others."""
-    there = set(shown["task"])
-    tasks = [t for t in (ALL_TASKS, *TASKS) if t in there]
-    return tasks + sorted(there - set(tasks))
+    names = set(rows["task"])
+    tasks = [task for task in (ALL_TASKS, *TASKS) if task in names]
+    return tasks + sorted(names - set(tasks))
+
+
+def name_of(agent: Agent) -> str:
+    """The agent in one line."""
+    return ", ".join(map(str, agent))
 
 
 def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
     """Colour and marker of each agent.
 
-    By the variant's name, so that both stay when other variants are shown (but where two names collide).
+    By the variant's name, so that both stay when other variants are drawn (unless two names collide).
     Where agents differ by more than the variant, the colour tells the variant and the marker the rest.
     """
-    styles = dict(zip(VARIANTS, STYLES, strict=False))
-    for name in sorted({agent[0] for agent in agents} - set(VARIANTS)):
-        free = [s for s in STYLES[:COLOURS] if s not in styles.values()]
+    styles = dict(zip(DEFAULT_VARIANTS, STYLES, strict=False))
+    for name in sorted({agent[0] for agent in agents} - set(DEFAULT_VARIANTS)):
+        free = [s for s in STYLES[: len(COLOURS)] if s not in styles.values()]
         free = free or [s for s in STYLES if s not in styles.values()] or list(STYLES)
         styles[name] = free[zlib.crc32(str(name).encode()) % len(free)]
     rest = sorted({agent[1:] for agent in agents}, key=str)
@@ -84,7 +86,7 @@ def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
 
 def dashes_of(marker: str) -> Any:
     """The line style of the curve whose points have that marker."""
-    return DASHES[[m for _, m in STYLES].index(marker) % len(DASHES)]
+    return DASHES[MARKERS.index(marker) % len(DASHES)]
 
 
 def label_of(agent: Agent, keys: Sequence[str]) -> str:
@@ -92,17 +94,5 @@ def label_of(agent: Agent, keys: Sequence[str]) -> str:
     lines = []
     for key, value in zip(keys, agent, strict=True):
         text = str(value) if key in ("variant", "model") else f"{key} {str(value)[:12]}"
-        lines.append(folded(text, 26))
+        lines.append(fold(text, 26))
     return plain("\n".join(lines))
-
-
-def folded(name: str, width: int) -> str:
-    """`name` in lines of at most `width` characters, broken after a space or - _ / : if it has one."""
-    lines = [""]
-    for part in re.findall(r"[^-_/:\s]*[-_/:\s]|[^-_/:\s]+", " ".join(name.split())):
-        for start in range(0, len(part), width):
-            piece = part[start : start + width]
-            if lines[-1] and len(lines[-1] + piece) > width:
-                lines.append("")
-            lines[-1] += piece
-    return "\n".join(line.rstrip() for line in lines)

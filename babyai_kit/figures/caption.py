@@ -8,93 +8,110 @@ from collections.abc import Iterable
 import pandas as pd
 
 from babyai_kit.configuration.models import is_learner, is_offline_player
-from babyai_kit.stats import SOURCES
+from babyai_kit.stats import Measure, count_errors, finished
 
-WATERMARK = "offline player: not an LLM"
-LOCAL = "small model trained here: no hosted LLM"
+OFFLINE = "offline player: not an LLM"
+LOCAL = "small model trained locally: not a hosted LLM"
+KINDS = ((is_offline_player, OFFLINE), (is_learner, LOCAL))
 
 
 def caption(
     episodes: pd.DataFrame,
-    shown: pd.DataFrame,
-    measure: str,
+    estimates: pd.DataFrame,
+    measure: Measure,
     *,
-    several: bool,
-    beside: pd.DataFrame | None = None,
+    open_points: pd.DataFrame | None = None,
     note: str = "",
 ) -> str:
-    """One line. `shown`: the estimates of `measure` drawn; `beside`: those in open points; `several`: the
-    first panel is over several tasks."""
+    """One line. `estimates`: those of `measure` drawn, panel by panel; `open_points`: those of a second
+    measure; `note`: a sentence more."""
+    done = finished(episodes)
+    n_known = int(has_value(done, measure).sum())
     parts = []
-    errors = int((episodes["status"] == "error").sum())
-    finished = len(episodes) - errors
-    known = int(known_of(episodes[episodes["status"] == "ok"], measure).sum())
-    overall = shown[shown["task"] == shown["task"].iloc[0]] if len(shown) else shown
-    if shown["value"].notna().any():
-        kinds = _kinds(overall, shown, several)
+    if estimates["value"].notna().any():
+        first = first_panel(estimates)
+        several = len(first) < len(estimates)
+        kinds, others = _kinds(first), _kinds(estimates.drop(first.index))
+        if several and kinds != others:
+            kinds = f"all tasks: {kinds}; each task: {others}"
         parts.append(f"Points: means; lines: 95% intervals ({kinds}).")
-        if beside is not None and beside["value"].notna().any():
-            others = f" ({_kinds_of(beside)})" if _kinds_of(beside) != kinds else ""
-            parts.append(f"Open points: successes only{others}.")
-        used = overall[overall["value"].notna()]
-        least, most = (int(used["n_seeds"].min()), int(used["n_seeds"].max())) if len(used) else (0, 0)
-        seeds = f"n={f'{least} to ' * (least < most)}{count(most, 'seed')}"
-        behind = int(used["n_episodes"].sum())
-        whole = " with every task finished" * (several and behind < known)
-        part = f"{behind} of " * (behind < known)
-        parts.append(f"{seeds}{whole}, {part}{count(known, 'episode')}.")
-        if known < finished:
-            parts.append(f"{count(finished - known, 'episode')} without a value.")
+        if open_points is not None and open_points["value"].notna().any():
+            open_kinds = _kinds(open_points)
+            differing = f" ({open_kinds})" if open_kinds != kinds else ""
+            parts.append(f"Open points: successes only{differing}.")
+        parts.append(f"{sample(first[first['value'].notna()], n_known, several)}.")
+        if n_known < len(done):
+            parts.append(f"{count(len(done) - n_known, 'episode')} without a value.")
     else:
-        parts.append(f"{count(finished, 'finished episode')}.")
+        parts.append(f"{count(len(done), 'finished episode')}.")
     notes = []
-    if (shown["worst"] < shown["value"]).any():
-        notes.append("x: the rate if errors and missing episodes had failed.")
-    if (shown["high"] == math.inf).any():
-        notes.append("Arrow: no upper limit, since some resamples hold no success.")
+    if (estimates["worst"] < estimates["value"]).any():
+        notes.append("x: the rate with errors and missing episodes counted as failures.")
+    if (estimates["high"] == math.inf).any():
+        notes.append("Arrow: no upper limit, because some resamples contain no success.")
     if note:
-        notes.append(f"{note[0].upper()}{note[1:]}.")
-    return " ".join([*parts, ending(episodes, *notes)])
+        notes.append(f"{capitalized(note)}.")
+    return " ".join([*parts, closing(episodes, *notes)])
 
 
-def ending(episodes: pd.DataFrame, *notes: str) -> str:
+def closing(episodes: pd.DataFrame, *notes: str) -> str:
     """What every caption ends with: errors, these sentences, the model."""
-    errors = int((episodes["status"] == "error").sum())
-    parts = [f"{count(errors, 'error')}, left out." if errors else "No errors."]
+    errors = count_errors(episodes)
+    excluded = f"{count(errors, 'error')} excluded." if errors else "No errors."
     models = sorted(map(str, episodes["model"].unique()))
-    return " ".join([*parts, *notes, f"Model: {', '.join(models) or 'none'}{kinds_of_model(models)}."])
+    return " ".join([excluded, *notes, f"Model: {', '.join(models) or 'none'}{model_note(models)}."])
 
 
-def kinds_of_model(models: Iterable[str]) -> str:
+def sample(rows: pd.DataFrame, n_available: int, several: bool) -> str:
+    """`n=4 to 5 seeds with every task finished, 85 of 139 episodes`: what a panel's `rows`, one per agent,
+    rest on; `several`: they are over several tasks."""
+    n_used = int(rows["n_episodes"].sum())
+    blocks = " with every task finished" if several and n_used < n_available else ""
+    part = f"{n_used} of " if n_used < n_available else ""
+    return f"{seeds(rows)}{blocks}, {part}{count(n_available, 'episode')}"
+
+
+def seeds(rows: pd.DataFrame) -> str:
+    """`n=5 seeds`, or from the fewest to the most of an agent."""
+    fewest, most = (int(rows["n_seeds"].min()), int(rows["n_seeds"].max())) if len(rows) else (0, 0)
+    return f"n={f'{fewest} to ' if fewest < most else ''}{count(most, 'seed')}"
+
+
+def first_panel(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first task, which is ALL_TASKS if there are several."""
+    return rows[rows["task"] == rows["task"].iloc[0]] if len(rows) else rows
+
+
+def model_note(models: Iterable[str]) -> str:
     """What must be said of some models, in parentheses after a space; else an empty text."""
     models = list(map(str, models))
-    kinds = [WATERMARK] * any(map(is_offline_player, models)) + [LOCAL] * any(map(is_learner, models))
-    return f" ({'; '.join(kinds)})" if kinds else ""
-
-
-def known_of(rows: pd.DataFrame, measure: str) -> pd.Series[bool]:
-    """Which of the rows have what `measure` is made of."""
-    return rows[SOURCES.get(measure, [measure])].notna().all(axis=1)
+    notes = [text for is_kind, text in KINDS if any(map(is_kind, models))]
+    return f" ({'; '.join(notes)})" if notes else ""
 
 
 def watermark(episodes: pd.DataFrame) -> str:
     """The text across a figure of the offline player or the learner, or an empty one."""
-    for is_kind, text in ((is_offline_player, WATERMARK), (is_learner, LOCAL)):
-        those = episodes["model"].map(is_kind).astype(bool)
-        if those.any():
-            return text if those.all() else f"in part {text}"
+    for is_kind, text in KINDS:
+        of_kind = episodes["model"].map(is_kind).astype(bool)
+        if of_kind.any():
+            return text if of_kind.all() else f"partly {text}"
     return ""
 
 
-def _kinds(overall: pd.DataFrame, shown: pd.DataFrame, several: bool) -> str:
-    every, each = _kinds_of(overall), _kinds_of(shown.drop(overall.index))
-    return every if not several or every == each else f"all tasks: {every}; each task: {each}"
-
-
-def _kinds_of(rows: pd.DataFrame) -> str:
-    return " or ".join(sorted(set(rows.loc[rows["value"].notna(), "interval"]))) or "none"
+def has_value(rows: pd.DataFrame, measure: Measure) -> pd.Series[bool]:
+    """Which of the rows have what `measure` is made of."""
+    return rows[list(measure.columns)].notna().all(axis=1)
 
 
 def count(number: int, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
-    return f"{number} {noun}" + "s" * (number != 1)
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def capitalized(text: str) -> str:
+    """With its first letter in upper case, and the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def _kinds(rows: pd.DataFrame) -> str:
+    return " or ".join(sorted(set(rows.loc[rows["value"].notna(), "interval"]))) or "none"

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 import textwrap
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
+from babyai_kit.stats import ALL_TASKS
 
 DPI = 200
 WIDTH = 9.0
 """Inches of a full figure: a notebook's width, and shrinks to a page's."""
+GREY = "#666666"
+"""Of what stands in for a missing figure."""
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.usetex": False,
@@ -24,13 +32,17 @@ STYLE: dict[Any, Any] = {
 }
 
 
+GridAxis = Literal["x", "both"]
+
+
 class Chart(Figure):
     """A Figure that Jupyter shows as a cell's value, whether or not pyplot was ever imported."""
 
     def png(self) -> bytes:
         """The picture; neither the time nor matplotlib's version is in it."""
         with rc_context(STYLE):
-            self.savefig(buffer := io.BytesIO(), format="png", dpi=DPI, metadata={"Software": None})
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
         return buffer.getvalue()
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
@@ -41,12 +53,14 @@ class Chart(Figure):
 def frame(figure: Figure, title: str, caption: str, watermark: str = "") -> None:
     """Title above, caption below, watermark behind."""
     width = figure.get_size_inches()[0]
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(plain(title), x=0.01, ha="left", fontsize=11, fontweight="bold")
     lines = "\n".join(textwrap.wrap(caption, int(18 * width)))
     figure.supxlabel(plain(lines), x=0.01, ha="left", fontsize=7.5, color="#444444")
     if watermark:
         figure.text(
-            *(0.55, 0.55, watermark),
+            0.55,
+            0.55,
+            watermark,
             ha="center",
             va="center",
             rotation=10,
@@ -57,17 +71,62 @@ def frame(figure: Figure, title: str, caption: str, watermark: str = "") -> None
         )
 
 
-def words(text: str) -> Chart:
-    """A figure that says in words why there is nothing to draw."""
+def notice(text: str) -> Chart:
+    """A figure that says why there is nothing to draw."""
     figure = Chart(figsize=(WIDTH, 1.8), layout="constrained")
     lines = "\n".join(textwrap.wrap(text, 80))
     figure.text(0.5, 0.5, plain(lines), ha="center", va="center", fontsize=12)
     return figure
 
 
+def panel_grid(number: int) -> tuple[int, int, float]:
+    """Lines, columns and width (inches) of that many panels."""
+    columns = {1: 1, 2: 2, 4: 2}.get(number, 3)
+    return math.ceil(number / columns), columns, 0.72 * WIDTH if columns == 1 else WIDTH
+
+
+def add_panels(figure: Figure, grid: GridSpec, tasks: Sequence[str], axis: GridAxis) -> list[Axes]:
+    """Empty axes on one scale, one per task and labelled with it."""
+    panels: list[Axes] = []
+    for i, task in enumerate(tasks):
+        first = panels[0] if panels else None
+        axes = figure.add_subplot(grid[divmod(i, grid.ncols)], sharex=first, sharey=first, label=task)
+        weight = "bold" if task == ALL_TASKS else "normal"
+        axes.set_title(plain(fold(task, 30)), fontsize=9, fontweight=weight)
+        axes.tick_params(labelleft=i % grid.ncols == 0)
+        add_grid(axes, axis)
+        panels.append(axes)
+    return panels
+
+
+def add_grid(axes: Axes, axis: GridAxis) -> None:
+    """Light lines behind the data, and no ground, so that the watermark shines through."""
+    axes.patch.set_visible(False)
+    axes.grid(axis=axis, color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def annotate_row(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    """Small print in the row at `y`; `x` is from 0, the left end of the axes, to 1."""
+    place = axes.get_yaxis_transform()
+    axes.text(x, y, text, transform=place, va="center", fontsize=7.5, **style)
+
+
 def plain(text: str) -> str:
-    """Text as it stands: a dollar sign starts no formula, and what has no picture is shown by a sign."""
-    return shown(text).replace("$", r"\$")
+    """Text as it stands: a dollar sign starts no formula, and a control character is shown by a symbol."""
+    return visible(text).replace("$", r"\$")
+
+
+def fold(name: str, width: int) -> str:
+    """`name` in lines of at most `width` characters, broken after a space or - _ / : if it has one."""
+    lines = [""]
+    for part in re.findall(r"[^-_/:\s]*[-_/:\s]|[^-_/:\s]+", " ".join(name.split())):
+        for start in range(0, len(part), width):
+            piece = part[start : start + width]
+            if lines[-1] and len(lines[-1] + piece) > width:
+                lines.append("")
+            lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def picture(pixels: NDArray[np.uint8]) -> Chart:

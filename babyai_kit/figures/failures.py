@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,11 +12,11 @@ from matplotlib.patches import Patch
 
 from babyai_kit.failures.classes import CLASSES, LABELS
 from babyai_kit.failures.tables import failure_shares
-from babyai_kit.figures.agents import agents_of, keys_of
-from babyai_kit.figures.caption import count, ending, watermark
-from babyai_kit.figures.chart import STYLE, Chart, frame, words
-from babyai_kit.figures.panels import GREY, layout
-from babyai_kit.stats import ALL_TASKS
+from babyai_kit.figures.agents import agents_of, keys_of, rows_by_agent
+from babyai_kit.figures.caption import closing, count, first_panel, sample, watermark
+from babyai_kit.figures.chart import GREY, STYLE, Chart, annotate_row, frame, notice
+from babyai_kit.figures.panels import layout
+from babyai_kit.stats import ALL_TASKS, finished
 
 FILLS = {
     "invalid_answers": ("#000000", ""),
@@ -28,8 +28,8 @@ FILLS = {
 }
 """Colour and hatch of each class: Okabe and Ito's (2008) colours; the hatches tell them apart in grey."""
 
-STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
-"""Where the scale may end: the least of these that holds the longest bar."""
+SCALE_ENDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Where the scale may end: the smallest of these that holds the longest bar."""
 
 
 def failure_classes(episodes: pd.DataFrame, failures: pd.DataFrame) -> Chart:
@@ -38,40 +38,36 @@ def failure_classes(episodes: pd.DataFrame, failures: pd.DataFrame) -> Chart:
     `failures`: the table of `load_failures` for the run of `episodes`.
     """
     keys = keys_of(episodes)
-    shown = failure_shares(episodes, failures, [*keys, "task"])
-    if several := shown["task"].nunique() > 1:
-        over_all = failure_shares(episodes, failures, keys).assign(task=ALL_TASKS)
-        shown = pd.concat([over_all, shown], ignore_index=True)
+    shares = failure_shares(episodes, failures, [*keys, "task"])
+    if shares["task"].nunique() > 1:
+        overall = failure_shares(episodes, failures, keys).assign(task=ALL_TASKS)
+        shares = pd.concat([overall, shares], ignore_index=True)
     with rc_context({**STYLE, "hatch.linewidth": 0.5}):
-        if shown["n_episodes"].any():
-            longest = shown[list(CLASSES)].sum(axis=1).max()
-            top = next(step for step in STEPS if longest <= step + 1e-9)
-            figure = layout(shown, keys, (0.0, top), "{:.0%}", roomy=False)
+        if shares["n_episodes"].any():
+            longest = shares[list(CLASSES)].sum(axis=1).max()
+            end = next(end for end in SCALE_ENDS if longest <= end + 1e-9)
+            figure = layout(shares, keys, (0.0, end), "{:.0%}".format, roomy=False)
             for axes in figure.axes:
-                _draw(axes, shown, keys)
-            there = [name for name in CLASSES if (shown[name] > 0).any()]
-            if handles := [Patch(label=LABELS[name], **_fill(name)) for name in there]:
+                _draw(axes, shares, keys)
+            occurring = [name for name in CLASSES if (shares[name] > 0).any()]
+            if handles := [Patch(label=LABELS[name], **_fill(name)) for name in occurring]:
                 columns = 3 if len(figure.axes) > 1 else 2
                 figure.legend(
                     handles=handles, loc="outside upper right", ncols=columns, frameon=False, fontsize=7.5
                 )
         else:
-            figure = words("no finished episode" if len(episodes) else "no episodes")
-        frame(figure, "How episodes failed", _caption(episodes, shown, several), watermark(episodes))
+            figure = notice("no finished episode" if len(episodes) else "no episodes")
+        frame(figure, "How episodes failed", _caption(episodes, shares), watermark(episodes))
     return figure
 
 
-def _draw(axes: Axes, shown: pd.DataFrame, keys: Sequence[str]) -> None:
-    here = shown[shown["task"] == axes.get_label()]
-    rows = {tuple(row[k] for k in keys): row for row in here.to_dict("records")}
-    for y, agent in enumerate(agents_of(shown, keys)):
+def _draw(axes: Axes, shares: pd.DataFrame, keys: Sequence[str]) -> None:
+    rows = rows_by_agent(shares[shares["task"] == axes.get_label()], keys)
+    for y, agent in enumerate(agents_of(shares, keys)):
         row = rows.get(agent)
-        why = "no episodes" if row is None else "" if row["n_episodes"] else "no complete seed block"
-        if row is not None and row["n_episodes"] and not any(row[name] for name in CLASSES):
-            why = "none"
-        if row is None or why:
-            place = axes.get_yaxis_transform()
-            axes.text(0.02, y, why, transform=place, va="center", fontsize=7.5, color=GREY)
+        reason = _reason(row)
+        if row is None or reason:
+            annotate_row(axes, 0.02, y, reason, color=GREY)
             continue
         left = 0.0
         for name in CLASSES:
@@ -79,22 +75,27 @@ def _draw(axes: Axes, shown: pd.DataFrame, keys: Sequence[str]) -> None:
             left += row[name]
 
 
+def _reason(row: Mapping[Any, Any] | None) -> str:
+    """Why an agent has no bar; empty if it has one."""
+    if row is None:
+        return "no episodes"
+    if not row["n_episodes"]:
+        return "no complete seed block"
+    return "" if any(row[name] for name in CLASSES) else "none"
+
+
 def _fill(name: str) -> dict[str, Any]:
     colour, hatch = FILLS[name]
     return {"facecolor": colour, "edgecolor": "#333333", "hatch": hatch}
 
 
-def _caption(episodes: pd.DataFrame, shown: pd.DataFrame, several: bool) -> str:
-    finished = int((episodes["status"] == "ok").sum())
-    overall = shown[shown["task"] == shown["task"].iloc[0]] if len(shown) else shown
-    used = int(overall["n_episodes"].sum())
-    if not used:
-        return f"{count(finished, 'finished episode')}. {ending(episodes)}"
-    least, most = int(overall["n_seeds"].min()), int(overall["n_seeds"].max())
-    parts = [
-        "Bars: share of episodes that failed, no intervals; each failure counts once, as the first class",
-        f"in the order of the legend that it meets. n={f'{least} to ' * (least < most)}{count(most, 'seed')}",
-        *["with every task finished"] * (several and used < finished),
-    ]
-    counted = f"{f'{used} of ' * (used < finished)}{count(finished, 'episode')}"
-    return f"{' '.join(parts)}, {counted}. {ending(episodes)}"
+def _caption(episodes: pd.DataFrame, shares: pd.DataFrame) -> str:
+    n_finished = len(finished(episodes))
+    first = first_panel(shares)
+    if not first["n_episodes"].any():
+        return f"{count(n_finished, 'finished episode')}. {closing(episodes)}"
+    return (
+        "Bars: share of episodes that failed, without intervals; each failure counts once, in the first "
+        "class of the legend whose condition it meets. "
+        f"{sample(first, n_finished, len(first) < len(shares))}. {closing(episodes)}"
+    )

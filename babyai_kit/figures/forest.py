@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,28 +13,36 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from babyai_kit.figures.agents import agents_of, folded, label_of, styles_of, tasks_of
-from babyai_kit.figures.caption import count, ending, known_of, watermark
-from babyai_kit.figures.chart import STYLE, WIDTH, Chart, frame, plain, words
-from babyai_kit.stats import ALL_TASKS, compare
+from babyai_kit.figures.agents import Agent, agents_of, label_of, name_of, rows_by_agent, styles_of, tasks_of
+from babyai_kit.figures.caption import capitalized, closing, count, has_value, seeds, watermark
+from babyai_kit.figures.chart import (
+    GREY,
+    STYLE,
+    WIDTH,
+    Chart,
+    add_grid,
+    annotate_row,
+    fold,
+    frame,
+    notice,
+    plain,
+)
+from babyai_kit.figures.panels import missing
+from babyai_kit.stats import (
+    ALL_TASKS,
+    Measure,
+    agent_columns,
+    compare,
+    finished,
+    measure_of,
+    p_value_text,
+    reasons,
+)
 
-NAMES = {
-    "success": ("success rate", "points", 100, 1),
-    "episode_return": ("episode return", "", 1, 2),
-    "episode_length": ("episode length", "steps", 1, 1),
-    "length_given_success": ("length of successes", "steps", 1, 1),
-    "optimality": ("steps of successes over the shortest way", "", 1, 2),
-    "input_tokens": ("input tokens per episode", "", 1, 0),
-    "output_tokens": ("generated tokens per episode", "", 1, 0),
-    "cost_usd": ("cost per episode", "US dollars", 1, 5),
-    "tokens_per_success": ("tokens per success", "", 1, 0),
-    "cost_per_success": ("cost per success", "US dollars", 1, 5),
-}
-"""Measure: (name, unit, factor, decimals)."""
-
-GREY = "#666666"
 FOLD = 26
 """Characters of a row's name in one line."""
+TEXT_LEFT = 1.02
+"""Where the figures beside the rows begin, in widths of the axes."""
 
 
 def paired_differences(
@@ -43,136 +52,139 @@ def paired_differences(
 
     Raises what `compare` raises, such as UnknownBaselineError.
     """
-    name, unit, factor, decimals = NAMES.get(measure, (measure, "", 1, 2))
+    definition = measure_of(measure)
     if not len(episodes):
-        return _empty("no episodes", name, episodes)
+        return _notice("no episodes", definition, episodes)
     table = compare(episodes, baseline, measures=[measure])
     if table.empty:
-        return _empty(f"no other agent than {baseline}", name, episodes)
+        return _notice(f"no agent to compare with {baseline}", definition, episodes)
     if table["difference"].isna().all():
-        reasons = sorted({kind.removeprefix("none: ") for kind in table["interval"]})
-        return _empty(" or ".join(reasons), name, episodes)
-    if table["task"].nunique() == 2:
+        return _notice(" or ".join(reasons(table["interval"])), definition, episodes)
+    if table["task"].nunique() == 2:  # one task, and the same as all tasks
         table = table[table["task"] != ALL_TASKS]
-    columns = list(table.columns)
-    keys = columns[columns.index("task") + 1 : columns.index("baseline")]
+    keys = agent_columns(table)
+    title = f"{capitalized(definition.label)}, difference from {table['baseline'].iloc[0]}"
+    if definition.difference_unit:
+        title += f" ({definition.difference_unit})"
     with rc_context(STYLE):
-        figure, axes = _layout(table, keys)
-        _rows(axes, table, keys, factor, decimals)
-        _scale(axes, table, factor, decimals)
-        label = f"{name}, difference from {table['baseline'].iloc[0]}" + (f" ({unit})" if unit else "")
-        title = plain(label[0].upper() + label[1:])
-        frame(figure, title, _caption(episodes, table, measure, factor, decimals), watermark(episodes))
+        figure, axes, places = _layout(table, keys)
+        _draw(axes, table, keys, places, definition)
+        _scale(axes, table, definition)
+        frame(figure, title, _caption(episodes, table, definition), watermark(episodes))
     return figure
 
 
-def _empty(why: str, name: str, episodes: pd.DataFrame) -> Chart:
+def _notice(reason: str, measure: Measure, episodes: pd.DataFrame) -> Chart:
     with rc_context(STYLE):
-        figure = words(why)
-        finished = int((episodes["status"] == "ok").sum())
-        text = f"{count(finished, 'finished episode')}. {ending(episodes)}"
-        frame(figure, f"{name[0].upper()}{name[1:]}, difference", text, watermark(episodes))
+        figure = notice(reason)
+        text = f"{count(len(finished(episodes)), 'finished episode')}. {closing(episodes)}"
+        frame(figure, f"{capitalized(measure.label)}, difference", text, watermark(episodes))
     return figure
 
 
-def _places(
-    table: pd.DataFrame, keys: list[str]
-) -> tuple[dict[str, float], dict[tuple[str, Any], float], float]:
-    """Height of every task's heading, of every (task, agent), and of all, by the lines of their names."""
-    headings, rows, y = {}, {}, 0.0
+@dataclass
+class _Places:
+    """Heights from the top, which grow with the lines of the names."""
 
-    def place(name: str) -> float:
-        nonlocal y
+    headings: dict[str, float] = field(default_factory=dict)
+    """By task."""
+    rows: dict[tuple[str, Agent], float] = field(default_factory=dict)
+    """By task and agent."""
+    end: float = 0.0
+
+    def add(self, name: str) -> float:
+        """The middle of one more name."""
         half = 0.1 + 0.43 * (1 + name.count("\n"))
-        y += 2 * half
-        return y - half
+        self.end += 2 * half
+        return self.end - half
 
+
+def _places(table: pd.DataFrame, keys: list[str]) -> _Places:
+    places = _Places()
     for task in tasks_of(table):
-        headings[task] = place(folded(task, FOLD))
+        places.headings[task] = places.add(fold(task, FOLD))
         for agent in agents_of(table, keys):
-            rows[task, agent] = place(label_of(agent, keys))
-    return headings, rows, y
+            places.rows[task, agent] = places.add(label_of(agent, keys))
+    return places
 
 
-def _layout(table: pd.DataFrame, keys: list[str]) -> tuple[Chart, Axes]:
-    headings, rows, end = _places(table, keys)
-    figure = Chart(figsize=(WIDTH, 1.1 + 0.19 * end), layout="constrained")
+def _layout(table: pd.DataFrame, keys: list[str]) -> tuple[Chart, Axes, _Places]:
+    places = _places(table, keys)
+    figure = Chart(figsize=(WIDTH, 1.1 + 0.19 * places.end), layout="constrained")
     axes = figure.add_subplot(label=ALL_TASKS)
-    axes.set_ylim(end, 0)
-    axes.patch.set_visible(False)  # lets the watermark shine through from behind the data
-    axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes.set_ylim(places.end, 0)
+    add_grid(axes, "x")
     axes.axvline(0, color="black", linewidth=0.9, zorder=1)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0, pad=6)
-    at = [(y, folded(task, FOLD), True) for task, y in headings.items()]
-    at += [(y, label_of(agent, keys), False) for (_, agent), y in rows.items()]
-    axes.set_yticks([y for y, _, _ in at], [text if not bold else plain(text) for _, text, bold in at])
-    for tick, (_, _, bold) in zip(axes.get_yticklabels(), at, strict=True):
-        tick.set_fontweight("bold" if bold else "normal")
-    return figure, axes
+    labels = [plain(fold(task, FOLD)) for task in places.headings]
+    labels += [label_of(agent, keys) for _, agent in places.rows]
+    axes.set_yticks([*places.headings.values(), *places.rows.values()], labels)
+    for tick in axes.get_yticklabels()[: len(places.headings)]:
+        tick.set_fontweight("bold")
+    return figure, axes, places
 
 
-def _rows(axes: Axes, table: pd.DataFrame, keys: list[str], factor: float, decimals: int) -> None:
+def _draw(axes: Axes, table: pd.DataFrame, keys: list[str], places: _Places, measure: Measure) -> None:
     """Point, line and figures of every row."""
     styles = styles_of(agents_of(table, keys))
-    headings, places, _ = _places(table, keys)
-    by_agent = {(row["task"], tuple(row[k] for k in keys)): row for row in table.to_dict("records")}
-    aside = axes.get_yaxis_transform()
-    heading = "difference  [95% interval]  p"
-    axes.text(
-        1.02, min(headings.values()), heading, transform=aside, va="center", fontsize=7.5, fontweight="bold"
-    )
-    for (task, agent), y in places.items():
-        row = by_agent.get((task, agent))
-        why = "no episodes" if row is None else row["interval"].removeprefix("none: ")
+    rows = rows_by_agent(table, ["task", *keys])
+    top = min(places.headings.values())
+    annotate_row(axes, TEXT_LEFT, top, "difference  [95% interval]  p", fontweight="bold")
+    for (task, agent), y in places.rows.items():
+        row = rows.get((task, *agent))
         if row is None or math.isnan(row["difference"]):
-            axes.text(1.02, y, why, transform=aside, va="center", fontsize=7.5, color=GREY)
+            annotate_row(axes, TEXT_LEFT, y, missing(row), color=GREY)
             continue
         colour, marker = styles[agent]
-        value, low, high = (factor * row[name] for name in ("difference", "low", "high"))
+        value, low, high = (measure.factor * row[name] for name in ("difference", "low", "high"))
         axes.errorbar(
             value,
             y,
-            xerr=None if not math.isfinite(high - low) else [[value - low], [high - value]],
-            label=", ".join(map(str, (task, *agent))),
+            xerr=[[value - low], [high - value]] if math.isfinite(high - low) else None,
+            label=name_of((task, *agent)),
             fmt=marker,
             color=colour,
             markersize=6.5 if task == ALL_TASKS else 5,
             elinewidth=1.8 if task == ALL_TASKS else 1.2,
             capsize=2.5,
         )
-        text = f"{value:+,.{decimals}f}"
-        if not math.isnan(low):
-            text += f"  [{low:+,.{decimals}f}, {high:+,.{decimals}f}]"
-        if not math.isnan(row["p_holm"]):
-            text += "  p < .001" if row["p_holm"] < 0.001 else f"  p = {row['p_holm']:.3f}"
-        axes.text(1.02, y, text, transform=aside, va="center", fontsize=7.5)
+        annotate_row(axes, TEXT_LEFT, y, _figures(row, measure))
 
 
-def _scale(axes: Axes, table: pd.DataFrame, factor: float, decimals: int) -> None:
-    ends = factor * table[["difference", "low", "high"]].replace([np.inf, -np.inf], np.nan)
+def _figures(row: Mapping[Any, Any], measure: Measure) -> str:
+    text = measure.difference(row["difference"])
+    if not math.isnan(row["low"]):
+        text += f"  [{measure.difference(row['low'])}, {measure.difference(row['high'])}]"
+    if not math.isnan(row["p_holm"]):
+        p = p_value_text(row["p_holm"])
+        text += f"  p {p}" if p.startswith("<") else f"  p = {p}"
+    return text
+
+
+def _scale(axes: Axes, table: pd.DataFrame, measure: Measure) -> None:
+    ends = measure.factor * table[["difference", "low", "high"]].replace([np.inf, -np.inf], np.nan)
     low, high = min(ends.min().min(), 0.0), max(ends.max().max(), 0.0)
-    edge = 0.04 * (high - low) or 1.0
-    axes.set_xlim(low - edge, high + edge)
+    margin = 0.04 * (high - low) or 1.0
+    axes.set_xlim(low - margin, high + margin)
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:+,.10g}" if x else "0"))
 
 
-def _caption(episodes: pd.DataFrame, table: pd.DataFrame, measure: str, factor: float, decimals: int) -> str:
+def _caption(episodes: pd.DataFrame, table: pd.DataFrame, measure: Measure) -> str:
     known = table[table["difference"].notna()]
     kinds = " or ".join(sorted(set(known["interval"])))
     tests = " or ".join(sorted(set(known["test"]) - {"none"}))
-    first = known[known["task"] == tasks_of(known)[0]]
-    least, most = int(first["n_seeds"].min()), int(first["n_seeds"].max())
-    where = "every task" if first["task"].iloc[0] == ALL_TASKS else "it"
-    parts = [f"Paired by seed; lines: 95% intervals ({kinds})."]
-    parts.append(f"p: {tests or 'none'}, corrected over agents (Holm), as the intervals are not.")
-    parts.append(f"n={f'{least} to ' * (least < most)}{count(most, 'seed')} on which both finished {where}.")
+    task = tasks_of(known)[0]
+    first = known[known["task"] == task]
+    every_task = " every task" if task == ALL_TASKS else ""
+    parts = [f"Paired by seed; lines: 95% intervals ({kinds}), not corrected."]
+    parts.append(f"p: {tests or 'none'}, Holm-corrected over agents.")
+    parts.append(f"{seeds(first)} on which both agents finished{every_task}.")
     if first["detectable"].notna().any():
-        a, b = (f"{factor * edge(first['detectable']):,.{decimals}f}" for edge in (min, max))
-        parts.append(f"True differences of {a if a == b else f'{a} to {b}'} are found with 80% power.")
-    finished = episodes[episodes["status"] == "ok"]
-    if unknown := int((~known_of(finished, measure)).sum()):
+        least, most = (measure.number(first["detectable"].agg(end)) for end in ("min", "max"))
+        ends = least if least == most else f"{least} to {most}"
+        parts.append(f"Smallest true difference found with 80% power: {ends}.")
+    if unknown := int((~has_value(finished(episodes), measure)).sum()):
         parts.append(f"{count(unknown, 'episode')} without a value.")
-    return " ".join([*parts, ending(episodes)])
+    return " ".join([*parts, closing(episodes)])

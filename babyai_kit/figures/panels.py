@@ -1,67 +1,70 @@
 """Layout and drawing: a panel for all tasks together and one per task, in each a row per agent.
 
-Points with intervals on one scale that starts at 0. What can't be drawn is said in words where it would be.
+Points with intervals, all panels on one scale. Where nothing can be drawn, the reason stands in its place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, MaxNLocator
 
-from babyai_kit.figures.agents import agents_of, folded, keys_of, label_of, styles_of, tasks_of
-from babyai_kit.figures.caption import caption, known_of, watermark
-from babyai_kit.figures.chart import STYLE, WIDTH, Chart, frame, plain, words
-from babyai_kit.stats import ALL_TASKS, estimates
+from babyai_kit.figures.agents import (
+    agents_of,
+    keys_of,
+    label_of,
+    name_of,
+    rows_by_agent,
+    styles_of,
+    tasks_of,
+)
+from babyai_kit.figures.caption import capitalized, caption, has_value, watermark
+from babyai_kit.figures.chart import GREY, STYLE, Chart, add_panels, annotate_row, frame, notice, panel_grid
+from babyai_kit.stats import ALL_TASKS, Measure, estimates, finished, measure_of, reasons
 
-GREY = "#666666"
 
-
-def panels(
-    episodes: pd.DataFrame,
-    measure: str,
-    title: str,
-    *,
-    unit: str = "{:,.10g}",
-    start: float = 0.0,
-    limit: float | None = None,
-    beside: str | None = None,
-    missing: str = "no value known for {}",
-) -> Chart:
-    """The figure of `measure` (of stats.MEASURES).
-
-    `unit`: format of the ticks; `start`, `limit`: ends of the scale (without `limit` by the data); `beside`:
-    a second measure, in open markers below the first; `missing`: what to say of models without a value.
-    """
+def panels(episodes: pd.DataFrame, name: str, *, beside: str | None = None) -> Chart:
+    """The figure of the measure `name`; `beside`: a second one, in open markers below the first."""
+    measure = measure_of(name)
     keys = keys_of(episodes)
-    shown = _estimates(episodes, measure, keys)
+    drawn = _estimates(episodes, name, keys)
     second = _estimates(episodes, beside, keys) if beside else None
-    finished = episodes[episodes["status"] == "ok"]
-    known = known_of(finished, measure)
-    unknown = [str(model) for model, rows in known.groupby(finished["model"]) if not rows.any()]
-    note = missing.format(" and ".join(unknown)) if unknown else ""
+    note = _models_without(episodes, measure)
     with rc_context(STYLE):
-        if shown["value"].notna().any():
-            drawn = pd.concat([frame for frame in (shown, second) if frame is not None])
-            ends = drawn[["value", "high"]].replace(math.inf, math.nan)
-            top = limit or start + (1.03 * (ends.max().max() - start) or 1.0)
-            figure = layout(shown, keys, (start, top), unit, roomy=beside is not None)
+        if drawn["value"].notna().any():
+            both = drawn if second is None else pd.concat([drawn, second])
+            largest = both[["value", "high"]].replace(math.inf, math.nan).max().max()
+            end = measure.limit or measure.start + (1.03 * (largest - measure.start) or 1.0)
+            figure = layout(drawn, keys, (measure.start, end), _tick_text(measure), roomy=beside is not None)
             for axes in figure.axes:
-                _draw(axes, shown, keys, shift=-0.13 if beside else 0)
+                _draw(axes, drawn, keys, shift=-0.13 if beside else 0)
                 if second is not None:
                     _draw(axes, second, keys, shift=0.17, filled=False)
         else:
-            reasons = sorted({kind.removeprefix("none: ") for kind in shown["interval"]})
-            figure = words(note or (" or ".join(reasons) if len(episodes) else "no episodes"))
-            note = ""
-        several = shown["task"].nunique() > 1
-        text = caption(episodes, shown, measure, several=several, beside=second, note=note)
+            reason = " or ".join(reasons(drawn["interval"])) if len(episodes) else "no episodes"
+            figure, note = notice(note or reason), ""
+        # Ticks bear the % sign, so that the title needs none.
+        title = capitalized(measure.label if measure.unit == "%" else measure.heading)
+        text = caption(episodes, drawn, measure, open_points=second, note=note)
         frame(figure, title, text, watermark(episodes))
     return figure
+
+
+def _models_without(episodes: pd.DataFrame, measure: Measure) -> str:
+    """Which models have no value of `measure` at all; empty if none."""
+    done = finished(episodes)
+    known = has_value(done, measure).groupby(done["model"]).any()
+    models = [str(model) for model in known.index[~known]]
+    return measure.unknown.format(" and ".join(models)) if models else ""
+
+
+def _tick_text(measure: Measure) -> Callable[[float], str]:
+    return "{:.0%}".format if measure.unit == "%" else "{:,.10g}".format
 
 
 def _estimates(episodes: pd.DataFrame, measure: str, keys: Sequence[str]) -> pd.DataFrame:
@@ -73,62 +76,51 @@ def _estimates(episodes: pd.DataFrame, measure: str, keys: Sequence[str]) -> pd.
 
 
 def layout(
-    shown: pd.DataFrame, keys: Sequence[str], ends: tuple[float, float], unit: str, roomy: bool
+    rows: pd.DataFrame,
+    keys: Sequence[str],
+    ends: tuple[float, float],
+    tick_text: Callable[[float], str],
+    roomy: bool,
 ) -> Chart:
     """Empty axes, one per task, labelled with it."""
-    tasks = tasks_of(shown)
-    labels = [label_of(agent, keys) for agent in agents_of(shown, keys)]
-    columns = {1: 1, 2: 2, 4: 2}.get(len(tasks), 3)
-    rows = math.ceil(len(tasks) / columns)
+    tasks = tasks_of(rows)
+    labels = [label_of(agent, keys) for agent in agents_of(rows, keys)]
+    lines, columns, width = panel_grid(len(tasks))
     height = max(0.11 + 0.14 * (1 + max(label.count("\n") for label in labels)), 0.32 if roomy else 0.0)
-    size = (0.72 * WIDTH if columns == 1 else WIDTH, 1 + rows * (0.6 + height * len(labels)))
-    figure = Chart(figsize=size, layout="constrained")
+    figure = Chart(figsize=(width, 1 + lines * (0.6 + height * len(labels))), layout="constrained")
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.04)
-    first: Axes | None = None
-    for i, task in enumerate(tasks):
-        axes = figure.add_subplot(rows, columns, i + 1, sharex=first, sharey=first, label=task)
-        first = first or axes
-        axes.set_title(
-            plain(folded(task, 30)), fontsize=9, fontweight="bold" if task == ALL_TASKS else "normal"
-        )
-        axes.patch.set_visible(False)  # lets the watermark shine through from behind the data
-        axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(axis="y", length=0, pad=6, labelleft=i % columns == 0)
+    for axes in add_panels(figure, figure.add_gridspec(lines, columns), tasks, "x"):
+        axes.tick_params(axis="y", length=0, pad=6)
         axes.set_xlim(*ends)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_yticks(range(len(labels)), labels)
         axes.xaxis.set_major_locator(_ticks(*ends))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: unit.format(x)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick_text(x)))
     return figure
 
 
-def _ticks(start: float, top: float) -> Locator:
+def _ticks(start: float, end: float) -> Locator:
     """Round numbers, and `start`, if it is not 0."""
-    round_ones = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
+    round_numbers = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
     if not start:
-        return round_ones
-    clear = start + (top - start) / 10
-    return FixedLocator([start, *(t for t in round_ones.tick_values(start, top) if clear < t <= top)])
+        return round_numbers
+    clear = start + (end - start) / 10
+    return FixedLocator([start, *(t for t in round_numbers.tick_values(start, end) if clear < t <= end)])
 
 
 def _draw(
-    axes: Axes, shown: pd.DataFrame, keys: Sequence[str], shift: float = 0.0, filled: bool = True
+    axes: Axes, table: pd.DataFrame, keys: Sequence[str], shift: float = 0.0, filled: bool = True
 ) -> None:
     """The rows of one panel, each point an errorbar whose label is the agent's name."""
-    agents = agents_of(shown, keys)
+    agents = agents_of(table, keys)
     styles = styles_of(agents)
-    here = shown[shown["task"] == axes.get_label()]
-    rows = {tuple(row[k] for k in keys): row for row in here.to_dict("records")}
+    rows = rows_by_agent(table[table["task"] == axes.get_label()], keys)
     for y, agent in enumerate(agents):
         colour, marker = styles[agent]
         row = rows.get(agent)
         if row is None or math.isnan(row["value"]):
             if filled:
-                why = "no episodes" if row is None else row["interval"].removeprefix("none: ")
-                axes.text(
-                    0.02, y, why, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5, color=GREY
-                )
+                annotate_row(axes, 0.02, y, missing(row), color=GREY)
             continue
         value, low, high = row["value"], row["low"], row["high"]
         if math.isinf(high):
@@ -138,7 +130,7 @@ def _draw(
             value,
             y + shift,
             xerr=None if math.isnan(low) else [[value - low], [high - value]],
-            label=", ".join(map(str, agent)),
+            label=name_of(agent),
             fmt=marker,
             color=colour,
             markerfacecolor=colour if filled else "white",
@@ -149,3 +141,8 @@ def _draw(
         )
         if row["worst"] < value:
             axes.plot(row["worst"], y + 0.22, "x", color=colour, markersize=4, clip_on=False)
+
+
+def missing(row: Mapping[Any, Any] | None) -> str:
+    """Why an agent's row has no point."""
+    return "no episodes" if row is None else " or ".join(reasons([row["interval"]]))

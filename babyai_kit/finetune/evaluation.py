@@ -18,18 +18,11 @@ from babyai_kit.errors import InputError, NoSharedSeedsError
 from babyai_kit.experiment.experiment import run_experiment
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import TEST, TRAIN, check_block, start_overlap
-from babyai_kit.stats import compare
+from babyai_kit.stats import MEASURES, compare
 from babyai_kit.stats.tables import ALL_TASKS
 
-SHOWN = {
-    "success": ("success", "{:.1%}", "{:+.1%}"),
-    "episode_return": ("return", "{:.3f}", "{:+.3f}"),
-    "episode_length": ("steps", "{:.1f}", "{:+.1f}"),
-    "input_tokens": ("input tokens", "{:,.0f}", "{:+,.0f}"),
-    "output_tokens": ("output tokens", "{:,.0f}", "{:+,.0f}"),
-    "cost_usd": ("dollars", "{:.5f}", "{:+.5f}"),
-}
-"""Measure: its name, the forms of a value and of a difference; per episode."""
+COMPARED = ("success", "episode_return", "episode_length", "input_tokens", "output_tokens", "cost_usd")
+"""The measures compared, of stats.MEASURES."""
 
 
 @dataclass(frozen=True)
@@ -117,18 +110,19 @@ def assess(episodes: pd.DataFrame, base: str, tuned: str, overlap: pd.DataFrame)
 
 
 def _compare(episodes: pd.DataFrame, base: str) -> pd.DataFrame:
-    return compare(episodes, base, measures=list(SHOWN), by=("variant",))
+    return compare(episodes, base, measures=COMPARED, by=("variant",))
 
 
 def _lines(comparison: pd.DataFrame) -> list[str]:
     lines = []
     for _, row in comparison[comparison["task"] == ALL_TASKS].iterrows():
-        name, value, difference = SHOWN[row["measure"]]
+        measure = MEASURES[row["measure"]]
         if pd.isna(row["difference"]):
             continue
-        gain, low, high = (difference.format(row[column]) for column in ("difference", "low", "high"))
+        gain, low, high = (measure.difference(row[name]) for name in ("difference", "low", "high"))
+        unit = f" {measure.difference_unit}" if measure.difference_unit else ""
         lines.append(
-            f"  {name:<14}{value.format(row['baseline_value'])} -> {value.format(row['value'])}, "
-            f"{gain} ({low} to {high}), {row['n_seeds']} seeds"
+            f"  {measure.label:<26}{measure.text(row['baseline_value'])} -> {measure.text(row['value'])}, "
+            f"{gain}{unit} ({low} to {high}), {row['n_seeds']} seeds"
         )
     return lines

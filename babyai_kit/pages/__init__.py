@@ -1,8 +1,8 @@
-"""HTML pages from the templates beside this file: whole in one file, and safe with any text in them.
+"""HTML pages from the templates beside this file: self-contained, and safe with any text in them.
 
-Knows HTML and what browsers do with it; nothing of runs. Three walls between text that others wrote and
-the reader's browser: it is escaped by default; a page's policy (CSP) runs no script but the kit's own, known
-by its digest, and loads nothing from anywhere; a page inside another one is a sandboxed frame.
+Three walls stand between text that others wrote and the reader's browser: it is escaped by default; a page's
+policy (CSP) runs no script but the kit's own, known by its digest, and loads nothing from anywhere; a page
+inside another one is a sandboxed frame.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 
 
 def page(template: str, **values: Any) -> str:
@@ -27,7 +27,7 @@ def page(template: str, **values: Any) -> str:
 
 
 def part(name: str) -> Markup:
-    """A style sheet or script of this folder, to stand in a page."""
+    """A style sheet or script of this folder, to be put into a page."""
     return Markup(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
@@ -39,23 +39,23 @@ def policy(*scripts: str) -> str:
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """`data` of the media type `kind` (like image/png), to stand where an address would."""
+    """`data` of the media type `kind` (like image/png) as an address."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def json_block(value: Any) -> Markup:
-    """`value` as JSON to stand in a <script type="application/json">, which no text in it can end."""
+    """`value` as JSON for a <script type="application/json">, which no text in it can end."""
     text = json.dumps(value, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
 
 
-def frame(whole_page: str, title: str, height: int) -> Markup:
-    """`whole_page` inside another page, `height` pixels high: its scripts see nothing of that page."""
-    inside = whole_page.replace("&", "&amp;").replace("'", "&#39;")
+def frame(inner_page: str, title: str, height: int) -> Markup:
+    """A page inside another one, `height` pixels high: its scripts see nothing of the outer page."""
+    source = inner_page.replace("&", "&amp;").replace("'", "&#39;")
     return Markup(
-        f"<iframe title='{Markup.escape(shown(title))}' sandbox='allow-scripts' srcdoc='{inside}' "
+        f"<iframe title='{Markup.escape(visible(title))}' sandbox='allow-scripts' srcdoc='{source}' "
         f"style='width:100%;height:{int(height)}px;border:1px solid #ccc;border-radius:6px'></iframe>"
     )
 
@@ -68,7 +68,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_fit,
+        finalize=_finalize,
     )
     environment.filters["when"] = _when
     return environment
@@ -79,5 +79,6 @@ def _when(time: str) -> str:
     return f"{datetime.fromisoformat(time).astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
-def _fit(value: Any) -> Any:
-    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _finalize(value: Any) -> Any:
+    """What a template prints for `value`: text that others wrote is made visible first."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

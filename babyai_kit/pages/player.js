@@ -1,5 +1,5 @@
 "use strict";
-// Everything that others wrote goes to the page as text (textContent), never as HTML.
+// Text that others wrote goes into the page as text (textContent), never as HTML.
 const episode = JSON.parse(document.getElementById("episode").textContent);
 const at = (id) => document.getElementById(id);
 const last = episode.scenes.length - 1;
@@ -21,11 +21,11 @@ function show(index) {
   const scene = episode.scenes[now];
   draw("grid", scene.grid, episode.width);
   draw("view", scene.view, 7);
-  at("observation").textContent = scene.observation || "(nothing)";
+  at("observation").textContent = scene.observation || "(empty)";
   at("view").setAttribute("aria-label", "The agent's view: " + scene.observation);
-  at("thought").hidden = !scene.thinking;
+  at("thinks").hidden = !scene.thinking;
   at("thinking").textContent = scene.thinking || "";
-  at("does").textContent = now === last ? "The end" : "It does";
+  at("does").textContent = now === last ? "End" : "Action";
   at("action").textContent = scene.action;
   at("invalid").hidden = scene.valid;
   at("figures").textContent = scene.figures;
@@ -34,7 +34,7 @@ function show(index) {
   at("place").value = now;
   at("count").textContent = now === last ? `after ${last} of at most ${episode.limit} steps` : `step ${now + 1} of ${last}`;
   at("first").disabled = at("back").disabled = now === 0;
-  at("forth").disabled = at("last").disabled = now === last;
+  at("forward").disabled = at("last").disabled = now === last;
   if (now === last) pause();
 }
 
@@ -63,7 +63,7 @@ const keys = {
 
 at("first").onclick = keys.Home;
 at("back").onclick = keys.ArrowLeft;
-at("forth").onclick = keys.ArrowRight;
+at("forward").onclick = keys.ArrowRight;
 at("last").onclick = keys.End;
 at("play").onclick = toggle;
 at("place").max = last;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from babyai_kit.configuration.models import is_offline_player
 from babyai_kit.failures import CLASSES, classify, observe
 from babyai_kit.failures.classes import LABELS
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 from babyai_kit.runs.trajectories import Trajectory
 
 
@@ -13,37 +13,35 @@ def about(trajectory: Trajectory) -> str:
     """One line: which episode this is."""
     key = trajectory.key
     parts = [key.variant, f"{key.task}, seed {key.seed}"]
-    parts += [f"repeat {key.repeat}"] * bool(key.repeat) + [f"{key.num_dists} distractors"] * bool(
-        key.num_dists
-    )
-    return shown(" · ".join([*parts, f"model {key.model}", f"run {key.run}"]))
+    if key.repeat:
+        parts.append(f"repeat {key.repeat}")
+    if key.num_dists:
+        parts.append(f"{key.num_dists} distractors")
+    return visible(" · ".join([*parts, f"model {key.model}", f"run {key.run}"]))
 
 
-def not_llm(trajectory: Trajectory) -> str:
-    """What must be said of the offline player's episodes; empty for others."""
+def model_note(trajectory: Trajectory) -> str:
+    """That the offline player is not a language model; empty for other models."""
     return "Offline player: not an LLM" if is_offline_player(trajectory.key.model) else ""
 
 
-def ending(trajectory: Trajectory) -> str:
+def outcome_text(trajectory: Trajectory) -> str:
     """How the episode ended, after its last step."""
-    record, steps = trajectory.record, _count(len(trajectory.steps))
+    record, number = trajectory.record, len(trajectory.steps)
+    steps = "1 step" if number == 1 else f"{number} steps"
     if record is None:
         return f"Unfinished: {steps} so far"
     if record.status != "ok":
-        return f"Broken off after {steps} by an error, not by the agent"
+        return f"Ended after {steps} by an error, which is not the agent's"
     if record.success:
-        shortest = f"; the shortest way takes {record.shortest_length}" if record.shortest_length else ""
+        shortest = f"; the shortest path takes {record.shortest_length}" if record.shortest_length else ""
         return f"Success after {steps}, return {record.episode_return:.3f}{shortest}"
     return f"Failure: the goal was not reached in {steps}"
 
 
-def way_of_failing(trajectory: Trajectory) -> str:
+def failure_text(trajectory: Trajectory) -> str:
     """The class of a failed episode and what it means; empty for others."""
     if trajectory.outcome != "failure":
         return ""
     name = classify(observe(trajectory))
     return f"{LABELS[name]}: {CLASSES[name].__doc__}"
-
-
-def _count(steps: int) -> str:
-    return f"{steps} step" + "s" * (steps != 1)

@@ -19,9 +19,10 @@ from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import Trajectory, choose
 
 UNTRUSTED = Markup(
-    "<p hidden>The replay of {} shows once this notebook is trusted: run its cell, or jupyter trust FILE.</p>"
+    "<p hidden>The replay of {} appears once this notebook is trusted: run its cell, or jupyter trust "
+    "FILE.</p>"
 )
-"""Notebooks that somebody else executed are shown without frames, and without the word hidden."""
+"""Jupyter strips frames and the attribute `hidden` from notebooks that somebody else executed."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +59,7 @@ class Replay:
         kinds = {".html": lambda: self.html().encode(), ".gif": self.gif}
         make = kinds.get(Path(path).suffix.lower())
         if make is None:
-            raise InputError(f"{path} ends neither in .html nor in .gif; choose one of them")
+            raise InputError(f"{path} ends in neither .html nor .gif; use one of them")
         return write_atomically(path, make())
 
     def _repr_html_(self) -> str:
@@ -79,11 +80,11 @@ def load_replay(
     success: bool | None = None,
     episode_id: str | None = None,
 ) -> Replay:
-    """The first episode of `run` (by variant, task, seed, repeat) that is as asked; None asks nothing.
+    """The first episode of `run` (by variant, task, seed, repeat) that matches; None matches any.
 
-    `success=False` finds failures of the agent only: an episode that broke off by an error is none.
+    `success=False` finds failures of the agent only: an episode that ended with an error is none.
     Raises InputError for an unknown run, NoEpisodeError if there is no such episode, JournalError for a run
-    that cannot be read; showing raises JournalError where another version of the environment recorded it.
+    that cannot be read. Displaying it raises JournalError if another version of the environment recorded it.
     """
     return Replay(
         choose(

@@ -1,6 +1,6 @@
 """An episode's pictures, each tile kept once.
 
-Knows pixels; nothing of files. Minigrid draws a picture tile by tile, so a grid of a few dozen different
+Minigrid draws a picture tile by tile, so a grid of a few dozen different
 tiles says the same as all the pictures, in a hundredth of the bytes.
 """
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.runs.records import StepRecord
 from babyai_kit.runs.trajectories import Trajectory
 
@@ -50,31 +49,37 @@ class Film:
 
 
 def film(trajectory: Trajectory, tile_size: int) -> Film:
-    """Play `trajectory` again and keep its pictures, with tiles of `tile_size` pixels.
+    """Replay `trajectory` and keep its pictures, with tiles of `tile_size` pixels.
 
     Raises JournalError if it does not replay.
     """
-    kept: dict[bytes, int] = {}
+    sheet = _TileSheet(tile_size)
     scenes = []
     mission, max_steps = "", 0
     for env, step in trajectory.states():
         mission, max_steps = env.mission, env.max_steps
-        scenes.append(_scene(env, step, tile_size, kept))
-    shape = (len(kept), tile_size, tile_size, 3)
-    tiles = np.frombuffer(b"".join(kept), np.uint8).reshape(shape)
-    return Film(trajectory, mission, max_steps, tiles, tuple(scenes))
+        grid = sheet.add(env.get_frame(highlight=True, tile_size=tile_size))
+        view = sheet.add(env.agent_view(tile_size))
+        scenes.append(Scene(grid=grid, view=view, observation=env.gen_obs()["text"], step=step))
+    return Film(trajectory, mission, max_steps, sheet.pixels(), tuple(scenes))
 
 
-def _scene(env: TextEnv, step: StepRecord | None, tile_size: int, kept: dict[bytes, int]) -> Scene:
-    def numbers(picture: Pixels) -> NDArray[np.int64]:
-        height, width = (length // tile_size for length in picture.shape[:2])
-        tiles = picture.reshape(height, tile_size, width, tile_size, 3).transpose(0, 2, 1, 3, 4)
-        found = [kept.setdefault(tile.tobytes(), len(kept)) for row in tiles for tile in row]
-        return np.array(found).reshape(height, width)
+class _TileSheet:
+    """The different tiles of some pictures, numbered from 0."""
 
-    return Scene(
-        grid=numbers(env.get_frame(highlight=True, tile_size=tile_size)),
-        view=numbers(env.agent_view(tile_size)),
-        observation=env.gen_obs()["text"],
-        step=step,
-    )
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._numbers: dict[bytes, int] = {}
+
+    def add(self, picture: Pixels) -> NDArray[np.int64]:
+        """The numbers of the picture's tiles [height, width]."""
+        size = self._size
+        height, width = (length // size for length in picture.shape[:2])
+        tiles = picture.reshape(height, size, width, size, 3).transpose(0, 2, 1, 3, 4)
+        flat = [self._numbers.setdefault(tile.tobytes(), len(self._numbers)) for row in tiles for tile in row]
+        return np.array(flat).reshape(height, width)
+
+    def pixels(self) -> Pixels:
+        """[tiles, size, size, 3]."""
+        shape = (len(self._numbers), self._size, self._size, 3)
+        return np.frombuffer(b"".join(self._numbers), np.uint8).reshape(shape)

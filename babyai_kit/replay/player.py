@@ -1,4 +1,4 @@
-"""The HTML player of a film: one page that needs nothing else, and that page inside another."""
+"""The HTML player of a film: one self-contained page, and that page inside another."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 from babyai_kit.pages import data_uri, frame, json_block, page, part, policy
-from babyai_kit.replay.captions import about, ending, not_llm, way_of_failing
+from babyai_kit.replay.captions import about, failure_text, model_note, outcome_text
 from babyai_kit.replay.film import Film, Pixels, Scene
 
 TILE = 32
-HEIGHT, HEIGHT_OF_WIDE = 450, 680
-"""Pixels that the player takes in another page, if level and view have room beside each other or not."""
-WIDE = 8
-"""Cells of the widest level that has."""
+HEIGHT, TALL_HEIGHT = 450, 680
+"""Pixels that the player takes in another page: with level and view side by side, or one below the other."""
+MAX_SIDE_BY_SIDE = 8
+"""Cells of the widest level that has room beside the view."""
 
 
 def player_policy() -> str:
@@ -34,7 +34,7 @@ def player(film: Film) -> str:
         mission=film.mission,
         outcome=trajectory.outcome,
         about=about(trajectory),
-        not_llm=not_llm(trajectory),
+        model_note=model_note(trajectory),
         policy=player_policy(),
         style=part("player.css"),
         script=part("player.js"),
@@ -51,30 +51,32 @@ def player(film: Film) -> str:
 
 
 def framed(film: Film) -> Markup:
-    """The page inside another page: several have nothing to do with each other, nor with that page."""
-    height = HEIGHT if film.scenes[0].grid.shape[1] <= WIDE else HEIGHT_OF_WIDE
+    """The page inside another page, isolated from it and from other players there."""
+    height = HEIGHT if film.scenes[0].grid.shape[1] <= MAX_SIDE_BY_SIDE else TALL_HEIGHT
     return frame(player(film), f"Replay: {about(film.trajectory)}", height)
 
 
 def _scene(film: Film, scene: Scene) -> dict[str, Any]:
     step = scene.step
-    pictures = {"grid": scene.grid.ravel().tolist(), "view": scene.view.ravel().tolist()}
+    content: dict[str, Any] = {
+        "grid": scene.grid.ravel().tolist(),
+        "view": scene.view.ravel().tolist(),
+        "observation": scene.observation,
+    }
     if step is None:
-        said: dict[str, Any] = {"action": ending(film.trajectory), "valid": True, "thinking": None}
-        said |= {"answer": None, "figures": way_of_failing(film.trajectory)}
-    else:
-        figures = [f"reward {step.reward:.3f}"] if step.reward else []
-        if step.input_tokens is not None and step.output_tokens is not None:
-            figures.append(f"{step.input_tokens:,} tokens in, {step.output_tokens:,} out")
-        figures.append(f"{step.call_s:.2f} s")
-        said = {
-            "action": step.action,
-            "valid": step.valid,
-            "thinking": None if step.thinking is None else shown(step.thinking),
-            "answer": None if step.answer is None else shown(step.answer),
-            "figures": ", ".join(figures),
-        }
-    return pictures | {"observation": scene.observation} | said
+        text = {"action": outcome_text(film.trajectory), "figures": failure_text(film.trajectory)}
+        return content | text | {"valid": True, "thinking": None, "answer": None}
+    figures = [f"reward {step.reward:.3f}"] if step.reward else []
+    if step.input_tokens is not None and step.output_tokens is not None:
+        figures.append(f"{step.input_tokens:,} input tokens, {step.output_tokens:,} output tokens")
+    figures.append(f"{step.call_s:.2f} s")
+    return content | {
+        "action": step.action,
+        "valid": step.valid,
+        "thinking": None if step.thinking is None else visible(step.thinking),
+        "answer": None if step.answer is None else visible(step.answer),
+        "figures": ", ".join(figures),
+    }
 
 
 def _png(tiles: Pixels) -> bytes:
@@ -86,5 +88,6 @@ def _png(tiles: Pixels) -> bytes:
         image.putpalette(colours.tobytes())
     else:
         image = Image.fromarray(sheet)
-    image.save(buffer := io.BytesIO(), format="png", optimize=True)
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()

@@ -1,7 +1,7 @@
 """The report of a run: one page for readers, one summary for programs.
 
-`standing` says how far the run is, `summary` is laid beside BALROG's leaderboard, `sections` gathers what the
-page shows, `written` writes both. Works from the journal alone and calls nobody.
+`standing` says how far the run is, `summary` is laid beside BALROG's leaderboard, `tables` and `provenance`
+make parts of the page, `writer` writes both files. All of it comes from the journal alone.
 """
 
 from babyai_kit.report.standing import Standing

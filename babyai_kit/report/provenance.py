@@ -1,4 +1,4 @@
-"""How a run was made: the commands that make it again, and its prompts while they are still at hand."""
+"""How a run was made: the commands that make it again, and its prompts while they are still available."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import ConfigError
+from babyai_kit.runs.manifest import Manifest
+from babyai_kit.runs.plan import Plan, Sampling
 
 
 @dataclass(frozen=True)
@@ -25,39 +26,50 @@ class Prompt:
     """Why it cannot; empty if it can."""
 
 
-def commands(manifest: Mapping[str, Any]) -> list[str]:
+def commands(manifest: Manifest) -> list[str]:
     """The command line of each plan that the run was given, in order; every flag is written out."""
-    sampling = manifest["sampling"]
-    lines = []
-    for plan in manifest.get("plans") or [manifest["plan"]]:
-        words = ["python", "-m", "babyai_kit", "run", plan["run"]]
-        words += ["--variants", ",".join(plan["variants"]), "--tasks", ",".join(plan["tasks"])]
-        words += ["--seeds", _seeds(plan["seeds"]), "--num-dists", str(plan["num_dists"])]
-        words += ["--repeats", str(plan["repeats"]), "--history-length", str(plan["history_length"])]
-        if sampling["temperature"] is not None:
-            words += ["--temperature", str(sampling["temperature"])]
-        words += ["--max-tokens", str(sampling["max_tokens"])]
-        words += ["--no-call-seeds"] * (not sampling["call_seeds"])
-        lines.append(shlex.join(words))
-    return lines
+    return [_command(plan, manifest.sampling) for plan in manifest.plans]
 
 
-def prompts(manifest: Mapping[str, Any], config: str | Path) -> list[Prompt]:
+def _command(plan: Plan, sampling: Sampling) -> str:
+    flags = {
+        "variants": ",".join(plan.variants),
+        "tasks": ",".join(plan.tasks),
+        "seeds": _seeds(plan.seeds),
+        "num-dists": plan.num_dists,
+        "repeats": plan.repeats,
+        "history-length": plan.history_length,
+        "temperature": sampling.temperature,
+        "max-tokens": sampling.max_tokens,
+    }
+    parts = ["python", "-m", "babyai_kit", "run", plan.run]
+    for name, value in flags.items():
+        if value is not None:
+            parts += [f"--{name}", str(value)]
+    if not sampling.call_seeds:
+        parts.append("--no-call-seeds")
+    return shlex.join(parts)
+
+
+def prompts(manifest: Manifest, config: str | Path) -> list[Prompt]:
     """The prompts of the run's variants, from `config` where its digest is still the run's."""
     try:
-        variants = load_config(config, Settings()).variants
-        reason = ""
+        variants, unreadable = load_config(config, Settings()).variants, ""
     except ConfigError as error:
-        variants, reason = {}, str(error)
-    found = []
-    for name, digest in manifest["digests"].items():
+        variants, unreadable = {}, str(error)
+    result = []
+    for name, digest in manifest.digests.items():
         variant = variants.get(name)
-        if variant and variant.digest == digest:
-            found.append(Prompt(name, digest, variant.templates, ""))
+        templates: Mapping[str, str] = {}
+        missing = ""
+        if variant is None:
+            missing = unreadable or f"{config} no longer has this variant"
+        elif variant.digest != digest:
+            missing = f"the prompt has changed since; its digest is now {variant.digest}"
         else:
-            now = f"the prompt has changed since; its digest is now {variant.digest}" if variant else reason
-            found.append(Prompt(name, digest, {}, now or f"{config} has no such variant any more"))
-    return found
+            templates = variant.templates
+        result.append(Prompt(name, digest, templates, missing))
+    return result
 
 
 def _seeds(seeds: Sequence[int]) -> str:

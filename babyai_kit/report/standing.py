@@ -1,20 +1,16 @@
-"""How far a run is: what was planned, what is finished, what broke, what is missing.
-
-Knows the plan in `run.json` and the rows of the journal.
-"""
+"""How far a run is: what was planned, what is finished, what ended with an error, what is missing."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from babyai_kit.configuration.models import is_offline_player
-
-_PLACE = ("variant", "task", "num_dists", "seed", "repeat", "history_length")
+from babyai_kit.runs.records import KEY_COLUMNS, EpisodeKey
+from babyai_kit.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class Standing:
     finished: int
     """Planned episodes with an outcome, success or failure."""
     errors: int
-    """Planned episodes that ended by an error of model, gateway or store."""
+    """Planned episodes that ended with an error of model, gateway or store."""
     missing: Mapping[str, int]
     """Planned episodes without a row, by variant; 0 where none is."""
     kinds: Mapping[str, int]
@@ -49,37 +45,30 @@ class Standing:
         return None if any(offline) and not all(offline) else not any(offline)
 
     def __str__(self) -> str:
-        said = f"{self.finished} of {self.planned} planned episodes are finished"
+        finished = f"{self.finished} of {self.planned} planned episodes are finished"
         if self.complete:
-            return f"{said}; none ended by an error."
-        said += f"; {self.errors} ended by an error, {self.unfinished} are unfinished."
-        return f"INCOMPLETE: {said} Figures over all tasks use complete seed blocks only."
+            return f"{finished}; none ended with an error."
+        return (
+            f"INCOMPLETE: {finished}; {self.errors} ended with an error, {self.unfinished} not finished. "
+            "Figures over all tasks use complete seed blocks only."
+        )
 
 
-def standing(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Standing:
-    """The standing of the run with this `run.json` and table of `load_episodes`."""
-    planned = {
-        (variant, task, plan["num_dists"], seed, repeat, plan["history_length"])
-        for plan in manifest.get("plans") or [manifest["plan"]]
-        for variant in plan["variants"]
-        for task in plan["tasks"]
-        for seed in plan["seeds"]
-        for repeat in range(plan["repeats"])
-    }
-    models = manifest.get("models", {})
-    present = episodes[episodes["model"] == episodes["variant"].map(models).fillna(episodes["model"])]
-    places = list(present[list(_PLACE)].itertuples(index=False, name=None))
-    status = dict(zip(places, present["status"], strict=True))
-    missing = Counter(dict.fromkeys(dict.fromkeys(place[0] for place in sorted(planned)), 0))
-    missing.update(place[0] for place in planned if place not in status)
-    errors = present.loc[present["status"] == "error", "error"]
-    kinds = Counter(str(error).split(":")[0] for error in errors)
-    used = sorted({*map(str, episodes["model"]), *map(str, models.values())})
+def standing(run: Run, episodes: pd.DataFrame) -> Standing:
+    """The standing of the run with this table of `Run.episodes`."""
+    planned = run.planned()
+    keys = [EpisodeKey(*values) for values in episodes[KEY_COLUMNS].itertuples(index=False, name=None)]
+    status = dict(zip(keys, episodes["status"], strict=True))
+    kinds = dict(zip(keys, episodes["error_kind"], strict=True))
+    outcomes = Counter(status.get(key) for key in planned)
+    missing = dict.fromkeys(sorted({key.variant for key in planned}), 0)
+    missing |= Counter(key.variant for key in planned if key not in status)
+    errors = Counter(kinds[key] for key in planned if status.get(key) == "error")
     return Standing(
         planned=len(planned),
-        finished=sum(status.get(place) == "ok" for place in planned),
-        errors=sum(status.get(place) == "error" for place in planned),
-        missing=dict(missing),
-        kinds=dict(kinds.most_common()),
-        models=tuple(used),
+        finished=outcomes["ok"],
+        errors=outcomes["error"],
+        missing=missing,
+        kinds=dict(errors.most_common()),
+        models=tuple(sorted({*map(str, episodes["model"]), *run.manifest.models.values()})),
     )

@@ -1,28 +1,30 @@
 """`summary.json`: a run in the form of BALROG's result files, to be laid beside its leaderboard.
 
-Knows BALROG's names for things. Source of the form: `collect_and_summarize_results` of BALROG's package. Its
-`summary.json` holds a score per environment, its `babyai_summary.json` one per task; ours has both for each
-agent of the run, and better intervals beside.
+Source of the form: `collect_and_summarize_results` of BALROG's package. Its `summary.json` holds a score per
+environment, its `babyai_summary.json` one per task; ours has both for each agent of the run, and better
+intervals beside.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from babyai_kit.environment import TASKS
+from babyai_kit.figures.agents import name_of, rows_by_agent, rows_of
 from babyai_kit.report.standing import Standing
-from babyai_kit.stats import cells, estimates, groups
+from babyai_kit.runs.manifest import Manifest
+from babyai_kit.stats import cells, estimates, finished, groups
 
 ENVIRONMENT = "babyai"
 BALROG_LEVEL = "BabyAI-MixedTrainLocal-v0"
 
 
-def make_summary(manifest: Mapping[str, Any], episodes: pd.DataFrame, standing: Standing) -> dict[str, Any]:
+def make_summary(manifest: Manifest, episodes: pd.DataFrame, standing: Standing) -> dict[str, Any]:
     """The content of `summary.json`.
 
     `agents`: by variant (with the settings that tell agents apart, where some differ), BALROG's summary of
@@ -33,28 +35,29 @@ def make_summary(manifest: Mapping[str, Any], episodes: pd.DataFrame, standing: 
     seed blocks count. NaN is null.
     """
     keys, split = groups(episodes, ("variant",))
-    overall = estimates(episodes, "success", keys)
+    overall = rows_by_agent(estimates(episodes, "success", keys), keys)
     each = estimates(episodes, "success", [*keys, "task"])
     agents = {}
-    for (names, rows, tasks), row in zip(split, overall.to_dict("records"), strict=True):
-        here = each.loc[np.logical_and.reduce([each[k] == v for k, v in names.items()])]
-        used = _blocks(rows, tasks)
-        score = _score(used, row)
-        per_task = {
-            r["task"]: _score(rows[rows["task"] == r["task"]], r) | _balrog_name(r["task"])
-            for r in here.to_dict("records")
+    for names, rows, tasks in split:
+        agent = tuple(names.values())
+        used = _complete_blocks(rows, tasks)
+        score = _score(used, overall[agent])
+        task_scores = {
+            row["task"]: _score(rows[rows["task"] == row["task"]], row) | _balrog_name(row["task"])
+            for row in rows_of(each, keys, agent).to_dict("records")
         }
-        tokens = {
-            f"{way}_tokens": _whole(used[f"{way}_tokens"].sum(skipna=False)) for way in ("input", "output")
-        }
-        agents[", ".join(map(str, names.values()))] = {
+        tokens = {name: _integer(used[name].sum(skipna=False)) for name in ("input_tokens", "output_tokens")}
+        agents[name_of(agent)] = {
             "Final score": score["progression_percentage"],
             "standard_error": score["standard_error"],
-            "environments": {ENVIRONMENT: score | {"tasks": per_task} | tokens},
+            "environments": {ENVIRONMENT: score | {"tasks": task_scores} | tokens},
             **{f"total_{name}": value for name, value in tokens.items()},
             "client": {
                 "model_id": _only(rows["model"]),
-                "generate_kwargs": {k: manifest["sampling"].get(k) for k in ("temperature", "max_tokens")},
+                "generate_kwargs": {
+                    "temperature": manifest.sampling.temperature,
+                    "max_tokens": manifest.sampling.max_tokens,
+                },
             },
             "agent": {
                 "type": names["variant"],
@@ -64,10 +67,10 @@ def make_summary(manifest: Mapping[str, Any], episodes: pd.DataFrame, standing: 
             },
         }
     return {
-        "run": manifest["run"],
-        "run_id": manifest["run_id"],
-        "created": manifest["created"],
-        "updated": manifest["updated"],
+        "run": manifest.run,
+        "run_id": manifest.run_id,
+        "created": manifest.created,
+        "updated": manifest.updated,
         "llm": standing.llm,
         "complete": standing.complete,
         "episodes": {
@@ -77,31 +80,31 @@ def make_summary(manifest: Mapping[str, Any], episodes: pd.DataFrame, standing: 
             "unfinished": standing.unfinished,
         },
         "agents": agents,
-        "versions": manifest["versions"],
+        "versions": dict(manifest.versions),
     }
 
 
-def _score(rows: pd.DataFrame, estimate: Mapping[Hashable, Any]) -> dict[str, Any]:
+def _score(rows: pd.DataFrame, estimate: Mapping[Any, Any]) -> dict[str, Any]:
     """BALROG's figures of the finished `rows`, and the interval of `estimate`."""
-    finished = rows[rows["status"] == "ok"]
-    outcomes = finished["success"].astype(float)
-    n = len(finished)
+    done = finished(rows)
+    outcomes = done["success"].astype(float)
+    n = len(done)
     return {
-        "progression_percentage": _number(100 * outcomes.mean()) if n else None,
+        "progression_percentage": _number(100 * outcomes.mean()),
         "standard_error": _number(100 * outcomes.std(ddof=0) / math.sqrt(n)) if n else None,
         "interval_95": [_number(100 * estimate["low"]), _number(100 * estimate["high"])],
         "interval": estimate["interval"],
         "episodes_played": n,
-        "average_steps": _number(finished["episode_length"].mean()) if n else None,
+        "average_steps": _number(done["episode_length"].mean()),
         "errors": int(estimate["n_errors"]),
     }
 
 
-def _blocks(rows: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
+def _complete_blocks(rows: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
     """The finished rows of seeds that have all of `tasks`."""
-    finished = rows[rows["status"] == "ok"]
-    whole = cells(finished.assign(one=1.0), "one", tasks).dropna().index
-    return finished[finished["seed"].isin(whole)]
+    done = finished(rows)
+    seeds = cells(done, "success", tasks).dropna().index
+    return done[done["seed"].isin(seeds)]
 
 
 def _balrog_name(task: str) -> dict[str, str]:
@@ -114,7 +117,7 @@ def _only(values: pd.Series[Any]) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _whole(value: float) -> int | None:
+def _integer(value: float) -> int | None:
     return None if math.isnan(value) else round(value)
 
 

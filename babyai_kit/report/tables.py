@@ -1,26 +1,35 @@
-"""The page's tables, in words: estimates with their intervals, counts."""
+"""The page's tables, as text: estimates with their intervals, counts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from babyai_kit.environment import TASKS
 from babyai_kit.errors import KitError
 from babyai_kit.failures import CLASSES, failure_table
 from babyai_kit.failures.classes import LABELS
-from babyai_kit.figures.agents import agents_of, keys_of
-from babyai_kit.stats import ALL_TASKS, compare, estimates, groups, summarize
-
-Say = Callable[[float], str]
-
+from babyai_kit.figures.agents import agents_of, keys_of, name_of, rows_by_agent, rows_of, tasks_of
+from babyai_kit.stats import (
+    ALL_TASKS,
+    MEASURES,
+    UNKNOWN,
+    agent_columns,
+    compare,
+    estimates,
+    finished,
+    groups,
+    p_value_text,
+    summarize,
+)
 
 Cell = str | tuple[str, str]
 """Text, or text and what stands below it in small print."""
+
+SUCCESS = MEASURES["success"]
 
 
 @dataclass(frozen=True)
@@ -35,74 +44,76 @@ class Table:
 
 def outcomes(episodes: pd.DataFrame) -> Table:
     """Per agent: success, return, steps and invalid answers."""
-    rows: list[list[Cell]] = []
     agents = _agents(episodes)
-    open_cases = any(row["success_worst"] < row["success_best"] for _, row, _ in agents)
-    for names, row, group in agents:
-        finished = group[group["status"] == "ok"]
-        steps = finished["episode_length"].sum()
-        invalid = f"{100 * finished['invalid_actions'].sum() / steps:.1f}%" if steps else "–"
-        bounds = (_percent(row["success_worst"]), f"to {_percent(row['success_best'])}")
-        rows.append(
-            [
-                names,
-                f"{row['n_seeds']} / {row['n_episodes']}",
-                _interval(row, "success", _percent),
-                *([bounds] if open_cases else []),
-                _interval(row, "episode_return", "{:.2f}".format),
-                _interval(row, "episode_length", "{:.1f}".format),
-                _interval(row, "length_given_success", "{:.1f}".format),
-                invalid,
-            ]
-        )
-    head = ["agent", "seeds / episodes", "success"]
-    head += ["if errors and missing episodes failed, or succeeded"] * open_cases
-    head += ["return", "steps", "steps of successes", "invalid answers"]
-    return Table("Per agent, over all tasks; in brackets 95% intervals.", head, rows)
+    is_open = any(agent.summary["success_worst"] < agent.summary["success_best"] for agent in agents)
+    measures = ("episode_return", "episode_length", "length_given_success")
+    rows: list[list[Cell]] = []
+    for agent in agents:
+        summary = agent.summary
+        row = [agent.name, f"{summary['n_seeds']} / {summary['n_episodes']}", _estimate(summary, "success")]
+        if is_open:
+            worst, best = (SUCCESS.text(summary[f"success_{end}"]) for end in ("worst", "best"))
+            row.append((worst, f"to {best}"))
+        row += [_estimate(summary, name) for name in measures]
+        done = finished(agent.episodes)
+        steps = done["episode_length"].sum()
+        row.append(f"{done['invalid_actions'].sum() / steps:.1%}" if steps else UNKNOWN)
+        rows.append(row)
+    head = ["agent", "seeds / episodes", SUCCESS.label]
+    if is_open:
+        head.append("if errors and missing episodes count as failures, or as successes")
+    head += [*(MEASURES[name].heading for name in measures), "invalid answers"]
+    return Table("Per agent, over all tasks, with 95% intervals in brackets.", head, rows)
 
 
 def by_task(episodes: pd.DataFrame) -> Table:
     """Success per agent and task."""
     keys, _ = groups(episodes, ("variant",))
     each = estimates(episodes, "success", [*keys, "task"])
-    tasks = sorted(each["task"].unique(), key=_place)
-    found = {(*(r[k] for k in keys), r["task"]): r for r in each.to_dict("records")}
+    tasks = tasks_of(each)
+    cells = rows_by_agent(each, [*keys, "task"])
     rows: list[list[Cell]] = []
     for agent in agents_of(each, keys):
-        row: list[Cell] = [_name(agent)]
+        row: list[Cell] = [name_of(agent)]
         for task in tasks:
-            r = found.get((*agent, task))
-            row.append("–" if r is None else _bracketed(r["value"], r["low"], r["high"], _percent))
+            cell = cells.get((*agent, task))
+            row.append(_bracketed(cell, "value", SUCCESS.text) if cell else UNKNOWN)
         rows.append(row)
-    return Table("Success per task; in brackets 95% Wilson intervals.", ["agent", *tasks], rows)
+    return Table("Success rate per task, with 95% Wilson intervals in brackets.", ["agent", *tasks], rows)
 
 
 def comparison(episodes: pd.DataFrame) -> Table | str:
     """Success of every agent against the first, which is the baseline if there is one; or why there is
     nothing to compare."""
-    baseline = first_agent(episodes)
     try:
-        table = compare(episodes, baseline, measures=["success"])
+        table = compare(episodes, first_agent(episodes), measures=["success"])
     except KitError as error:
         return str(error)
     if table.empty:
-        return "There is one agent alone, and nothing to compare it with."
+        return "There is only one agent, so there is nothing to compare."
     table = table[table["task"] == ALL_TASKS]
-    agent = list(table.columns[2 : list(table.columns).index("baseline")])
+    keys = agent_columns(table)
+    by_agent = rows_by_agent(table, keys)
     rows: list[list[Cell]] = []
-    for names in agents_of(table, agent):
-        (row,) = [r for r in table.to_dict("records") if tuple(r[k] for k in agent) == names]
-        cells: list[Cell] = [_name(names), _bracketed(row["difference"], row["low"], row["high"], _points)]
-        cells += [_chance(row["p_value"]), _chance(row["p_holm"])]
-        cells += [_points(row["detectable"]).lstrip("+"), str(row["n_seeds"])]
-        rows.append(cells)
-    head = ["agent", "difference", "p", "p, Holm", "detectable", "seeds"]
-    said = (
-        f"Success rate over all tasks less that of {table['baseline'].iloc[0]}, in points, paired by seed; "
-        "in brackets 95% intervals, not corrected for several comparisons; Holm's p is. Detectable: the "
-        "smallest true difference that these seeds find with 80% power."
+    for agent in agents_of(table, keys):
+        row = by_agent[agent]
+        rows.append(
+            [
+                name_of(agent),
+                _bracketed(row, "difference", SUCCESS.difference),
+                p_value_text(row["p_value"]),
+                p_value_text(row["p_holm"]),
+                SUCCESS.number(row["detectable"]),
+                str(row["n_seeds"]),
+            ]
+        )
+    baseline = table["baseline"].iloc[0]
+    caption = (
+        f"Success rate over all tasks, difference from {baseline} in points, paired by seed, "
+        "with 95% intervals in brackets, not corrected. Holm: corrected over the agents. Detectable: "
+        "smallest true difference found with 80% power on these seeds."
     )
-    return Table(said, head, rows)
+    return Table(caption, ["agent", "difference", "p", "p, Holm", "detectable", "seeds"], rows)
 
 
 def first_agent(episodes: pd.DataFrame) -> dict[str, Any]:
@@ -117,81 +128,60 @@ def first_agent(episodes: pd.DataFrame) -> dict[str, Any]:
 
 def spending(episodes: pd.DataFrame) -> Table:
     """Tokens, cost and time per agent."""
+    measures = ("input_tokens", "output_tokens", "tokens_per_success", "cost_per_success")
     rows: list[list[Cell]] = []
-    for names, row, group in _agents(episodes):
-        total = group["cost_usd"].sum(skipna=False)
-        rows.append(
-            [
-                names,
-                _interval(row, "input_tokens", "{:,.0f}".format),
-                _interval(row, "output_tokens", "{:,.0f}".format),
-                _interval(row, "tokens_per_success", "{:,.0f}".format),
-                _interval(row, "cost_per_success", "${:,.4f}".format),
-                "not known" if math.isnan(total) else f"${total:,.4f}",
-                f"{group['wall_s'].sum() / max(group['episode_length'].sum(), 1):.2f} s",
-            ]
-        )
-    head = ["agent", "input tokens / episode", "generated tokens / episode", "tokens / success"]
-    head += ["cost / success", "cost of all episodes", "time of a call"]
-    return Table("Tokens and cost; in brackets 95% bootstrap intervals over seeds.", head, rows)
+    for agent in _agents(episodes):
+        cost = agent.episodes["cost_usd"].sum(skipna=False)
+        seconds = agent.episodes["wall_s"].sum() / max(agent.episodes["episode_length"].sum(), 1)
+        row: list[Cell] = [agent.name, *(_estimate(agent.summary, name) for name in measures)]
+        rows.append([*row, UNKNOWN if math.isnan(cost) else f"${cost:,.4f}", f"{seconds:.2f} s"])
+    head = ["agent", *(MEASURES[name].label for name in measures), "cost of all episodes", "time per call"]
+    return Table("Tokens and cost, with 95% bootstrap intervals over seeds in brackets.", head, rows)
 
 
 def failures(episodes: pd.DataFrame, failed: pd.DataFrame) -> Table:
     """Failed episodes by class, per agent and task; only classes that occur."""
     counts = failure_table(episodes, failed)
-    keys = [c for c in counts.columns if c not in ("n_episodes", "n_failed", *CLASSES)]
-    agents = [k for k in keys if k != "task"]
-    there = [name for name in CLASSES if counts[name].any()]
+    keys = [key for key in counts.columns if key not in ("task", "n_episodes", "n_failed", *CLASSES)]
+    classes = [name for name in CLASSES if counts[name].any()]
     rows: list[list[Cell]] = []
-    for agent in agents_of(counts, agents):
-        here = counts
-        for key, value in zip(agents, agent, strict=True):
-            here = here[here[key] == value]
-        for i, row in enumerate(sorted(here.to_dict("records"), key=lambda r: _place(r["task"]))):
-            failed_of = f"{row['n_failed']} of {row['n_episodes']}"
-            name = _name(agent) if i == 0 else ""
-            rows.append([name, row["task"], failed_of, *(str(row[c] or "") for c in there)])
-    head = ["agent", "task", "failed", *(LABELS[name] for name in there)]
+    for agent in agents_of(counts, keys):
+        by_task = rows_by_agent(rows_of(counts, keys, agent), ["task"])
+        name = name_of(agent)
+        for task in (task for task in tasks_of(counts) if (task,) in by_task):
+            row = by_task[(task,)]
+            numbers = [str(row[name] or "") for name in classes]
+            rows.append([name, task, f"{row['n_failed']} of {row['n_episodes']}", *numbers])
+            name = ""
+    head = ["agent", "task", "failed", *(LABELS[name] for name in classes)]
     return Table("Failed episodes; each counts in one class.", head, rows, labels=2)
 
 
-def _agents(episodes: pd.DataFrame) -> list[tuple[str, Mapping[Hashable, Any], pd.DataFrame]]:
-    """Per agent its name, its row of `summarize` and its episodes."""
+@dataclass(frozen=True)
+class _Agent:
+    name: str
+    summary: Mapping[Any, Any]
+    """Its row of `summarize`."""
+    episodes: pd.DataFrame
+
+
+def _agents(episodes: pd.DataFrame) -> list[_Agent]:
+    """In the order of the figures."""
     keys, split = groups(episodes, ("variant",))
     table = summarize(episodes)
-    rows = {tuple(r[k] for k in keys): r for r in table.to_dict("records")}
-    plain = episodes.reset_index(drop=True)
-    parts = {tuple(names[k] for k in keys): plain.loc[group.index] for names, group, _ in split}
-    return [(_name(agent), rows[agent], parts[agent]) for agent in agents_of(table, keys)]
+    summaries = rows_by_agent(table, keys)
+    numbered = episodes.reset_index(drop=True)
+    rows = {tuple(group.names.values()): numbered.loc[group.rows.index] for group in split}
+    return [_Agent(name_of(agent), summaries[agent], rows[agent]) for agent in agents_of(table, keys)]
 
 
-def _place(task: str) -> tuple[int, str]:
-    """Sorts tasks: all of them together, the five in their order, others by name."""
-    order = (ALL_TASKS, *TASKS)
-    return (order.index(task) if task in order else len(order), task)
+def _estimate(summary: Mapping[Any, Any], name: str) -> Cell:
+    limits = {"low": summary[f"{name}_low"], "high": summary[f"{name}_high"]}
+    return _bracketed({name: summary[name], **limits}, name, MEASURES[name].text)
 
 
-def _name(agent: Sequence[Any]) -> str:
-    return ", ".join(map(str, agent))
-
-
-def _interval(row: Mapping[Hashable, Any], measure: str, say: Say) -> Cell:
-    return _bracketed(row[measure], row[f"{measure}_low"], row[f"{measure}_high"], say)
-
-
-def _bracketed(value: float, low: float, high: float, say: Say) -> Cell:
-    if math.isnan(value):
-        return "–"
-    return say(value) if math.isnan(low) else (say(value), f"[{say(low)}, {say(high)}]")
-
-
-def _points(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:+.1f}"
-
-
-def _chance(value: float) -> str:
-    return "–" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _percent(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:.1f}%"
+def _bracketed(row: Mapping[Any, Any], column: str, text: Callable[[float], str]) -> Cell:
+    """A figure, and its interval in brackets below it, if there is one."""
+    if math.isnan(row["low"]):
+        return text(row[column])
+    return text(row[column]), f"[{text(row['low'])}, {text(row['high'])}]"

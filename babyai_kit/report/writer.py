@@ -1,13 +1,10 @@
-"""`write_report`: report.html and summary.json of a run, from its journal.
-
-Knows the order of the page; what stands in it, the modules beside know.
-"""
+"""`write_report`: report.html and summary.json of a run, from its journal."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +31,9 @@ from babyai_kit.runs.trajectories import Trajectory, choose
 
 T = TypeVar("T")
 
+RESULTS, COMPARISON = ("success_rate", "success_against_steps"), ("paired_differences",)
+"""The figures of these sections of the page; the others stand in the section on spending."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -44,40 +44,49 @@ class Report:
     standing: Standing
 
 
-def write_report(run: str, *, results: str | Path = "results", config: str | Path = "config") -> Report:
+def write_report(
+    run: str,
+    *,
+    results: str | Path = "results",
+    config: str | Path = "config",
+    figures: Collection[str] = tuple(FIGURES),
+) -> Report:
     """Write report.html and summary.json into the run's folder, each whole or not at all.
 
-    Of an unfinished run it says so. `config`: where the prompts are, shown if they are still the run's.
-    Raises InputError for an unknown run or a folder that cannot be written, JournalError for a run that
-    cannot be read.
+    The page of an unfinished run says so. `config`: where the prompts are, shown if they are still the run's.
+    `figures`: those of FIGURES to draw. Raises InputError for an unknown run or a folder that cannot be
+    written, JournalError for a run that cannot be read.
     """
     opened = Run.open(run, results=results)
-    folder, manifest = opened.folder, opened.manifest.as_json()
-    episodes = opened.episodes()
-    trajectories = opened.trajectories()
-    stands = standing(manifest, episodes)
-    summary = json.dumps(make_summary(manifest, episodes, stands), indent=2, allow_nan=False) + "\n"
-    whole = page(
+    episodes, trajectories = opened.episodes(), opened.trajectories()
+    stands = standing(opened, episodes)
+    drawn = _figures(episodes, figures)
+    html = page(
         "report.html",
         policy=player_policy(),
         style=part("report.css"),
-        manifest=manifest,
+        manifest=opened.manifest,
         standing=stands,
         outcomes=[tables.outcomes(episodes), tables.by_task(episodes)],
         comparison=tables.comparison(episodes),
         spending=tables.spending(episodes),
-        figures={name: _figure(draw) for name, draw in _drawn(episodes).items()},
-        failures=_or_why(lambda: _failures(episodes, trajectories)),
+        figures={
+            "results": [drawn[name] for name in RESULTS if name in drawn],
+            "comparison": [drawn[name] for name in COMPARISON if name in drawn],
+            "spending": [drawn[name] for name in drawn if name not in (*RESULTS, *COMPARISON)],
+        },
+        failures=_result_or_reason(lambda: _failures(episodes, trajectories)),
         replays=[_replay(trajectories, success) for success in (True, False)],
-        commands=commands(manifest),
-        prompts=prompts(manifest, config),
-        steps=sum(len(t.steps) for t in trajectories),
-        journalled=sum(map(len, opened.step_records().values())),
+        commands=commands(opened.manifest),
+        prompts=prompts(opened.manifest, config),
+        n_steps=sum(len(trajectory.steps) for trajectory in trajectories),
+        n_journalled=sum(map(len, opened.step_records().values())),
         reconciliation=opened.reconciliation(),
     )
+    summary = json.dumps(make_summary(opened.manifest, episodes, stands), indent=2, allow_nan=False) + "\n"
     return Report(
-        page=write_atomically(folder / "report.html", whole.encode()),
-        summary=write_atomically(folder / "summary.json", summary.encode()),
+        page=write_atomically(opened.folder / "report.html", html),
+        summary=write_atomically(opened.folder / "summary.json", summary),
         standing=stands,
     )
 
@@ -92,46 +101,55 @@ def _failures(episodes: pd.DataFrame, trajectories: list[Trajectory]) -> dict[st
     }
 
 
-def _drawn(episodes: pd.DataFrame) -> dict[str, Chart]:
-    """Every figure that the table has something for."""
-    draws = dict(FIGURES)
-    try:
-        differences = paired_differences(episodes, tables.first_agent(episodes))
-        draws["paired_differences"] = lambda _: differences
-    except KitError:  # said where the comparison would be
-        del draws["paired_differences"]
-    return {name: draw(episodes) for name, draw in draws.items()}
+def _figures(episodes: pd.DataFrame, names: Collection[str]) -> dict[str, Markup]:
+    """The figures of these names, but for differences where there is nothing to compare."""
+    figures = {}
+    for name, draw in FIGURES.items():
+        if name not in names:
+            continue
+        if draw is not paired_differences:
+            figures[name] = _figure(draw(episodes))
+            continue
+        try:
+            figures[name] = _figure(paired_differences(episodes, tables.first_agent(episodes)))
+        except KitError:
+            continue  # the page says why in place of the comparison
+    return figures
 
 
 def _figure(chart: Chart) -> Markup:
-    """The figure with its own caption as the text for who cannot see it; or why there is nothing to draw."""
+    """The figure, with its caption as the alternative text; or why there is nothing to draw."""
     title = Markup.escape(chart.get_suptitle().replace("\\$", "$"))
     if not chart.axes:
-        why = " ".join(chart.texts[0].get_text().replace("\\$", "$").split())
-        return Markup("<p>{}: {}.</p>").format(title, why)
-    text = Markup.escape(" ".join(chart.get_supxlabel().replace("\\$", "$").split()))
-    return Markup(f'<img src="{data_uri(_small(chart.png()), "image/png")}" alt="{title}. {text}">')
+        reason = " ".join(chart.texts[0].get_text().replace("\\$", "$").split())
+        return Markup("<p>{}: {}.</p>").format(title, reason)
+    caption = Markup.escape(" ".join(chart.get_supxlabel().replace("\\$", "$").split()))
+    source = data_uri(_with_palette(chart.png()), "image/png")
+    return Markup(f'<img src="{source}" alt="{title}. {caption}">')
 
 
-def _small(png: bytes) -> bytes:
+def _with_palette(png: bytes) -> bytes:
     """The picture in 256 colours, which halves it."""
-    few = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    few.save(buffer := io.BytesIO(), "png", optimize=True)
+    image = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 
 def _replay(trajectories: list[Trajectory], success: bool) -> dict[str, Any]:
+    """The first success or failure to step through, or why there is none."""
     title = "A success" if success else "A failure"
     try:
-        found = choose(trajectories, success=success)
+        trajectory = choose(trajectories, success=success)
     except NoEpisodeError:
-        none = f"The run has no {'successful' if success else 'failed'} episode."
-        return {"title": title, "shown": none, "broken": False}
-    return {"title": title, "shown": _or_why(lambda: framed(film(found, TILE))), "broken": True}
+        reason = f"The run has no {'successful' if success else 'failed'} episode."
+        return {"title": title, "player": reason, "is_broken": False}
+    player = _result_or_reason(lambda: framed(film(trajectory, TILE)))
+    return {"title": title, "player": player, "is_broken": True}
 
 
-def _or_why(make: Callable[[], T]) -> T | str:
-    """What `make` makes; where the journal does not replay, the reason."""
+def _result_or_reason(make: Callable[[], T]) -> T | str:
+    """What `make` returns; where the journal does not replay, the reason."""
     try:
         return make()
     except JournalError as error:

@@ -1,29 +1,32 @@
-"""Statistics: from outcomes to figures with intervals. Knows nothing of gateway, journal or plots.
+"""Statistics: from outcomes to figures with intervals.
 
 Of arrays: `estimators` (rates), `resampling` (bootstrap, sign flips), `paired` (differences), `power`. Of the
-`episodes` table: `tables` (each agent by itself), `comparison` (against a baseline), `curves`.
+`episodes` table: `tables` (each agent by itself), `comparison` (against a baseline), `curves`. `measures`
+says what is measured and how it is named and formatted.
 """
 
-from babyai_kit.stats.comparison import compare
+from babyai_kit.stats.comparison import agent_columns, compare
 from babyai_kit.stats.curves import return_profiles, success_by_step
 from babyai_kit.stats.estimators import (
     CONFIDENCE,
     Estimate,
     clustered_success,
     complete_blocks,
+    reasons,
     wilson,
 )
+from babyai_kit.stats.measures import DOLLARS, MEASURES, UNKNOWN, Measure, measure_of, p_value_text
 from babyai_kit.stats.paired import Difference, bonett_price, holm, mcnemar, paired_bootstrap, paired_success
 from babyai_kit.stats.power import power, seeds_needed, smallest_detectable
 from babyai_kit.stats.resampling import bootstrap
 from babyai_kit.stats.tables import (
     ALL_TASKS,
-    MEASURES,
     SETTINGS,
-    SOURCES,
     cells,
+    count_errors,
     estimate,
     estimates,
+    finished,
     groups,
     success_bounds,
     summarize,
@@ -32,25 +35,33 @@ from babyai_kit.stats.tables import (
 __all__ = [
     "ALL_TASKS",
     "CONFIDENCE",
+    "DOLLARS",
     "MEASURES",
     "SETTINGS",
-    "SOURCES",
+    "UNKNOWN",
     "Difference",
     "Estimate",
+    "Measure",
+    "agent_columns",
     "bonett_price",
     "bootstrap",
     "cells",
     "clustered_success",
     "compare",
     "complete_blocks",
+    "count_errors",
     "estimate",
     "estimates",
+    "finished",
     "groups",
     "holm",
     "mcnemar",
+    "measure_of",
+    "p_value_text",
     "paired_bootstrap",
     "paired_success",
     "power",
+    "reasons",
     "return_profiles",
     "seeds_needed",
     "smallest_detectable",

@@ -37,7 +37,7 @@ def smallest_detectable(sd: float, n: int, chance: float = POWER, confidence: fl
     """The true mean difference that `n` seeds find with probability `chance`; NaN as in `power`."""
     _check(sd, n, confidence)
     if not 1 - confidence < chance < 1:
-        raise InputError(f"a power of {chance} has no answer; give one between {1 - confidence:g} and 1")
+        raise InputError(f"a power of {chance} is impossible; use one between {1 - confidence:g} and 1")
     if n < 2 or not sd > 0:
         return math.nan
     return sd * _standardized(n, chance, confidence)
@@ -46,31 +46,34 @@ def smallest_detectable(sd: float, n: int, chance: float = POWER, confidence: fl
 @lru_cache(maxsize=64)
 def _standardized(n: int, chance: float, confidence: float) -> float:
     """`smallest_detectable` in standard deviations: slow to find, and asked for again and again."""
-    far = 1.0
-    while power(far, 1.0, n, confidence) < chance:
-        far *= 2
-    found = optimize.brentq(lambda d: power(d, 1.0, n, confidence) - chance, 0.0, far, xtol=1e-13)
-    return float(found)
+    upper = 1.0
+    while power(upper, 1.0, n, confidence) < chance:
+        upper *= 2
+    return float(optimize.brentq(lambda d: power(d, 1.0, n, confidence) - chance, 0.0, upper, xtol=1e-13))
 
 
 def seeds_needed(difference: float, sd: float, chance: float = POWER, confidence: float = CONFIDENCE) -> int:
     """The fewest seeds that find that true mean difference with probability `chance`."""
     if not difference or not sd > 0 or not math.isfinite(difference / sd):
-        raise InputError("seeds are needed for a difference other than 0 and an sd above 0; give such")
-    fewest, enough = 1, 2
+        raise InputError(
+            f"no number of seeds finds a difference of {difference} with sd {sd}; neither may be 0"
+        )
+    too_few, enough = 1, 2
     while not power(difference, sd, enough, confidence) >= chance:
-        fewest, enough = enough, 2 * enough
-    while enough - fewest > 1:
-        middle = (fewest + enough) // 2
+        too_few, enough = enough, 2 * enough
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
         if power(difference, sd, middle, confidence) >= chance:
             enough = middle
         else:
-            fewest = middle
+            too_few = middle
     return enough
 
 
 def _check(sd: float, n: int, confidence: float) -> None:
     if n < 0 or sd < 0:
-        raise InputError(f"{n} seeds with a standard deviation of {sd} are impossible; give both from 0")
+        raise InputError(
+            f"{n} seeds with a standard deviation of {sd} are impossible; neither may be negative"
+        )
     if not 0 < confidence < 1:
-        raise InputError(f"a confidence of {confidence} is impossible; give one between 0 and 1")
+        raise InputError(f"a confidence of {confidence} is impossible; use one between 0 and 1")

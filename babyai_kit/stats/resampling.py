@@ -1,8 +1,8 @@
 """Resampling by whole seeds: bootstrap intervals and sign-flip tests.
 
-Pure functions of seed means [seeds]; knows no DataFrame. A statistic is a function of weights [draws, seeds]:
-how often each seed is drawn. The draws depend on the number of seeds alone, so that every figure, task and
-variant of a run is resampled by the same seeds.
+Pure functions of seed means [seeds]. A statistic is a function of weights [draws, seeds]: how often each seed
+is drawn. The draws depend on the number of seeds alone, so that every figure, task and variant of a run is
+resampled by the same seeds.
 
 Quantiles are taken further out for few seeds (Hesterberg 2015): plain ones covered .88 to .94 where .95 is
 promised (benchmarks/bench_coverage.py).
@@ -20,7 +20,7 @@ import numpy as np
 from scipy import special, stats
 
 from babyai_kit.errors import InputError
-from babyai_kit.stats.estimators import CONFIDENCE, Array, Estimate, complete_blocks, nothing
+from babyai_kit.stats.estimators import CONFIDENCE, NO_BLOCK, Array, Estimate, complete_blocks
 
 RESAMPLES = 10_000
 BOOTSTRAP_SEED = 20_240_807
@@ -31,7 +31,9 @@ Statistic = Callable[[Array], Array]
 """Weights [draws, seeds] to values [draws]."""
 
 
-def bootstrap(numerator: Array, denominator: Array | None = None, confidence: float = CONFIDENCE) -> Estimate:
+def bootstrap(
+    numerator: Array, denominator: Array | None = None, *, confidence: float = CONFIDENCE
+) -> Estimate:
     """Mean of `numerator` [seeds, tasks], or its ratio to that of `denominator`, resampled by whole seeds.
 
     BCa (Efron 1987); percentile where BCa is undefined or a resample has denominator 0. An undefined resample
@@ -42,43 +44,32 @@ def bootstrap(numerator: Array, denominator: Array | None = None, confidence: fl
     x = np.asarray(numerator, dtype=float)
     y = np.ones_like(x) if denominator is None else np.asarray(denominator, dtype=float)
     if x.shape != y.shape:
-        raise InputError(f"numerator {x.shape} and denominator {y.shape} differ; give them one shape")
+        raise InputError(f"numerator {x.shape} and denominator {y.shape} differ; they must have one shape")
     whole = complete_blocks(np.hstack([x, y]) if x.ndim == 2 else x)
     n, tasks = len(whole), x.shape[1]
     if not n:
-        return nothing()
+        return Estimate(interval=NO_BLOCK)
     top, bottom = whole[:, :tasks].mean(axis=1), whole[:, tasks:].mean(axis=1)
     value = float(top.mean() / bottom.mean()) if bottom.any() else np.nan
-    telling = n if denominator is None else seeds_of(top, bottom)
-    low, high, kind = seed_interval(ratio(top, bottom), value, n, telling, confidence)
-    return Estimate(value, low, high, n, n * tasks, 0, kind)
+    n_informative = n if denominator is None else informative_seeds(top, bottom)
+    low, high, kind = seed_interval(ratio(top, bottom), value, n, n_informative, confidence)
+    return Estimate(value=value, low=low, high=high, n_seeds=n, n_episodes=n * tasks, interval=kind)
 
 
-def ratio(top: Array, bottom: Array) -> Statistic:
-    """Weighted sum of `top` over that of `bottom`, both [seeds]; inf or NaN where the latter is 0."""
+def ratio(top: Array, bottom: Array, *baseline: Array) -> Statistic:
+    """Weighted sum of `top` over that of `bottom`, both [seeds], less the same of the `baseline`'s top and
+    bottom if given; inf or NaN where a bottom is 0."""
 
     def statistic(weights: Array) -> Array:
-        sums = weights @ np.column_stack([top, bottom])
+        sums = weights @ np.column_stack([top, bottom, *baseline])  # in one pass: memory is the limit
         with np.errstate(divide="ignore", invalid="ignore"):
-            values: Array = sums[:, 0] / sums[:, 1]
-        return values
+            ratios: Array = sums[:, ::2] / sums[:, 1::2]
+            return ratios[:, 0] - ratios[:, 1] if baseline else ratios[:, 0]
 
     return statistic
 
 
-def ratio_difference(a: Array, under_a: Array, b: Array, under_b: Array) -> Statistic:
-    """`ratio(a, under_a)` less `ratio(b, under_b)`."""
-
-    def statistic(weights: Array) -> Array:
-        sums = weights @ np.column_stack([a, under_a, b, under_b])  # in one pass: memory is the limit
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values: Array = sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
-        return values
-
-    return statistic
-
-
-def seeds_of(top: Array, bottom: Array) -> int:
+def informative_seeds(top: Array, bottom: Array) -> int:
     """Seeds that the ratio of two sums rests on: of steps in successes, those with a success."""
     return int(((top != 0) | (bottom != 0)).sum())
 
@@ -95,17 +86,17 @@ def seed_interval(
     statistic: Statistic,
     value: float,
     n: int,
-    telling: int,
+    n_informative: int,
     confidence: float = CONFIDENCE,
     bca: bool = True,
 ) -> tuple[float, float, str]:
-    """(low, high, kind) of a statistic of `n` seeds, of which `telling` say something: see `bootstrap`.
+    """(low, high, kind) of a statistic of `n` seeds, of which `n_informative` say something: see `bootstrap`.
 
     `bca`: correct for skewness, else plain percentiles.
     """
     if not np.isfinite(value):
         return np.nan, np.nan, NO_SUCCESS
-    if telling == 1:
+    if n_informative == 1:
         return np.nan, np.nan, ONE_SEED
     resampled = statistic(_draws(n))
     resampled = resampled[~np.isnan(resampled)]
@@ -153,7 +144,8 @@ def _limits(resampled: Array, jackknife: Array, value: float, levels: Array) -> 
     near = 1e-12 * max(abs(value), float(np.abs(resampled).max()))  # equal sums in another order are ties
     below = ((resampled < value - near).mean() + (resampled <= value + near).mean()) / 2
     pull = jackknife.mean() - jackknife if np.isfinite(jackknife).all() else np.zeros(1)
-    if 0 < below < 1 and (spread := float((pull**2).sum())) > 0:
+    spread = float((pull**2).sum())
+    if 0 < below < 1 and spread > 0:
         acceleration = float((pull**3).sum()) / (6 * spread**1.5)
         bias = special.ndtri(below)
         z = bias + special.ndtri(levels)

@@ -23,7 +23,7 @@ from tests.support.journals import (
     SLOW,
     Episode,
     Policy,
-    Said,
+    Reply,
     expert,
     idle,
     play,
@@ -92,7 +92,7 @@ def test_going_to_and_fro_is_a_loop_though_the_last_action_differs(tmp_path: Pat
 
 @pytest.mark.parametrize(("share", "expected"), [(16, "invalid_answers"), (15, "loop")])
 def test_a_quarter_of_invalid_answers_is_the_class(tmp_path: Path, share: int, expected: str) -> None:
-    answers = [Said(raw="I would turn left.")] * share + ["turn left"] * (64 - share)
+    answers = [Reply(raw="I would turn left.")] * share + ["turn left"] * (64 - share)
     row = only(tmp_path, answers, task="pickup", seed=3)
     assert (row["failure"], row["invalid_answers"]) == (expected, share)
 

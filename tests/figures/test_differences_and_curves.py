@@ -21,7 +21,7 @@ from babyai_kit.runs.records import EpisodeRecord
 from babyai_kit.stats import ALL_TASKS, MEASURES, compare, success_by_step
 from babyai_kit.stats import return_profiles as profiles
 from tests.support.episode_tables import block
-from tests.support.figures import BASELINES, CASES, VARIANTS, episodes, figure_of, said
+from tests.support.figures import BASELINES, CASES, VARIANTS, caption_of, episodes, figure_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -57,16 +57,16 @@ def test_the_forest_of_any_measure(measure: str) -> None:
 
 
 def test_the_forest_says_what_it_rests_on() -> None:
-    assert said(figure_of("paired_differences", "one task")) == (
-        "Paired by seed; lines: 95% intervals (Bonett-Price). p: exact McNemar test, corrected over agents "
-        "(Holm), as the intervals are not. n=8 seeds on which both finished it. True differences of 53.2 to "
-        "69.2 are found with 80% power. No errors. Model: m."
+    assert caption_of(figure_of("paired_differences", "one task")) == (
+        "Paired by seed; lines: 95% intervals (Bonett-Price), not corrected. p: exact McNemar test, "
+        "Holm-corrected over agents. n=8 seeds on which both agents finished. Smallest true difference found "
+        "with 80% power: 53.2 to 69.2. No errors. Model: m."
     )
-    text = said(figure_of("paired_differences", "errors"))
-    assert "n=3 seeds on which both finished every task." in text
-    assert "21 errors, left out." in text
+    text = caption_of(figure_of("paired_differences", "errors"))
+    assert "n=3 seeds on which both agents finished every task." in text
+    assert "21 errors excluded." in text
     unpriced = pd.concat([episodes(), episodes(("mine",), cost_usd=None)])
-    assert "40 episodes without a value." in said(paired_differences(unpriced, measure="cost_usd"))
+    assert "40 episodes without a value." in caption_of(paired_differences(unpriced, measure="cost_usd"))
 
 
 def test_what_cannot_be_compared_is_said_or_refused(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_what_cannot_be_compared_is_said_or_refused(tmp_path: Path) -> None:
         return next(t.get_text() for t in paired_differences(frame, **wanted).texts if not t.get_rotation())
 
     assert instead(CASES["empty"]) == "no episodes"
-    assert instead(CASES["one variant"], baseline="history") == "no other agent than history"
+    assert instead(CASES["one variant"], baseline="history") == "no agent to compare with history"
     assert instead(CASES["only errors"]) == "no finished episode"
     assert instead(CASES["unknown"], measure="cost_usd") == "not known"
     alone = episodes(("history",), ("open",))
@@ -99,10 +99,10 @@ def test_lines_and_bands_are_the_curves(name: str, curve, case: str) -> None:
     several = [ALL_TASKS, *TASKS] if case != "two models" else [ALL_TASKS, *TASKS[:2]]
     assert [axes.get_label() for axes in panels] == (["open"] if case == "one task" else several)
     for axes in panels:
-        here = known[known["task"] == axes.get_label()]
+        curves = known[known["task"] == axes.get_label()]
         lines = {line.get_label(): line for line in axes.lines}
-        assert len(lines) == here.groupby(keys).ngroups
-        for agent, rows in here.groupby(keys):
+        assert len(lines) == curves.groupby(keys).ngroups
+        for agent, rows in curves.groupby(keys):
             line = lines[", ".join(agent)]
             assert line.get_xdata() == pytest.approx(rows["threshold"])
             assert line.get_ydata() == pytest.approx(rows["value"])
@@ -113,17 +113,16 @@ def test_lines_and_bands_are_the_curves(name: str, curve, case: str) -> None:
 
 
 def test_curves_say_what_they_rest_on() -> None:
-    assert said(return_profiles(CASES["whole"])) == (
+    assert caption_of(return_profiles(CASES["whole"])) == (
         "Lines: means over seeds. Bands: pointwise 95% intervals (percentile bootstrap over seeds). "
         "n=8 seeds, 160 episodes. No errors. Model: m."
     )
-    assert said(success_against_steps(CASES["errors"])).endswith(
-        "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors, left out. Model: m."
+    assert caption_of(success_against_steps(CASES["errors"])).endswith(
+        "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. Model: m."
     )
-    assert "Bands" not in said(figure_of("return_profiles", "two models"))
-    assert (
-        said(return_profiles(CASES["only errors"])) == "0 finished episodes. 160 errors, left out. Model: m."
-    )
+    assert "Bands" not in caption_of(figure_of("return_profiles", "two models"))
+    only_errors = caption_of(return_profiles(CASES["only errors"]))
+    assert only_errors == "0 finished episodes. 160 errors excluded. Model: m."
 
 
 def manifest(variants: Sequence[str], seeds: Iterable[int]) -> Manifest:
@@ -172,11 +171,11 @@ def test_the_command_prints_the_comparison(results: Path, capsys: pytest.Capture
         assert f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}" in line
         assert f"{row['p_holm']:.3f}" in line
     for title in (
-        "success in percent",
-        "episode return",
-        "dollars per success",
+        "Success rate (%)",
+        "Episode return",
+        "Cost per success (US dollars)",
         "model: large, m",
-        "errors among",
+        " with an error",
     ):
         assert title in out
     assert out.count(ALL_TASKS) == 2 * len(MEASURES)
@@ -186,8 +185,8 @@ def test_the_command_prints_the_comparison(results: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--baseline", "nobody"], "fits no agent; choose one of: variant=baseline, model=m"),
-        (["--baseline", "variant=baseline,model=large"], "fits no agent"),
+        (["--baseline", "nobody"], "matches no agent; choose one of: variant=baseline, model=m"),
+        (["--baseline", "variant=baseline,model=large"], "matches no agent"),
         (["--measures", "luck"], "unknown measure 'luck'"),
     ],
 )
@@ -202,7 +201,7 @@ def test_the_command_takes_settings_and_shows_tasks(results: Path, capsys) -> No
     flags = ["--baseline", "variant=mine,model=large", "--measures", "episode_length", "--per-task"]
     assert main(["compare", "r", "--results", str(results), *flags]) == 0
     out = capsys.readouterr().out
-    assert "steps, difference from mine, large" in out
+    assert "Episode length (steps), difference from mine, large" in out
     assert out.count("putnext") == 2
 
 
@@ -212,4 +211,4 @@ def test_a_run_of_one_variant_has_nothing_to_compare(tmp_path: Path, capsys) -> 
         for row in block(np.ones((2, 2))).to_dict("records"):
             journal.append(EpisodeRecord(**{k: None if pd.isna(v) else v for k, v in row.items()}))
     assert main(["compare", "r", "--results", str(tmp_path)]) == 2
-    assert "one agent alone" in capsys.readouterr().err
+    assert "only one agent" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from babyai_kit.figures import Chart, failure_classes
 from babyai_kit.figures.chart import DPI
 from babyai_kit.figures.failures import FILLS
 from tests.support.episode_tables import table
-from tests.support.figures import VARIANTS, episodes, said, texts_of
+from tests.support.figures import VARIANTS, caption_of, episodes, texts_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -73,35 +73,35 @@ def test_every_text_can_be_read(case: str) -> None:
 
 def bars_of(axes: Any) -> dict[int, dict[str, tuple[float, float]]]:
     """Row: class: where its bar begins, and how long it is."""
-    found: dict[int, dict[str, tuple[float, float]]] = {}
+    bars: dict[int, dict[str, tuple[float, float]]] = {}
     fills = {fill: name for name, fill in FILLS.items()}
     for bar in axes.patches:
         assert isinstance(bar, Rectangle)
         colour = "#{:02X}{:02X}{:02X}".format(*(round(255 * c) for c in bar.get_facecolor()[:3]))
         name = fills[colour, bar.get_hatch() or ""]
         row = round(bar.get_y() + bar.get_height() / 2)
-        found.setdefault(row, {})[name] = (bar.get_x(), bar.get_width())
-    return found
+        bars.setdefault(row, {})[name] = (bar.get_x(), bar.get_width())
+    return bars
 
 
 @pytest.mark.parametrize("case", ["whole", "errors", "all fail", "two models", "one task"])
 def test_bars_are_the_shares_end_to_end(case: str) -> None:
     frame, failures, figure = drawn(case)
     keys = ["variant", "model"] if case == "two models" else ["variant"]
-    shown = dict(iter(failure_shares(frame, failures, [*keys, "task"]).groupby("task")))
-    if len(shown) > 1:
-        shown["all tasks"] = failure_shares(frame, failures, keys)
-    assert {axes.get_label() for axes in figure.axes} == set(shown)
+    shares = dict(iter(failure_shares(frame, failures, [*keys, "task"]).groupby("task")))
+    if len(shares) > 1:
+        shares["all tasks"] = failure_shares(frame, failures, keys)
+    assert {axes.get_label() for axes in figure.axes} == set(shares)
     for axes in figure.axes:
         assert axes.get_xlim()[0] == 0
         bars = bars_of(axes)
         labels = [text.get_text().replace("\n", ", ") for text in figure.axes[0].get_yticklabels()]
-        rows = {", ".join(row[k] for k in keys): row for row in shown[axes.get_label()].to_dict("records")}
+        rows = {", ".join(row[k] for k in keys): row for row in shares[axes.get_label()].to_dict("records")}
         assert len(bars) == sum(row["n_episodes"] > 0 for row in rows.values())
-        for number, found in bars.items():
+        for number, bar in bars.items():
             row, end = rows[labels[number]], 0.0
             for name in CLASSES:
-                begin, length = found[name]
+                begin, length = bar[name]
                 assert (begin, length) == pytest.approx((end, row[name]))
                 end += length
             assert end <= axes.get_xlim()[1] + 1e-9
@@ -123,15 +123,16 @@ def test_classes_differ_in_grey_too() -> None:
 
 
 BARS = (
-    "Bars: share of episodes that failed, no intervals; each failure counts once, as the first class in the "
+    "Bars: share of episodes that failed, without intervals; each failure counts once, in the first class of "
+    "the legend whose condition it meets."
 )
 CAPTIONS = {
-    "whole": f"{BARS}order of the legend that it meets. n=8 seeds, 160 episodes. No errors. Model: m.",
-    "errors": f"{BARS}order of the legend that it meets. n=4 to 5 seeds with every task finished, 85 of 139 "
-    "episodes. 21 errors, left out. Model: m.",
-    "offline": f"{BARS}order of the legend that it meets. n=8 seeds, 160 episodes. No errors. "
+    "whole": f"{BARS} n=8 seeds, 160 episodes. No errors. Model: m.",
+    "errors": f"{BARS} n=4 to 5 seeds with every task finished, 85 of 139 "
+    "episodes. 21 errors excluded. Model: m.",
+    "offline": f"{BARS} n=8 seeds, 160 episodes. No errors. "
     "Model: offline-player (offline player: not an LLM).",
-    "only errors": "0 finished episodes. 160 errors, left out. Model: m.",
+    "only errors": "0 finished episodes. 160 errors excluded. Model: m.",
     "empty": "0 finished episodes. No errors. Model: none.",
 }
 
@@ -139,9 +140,9 @@ CAPTIONS = {
 @pytest.mark.parametrize("case", CAPTIONS)
 def test_the_caption_says_what_it_rests_on(case: str) -> None:
     figure = drawn(case)[2]
-    assert said(figure) == CAPTIONS[case]
+    assert caption_of(figure) == CAPTIONS[case]
     marks = [t.get_text() for t in figure.texts if t.get_rotation()]
-    assert marks == ["offline player: not an LLM"] * (case == "offline")
+    assert marks == (["offline player: not an LLM"] if case == "offline" else [])
 
 
 def test_variants_keep_their_order() -> None:

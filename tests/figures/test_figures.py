@@ -11,6 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from babyai_kit.environment import TASKS
+from babyai_kit.errors import InputError
 from babyai_kit.figures import FIGURES, picture, save_all, success_rate
 from babyai_kit.stats import estimates
 from tests.support.figures import (
@@ -22,9 +23,9 @@ from tests.support.figures import (
     TWO,
     UNKNOWN,
     VARIANTS,
+    caption_of,
     episodes,
     figure_of,
-    said,
     texts_of,
 )
 
@@ -33,13 +34,13 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def points_of(axes: Axes, filled: bool = True) -> dict[str, tuple[float, float, float]]:
     """Label: the value and both ends of its line (NaN without a line), as drawn."""
-    found = {}
+    points = {}
     for bar in axes.containers:
         point, _, lines = bar.lines
         if (point.get_markerfacecolor() != "white") == filled:
             low, high = lines[0].get_segments()[0][:, 0] if lines else (np.nan, np.nan)
-            found[bar.get_label()] = (point.get_xdata()[0], low, high)
-    return found
+            points[bar.get_label()] = (point.get_xdata()[0], low, high)
+    return points
 
 
 @pytest.mark.parametrize(("name", "case"), DRAWN)
@@ -73,32 +74,32 @@ def test_points_and_lines_are_the_estimates(name: str, case: str) -> None:
     frame, figure = CASES[case], figure_of(name, case)
     keys = ["variant", "model"] if case == "two models" else ["variant"]
     each = estimates(frame, MEASURES[name], [*keys, "task"])
-    shown = dict(iter(each.groupby("task")))
-    if len(shown) > 1:
-        shown["all tasks"] = estimates(frame, MEASURES[name], keys)
+    panel_rows = dict(iter(each.groupby("task")))
+    if len(panel_rows) > 1:
+        panel_rows["all tasks"] = estimates(frame, MEASURES[name], keys)
     panels = {axes.get_label(): axes for axes in figure.axes}
-    assert list(panels) == [task for task in ("all tasks", *TASKS) if task in shown]
+    assert list(panels) == [task for task in ("all tasks", *TASKS) if task in panel_rows]
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     for task, axes in panels.items():
-        found = points_of(axes)
+        points = points_of(axes)
         crosses = sorted(line.get_xdata()[0] for line in axes.lines if line.get_marker() == "x")
-        for row in shown[task].to_dict("records"):
-            drawn = found.pop(", ".join(row[key] for key in keys))
+        for row in panel_rows[task].to_dict("records"):
+            drawn = points.pop(", ".join(row[key] for key in keys))
             high = axes.get_xlim()[1] if np.isinf(row["high"]) else row["high"]
             assert drawn == pytest.approx((row["value"], row["low"], high), nan_ok=True)
             assert (name == "length_against_shortest") == axes.get_xlim()[0] <= drawn[0] <= axes.get_xlim()[1]
             assert np.isnan(drawn[2]) or drawn[2] <= axes.get_xlim()[1] + 1e-12
-        assert not found
-        worse = shown[task][shown[task]["worst"] < shown[task]["value"]]
+        assert not points
+        worse = panel_rows[task][panel_rows[task]["worst"] < panel_rows[task]["value"]]
         assert crosses == pytest.approx(sorted(worse["worst"]))
 
 
 def test_open_points_are_the_successes_alone() -> None:
     axes = figure_of("episode_length", "whole").axes[0]
     known = estimates(CASES["whole"], "length_given_success").set_index("variant")[["value", "low", "high"]]
-    found = points_of(axes, filled=False)
-    assert set(found) == set(VARIANTS)
-    for variant, drawn in found.items():
+    points = points_of(axes, filled=False)
+    assert set(points) == set(VARIANTS)
+    for variant, drawn in points.items():
         assert drawn == pytest.approx(tuple(known.loc[variant]))
     assert all(not points_of(axes, filled=False) for axes in figure_of("success_rate", "whole").axes)
 
@@ -138,8 +139,8 @@ def test_of_two_models_the_colour_tells_the_variant_and_the_marker_the_model() -
 def test_names_stand_as_they_are() -> None:
     axes = figure_of("success_rate", "hostile names").axes[0]
     _, label = axes.get_yticklabels()
-    shown = label.get_text().replace("\n", "").replace(r"\$", "$")
-    assert shown == "".join(HOSTILE.split())
+    name = label.get_text().replace("\n", "").replace(r"\$", "$")
+    assert name == "".join(HOSTILE.split())
     assert max(map(len, label.get_text().replace("\\$", "$").split("\n"))) <= 26
 
 
@@ -149,35 +150,35 @@ CAPTIONS = {
     "n=8 seeds, 160 episodes. No errors. Model: m.",
     ("success_rate", "one task"): f"{MEANS} (Wilson). n=8 seeds, 32 episodes. No errors. Model: m.",
     ("success_rate", "one episode"): f"{MEANS} (Wilson). n=1 seed, 1 episode. No errors. Model: m.",
-    ("success_rate", "one error"): "0 finished episodes. 1 error, left out. Model: m.",
-    ("success_rate", "only errors"): "0 finished episodes. 160 errors, left out. Model: m.",
+    ("success_rate", "one error"): "0 finished episodes. 1 error excluded. Model: m.",
+    ("success_rate", "only errors"): "0 finished episodes. 160 errors excluded. Model: m.",
     ("success_rate", "empty"): "0 finished episodes. No errors. Model: none.",
     ("success_rate", "errors"): f"{MEANS} (all tasks: t over seeds; each task: Wilson). "
-    "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors, left out. "
-    "x: the rate if errors and missing episodes had failed. Model: m.",
+    "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. "
+    "x: the rate with errors and missing episodes counted as failures. Model: m.",
     ("success_rate", "unfinished"): f"{MEANS} (all tasks: t over seeds; each task: Wilson). "
     "n=4 to 5 seeds with every task finished, 85 of 145 episodes. No errors. "
-    "x: the rate if errors and missing episodes had failed. Model: m.",
+    "x: the rate with errors and missing episodes counted as failures. Model: m.",
     ("episode_return", "offline"): f"{MEANS} (BCa bootstrap over seeds). n=8 seeds, 160 episodes. "
     "No errors. Model: offline-player (offline player: not an LLM).",
     ("episode_length", "whole"): f"{MEANS} (BCa bootstrap over seeds). "
     "Open points: successes only. n=8 seeds, 160 episodes. No errors. Model: m.",
     ("episode_length", "errors"): f"{MEANS} (BCa bootstrap over seeds). "
     "Open points: successes only (BCa bootstrap over seeds or none: one seed). "
-    "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors, left out. Model: m.",
+    "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. Model: m.",
     ("episode_length", "no success"): f"{MEANS} (no width: all equal). n=3 seeds, 30 episodes. "
     "No errors. Model: m.",
     ("input_tokens", "one episode"): f"{MEANS} (none: one seed). n=1 seed, 1 episode. No errors. Model: m.",
     ("cost", "unknown"): "64 finished episodes. No errors. Model: m.",
     ("cost", "unknown of one"): f"{MEANS} (BCa bootstrap over seeds). n=8 seeds, 64 episodes. "
-    "64 episodes without a value. No errors. No price known for local: cost not shown. "
+    "64 episodes without a value. No errors. No price known for local, so costs are not shown. "
     "Model: local, priced.",
 }
 
 
 @pytest.mark.parametrize(("name", "case"), CAPTIONS)
 def test_the_caption_says_what_the_figure_rests_on(name: str, case: str) -> None:
-    assert said(figure_of(name, case)) == CAPTIONS[name, case]
+    assert caption_of(figure_of(name, case)) == CAPTIONS[name, case]
 
 
 def test_what_cannot_be_drawn_is_said() -> None:
@@ -190,8 +191,8 @@ def test_what_cannot_be_drawn_is_said() -> None:
 
     assert instead("cost", "empty") == "no episodes"
     assert instead("cost", "only errors") == "no finished episode"
-    assert instead("cost", "unknown") == "no price known for m: cost not shown"
-    assert instead("input_tokens", "unknown") == "no token usage reported by m: tokens not shown"
+    assert instead("cost", "unknown") == "no price known for m, so costs are not shown"
+    assert instead("input_tokens", "unknown") == "no token usage reported by m, so tokens are not shown"
     assert beside("output_tokens", "unknown of one") == ["not known"] * 12
     assert beside("success_rate", "whole") == []
     gap = pd.concat([episodes(), episodes(("mine",), TWO)])
@@ -207,10 +208,10 @@ def test_the_watermark_is_there_exactly_with_the_offline_player(name: str, case:
     marks = [t.get_text() for t in figure_of(name, case).texts if t.get_rotation()]
     known = {
         "offline": "offline player: not an LLM",
-        "offline and other": "in part offline player: not an LLM",
+        "offline and other": "partly offline player: not an LLM",
     }
     assert marks == ([known[case]] if case in known else [])
-    assert ("offline" in said(figure_of(name, case))) == (case in known)
+    assert ("offline" in caption_of(figure_of(name, case))) == (case in known)
 
 
 def test_the_offline_player_is_marked_where_nothing_is_drawn() -> None:
@@ -234,13 +235,11 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_save_that_fails_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "success_rate.png").write_bytes(b"old")
 
-    def full(path: Path, data: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(data[:100])
+    def full(descriptor: int) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="no space"):
         save_all(CASES["one task"], tmp_path)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("success_rate.png", b"old")]
 

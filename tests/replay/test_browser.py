@@ -23,7 +23,7 @@ from babyai_kit import load_replay, write_report
 from babyai_kit.replay.film import film
 from babyai_kit.replay.player import TILE
 from tests.replay.test_replay import HOSTILE
-from tests.support.journals import Said, expert, idle, play, write_run
+from tests.support.journals import Reply, expert, idle, play, write_run
 from tests.support.project import CONFIG
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -49,7 +49,7 @@ class Seen:
     trouble: list[str] = field(default_factory=list)
     """Script errors, console errors (broken policies among them) and dialogs."""
     requests: list[str] = field(default_factory=list)
-    """Addresses asked for, but the page's own."""
+    """Addresses requested, except the page's own."""
 
     def open(self, path: Path) -> Any:
         address = path.resolve().as_uri()
@@ -63,7 +63,7 @@ class Seen:
         return self.page
 
     def check(self) -> None:
-        """Nothing went wrong, nothing was asked for, every picture is there, no planted script ran."""
+        """Nothing went wrong, nothing was requested, every picture is there, no planted script ran."""
         assert self.trouble == []
         assert [url for url in self.requests if not url.startswith("data:")] == []
         for frame in self.page.frames:
@@ -94,7 +94,7 @@ def seen(browser: Any) -> Iterator[Seen]:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("results")
-    hostile = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE), "go forward"]
+    hostile = [Reply("turn left", thinking=HOSTILE), Reply(raw=HOSTILE), "go forward"]
     model = HOSTILE.replace("\ud800", "")
     write_run(
         results,
@@ -136,7 +136,7 @@ def test_the_player_shows_every_step_as_it_was(seen: Seen, results: Path, tmp_pa
         page.keyboard.press("ArrowRight")
     at(page, f"after {last} of at most 128 steps$")
     assert page.locator("#action").text_content().startswith("Success after")
-    assert page.locator("#forth").is_disabled()
+    assert page.locator("#forward").is_disabled()
     seen.check()
 
 
@@ -147,7 +147,7 @@ def test_keys_buttons_and_slider_step(seen: Seen, results: Path, tmp_path: Path)
         (lambda: page.keyboard.press("End"), "after"),
         (lambda: page.keyboard.press("Home"), "step 1 "),
         (lambda: page.keyboard.press("ArrowLeft"), "step 1 "),
-        (lambda: page.locator("#forth").click(), "step 2 "),
+        (lambda: page.locator("#forward").click(), "step 2 "),
         (lambda: page.keyboard.press("ArrowRight"), "step 3 "),
         (lambda: page.locator("#back").click(), "step 2 "),
         (lambda: page.locator("#last").click(), "after"),
@@ -163,20 +163,22 @@ def test_keys_buttons_and_slider_step(seen: Seen, results: Path, tmp_path: Path)
 def test_it_plays_pauses_and_stops_at_the_end(seen: Seen, results: Path, tmp_path: Path) -> None:
     page = seen.open(load_replay("r", results=results, task="open").save(tmp_path / "player.html"))
     at(page, "step 1 of")
-    page.locator("#speed").select_option("125")
+    page.locator("#speed").select_option("400")
     page.locator("#play").click()
-    at(page, "step 3 ")
+    at(page, "step [3-9] ")  # a busy machine may miss one of them
     assert page.locator("#play").text_content() == "Pause"
     page.keyboard.press(" ")
     assert page.locator("#play").text_content() == "Play"
-    there = page.locator("#count").text_content()
-    page.wait_for_timeout(400)
-    at(page, f"{there}$")
+    position = page.locator("#count").text_content()
+    page.wait_for_timeout(1000)
+    at(page, f"{position}$")
+    page.locator("#speed").select_option("125")
     page.locator("#play").click()
     at(page, "after")
     assert page.locator("#play").text_content() == "Play"
+    page.locator("#speed").select_option("1000")
     page.locator("#play").click()  # from the beginning again
-    at(page, "step 2 ")
+    at(page, "step [23] ")
     seen.check()
 
 
@@ -190,24 +192,26 @@ def test_hostile_text_is_read_and_not_run(seen: Seen, results: Path, tmp_path: P
     page.locator("#raw summary").click()
     assert "</script><img src=x" in page.locator("#answer").text_content()
     assert page.locator("#invalid").is_visible()
-    assert page.locator("#thought").is_hidden()
+    assert page.locator("#thinks").is_hidden()
     seen.check()
 
 
 def test_a_script_that_got_in_would_still_not_run(seen: Seen, results: Path, tmp_path: Path) -> None:
     planted = "<script>window.hacked = 1</script><img src='x' onerror='window.hacked = 2'></body>"
-    page = load_replay("r", results=results, seed=2).html().replace("</body>", planted)
+    html = load_replay("r", results=results, seed=2).html().replace("</body>", planted)
     file = tmp_path / "player.html"
-    file.write_text(page)
-    shown = seen.open(file)
-    at(shown, "step 1 of")
-    assert shown.evaluate("typeof window.hacked") == "undefined"
+    file.write_text(html)
+    page = seen.open(file)
+    at(page, "step 1 of")
+    assert page.evaluate("typeof window.hacked") == "undefined"
     assert len([m for m in seen.trouble if "Content Security Policy" in m]) >= 2
 
 
 def test_several_players_in_one_page_do_not_meet(seen: Seen, results: Path, tmp_path: Path) -> None:
     """As a notebook shows them: in a page that has scripts and a policy of its own, or none."""
-    replays = [load_replay("r", results=results, **asked) for asked in ({"task": "open"}, {"seed": 2}, {})]
+    replays = [
+        load_replay("r", results=results, **criteria) for criteria in ({"task": "open"}, {"seed": 2}, {})
+    ]
     file = tmp_path / "notebook.html"
     cells = "".join(f"<div>{replay._repr_html_()}</div>" for replay in replays)
     file.write_text(f"<!doctype html><meta charset=utf-8><script>var episode = 7, now = 8;</script>{cells}")
@@ -215,9 +219,9 @@ def test_several_players_in_one_page_do_not_meet(seen: Seen, results: Path, tmp_
     one, two, three = page.frames[1:]
     for frame in (one, two, three):
         at(frame, "step 1 of")
-    one.locator("#forth").click()
+    one.locator("#forward").click()
     page.keyboard.press("ArrowRight")
-    two.locator("#forth").click()
+    two.locator("#forward").click()
     for number, frame in ((3, one), (2, two), (1, three)):
         at(frame, f"step {number} of")
     assert page.evaluate("[episode, now]") == [7, 8]
@@ -232,7 +236,7 @@ def test_the_report_is_whole(seen: Seen, results: Path) -> None:
     assert page.evaluate("document.images.length") >= 7
     (one, two) = page.frames[1:]
     at(one, "step 1 of")
-    one.locator("#forth").click()
+    one.locator("#forward").click()
     at(one, "step 2 of")
     at(two, "step 1 of")
     for link in page.locator("nav a").all():

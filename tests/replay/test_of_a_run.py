@@ -15,20 +15,19 @@ from tests.support.project import CONFIG
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.usefixtures("few_figures")
 async def test_a_run_is_reported_as_it_was(data: Path, tmp_path: Path) -> None:
     async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
         plan = {"variants": ["baseline", "reasoning"], "tasks": ["goto", "pickup"], "seeds": range(200, 204)}
         episodes = await run_experiment(session, "r", **plan, results=tmp_path, progress=False)
-        report = write_report("r", results=tmp_path, config=CONFIG)
-        said = words_of(tmp_path / "r")
+        report = write_report("r", results=tmp_path, config=CONFIG, figures=("success_rate",))
+        words = words_of(tmp_path / "r")
         kept = json.loads((tmp_path / "r/reconciliation.json").read_text())
-        found = await reconcile_run(session, "r", results=tmp_path)
+        reconciliation = await reconcile_run(session, "r", results=tmp_path)
     assert report.standing.complete
     assert kept["clean"]
-    assert kept["steps"] == found.steps == episodes["episode_length"].sum()
-    assert f"{found.steps} steps in the journal, 0 of them missing in ClickHouse; 0 orphans" in said
-    assert "compare again" not in said
+    assert kept["steps"] == reconciliation.steps == episodes["episode_length"].sum()
+    assert f"{reconciliation.steps} steps in the journal, 0 of them missing in ClickHouse; 0 orphans" in words
+    assert "compare again" not in words
     failures = load_failures("r", results=tmp_path)
     lost = load_episodes("r", results=tmp_path).query("not success")
     assert set(failures["episode_id"]) == set(lost["episode_id"])

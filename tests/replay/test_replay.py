@@ -16,11 +16,11 @@ from babyai_kit import load_replay
 from babyai_kit.__main__ import main
 from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.errors import InputError, JournalError, ModelError, NoEpisodeError
-from babyai_kit.hostile_text import shown
+from babyai_kit.hostile_text import visible
 from babyai_kit.replay.film import film
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import choose
-from tests.support.journals import SLOW, Said, expert, idle, play, write_run
+from tests.support.journals import SLOW, Reply, expert, idle, play, write_run
 
 HOSTILE = (
     "<script>window.hacked = 1</script></script><img src=x onerror='window.hacked = 2'>\"'`&lt;"
@@ -46,17 +46,19 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        found = dict(attrs)
+        attributes = dict(attrs)
         self.links += [
-            found[name] or "" for name in ("src", "href", "action", "data", "poster") if name in found
+            attributes[name] or ""
+            for name in ("src", "href", "action", "data", "poster")
+            if name in attributes
         ]
-        self.handlers += [name for name in found if name.startswith("on")]
+        self.handlers += [name for name in attributes if name.startswith("on")]
         if tag == "iframe":
-            self.frames.append(found)
+            self.frames.append(attributes)
         if tag == "script":
             self.scripts.append("")
-        if found.get("http-equiv") == "Content-Security-Policy":
-            self.policies.append(found["content"] or "")
+        if attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policies.append(attributes["content"] or "")
         self._open.append(tag)
 
     def handle_data(self, data: str) -> None:
@@ -78,7 +80,7 @@ def episode_of(page: str) -> Any:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    hostile = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE), "go forward"]
+    hostile = [Reply("turn left", thinking=HOSTILE), Reply(raw=HOSTILE), "go forward"]
     write_run(
         tmp_path,
         [
@@ -94,16 +96,16 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_a_replay_is_found_by_what_is_asked(results: Path) -> None:
-    def found(**asked: Any) -> tuple[str, int, str]:
-        trajectory = load_replay("r", results=results, **asked).trajectory
+    def outcome_of(**criteria: Any) -> tuple[str, int, str]:
+        trajectory = load_replay("r", results=results, **criteria).trajectory
         return trajectory.key.task, trajectory.key.seed, trajectory.outcome
 
-    assert found() == ("goto", 1, "success")
-    assert found(success=False) == ("goto", 2, "failure")
-    assert found(task="putnext", success=False) == ("putnext", 2, "failure")
-    assert found(variant="reasoning") == ("putnext", 2, "failure")
-    assert found(seed=3) == ("goto", 3, "error")
-    assert found(seed=4) == ("goto", 4, "unfinished")
+    assert outcome_of() == ("goto", 1, "success")
+    assert outcome_of(success=False) == ("goto", 2, "failure")
+    assert outcome_of(task="putnext", success=False) == ("putnext", 2, "failure")
+    assert outcome_of(variant="reasoning") == ("putnext", 2, "failure")
+    assert outcome_of(seed=3) == ("goto", 3, "error")
+    assert outcome_of(seed=4) == ("goto", 4, "unfinished")
     one = load_replay("r", results=results, seed=4).trajectory
     assert load_replay("r", results=results, episode_id=one.episode_id).trajectory == one
 
@@ -136,8 +138,8 @@ def test_episodes_come_in_the_order_of_the_plan_and_of_the_present_prompt(result
 def test_steps_of_an_attempt_that_another_replaced_are_no_episode(tmp_path: Path) -> None:
     whole = play(expert, seed=1)
     write_run(tmp_path, [play(idle, seed=1, stop_after=2), whole])
-    (found,) = Run.open("r", results=tmp_path).trajectories()
-    assert found.episode_id == whole.record.episode_id
+    (trajectory,) = Run.open("r", results=tmp_path).trajectories()
+    assert trajectory.episode_id == whole.record.episode_id
 
 
 @pytest.mark.parametrize("task", ["putnext", "open", "BabyAI-GoToObjMaze-v0"])
@@ -210,8 +212,8 @@ def test_a_run_in_shards_is_to_be_joined_first(tmp_path: Path) -> None:
 def test_hostile_text_stays_text(results: Path) -> None:
     text = load_replay("r", results=results, variant="reasoning").html()
     page, data = Page(text), episode_of(text)
-    assert data["scenes"][0]["thinking"] == shown(HOSTILE)
-    assert data["scenes"][1]["answer"] == shown(HOSTILE)
+    assert data["scenes"][0]["thinking"] == visible(HOSTILE)
+    assert data["scenes"][1]["answer"] == visible(HOSTILE)
     assert not data["scenes"][1]["valid"]
     assert "<script>window" not in text
     assert page.tags.count("script") == 2
@@ -221,10 +223,10 @@ def test_hostile_text_stays_text(results: Path) -> None:
 
 
 def test_signs_stand_for_what_cannot_be_seen() -> None:
-    assert shown("a\tb\nc\r\nd") == "a\tb\nc\nd"
-    assert shown("\x00\x1b\x7f\r") == "␀␛␡␍"
-    assert shown("\u202e\u2066\x85\ud800\u2028") == "�" * 5
-    assert shown("naïve 木 🙂 é") == "naïve 木 🙂 é"
+    assert visible("a\tb\nc\r\nd") == "a\tb\nc\nd"
+    assert visible("\x00\x1b\x7f\r") == "␀␛␡␍"
+    assert visible("\u202e\u2066\x85\ud800\u2028") == "�" * 5
+    assert visible("naïve 木 🙂 é") == "naïve 木 🙂 é"
 
 
 def test_in_a_page_the_player_is_a_sandboxed_frame(results: Path) -> None:
@@ -238,8 +240,8 @@ def test_in_a_page_the_player_is_a_sandboxed_frame(results: Path) -> None:
 
 
 def test_the_gif_moves_and_its_pictures_are_exact(results: Path) -> None:
-    for asked in ({"task": "putnext", "success": True}, {"variant": "reasoning"}, {"seed": 4}):
-        replay = load_replay("r", results=results, **asked)
+    for criteria in ({"task": "putnext", "success": True}, {"variant": "reasoning"}, {"seed": 4}):
+        replay = load_replay("r", results=results, **criteria)
         image = Image.open(io.BytesIO(replay.gif()))
         shot = film(replay.trajectory, 24)
         assert image.n_frames <= len(shot.scenes)
@@ -258,7 +260,7 @@ def test_files_are_written_whole_by_their_ending(results: Path) -> None:
     assert page.read_text(encoding="utf-8") == replay.html()
     assert replay.save(results / "new" / "a.gif").read_bytes()[:6] == b"GIF89a"
     assert len(list((results / "new").iterdir())) == 2
-    with pytest.raises(InputError, match=r"a\.mp4 ends neither in \.html nor in \.gif"):
+    with pytest.raises(InputError, match=r"a\.mp4 ends in neither \.html nor \.gif"):
         replay.save("a.mp4")
     with pytest.raises(InputError, match="cannot write"):
         replay.save(page / "b.html")
@@ -268,10 +270,10 @@ def test_files_are_written_whole_by_their_ending(results: Path) -> None:
 def test_the_command_writes_where_it_says(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     at = ["--results", str(results)]
     assert main(["replay", "r", *at, "--task", "goto", "--failure"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "baseline · goto, seed 2 · model offline-player · run r: failure"
-    assert said[1] == f"{results}/r/replays/baseline-goto-seed2-repeat0-failure.html"
-    assert episode_of(Path(said[1]).read_text())["limit"] == 64
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "baseline · goto, seed 2 · model offline-player · run r: failure"
+    assert lines[1] == f"{results}/r/replays/baseline-goto-seed2-repeat0-failure.html"
+    assert episode_of(Path(lines[1]).read_text())["limit"] == 64
     out = results / "x.gif"
     assert main(["replay", "r", *at, "--success", "--variant", "baseline", "--out", str(out)]) == 0
     assert Image.open(out).format == "GIF"
@@ -284,7 +286,7 @@ def test_the_command_writes_where_it_says(results: Path, capsys: pytest.CaptureF
     [
         (["r", "--task", "open"], "no episode, task open"),
         (["r", "--format", "gif", "--out", "a.html"], "does not end in .gif"),
-        (["r", "--out", "a.mp4"], "ends neither"),
+        (["r", "--out", "a.mp4"], "ends in neither"),
         (["nothing"], "no run 'nothing'"),
         (["../r"], "is not valid"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from babyai_kit import load_episodes, load_replay, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError, ModelError, RateLimited
 from babyai_kit.experiment.reconciliation import Reconciliation
+from babyai_kit.report import Report
 from babyai_kit.runs.journal import Journal, read_reconciliation
+from babyai_kit.runs.run import Run
 from babyai_kit.runs.shards import merge
 from babyai_kit.stats import estimates
 from tests.replay.test_replay import HOSTILE, Page
-from tests.support.journals import SLOW, Said, expert, idle, play, write_run
+from tests.support.journals import SLOW, Reply, expert, idle, play, write_run
 from tests.support.project import CONFIG, ROOT
 
 TWO = ("goto", "pickup")
@@ -36,6 +39,12 @@ def outcomes(results: Path, matrix: dict[str, list[list[int]]], model: str = "of
     return write_run(results, episodes, model=model)
 
 
+def report(results: Path, config: Path = CONFIG) -> Report:
+    """The report of run `r` with few figures, where a test is about words: drawing takes most of the time."""
+    return write_report("r", results=results, config=config, figures=FEW)
+
+
+FEW = ("success_rate", "success_against_steps", "paired_differences")
 MATRIX = {"baseline": [[1, 0], [1, 1], [0, 0]], "history": [[1, 1], [1, 1], [1, 0]]}
 
 
@@ -67,20 +76,20 @@ def test_the_summary_has_balrogs_figures(whole: Path) -> None:
     assert list(summary["agents"]) == ["baseline", "history"]
     episodes = load_episodes("r", results=whole.parent)
     for agent, seeds in MATRIX.items():
-        found = summary["agents"][agent]
-        babyai = found["environments"]["babyai"]
+        scores = summary["agents"][agent]
+        babyai = scores["environments"]["babyai"]
         pooled = [float(x) for seed in seeds for x in seed]
         mean = sum(pooled) / 6
         # By hand, as BALROG's package does it: the standard deviation of the pooled episodes, ddof 0.
         error = 100 * math.sqrt(sum((x - mean) ** 2 for x in pooled) / 6) / math.sqrt(6)
-        assert found["Final score"] == babyai["progression_percentage"] == pytest.approx(100 * mean)
-        assert found["standard_error"] == babyai["standard_error"] == pytest.approx(error)
+        assert scores["Final score"] == babyai["progression_percentage"] == pytest.approx(100 * mean)
+        assert scores["standard_error"] == babyai["standard_error"] == pytest.approx(error)
         assert babyai["episodes_played"] == 6
         rows = episodes[episodes["variant"] == agent]
         assert babyai["average_steps"] == pytest.approx(rows["episode_length"].mean())
-        assert found["total_input_tokens"] == babyai["input_tokens"] == rows["input_tokens"].sum()
-        assert found["client"]["model_id"] == "offline-player"
-        assert found["agent"]["digest"] == rows["variant_digest"].iloc[0]
+        assert scores["total_input_tokens"] == babyai["input_tokens"] == rows["input_tokens"].sum()
+        assert scores["client"]["model_id"] == "offline-player"
+        assert scores["agent"]["digest"] == rows["variant_digest"].iloc[0]
         for task, outcome in zip(TWO, np.array(seeds).T, strict=True):
             one = babyai["tasks"][task]
             assert one["progression_percentage"] == pytest.approx(100 * outcome.mean())
@@ -113,7 +122,7 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
     words = words_of(whole)
     manifest = json.loads((whole / "run.json").read_text())
     assert "No language model played." in words
-    assert "12 of 12 planned episodes are finished; none ended by an error." in words
+    assert "12 of 12 planned episodes are finished; none ended with an error." in words
     assert "INCOMPLETE" not in words
     command = "python -m babyai_kit run r --variants baseline,history --tasks goto,pickup --seeds 0:3"
     assert f"{command} --num-dists 0 --repeats 1 --history-length 8 --max-tokens 1024" in words
@@ -124,26 +133,27 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
     assert "You are an agent in a grid world." in words  # the prompt, whose digest is still the run's
     assert "50.0%" in words
     assert "83.3%" in words
-    assert "was not compared with ClickHouse yet: python -m babyai_kit reconcile r" in words
-    assert "Success rate over all tasks less that of baseline" in words
+    assert "has not been compared with ClickHouse yet; to do so: python -m babyai_kit reconcile r" in words
+    assert "Success rate over all tasks, difference from baseline" in words
     assert "+33.3" in words
-    assert "if errors and missing episodes failed" not in words
+    assert "if errors and missing episodes count" not in words
 
 
 def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
     from babyai_kit.__main__ import _parser
     from babyai_kit.report.provenance import commands
 
-    manifest = json.loads((whole / "run.json").read_text())
-    sampling = manifest["sampling"] | {"temperature": 0.5, "call_seeds": False}
-    plan = manifest["plan"] | {"seeds": [5, 9]}
-    (line,) = commands(manifest | {"sampling": sampling, "plans": [plan]})
+    manifest = Run.open("r", results=whole.parent).manifest
+    plan = replace(manifest.plan, seeds=(5, 9))
+    sampling = replace(manifest.sampling, temperature=0.5, call_seeds=False)
+    (line,) = commands(replace(manifest, sampling=sampling, plans=(plan,)))
     args = _parser().parse_args(line.split()[3:])
-    assert {name: getattr(args, name) for name in plan} == {**plan, "run": "r"}
+    for name, value in vars(plan).items():
+        parsed = getattr(args, name)
+        assert (tuple(parsed) if isinstance(parsed, list) else parsed) == value
     assert (args.temperature, args.max_tokens, args.no_call_seeds) == (0.5, 1024, True)
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> None:
     episodes = [
         play(expert, task="goto", seed=0),
@@ -153,13 +163,13 @@ def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> Non
         play(["turn left"], task="goto", seed=2, error=RateLimited(HOSTILE)),
     ]
     folder = write_run(tmp_path, episodes, seeds=range(3))
-    report = write_report("r", results=tmp_path, config=CONFIG)
-    assert str(report.standing).startswith("INCOMPLETE: 3 of 6 planned episodes are finished; 1 ended by an")
+    done = report(tmp_path)
+    assert str(done.standing).startswith("INCOMPLETE: 3 of 6 planned episodes are finished; 1 ended with an")
     words = words_of(folder)
-    assert str(report.standing) in words
+    assert str(done.standing) in words
     assert "rate limit1" in words
     assert "baseline2" in words  # unfinished, by variant
-    assert "if errors and missing episodes failed, or succeeded" in words
+    assert "if errors and missing episodes count as failures, or as successes" in words
     assert "50.0%to 100.0%" in words
     assert "The run has no failed episode." in words
     summary = summary_of(folder)
@@ -170,53 +180,48 @@ def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> Non
     assert babyai["tasks"]["goto"]["episodes_played"] == 2
 
 
-@pytest.mark.usefixtures("few_figures")
 @pytest.mark.parametrize("episodes", [[], [play(idle, stop_after=2)], [play([], error=SLOW)]])
 def test_a_run_without_an_outcome_has_a_report(tmp_path: Path, episodes: list[Any]) -> None:
     folder = write_run(tmp_path, episodes)
-    report = write_report("r", results=tmp_path, config=CONFIG)
-    assert not report.standing.complete
-    assert report.standing.finished == 0
+    done = report(tmp_path)
+    assert not done.standing.complete
+    assert done.standing.finished == 0
     assert "INCOMPLETE: 0 of 1" in words_of(folder)
     for agent in summary_of(folder)["agents"].values():
         assert agent["Final score"] is None
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_a_model_is_named_and_called_one(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 0]]}, model="gpt-4o-mini-2024-07-18")
-    write_report("r", results=tmp_path, config=CONFIG)
+    report(tmp_path)
     words = words_of(folder)
     assert "played by gpt-4o-mini-2024-07-18" in words
     assert "No language model" not in words
     assert "not an LLM" not in words
     assert summary_of(folder)["llm"] is True
-    assert "one agent alone" in words
+    assert "only one agent" in words
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_the_offline_player_stays_what_it_is_when_trained(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 0]]}, model="ft:offline-player:kit:curated:1")
-    write_report("r", results=tmp_path, config=CONFIG)
+    report(tmp_path)
     assert "No language model played." in words_of(folder)
     assert summary_of(folder)["llm"] is False
     assert "Offline player: not an LLM" in load_replay("r", results=tmp_path).html()
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_two_models_are_two_agents(tmp_path: Path) -> None:
     episodes = [play(p, seed=0, model=m) for p, m in ((expert, "small"), (idle, "offline-player"))]
     folder = write_run(tmp_path, episodes, model="small")
-    report = write_report("r", results=tmp_path, config=CONFIG)
-    assert report.standing.complete  # the plan is the present model's
-    assert "In part no language model." in words_of(folder)
+    done = report(tmp_path)
+    assert done.standing.complete  # the plan is the present model's
+    assert "Not all of this is a language model." in words_of(folder)
     summary = summary_of(folder)
     assert summary["llm"] is None
     scores = {name: agent["Final score"] for name, agent in summary["agents"].items()}
     assert scores == {"baseline, offline-player": 0.0, "baseline, small": 100.0}
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_levels_and_repeats_are_kept_apart(tmp_path: Path) -> None:
     episodes = [
         play(policy, variant=variant, num_dists=level, repeat=repeat, seed=seed)
@@ -226,7 +231,7 @@ def test_levels_and_repeats_are_kept_apart(tmp_path: Path) -> None:
         for repeat, policy in enumerate(policies)
     ]
     folder = write_run(tmp_path, episodes)
-    write_report("r", results=tmp_path, config=CONFIG)
+    report(tmp_path)
     agents = summary_of(folder)["agents"]
     assert {name: agent["Final score"] for name, agent in agents.items()} == {
         "baseline, 0": 50.0,
@@ -240,7 +245,6 @@ def test_levels_and_repeats_are_kept_apart(tmp_path: Path) -> None:
     assert "history, 2+50.0" in words
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_merged_shards_make_one_report(tmp_path: Path) -> None:
     for index in range(2):
         folder = write_run(
@@ -252,52 +256,49 @@ def test_merged_shards_make_one_report(tmp_path: Path) -> None:
         for name in ("run.json", "steps.jsonl", "episodes.jsonl"):
             (shard / name).write_text((shard / name).read_text().replace(f'"part{index}"', '"r"'))
     assert merge("r", results=tmp_path) == 2
-    report = write_report("r", results=tmp_path, config=CONFIG)
-    assert report.standing.complete
+    done = report(tmp_path)
+    assert done.standing.complete
     assert summary_of(tmp_path / "r")["agents"]["baseline"]["Final score"] == 50.0
     merged = json.loads((tmp_path / "r/run.json").read_text())["merged"]
     assert merged
     assert all(run_id in words_of(tmp_path / "r") for run_id in merged)
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_changed_prompts_are_not_shown(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 1]]})
     config = Path(shutil.copytree(CONFIG, tmp_path / "config"))
     prompt = config / "functions/act/system.minijinja"
     prompt.write_text(prompt.read_text() + "\nBe quick.")
-    write_report("r", results=tmp_path, config=config)
+    report(tmp_path, config)
     words = words_of(folder)
     assert "the prompt has changed since; its digest is now" in words
     assert "You are an agent" not in words
-    write_report("r", results=tmp_path, config=tmp_path / "none")
+    report(tmp_path, tmp_path / "none")
     assert "no TOML file under" in words_of(folder)
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_what_does_not_replay_is_said_and_the_rest_stands(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 0], [0, 0]]})
     file = folder / "steps.jsonl"
     file.write_text(file.read_text().replace("a wall", "a hedge"))
-    write_report("r", results=tmp_path, config=CONFIG)
+    report(tmp_path)
     words = words_of(folder)
-    assert "Not analysed: step 0 of" in words
+    assert "Failures could not be analysed: step 0 of" in words
     assert "25.0%" in words
     assert not page_of(folder).frames
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 1]]})
     steps = len((folder / "steps.jsonl").read_text().splitlines())
-    for found, expected, absent in (
+    for reconciliation, expected, absent in (
         (Reconciliation(steps), "0 of them missing in ClickHouse; 0 orphans.", "compare again"),
-        (Reconciliation(3), f"The journal has {steps} steps now: compare again.", "The two differ"),
+        (Reconciliation(3), f"The journal now has {steps} steps: compare again.", "The two differ"),
         (Reconciliation(steps, missing={"e": [0, 1]}), "The two differ.", "compare again"),
     ):
         with Journal(folder) as journal:
-            journal.write_reconciliation(found.as_json())
-        write_report("r", results=tmp_path, config=CONFIG)
+            journal.write_reconciliation(reconciliation.as_json())
+        report(tmp_path)
         words = words_of(folder)
         assert expected in words
         assert absent not in words
@@ -307,7 +308,7 @@ def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    answers = [Said("turn left", thinking=HOSTILE), Said(raw=HOSTILE)]
+    answers = [Reply("turn left", thinking=HOSTILE), Reply(raw=HOSTILE)]
     name = HOSTILE.replace("\ud800", "")
     broken = play(answers, seed=1, model=name, error=ModelError(f"{HOSTILE}: x", kind="timeout"))
     folder = write_run(tmp_path, [play(answers, seed=0, model=name), broken], model=name)
@@ -329,16 +330,15 @@ def test_the_command_says_how_far_the_run_is(
     monkeypatch.chdir(ROOT)
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     assert main(["report", "r", "--results", str(whole.parent)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "12 of 12 planned episodes are finished; none ended by an error."
-    assert said[1:] == [f"{whole}/report.html", f"{whole}/summary.json"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "12 of 12 planned episodes are finished; none ended with an error."
+    assert lines[1:] == [f"{whole}/report.html", f"{whole}/summary.json"]
     # The same journal gives the same files.
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
     assert main(["report", "none", "--results", str(tmp_path)]) == 2
     assert "no run 'none'" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("few_figures")
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch) -> None:
     folder = outcomes(tmp_path, {"baseline": [[1, 1]]})
     (folder / "report.html").write_text("old")
@@ -348,6 +348,6 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monk
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
-        write_report("r", results=tmp_path, config=CONFIG)
+        report(tmp_path)
     assert (folder / "report.html").read_text() == "old"
     assert not list(folder.glob(".*.part"))

@@ -28,10 +28,10 @@ from tests.support.episode_tables import ERROR, MISSING, block, table
 pytestmark = pytest.mark.filterwarnings("error")
 
 FIGURES = [
-    *("value", "baseline_value", "difference", "low", "high", "interval", "p_value", "p_holm", "test"),
-    *("detectable", "n_seeds", "n_pairs", "n_left_out", "n_errors"),
-    *("only_agent", "only_baseline", "n_discordant", "worst", "best"),
-]
+    "value", "baseline_value", "difference", "low", "high", "interval", "p_value", "p_holm", "test",
+    "detectable", "n_seeds", "n_pairs", "n_left_out", "n_errors", "only_agent", "only_baseline",
+    "n_discordant", "worst", "best",
+]  # fmt: skip
 ends = arrays(float, (5, 3), elements=st.sampled_from([0.0, 1.0, 1.0, ERROR, MISSING]))
 
 
@@ -44,8 +44,8 @@ def two(agent: Any, baseline: Any, **fields: Any) -> pd.DataFrame:
     )
 
 
-def row(found: pd.DataFrame, measure: str = "success", task: str = ALL_TASKS) -> pd.Series:
-    (one,) = found[(found["measure"] == measure) & (found["task"] == task)].to_dict("records")
+def row(result: pd.DataFrame, measure: str = "success", task: str = ALL_TASKS) -> pd.Series:
+    (one,) = result[(result["measure"] == measure) & (result["task"] == task)].to_dict("records")
     return pd.Series(one)
 
 
@@ -55,25 +55,25 @@ def drawn(seed: int, rate: float, shape: tuple[int, int] = (8, 5)) -> np.ndarray
 
 def test_the_table_has_the_documented_rows_and_columns() -> None:
     rows = pd.concat([two(drawn(0, 0.8), drawn(1, 0.5)), block(drawn(2, 0.6), variant="mine")])
-    found = compare(rows)
-    assert list(found.columns) == ["measure", "task", "variant", "baseline", *FIGURES]
+    result = compare(rows)
+    assert list(result.columns) == ["measure", "task", "variant", "baseline", *FIGURES]
     expected = [(m, t, v) for m in MEASURES for t in (ALL_TASKS, *sorted(TASKS)) for v in ("history", "mine")]
-    assert list(zip(found["measure"], found["task"], found["variant"], strict=True)) == expected
-    assert set(found["baseline"]) == {"baseline"}
+    assert list(zip(result["measure"], result["task"], result["variant"], strict=True)) == expected
+    assert set(result["baseline"]) == {"baseline"}
     some = compare(rows, measures=["cost_usd", "success"])
     assert some["measure"].unique().tolist() == ["cost_usd", "success"]
-    pd.testing.assert_frame_equal(compare(rows.sample(frac=1, random_state=0)), found)
+    pd.testing.assert_frame_equal(compare(rows.sample(frac=1, random_state=0)), result)
 
 
 def test_the_figures_are_the_estimators() -> None:
     a, b = drawn(0, 0.8), drawn(1, 0.5)
-    found = compare(two(a, b))
+    result = compare(two(a, b))
     known = paired_success(a, b)
-    assert {name: row(found)[name] for name in vars(known)} == pytest.approx(vars(known))
+    assert {name: row(result)[name] for name in vars(known)} == pytest.approx(vars(known))
     lengths = paired_bootstrap(np.where(a, 10.0, 64.0), np.where(b, 10.0, 64.0))
-    steps = row(found, "episode_length")
+    steps = row(result, "episode_length")
     assert {name: steps[name] for name in vars(lengths)} == pytest.approx(vars(lengths), nan_ok=True)
-    goto = row(found, task="goto")
+    goto = row(result, task="goto")
     won, lost = ((a > b)[:, 0].sum(), (a < b)[:, 0].sum())
     assert (goto["low"], goto["high"]) == bonett_price(won, lost, 8)
     assert (goto["n_discordant"], goto["n_seeds"], goto["n_pairs"]) == (won + lost, 8, 8)
@@ -84,9 +84,9 @@ def test_values_are_the_summary_where_nothing_is_missing() -> None:
     rows = two(drawn(0, 0.8), drawn(1, 0.5))
     rows["output_tokens"] = np.arange(len(rows)) * 3.0 + 1
     alone = summarize(rows).set_index("variant")
-    found = compare(rows)
+    result = compare(rows)
     for measure in MEASURES:
-        one = row(found, measure)
+        one = row(result, measure)
         assert one["value"] == pytest.approx(alone.loc["history", measure])
         assert one["baseline_value"] == pytest.approx(alone.loc["baseline", measure])
         assert one["difference"] == pytest.approx(one["value"] - one["baseline_value"])
@@ -95,11 +95,11 @@ def test_values_are_the_summary_where_nothing_is_missing() -> None:
 def test_only_seeds_that_both_finished_on_every_task_count() -> None:
     a = [[1, 1], [1, 0], [1, ERROR], [0, 1], [1, 1]]
     b = [[0, 1], [1, 0], [1, 1], [MISSING, 1], [1, 0]]
-    found = row(compare(two(a, b)))
-    assert (found["n_seeds"], found["n_pairs"], found["n_left_out"], found["n_errors"]) == (3, 6, 2, 1)
-    assert (found["value"], found["baseline_value"]) == pytest.approx((5 / 6, 3 / 6))
+    result = row(compare(two(a, b)))
+    assert (result["n_seeds"], result["n_pairs"], result["n_left_out"], result["n_errors"]) == (3, 6, 2, 1)
+    assert (result["value"], result["baseline_value"]) == pytest.approx((5 / 6, 3 / 6))
     # Of 10 cells the agent surely won 7 and the baseline 6; each has one that is not known.
-    assert (found["worst"], found["best"]) == pytest.approx((7 / 10 - 7 / 10, 8 / 10 - 6 / 10))
+    assert (result["worst"], result["best"]) == pytest.approx((7 / 10 - 7 / 10, 8 / 10 - 6 / 10))
     goto = row(compare(two(a, b)), task="goto")
     assert (goto["n_seeds"], goto["n_left_out"], goto["n_errors"]) == (4, 1, 0)
 
@@ -136,38 +136,38 @@ def test_two_models_under_two_variants() -> None:
     rows = pd.concat(
         [block(drawn(0, 0.5), model="base"), block(drawn(1, 0.8), variant="tuned", model="ft:base:x")]
     )
-    found = compare(rows)
-    assert list(found.columns[:5]) == ["measure", "task", "variant", "model", "baseline"]
-    assert (found["model"] == "ft:base:x").all()
-    assert (found["baseline"] == "baseline, base").all()
-    assert row(found)["difference"] == pytest.approx(drawn(1, 0.8).mean() - drawn(0, 0.5).mean())
+    result = compare(rows)
+    assert list(result.columns[:5]) == ["measure", "task", "variant", "model", "baseline"]
+    assert (result["model"] == "ft:base:x").all()
+    assert (result["baseline"] == "baseline, base").all()
+    assert row(result)["difference"] == pytest.approx(drawn(1, 0.8).mean() - drawn(0, 0.5).mean())
 
 
 def test_two_models_under_one_variant() -> None:
     rows = pd.concat([block(drawn(i, 0.6), model=model) for i, model in enumerate(("small", "large"))])
     with pytest.raises(UnknownBaselineError, match="2 agents; choose one of: variant=baseline, model=large"):
         compare(rows)
-    found = compare(rows, {"variant": "baseline", "model": "small"})
-    assert set(found["model"]) == {"large"}
+    result = compare(rows, {"variant": "baseline", "model": "small"})
+    assert set(result["model"]) == {"large"}
     assert set(compare(rows, {"model": "large"})["model"]) == {"small"}
 
 
 def test_runs_as_agents() -> None:
     cold, hot = drawn(0, 0.9), drawn(1, 0.4)
     rows = pd.concat([block(cold, run="cold"), block(hot, run="hot")])
-    found = compare(rows, "cold", by=("run",))
-    assert (found["run"] == "hot").all()
-    pd.testing.assert_frame_equal(compare(rows, "cold", by="run"), found)
-    assert row(found)["difference"] == pytest.approx(hot.mean() - cold.mean())
+    result = compare(rows, "cold", by=("run",))
+    assert (result["run"] == "hot").all()
+    pd.testing.assert_frame_equal(compare(rows, "cold", by="run"), result)
+    assert row(result)["difference"] == pytest.approx(hot.mean() - cold.mean())
 
 
 def test_levels_are_compared_each_by_itself() -> None:
     parts = [two(drawn(i, 0.8), drawn(i + 9, 0.5), num_dists=n) for i, n in enumerate((0, 8))]
-    found = compare(pd.concat(parts), measures=["success"])
-    assert list(found["num_dists"].unique()) == [0, 8]
+    result = compare(pd.concat(parts), measures=["success"])
+    assert list(result["num_dists"].unique()) == [0, 8]
     for part, n in zip(parts, (0, 8), strict=True):
         alone = compare(part, measures=["success"])
-        level = found[found["num_dists"] == n].reset_index(drop=True)
+        level = result[result["num_dists"] == n].reset_index(drop=True)
         pd.testing.assert_frame_equal(level[alone.columns], alone)
     without = pd.concat([parts[0], block(drawn(3, 0.5), variant="history", num_dists=8)])
     with pytest.raises(UnknownBaselineError, match="no agent"):
@@ -179,8 +179,8 @@ def test_holms_family_is_the_agents_of_one_measure_and_task() -> None:
     rows = pd.concat(
         [block(drawn(0, 0.4)), *(block(drawn(i, r), variant=v) for i, (v, r) in enumerate(rates.items(), 1))]
     )
-    found = compare(rows)
-    for _, family in found.groupby(["measure", "task"]):
+    result = compare(rows)
+    for _, family in result.groupby(["measure", "task"]):
         assert len(family) == 3
         assert family["p_holm"].tolist() == pytest.approx(
             holm(family["p_value"].tolist()).tolist(), nan_ok=True
@@ -192,11 +192,11 @@ def test_holms_family_is_the_agents_of_one_measure_and_task() -> None:
 def test_what_is_not_known_is_said() -> None:
     rows = two(drawn(0, 0.8), drawn(1, 0.5))
     unpriced = rows.assign(cost_usd=np.where(rows["variant"] == "history", np.nan, rows["cost_usd"]))
-    found = compare(unpriced)
+    result = compare(unpriced)
     for measure in ("cost_usd", "cost_per_success"):
-        assert row(found, measure)["interval"] == "none: not known"
-        assert np.isnan(row(found, measure)["p_holm"])
-    assert row(found)["n_seeds"] == 8
+        assert row(result, measure)["interval"] == "none: not known"
+        assert np.isnan(row(result, measure)["p_holm"])
+    assert row(result)["n_seeds"] == 8
     broken = compare(two(np.full((3, 2), ERROR), np.ones((3, 2))))
     assert row(broken)["interval"] == "none: no finished episode"
     assert (row(broken)["worst"], row(broken)["best"], row(broken)["n_errors"]) == (-1, 0, 6)
@@ -209,9 +209,9 @@ def test_what_is_not_known_is_said() -> None:
 
 
 def test_one_agent_alone_has_no_comparison() -> None:
-    found = compare(block(np.ones((3, 2))))
-    assert len(found) == 0
-    assert list(found.columns) == ["measure", "task", "variant", "baseline", *FIGURES]
+    result = compare(block(np.ones((3, 2))))
+    assert len(result) == 0
+    assert list(result.columns) == ["measure", "task", "variant", "baseline", *FIGURES]
 
 
 def test_bad_questions() -> None:
@@ -220,7 +220,7 @@ def test_bad_questions() -> None:
         UnknownBaselineError, match="no agent; choose one of: variant=baseline; variant=history"
     ):
         compare(rows, "nobody")
-    with pytest.raises(UnknownBaselineError, match="tell it by variant"):
+    with pytest.raises(UnknownBaselineError, match="name it by variant"):
         compare(rows, {"colour": "red"})
     with pytest.raises(UnknownBaselineError, match="no agent"):
         compare(table())
@@ -232,7 +232,7 @@ def test_bad_questions() -> None:
         compare(rows.drop(columns="success"))
     with pytest.raises(InputError, match="lacks the columns"):
         compare(rows.drop(columns="num_dists"))
-    with pytest.raises(InputError, match="not above 0"):
+    with pytest.raises(InputError, match="must be above 0"):
         compare(rows.assign(shortest_length=0))
 
 

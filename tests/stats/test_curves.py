@@ -32,9 +32,9 @@ def test_shares_by_hand() -> None:
     assert profile["value"].tolist() == [0.75, 0.25, 0.25, 0]
     steps = of(success_by_step(rows))
     assert steps["value"].tolist() == [0, 0, 0, 0.25, 0.25, 0.5, 0.5, 0.5, 0.75]
-    for found in (profile, steps):
-        assert set(found["n_seeds"]) == set(found["n_episodes"]) == {4}
-        assert set(found["n_errors"]) == {1}
+    for result in (profile, steps):
+        assert set(result["n_seeds"]) == set(result["n_episodes"]) == {4}
+        assert set(result["n_errors"]) == {1}
 
 
 def test_repeats_are_averaged_and_blocks_are_whole() -> None:
@@ -56,12 +56,12 @@ def test_success_by_step_ends_at_the_success_rate() -> None:
         estimates(rows, "success", ("variant", "task")),
     ]
     for one in pd.concat(known).to_dict("records"):
-        found = last.loc[one["variant"], one["task"]]
-        assert found[["value", "low", "high"]].tolist() == pytest.approx(
+        result = last.loc[one["variant"], one["task"]]
+        assert result[["value", "low", "high"]].tolist() == pytest.approx(
             [one[k] for k in ("value", "low", "high")]
         )
-        assert found["interval"] == one["interval"]
-        assert found["n_episodes"] == one["n_episodes"]
+        assert result["interval"] == one["interval"]
+        assert result["n_episodes"] == one["n_episodes"]
 
 
 @pytest.mark.parametrize("curve", [return_profiles, success_by_step])
@@ -91,7 +91,7 @@ def test_bands_of_seeds_alike_and_of_one() -> None:
 
 def test_bad_questions() -> None:
     for curve in (return_profiles, success_by_step):
-        with pytest.raises(InputError, match="its own curve"):
+        with pytest.raises(InputError, match="curve of its own"):
             curve(block([[1]]), by=("variant", "task"))
         with pytest.raises(InputError, match="lacks the columns"):
             curve(block([[1]]).drop(columns="success"))

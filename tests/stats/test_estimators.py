@@ -19,8 +19,8 @@ rates = arrays(float, matrices, elements=st.sampled_from([0.0, 0.25, 1 / 3, 0.5,
 lengths = arrays(float, st.tuples(st.integers(2, 8), st.integers(1, 4)), elements=st.integers(0, 128))
 
 
-def limits(found: Estimate) -> tuple[float, float]:
-    return found.low, found.high
+def limits(result: Estimate) -> tuple[float, float]:
+    return result.low, result.high
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_impossible_counts(successes: float, n: int) -> None:
 
 def test_clustered_success_by_hand() -> None:
     # Ten seeds with mean 3/4, ten with 1/2: mean 5/8, sd 1/8 * sqrt(20/19); t(.975, 19) = 2.0930.
-    found = clustered_success(np.tile([[1.0, 1, 1, 0], [1, 0, 1, 0]], (10, 1)))
+    result = clustered_success(np.tile([[1.0, 1, 1, 0], [1, 0, 1, 0]], (10, 1)))
     half = 2.0930 * 0.125 / np.sqrt(19)
-    assert found.value == 0.625
-    assert limits(found) == pytest.approx((0.625 - half, 0.625 + half), abs=1e-5)
-    assert (found.n_seeds, found.n_episodes, found.interval) == (20, 80, "t over seeds")
+    assert result.value == 0.625
+    assert limits(result) == pytest.approx((0.625 - half, 0.625 + half), abs=1e-5)
+    assert (result.n_seeds, result.n_episodes, result.interval) == (20, 80, "t over seeds")
     # Three seeds with 1, 1/2, 0: t(.975, 2) = 4.30 times 1/2 / sqrt(3) reaches past both ends.
     assert limits(clustered_success(np.array([[1, 1], [1, 0], [0, 0]]))) == (0, 1)
 
@@ -94,44 +94,44 @@ def test_extreme_rates_by_hand() -> None:
     # are worth .0099 / .0001 = 99 trials; Wilson with t(.975, 19) = 2.0930 instead of 1.96.
     cells = np.ones((20, 5))
     cells[3, 2] = 0
-    found = clustered_success(cells)
+    result = clustered_success(cells)
     t = 2.0930240544
     centre, half = (0.99 + t**2 / 198) / (1 + t**2 / 99), t * np.sqrt(0.0099 / 99 + t**2 / (4 * 99**2))
     half /= 1 + t**2 / 99
-    assert limits(found) == pytest.approx((centre - half, centre + half), abs=1e-9)
-    assert found.interval == "Wilson over seeds"
-    assert limits(clustered_success(1 - cells)) == pytest.approx((1 - found.high, 1 - found.low))
+    assert limits(result) == pytest.approx((centre - half, centre + half), abs=1e-9)
+    assert result.interval == "Wilson over seeds"
+    assert limits(clustered_success(1 - cells)) == pytest.approx((1 - result.high, 1 - result.low))
 
 
 @given(st.integers(4, 12), st.data())
 def test_extreme_rates_are_statsmodels_wilson_of_what_the_seeds_are_worth(n: int, data) -> None:
     cells = data.draw(arrays(float, (n, 6), elements=st.sampled_from([1.0] * 9 + [0.0])))
-    found = clustered_success(cells)
-    assume(found.interval == "Wilson over seeds")
-    worth = found.value * (1 - found.value) / (cells.mean(axis=1).var(ddof=1) / n)
+    result = clustered_success(cells)
+    assume(result.interval == "Wilson over seeds")
+    worth = result.value * (1 - result.value) / (cells.mean(axis=1).var(ddof=1) / n)
     t = scipy_stats.t.ppf(0.975, n - 1)
     confidence = 2 * scipy_stats.norm.cdf(t) - 1
-    low, high = proportion_confint(found.value * worth, worth, 1 - confidence, "wilson")
-    assert limits(found) == pytest.approx((low, high), abs=1e-9)
+    low, high = proportion_confint(result.value * worth, worth, 1 - confidence, "wilson")
+    assert limits(result) == pytest.approx((low, high), abs=1e-9)
 
 
 @given(rates)
 def test_clustered_success_laws(cells: np.ndarray) -> None:
-    found = clustered_success(cells)
+    result = clustered_success(cells)
     means = cells.mean(axis=1)
-    assert found.value == pytest.approx(means.mean())
-    assert 0 <= found.low <= found.value <= found.high <= 1
-    assert found.low < found.high
-    assert (found.n_seeds, found.n_episodes, found.n_errors) == (len(cells), cells.size, 0)
-    if found.interval == "t over seeds":
+    assert result.value == pytest.approx(means.mean())
+    assert 0 <= result.low <= result.value <= result.high <= 1
+    assert result.low < result.high
+    assert (result.n_seeds, result.n_episodes, result.n_errors) == (len(cells), cells.size, 0)
+    if result.interval == "t over seeds":
         known = scipy_stats.ttest_1samp(means, 0).confidence_interval()
-        assert limits(found) == pytest.approx((max(known.low, 0), min(known.high, 1)), abs=1e-9)
+        assert limits(result) == pytest.approx((max(known.low, 0), min(known.high, 1)), abs=1e-9)
     for axis in (0, 1):  # no seed and no task comes first
         again = clustered_success(np.flip(cells, axis))
-        assert (again.value, *limits(again)) == pytest.approx((found.value, *limits(found)))
-        assert again.interval == found.interval
+        assert (again.value, *limits(again)) == pytest.approx((result.value, *limits(result)))
+        assert again.interval == result.interval
     more = clustered_success(np.where(np.arange(cells.size).reshape(cells.shape) == 0, 1.0, cells))
-    assert more.value >= found.value
+    assert more.value >= result.value
 
 
 @given(outcomes, st.integers(2, 4))
@@ -150,10 +150,10 @@ def test_incomplete_seeds_are_left_out(cells: np.ndarray, data: st.DataObject) -
     if len(whole):
         assert clustered_success(holed) == clustered_success(whole)
     else:
-        for found in (clustered_success(holed), bootstrap(holed)):
-            assert np.isnan([found.value, *limits(found)]).all()
-            assert (found.n_seeds, found.n_episodes) == (0, 0)
-            assert found.interval == "none: no complete seed block"
+        for result in (clustered_success(holed), bootstrap(holed)):
+            assert np.isnan([result.value, *limits(result)]).all()
+            assert (result.n_seeds, result.n_episodes) == (0, 0)
+            assert result.interval == "none: no complete seed block"
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 0), (2, 2, 2)])
@@ -180,34 +180,34 @@ def level_of(n: int) -> float:
 def test_bootstrap_of_symmetric_outcomes_by_hand() -> None:
     # The quantiles of 20 seeds are at 2.0930 * sqrt(20/19) = 2.1474 or .0159. A resample's sum is
     # Binomial(20, 1/2): P(<= 4) = .006, P(<= 5) = .021. No bias, no acceleration.
-    found = bootstrap(np.tile([[0.0], [1.0]], (10, 1)))
-    assert (found.value, *limits(found)) == pytest.approx((0.5, 0.25, 0.75))
-    assert (found.n_seeds, found.n_episodes, found.interval) == (20, 20, "BCa bootstrap over seeds")
+    result = bootstrap(np.tile([[0.0], [1.0]], (10, 1)))
+    assert (result.value, *limits(result)) == pytest.approx((0.5, 0.25, 0.75))
+    assert (result.n_seeds, result.n_episodes, result.interval) == (20, 20, "BCa bootstrap over seeds")
 
 
 def test_bootstrap_of_skewed_outcomes_by_hand() -> None:
     # Binomial(20, 1/10) is below 2 with .534, so the bias is .086; the acceleration 1.44 / (6 * 1.8^1.5) is
     # .099; the levels become .052 and .998. P(0) = .122; P(<= 6) = .9976, P(<= 7) = .9996.
-    found = bootstrap(np.array([[1.0]] * 2 + [[0.0]] * 18))
-    assert (found.value, *limits(found)) == pytest.approx((0.1, 0.0, 0.35))
+    result = bootstrap(np.array([[1.0]] * 2 + [[0.0]] * 18))
+    assert (result.value, *limits(result)) == pytest.approx((0.1, 0.0, 0.35))
 
 
 @pytest.mark.parametrize("spread", [0.3, 1.0, 1.5])
 def test_bootstrap_is_near_scipys(spread: float) -> None:
     cells = np.random.default_rng(3).lognormal(3, spread, (20, 5))
-    found = bootstrap(cells)
+    result = bootstrap(cells)
     known = scipy_stats.bootstrap(
         (cells.mean(axis=1),), np.mean, n_resamples=50_000, rng=2, confidence_level=level_of(20)
     )
-    near(found, known.confidence_interval)
-    assert found.value == pytest.approx(cells.mean())
+    near(result, known.confidence_interval)
+    assert result.value == pytest.approx(cells.mean())
 
 
 def test_bootstrap_of_a_ratio_is_near_scipys() -> None:
     rng = np.random.default_rng(3)
     success = (rng.random((40, 5)) < 0.7).astype(float)
     tokens = rng.lognormal(5, 1, (40, 5))
-    found = bootstrap(tokens, success)
+    result = bootstrap(tokens, success)
     means = (tokens.mean(axis=1), success.mean(axis=1))
 
     def ratio(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
@@ -216,14 +216,14 @@ def test_bootstrap_of_a_ratio_is_near_scipys() -> None:
     known = scipy_stats.bootstrap(
         means, ratio, paired=True, n_resamples=50_000, batch=10_000, rng=4, confidence_level=level_of(40)
     )
-    near(found, known.confidence_interval)
-    assert found.value == pytest.approx(tokens.sum() / success.sum())
+    near(result, known.confidence_interval)
+    assert result.value == pytest.approx(tokens.sum() / success.sum())
 
 
-def near(found: Estimate, known: tuple[float, float]) -> None:
+def near(result: Estimate, known: tuple[float, float]) -> None:
     """Both are random: within three hundredths of the width."""
-    assert found.interval == "BCa bootstrap over seeds"
-    assert limits(found) == pytest.approx(tuple(known), abs=0.03 * (known[1] - known[0]))
+    assert result.interval == "BCa bootstrap over seeds"
+    assert limits(result) == pytest.approx(tuple(known), abs=0.03 * (known[1] - known[0]))
 
 
 def test_the_draws_are_the_same_each_time() -> None:
@@ -237,12 +237,12 @@ def test_the_draws_are_the_same_each_time() -> None:
 @settings(max_examples=50)
 @given(lengths, st.sampled_from([0.25, 0.5, 4.0]), st.integers(0, 1000))
 def test_bootstrap_laws(cells: np.ndarray, scale: float, shift: int) -> None:
-    found = bootstrap(cells)
+    result = bootstrap(cells)
     means = cells.mean(axis=1)
-    assert found.value == pytest.approx(means.mean())
-    assert means.min() - 1e-9 <= found.low <= found.value <= found.high <= means.max() + 1e-9
-    assert (found.low == found.high) == (found.interval == "no width: all equal") == (np.ptp(means) < 1e-9)
-    assert bootstrap(cells) == found  # the generator is fixed
+    assert result.value == pytest.approx(means.mean())
+    assert means.min() - 1e-9 <= result.low <= result.value <= result.high <= means.max() + 1e-9
+    assert (result.low == result.high) == (result.interval == "no width: all equal") == (np.ptp(means) < 1e-9)
+    assert bootstrap(cells) == result  # the generator is fixed
     for other, image in (  # another unit, another origin, the same tasks in another order, a task twice
         (cells * scale, lambda x: x * scale),
         (cells + shift, lambda x: x + shift),
@@ -250,21 +250,21 @@ def test_bootstrap_laws(cells: np.ndarray, scale: float, shift: int) -> None:
         (np.hstack([cells, cells]), lambda x: x),
     ):
         again = bootstrap(other)
-        assert (again.value, *limits(again)) == pytest.approx([*map(image, (found.value, *limits(found)))])
+        assert (again.value, *limits(again)) == pytest.approx([*map(image, (result.value, *limits(result)))])
 
 
 @settings(max_examples=50)
 @given(lengths, st.data())
 def test_ratio_laws(cells: np.ndarray, data: st.DataObject) -> None:
     success = data.draw(arrays(float, cells.shape, elements=st.sampled_from([0.0, 1.0])))
-    found = bootstrap(cells, success)
+    result = bootstrap(cells, success)
     if not success.any():
-        assert np.isnan([found.value, *limits(found)]).all()
-        assert found.interval == "none: no success"
+        assert np.isnan([result.value, *limits(result)]).all()
+        assert result.interval == "none: no success"
         return
-    assert found.value == pytest.approx(cells.sum() / success.sum())
-    if found.interval != "none: one seed":
-        assert found.low <= found.value <= found.high
+    assert result.value == pytest.approx(cells.sum() / success.sum())
+    if result.interval != "none: one seed":
+        assert result.low <= result.value <= result.high
     positive = bootstrap(cells + 1, np.ones_like(cells))
     assert positive == bootstrap(cells + 1)
     given_success = bootstrap(cells * success, success)
@@ -278,9 +278,9 @@ def test_ratio_laws(cells: np.ndarray, data: st.DataObject) -> None:
 def test_a_ratio_that_a_resample_cannot_have_has_no_upper_limit() -> None:
     # One success in four seeds: a resample holds it 0 times with .32 (infinite), 4 times with .004, which is
     # further in than the quantile of four seeds: 8.
-    found = bootstrap(np.full((4, 1), 8.0), np.array([[1.0], [0], [0], [0]]))
-    assert (found.value, *limits(found)) == pytest.approx((32, 8, np.inf))
-    assert found.interval == "percentile bootstrap over seeds"
+    result = bootstrap(np.full((4, 1), 8.0), np.array([[1.0], [0], [0], [0]]))
+    assert (result.value, *limits(result)) == pytest.approx((32, 8, np.inf))
+    assert result.interval == "percentile bootstrap over seeds"
 
 
 def test_bootstrap_of_one_seed_or_of_equal_ones() -> None:

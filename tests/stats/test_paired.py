@@ -42,11 +42,11 @@ rates = two(st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 1.0]))
 lengths = two(st.integers(1, 128).map(float))
 
 
-def numbers(found: Difference, sign: int = 1) -> list[float]:
+def numbers(result: Difference, sign: int = 1) -> list[float]:
     """The figures; with sign -1 as the exchanged agents must have them."""
     if sign == 1:
-        return [getattr(found, name) for name in NUMBERS]
-    return [-found.difference, -found.high, -found.low, found.p_value, found.detectable]
+        return [getattr(result, name) for name in NUMBERS]
+    return [-result.difference, -result.high, -result.low, result.p_value, result.detectable]
 
 
 def test_bonett_price_by_hand() -> None:
@@ -83,7 +83,7 @@ def test_mcnemar_by_hand() -> None:
     assert mcnemar(7, 0) == pytest.approx(2 / 128)
     assert mcnemar(8, 1) == pytest.approx(2 * 10 / 512)
     assert mcnemar(0, 0) == mcnemar(3, 3) == 1
-    with pytest.raises(InputError, match="no counts"):
+    with pytest.raises(InputError, match="not counts"):
         mcnemar(0.5, 1)
 
 
@@ -111,56 +111,56 @@ def test_paired_success_by_hand() -> None:
     # Ten seeds differ by 1/4, ten by 0: mean 1/8, sd 1/8 * sqrt(20/19); t(.975, 19) = 2.0930.
     a = np.tile([[1.0, 1, 1, 0], [1, 0, 1, 0]], (10, 1))
     b = np.tile([[1.0, 1, 0, 0], [1, 0, 0, 1]], (10, 1))
-    found = paired_success(a, b)
+    result = paired_success(a, b)
     half = 2.0930 * 0.125 / np.sqrt(19)
-    assert (found.value, found.baseline_value, found.difference) == (0.625, 0.5, 0.125)
-    assert (found.low, found.high) == pytest.approx((0.125 - half, 0.125 + half), abs=1e-5)
-    assert (found.n_seeds, found.n_pairs, found.interval) == (20, 80, "paired t over seeds")
-    assert (found.only_agent, found.only_baseline, found.n_discordant) == (20, 10, 30)
-    assert found.p_value == pytest.approx(2 * scipy_stats.t.sf(np.sqrt(19), 19))
+    assert (result.value, result.baseline_value, result.difference) == (0.625, 0.5, 0.125)
+    assert (result.low, result.high) == pytest.approx((0.125 - half, 0.125 + half), abs=1e-5)
+    assert (result.n_seeds, result.n_pairs, result.interval) == (20, 80, "paired t over seeds")
+    assert (result.only_agent, result.only_baseline, result.n_discordant) == (20, 10, 30)
+    assert result.p_value == pytest.approx(2 * scipy_stats.t.sf(np.sqrt(19), 19))
 
 
 def test_one_task_is_mcnemars_table() -> None:
     a = np.array([[1.0]] * 12 + [[0.0]] * 8)
     b = np.array([[1.0]] * 4 + [[0.0]] * 8 + [[1.0]] * 2 + [[0.0]] * 6)
-    found = paired_success(a, b)
-    assert (found.only_agent, found.only_baseline) == (8, 2)
-    assert (found.low, found.high) == bonett_price(8, 2, 20)
-    assert (found.interval, found.test) == ("Bonett-Price", "exact McNemar test")
-    assert found.p_value == mcnemar(8, 2)
+    result = paired_success(a, b)
+    assert (result.only_agent, result.only_baseline) == (8, 2)
+    assert (result.low, result.high) == bonett_price(8, 2, 20)
+    assert (result.interval, result.test) == ("Bonett-Price", "exact McNemar test")
+    assert result.p_value == mcnemar(8, 2)
 
 
 @given(rates)
 def test_paired_success_is_statsmodels_and_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = pair
-    found = paired_success(a, b)
-    assume(found.interval == "paired t over seeds")
+    result = paired_success(a, b)
+    assume(result.interval == "paired t over seeds")
     d = DescrStatsW((a - b).mean(axis=1))
     low, high = d.tconfint_mean()
-    assert (found.low, found.high) == pytest.approx((max(low, -1), min(high, 1)), abs=1e-9)
-    assert found.p_value == pytest.approx(d.ttest_mean()[1], abs=1e-9)
+    assert (result.low, result.high) == pytest.approx((max(low, -1), min(high, 1)), abs=1e-9)
+    assert result.p_value == pytest.approx(d.ttest_mean()[1], abs=1e-9)
     known = scipy_stats.ttest_rel(a.mean(axis=1), b.mean(axis=1))
-    assert found.p_value == pytest.approx(known.pvalue, abs=1e-9)
+    assert result.p_value == pytest.approx(known.pvalue, abs=1e-9)
 
 
 @given(rates)
 def test_paired_success_laws(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = pair
-    found = paired_success(a, b)
-    assert -1 <= found.low <= found.difference <= found.high <= 1
-    assert found.low < found.high
-    assert 0 <= found.p_value <= 1
-    assert found.detectable > 0
-    assert found.difference == pytest.approx(a.mean() - b.mean())
-    assert numbers(paired_success(b, a)) == pytest.approx(numbers(found, -1))
+    result = paired_success(a, b)
+    assert -1 <= result.low <= result.difference <= result.high <= 1
+    assert result.low < result.high
+    assert 0 <= result.p_value <= 1
+    assert result.detectable > 0
+    assert result.difference == pytest.approx(a.mean() - b.mean())
+    assert numbers(paired_success(b, a)) == pytest.approx(numbers(result, -1))
     for axis in (0, 1):  # neither the order of seeds nor that of tasks
         again = paired_success(np.flip(a, axis), np.flip(b, axis))
-        assert numbers(again) == pytest.approx(numbers(found))
-        assert (again.interval, again.test) == (found.interval, found.test)
+        assert numbers(again) == pytest.approx(numbers(result))
+        assert (again.interval, again.test) == (result.interval, result.test)
     same = paired_success(a, a)
     assert (same.difference, same.p_value) == (0, 1)
     holed = paired_success(np.vstack([a, np.full(a.shape[1], np.nan)]), np.vstack([b, np.ones(a.shape[1])]))
-    assert holed == found
+    assert holed == result
 
 
 def test_where_t_has_no_answer() -> None:
@@ -189,16 +189,16 @@ def test_pairs_are_told_apart_where_the_rates_alone_could_not() -> None:
 @given(lengths)
 def test_paired_bootstrap_laws(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = pair
-    found = paired_bootstrap(a, b)
-    assert (found.value, found.baseline_value) == pytest.approx((a.mean(), b.mean()))
-    assert found.difference == pytest.approx(a.mean() - b.mean())
+    result = paired_bootstrap(a, b)
+    assert (result.value, result.baseline_value) == pytest.approx((a.mean(), b.mean()))
+    assert result.difference == pytest.approx(a.mean() - b.mean())
     if len(a) > 1:
         d = (a - b).mean(axis=1)
-        assert d.min() - 1e-9 <= found.low <= found.difference <= found.high <= d.max() + 1e-9
-    assert 0 < found.p_value <= 1
-    assert numbers(paired_bootstrap(b, a)) == pytest.approx(numbers(found, -1), nan_ok=True)
+        assert d.min() - 1e-9 <= result.low <= result.difference <= result.high <= d.max() + 1e-9
+    assert 0 < result.p_value <= 1
+    assert numbers(paired_bootstrap(b, a)) == pytest.approx(numbers(result, -1), nan_ok=True)
     ones = np.ones_like(a)
-    assert numbers(paired_bootstrap(a, b, ones, ones)) == pytest.approx(numbers(found), nan_ok=True)
+    assert numbers(paired_bootstrap(a, b, ones, ones)) == pytest.approx(numbers(result), nan_ok=True)
 
 
 @settings(max_examples=20)
@@ -210,20 +210,20 @@ def test_the_sign_flip_test_is_scipys(pair: tuple[np.ndarray, np.ndarray]) -> No
         (a, b), lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis), permutation_type="samples",
         vectorized=True,
     )  # fmt: skip
-    found = paired_bootstrap(*pair)
-    assert found.test == "exact sign-flip test over seeds"
-    assert found.p_value == pytest.approx(min(known.pvalue, 1.0), abs=1e-9)
+    result = paired_bootstrap(*pair)
+    assert result.test == "exact sign-flip test over seeds"
+    assert result.p_value == pytest.approx(min(known.pvalue, 1.0), abs=1e-9)
 
 
 def test_many_seeds_are_flipped_at_random() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.6, 1, (30, 2)), rng.normal(0, 1, (30, 2))
-    found = paired_bootstrap(a, b)
+    result = paired_bootstrap(a, b)
     known = scipy_stats.permutation_test(
         (a.mean(axis=1), b.mean(axis=1)), lambda x, y: x.mean() - y.mean(), permutation_type="samples", rng=2
     )
-    assert found.test == "sign-flip test over seeds"
-    assert found.p_value == pytest.approx(known.pvalue, abs=0.01)
+    assert result.test == "sign-flip test over seeds"
+    assert result.p_value == pytest.approx(known.pvalue, abs=0.01)
     far = paired_bootstrap(a + 100, b)
     assert far.p_value == pytest.approx(1 / 10_001)
 
@@ -232,7 +232,7 @@ def test_paired_bootstrap_of_ratios_is_near_scipys() -> None:
     rng = np.random.default_rng(3)
     wins = [(rng.random((40, 5)) < p).astype(float) for p in (0.8, 0.6)]
     tokens = [rng.lognormal(5, 1, (40, 5)) for _ in range(2)]
-    found = paired_bootstrap(*tokens, *wins)
+    result = paired_bootstrap(*tokens, *wins)
 
     def difference(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, axis: int) -> np.ndarray:
         return a.mean(axis=axis) / c.mean(axis=axis) - b.mean(axis=axis) / d.mean(axis=axis)
@@ -242,8 +242,8 @@ def test_paired_bootstrap_of_ratios_is_near_scipys() -> None:
         seeds, difference, paired=True, n_resamples=50_000, batch=10_000, rng=4, method="percentile",
         confidence_level=level_of(40),
     ).confidence_interval  # fmt: skip
-    assert found.interval == "percentile bootstrap over seeds"
-    assert (found.low, found.high) == pytest.approx(tuple(known), abs=0.03 * (known[1] - known[0]))
+    assert result.interval == "percentile bootstrap over seeds"
+    assert (result.low, result.high) == pytest.approx(tuple(known), abs=0.03 * (known[1] - known[0]))
 
 
 def test_where_the_bootstrap_has_no_answer() -> None:

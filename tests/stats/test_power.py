@@ -31,28 +31,30 @@ def test_power_is_statsmodels(n: int, sd: float, effect: float) -> None:
 @settings(max_examples=40)
 @given(seeds, spreads, st.sampled_from([0.5, 0.8, 0.9]))
 def test_what_is_detectable_is_found_with_that_chance(n: int, sd: float, chance: float) -> None:
-    found = smallest_detectable(sd, n, chance)
-    assert power(found, sd, n) == pytest.approx(chance, abs=1e-9)
-    assert smallest_detectable(2 * sd, n, chance) == pytest.approx(2 * found)
-    assert smallest_detectable(sd, n + 1, chance) < found
+    result = smallest_detectable(sd, n, chance)
+    assert power(result, sd, n) == pytest.approx(chance, abs=1e-9)
+    assert smallest_detectable(2 * sd, n, chance) == pytest.approx(2 * result)
+    assert smallest_detectable(sd, n + 1, chance) < result
     if n > 2:
-        assert seeds_needed(found * (1 + 1e-9), sd, chance) == n
-        assert seeds_needed(found * (1 - 1e-6), sd, chance) == n + 1
+        assert seeds_needed(result * (1 + 1e-9), sd, chance) == n
+        assert seeds_needed(result * (1 - 1e-6), sd, chance) == n + 1
 
 
 def test_detectable_is_statsmodels() -> None:
     for n in (5, 20, 50, 200):
-        found = smallest_detectable(1.0, n)
-        assert TTestPower().power(found, n, 0.05) == pytest.approx(0.8, abs=1e-9)
+        result = smallest_detectable(1.0, n)
+        assert TTestPower().power(result, n, 0.05) == pytest.approx(0.8, abs=1e-9)
         # Their solve_power stops up to 2e-6 away, by scipy's version; their power has no such limit.
-        known = optimize.brentq(lambda d, n=n: TTestPower().power(d, n, 0.05) - 0.8, 0, 2 * found, xtol=1e-13)
-        assert found == pytest.approx(known, abs=1e-9)
+        known = optimize.brentq(
+            lambda d, n=n: TTestPower().power(d, n, 0.05) - 0.8, 0, 2 * result, xtol=1e-13
+        )
+        assert result == pytest.approx(known, abs=1e-9)
 
 
 def test_power_by_simulation() -> None:
     d = np.random.default_rng(0).normal(0.5, 1, (4000, 20))
-    found = (scipy_stats.ttest_1samp(d, 0, axis=1).pvalue < 0.05).mean()
-    assert power(0.5, 1, 20) == pytest.approx(found, abs=0.03)
+    result = (scipy_stats.ttest_1samp(d, 0, axis=1).pvalue < 0.05).mean()
+    assert power(0.5, 1, 20) == pytest.approx(result, abs=0.03)
     assert power(0, 1, 20) == pytest.approx(0.05)
 
 
@@ -71,5 +73,5 @@ def test_no_design_no_power() -> None:
         with pytest.raises(InputError):
             bad()
     for difference, sd in ((0, 1), (1, 0), (math.nan, 1)):
-        with pytest.raises(InputError, match="seeds are needed"):
+        with pytest.raises(InputError, match="no number of seeds"):
             seeds_needed(difference, sd)

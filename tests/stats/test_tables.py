@@ -47,7 +47,7 @@ def table_of(ends: dict[tuple[int, str, int], float], **fields: Any) -> pd.DataF
 
 
 def rate(ends: dict[tuple[int, str, int], float], error: float | None, missing: float | None) -> float:
-    """The success rate in plain words; errors and missing cells count as told, None: not at all."""
+    """The success rate in plain words; errors and missing cells count as given, None: not at all."""
     of_cell = defaultdict(list)
     for (seed, task, _), end in ends.items():
         if end != ERROR or error is not None:
@@ -64,33 +64,33 @@ def rate(ends: dict[tuple[int, str, int], float], error: float | None, missing: 
 @settings(max_examples=150)
 @given(runs)
 def test_the_rate_and_its_bounds(ends: dict[tuple[int, str, int], float]) -> None:
-    found = estimates(table_of(ends), "success").iloc[0]
-    assert found["value"] == pytest.approx(rate(ends, None, None), nan_ok=True)
-    assert found["worst"] == pytest.approx(rate(ends, 0.0, 0.0))
-    assert found["best"] == pytest.approx(rate(ends, 1.0, 1.0))
-    assert 0 <= found["worst"] <= found["best"] <= 1
-    assert found["n_errors"] == list(ends.values()).count(ERROR)
+    result = estimates(table_of(ends), "success").iloc[0]
+    assert result["value"] == pytest.approx(rate(ends, None, None), nan_ok=True)
+    assert result["worst"] == pytest.approx(rate(ends, 0.0, 0.0))
+    assert result["best"] == pytest.approx(rate(ends, 1.0, 1.0))
+    assert 0 <= result["worst"] <= result["best"] <= 1
+    assert result["n_errors"] == list(ends.values()).count(ERROR)
     seeds = {seed for seed, _, _ in ends}
     tasks = {task for _, task, _ in ends}
     finished = {(seed, task) for (seed, task, _), end in ends.items() if end != ERROR}
     whole = {seed for seed in seeds if all((seed, task) in finished for task in tasks)}
-    assert found["n_seeds"] == len(whole)
-    assert found["n_episodes"] == sum(end != ERROR and at[0] in whole for at, end in ends.items())
+    assert result["n_seeds"] == len(whole)
+    assert result["n_episodes"] == sum(end != ERROR and at[0] in whole for at, end in ends.items())
     if whole:
-        assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
+        assert 0 <= result["low"] <= result["value"] <= result["high"] <= 1
     else:
-        assert found[LIMITS].isna().all()
-        assert found["interval"] in ("none: no complete seed block", "none: no finished episode")
+        assert result[LIMITS].isna().all()
+        assert result["interval"] in ("none: no complete seed block", "none: no finished episode")
     if len(finished) == len(seeds) * len(tasks) and ERROR not in ends.values():
-        assert found["worst"] == found["value"] == found["best"]
+        assert result["worst"] == result["value"] == result["best"]
 
 
 def test_without_errors_the_bounds_are_the_rate_to_the_last_bit() -> None:
     """Else a figure marks a bound that is none."""
     rng = np.random.default_rng(0)
     for _ in range(20):
-        found = estimates(block((rng.random((20, 5)) < 0.85).astype(float)), "success").iloc[0]
-        assert found["worst"] == found["value"] == found["best"]
+        result = estimates(block((rng.random((20, 5)) < 0.85).astype(float)), "success").iloc[0]
+        assert result["worst"] == result["value"] == result["best"]
 
 
 @settings(max_examples=50)
@@ -101,11 +101,11 @@ def test_neither_order_nor_names_matter(ends: dict[tuple[int, str, int], float],
     seeds, tasks, repeats = random.sample(range(100), 5), random.sample(["x", "y", "z"], 3), [7, 3]
     renamed = {(seeds[s], tasks[TASKS.index(t)], repeats[r]): end for (s, t, r), end in ends.items()}
     for other in (rows, table_of(renamed)):
-        found = estimates(other, "success").iloc[0]
-        assert found[[*LIMITS, "worst", "best"]].tolist() == pytest.approx(
+        result = estimates(other, "success").iloc[0]
+        assert result[[*LIMITS, "worst", "best"]].tolist() == pytest.approx(
             known[[*LIMITS, "worst", "best"]].tolist(), nan_ok=True
         )
-        assert found[["n_seeds", "n_episodes", "interval"]].equals(
+        assert result[["n_seeds", "n_episodes", "interval"]].equals(
             known[["n_seeds", "n_episodes", "interval"]]
         )
 
@@ -124,11 +124,11 @@ def test_errors_change_no_figure(
     error = (broken["status"] == "error").to_numpy()
     for column, value in wasted.items():
         broken.loc[error, column] = value
-    found, known = (summarize(rows).iloc[0] for rows in (broken, pd.concat([table_of(rest), beside])))
-    same = [c for c in found.index if c not in ("n_errors", "success_worst", "success_best")]
-    assert found["variant"] == known["variant"] == "baseline"
-    pd.testing.assert_series_equal(found[same], known[same], check_names=False)
-    assert (found["n_errors"], known["n_errors"]) == (len(ends) - len(rest), 0)
+    result, known = (summarize(rows).iloc[0] for rows in (broken, pd.concat([table_of(rest), beside])))
+    same = [c for c in result.index if c not in ("n_errors", "success_worst", "success_best")]
+    assert result["variant"] == known["variant"] == "baseline"
+    pd.testing.assert_series_equal(result[same], known[same], check_names=False)
+    assert (result["n_errors"], known["n_errors"]) == (len(ends) - len(rest), 0)
 
 
 def test_a_better_outcome_makes_no_rate_lower() -> None:
@@ -144,12 +144,12 @@ def test_a_better_outcome_makes_no_rate_lower() -> None:
 
 def test_repeats_are_averaged_within_their_seed_first() -> None:
     rows = [{"seed": 0, "repeat": r, "success": True} for r in range(3)] + [{"seed": 1, "success": False}]
-    found = estimates(table(*rows), "success").iloc[0]
-    assert (found["value"], found["n_seeds"], found["n_episodes"]) == (0.5, 2, 4)
-    assert (found["low"], found["high"]) == wilson(1, 2)  # four episodes of two seeds count as two
+    result = estimates(table(*rows), "success").iloc[0]
+    assert (result["value"], result["n_seeds"], result["n_episodes"]) == (0.5, 2, 4)
+    assert (result["low"], result["high"]) == wilson(1, 2)  # four episodes of two seeds count as two
     lengths = [{"seed": 0, "repeat": r, "episode_length": 10} for r in range(3)]
-    found = estimates(table(*lengths, {"seed": 1, "episode_length": 50}), "episode_length").iloc[0]
-    assert found["value"] == 30
+    result = estimates(table(*lengths, {"seed": 1, "episode_length": 50}), "episode_length").iloc[0]
+    assert result["value"] == 30
 
 
 def test_two_runs_of_one_agent_are_repeats() -> None:
@@ -162,13 +162,13 @@ def test_two_runs_of_one_agent_are_repeats() -> None:
 def test_the_table_is_given_to_the_estimators_as_it_is() -> None:
     cells = np.array([[1, 0, 1, 1, 0], [1, 1, 1, 1, 0], [0, 0, 1, MISSING, 0], [1, 0, 0, ERROR, 1]])
     rows = block(cells)
-    found = estimates(rows, "success").iloc[0]
+    result = estimates(rows, "success").iloc[0]
     known = clustered_success(cells[:2])
-    assert found[LIMITS].tolist() == [known.value, known.low, known.high]
-    assert (found["n_seeds"], found["n_episodes"], found["n_errors"]) == (2, 10, 1)
-    assert found["interval"] == "t over seeds"
+    assert result[LIMITS].tolist() == [known.value, known.low, known.high]
+    assert (result["n_seeds"], result["n_episodes"], result["n_errors"]) == (2, 10, 1)
+    assert result["interval"] == "t over seeds"
     # 10 of 20 cells hold a success, two might.
-    assert (found["worst"], found["best"]) == pytest.approx((10 / 20, 12 / 20))
+    assert (result["worst"], result["best"]) == pytest.approx((10 / 20, 12 / 20))
     per_task = estimates(rows, "success", by=("variant", "task")).set_index("task")
     assert per_task.loc["goto", LIMITS].tolist() == [0.75, *wilson(3, 4)]
     assert per_task.loc["putnext", "n_seeds"] + per_task.loc["open", "n_seeds"] == 6
@@ -182,26 +182,26 @@ def test_summary_by_hand() -> None:
         {"seed": 2, "episode_return": 0.6, "episode_length": 30, "input_tokens": 200},
         {"seed": 3} | BROKEN,
     ]
-    found = summarize(table(*rows)).iloc[0]
-    assert (found["n_seeds"], found["n_episodes"], found["n_errors"]) == (3, 3, 1)
-    assert found[["success", "success_low", "success_high"]].tolist() == [2 / 3, *wilson(2, 3)]
-    assert found[["success_worst", "success_best"]].tolist() == [0.5, 0.75]
+    result = summarize(table(*rows)).iloc[0]
+    assert (result["n_seeds"], result["n_episodes"], result["n_errors"]) == (3, 3, 1)
+    assert result[["success", "success_low", "success_high"]].tolist() == [2 / 3, *wilson(2, 3)]
+    assert result[["success_worst", "success_best"]].tolist() == [0.5, 0.75]
     by_hand = {
         "episode_return": 0.5, "episode_length": 104 / 3, "length_given_success": 20, "input_tokens": 200,
         "output_tokens": 10, "cost_usd": 0.001, "tokens_per_success": 315, "cost_per_success": 0.0015,
     }  # fmt: skip
-    assert found[list(by_hand)].tolist() == pytest.approx(list(by_hand.values()))
+    assert result[list(by_hand)].tolist() == pytest.approx(list(by_hand.values()))
     length = bootstrap(np.array([[10.0], [64.0], [30.0]]))
-    assert found[["episode_length_low", "episode_length_high"]].tolist() == [length.low, length.high]
+    assert result[["episode_length_low", "episode_length_high"]].tolist() == [length.low, length.high]
 
 
 def test_the_summary_has_the_documented_columns() -> None:
-    found = summarize(pd.concat([block([[1]], variant=v) for v in ("b", "a")]))
+    result = summarize(pd.concat([block([[1]], variant=v) for v in ("b", "a")]))
     expected = ["variant", "n_seeds", "n_episodes", "n_errors"]
     for measure in MEASURES:
         expected += [measure + suffix for suffix in ("", "_low", "_high", "_interval", "_seeds")]
-    assert list(found.columns) == [*expected, "success_worst", "success_best"]
-    assert found["variant"].tolist() == ["a", "b"]
+    assert list(result.columns) == [*expected, "success_worst", "success_best"]
+    assert result["variant"].tolist() == ["a", "b"]
     each = estimates(block([[1]]), "success")
     counts = ["n_seeds", "n_episodes", "n_errors"]
     assert list(each.columns) == ["variant", *LIMITS, *counts, "interval", "worst", "best"]
@@ -232,12 +232,12 @@ def test_what_was_not_reported_is_not_known(column: str, unknown: set[str]) -> N
 
 
 def test_no_success_has_no_figure_per_success() -> None:
-    found = summarize(block(np.zeros((4, 5)))).iloc[0]
+    result = summarize(block(np.zeros((4, 5)))).iloc[0]
     for measure in ("length_given_success", "tokens_per_success", "cost_per_success"):
-        assert np.isnan(found[measure])
-        assert found[f"{measure}_interval"] == "none: no success"
-    assert found["success"] == 0
-    assert found["success_high"] == pytest.approx(wilson(0, 20)[1])
+        assert np.isnan(result[measure])
+        assert result[f"{measure}_interval"] == "none: no success"
+    assert result["success"] == 0
+    assert result["success_high"] == pytest.approx(wilson(0, 20)[1])
 
 
 @pytest.mark.parametrize("column", SETTINGS)
@@ -245,9 +245,9 @@ def test_different_agents_are_never_averaged(column: str) -> None:
     values = [0, 8] if column in ("num_dists", "history_length") else ["a", "b"]
     both = pd.concat([block(np.full((3, 5), i), **{column: value}) for i, value in enumerate(values)])
     for by in (("variant",), ("run",), ("task",), ("variant", "task")):
-        found = summarize(both, by=by)
-        assert column in found.columns
-        assert sorted(set(zip(found[column], found["success"], strict=True))) == [
+        result = summarize(both, by=by)
+        assert column in result.columns
+        assert sorted(set(zip(result[column], result["success"], strict=True))) == [
             (values[0], 0.0),
             (values[1], 1.0),
         ]
@@ -281,22 +281,22 @@ def test_empty_and_failed_tables() -> None:
     assert groups(table(), ("variant",)) == (["variant"], [])
     assert len(summarize(table())) == len(estimates(table(), "success")) == 0
     assert list(summarize(table()).columns) == list(summarize(table({})).columns)
-    found = summarize(block(np.full((2, 3), ERROR))).iloc[0]
-    assert {found[f"{measure}_interval"] for measure in MEASURES} == {"none: no finished episode"}
-    assert found[list(MEASURES)].isna().all()
-    assert (found["n_seeds"], found["n_errors"]) == (0, 6)
-    assert (found["success_worst"], found["success_best"]) == (0, 1)
+    result = summarize(block(np.full((2, 3), ERROR))).iloc[0]
+    assert {result[f"{measure}_interval"] for measure in MEASURES} == {"none: no finished episode"}
+    assert result[list(MEASURES)].isna().all()
+    assert (result["n_seeds"], result["n_errors"]) == (0, 6)
+    assert (result["success_worst"], result["success_best"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
         (lambda t: t.drop(columns=["seed", "status"]), "lacks the columns seed, status"),
-        (lambda t: t.assign(status="fine"), "neither 'ok' nor 'error'"),
-        (lambda t: t.assign(success=0.5), "neither true nor false"),
-        (lambda t: t.assign(success=None), "neither true nor false"),
-        (lambda t: t.assign(episode_length="long"), "episode_length holds what is no number"),
-        (lambda t: t.assign(cost_usd=[{"USD": 1}]), "cost_usd holds what is no number"),
+        (lambda t: t.assign(status="fine"), "must be .ok. or .error."),
+        (lambda t: t.assign(success=0.5), "must be true or false"),
+        (lambda t: t.assign(success=None), "must be true or false"),
+        (lambda t: t.assign(episode_length="long"), "episode_length must be numeric"),
+        (lambda t: t.assign(cost_usd=[{"USD": 1}]), "cost_usd must be numeric"),
         (lambda t: pd.concat([t, t]), "twice"),
     ],
 )
@@ -308,7 +308,7 @@ def test_bad_tables(bad, says: str) -> None:
 
 def test_bad_questions() -> None:
     for by in (("seed",), ("variant", "nobody"), (), "status"):
-        with pytest.raises(InputError, match="can't group"):
+        with pytest.raises(InputError, match="be grouped"):
             summarize(table({}), by=by)
     with pytest.raises(InputError, match=r"unknown measure 'luck'.*success"):
         estimates(table({}), "luck")

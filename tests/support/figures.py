@@ -137,7 +137,7 @@ def figure_of(name: str, case: str) -> Chart:
     return figure
 
 
-def said(figure: Chart) -> str:
+def caption_of(figure: Chart) -> str:
     """The caption, in one line."""
     return " ".join(figure.get_supxlabel().split())
 
@@ -151,5 +151,5 @@ def texts_of(figure: Chart) -> dict[Text, Bbox]:
             hidden |= {
                 t.label1 for t in axis.get_major_ticks() if not low <= t.get_loc() <= high or not axes.axison
             }
-    found = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
-    return {text: text.get_window_extent() for text in found}
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
+    return {text: text.get_window_extent() for text in texts}

@@ -1,4 +1,4 @@
-"""Runs on disk, made by the kit's own episode and journal from answers that a test writes."""
+"""Runs on disk, written by the kit's own episode and journal from answers that a test gives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SLOW = ModelError("slow", kind="timeout", retryable=True)
 
 
 @dataclass(frozen=True)
-class Said:
+class Reply:
     """One answer of a model. `action` outside ACTIONS, or `raw` that is no JSON, is invalid."""
 
     action: str = "turn left"
@@ -45,7 +45,7 @@ class Said:
         return Answer(json.dumps(parsed), parsed, 100, 10, None, number, call_s=0.5)
 
 
-Policy = Callable[[Any, str], Iterator[str | Said]]
+Policy = Callable[[Any, str], Iterator[str | Reply]]
 """policy(env, mission): an answer for each step; when it ends before the episode, the rest is `turn left`."""
 
 
@@ -56,7 +56,7 @@ class Episode:
 
 
 def play(
-    policy: Policy | Iterable[str | Said],
+    policy: Policy | Iterable[str | Reply],
     *,
     task: str = "goto",
     seed: int = 0,
@@ -70,18 +70,19 @@ def play(
 ) -> Episode:
     """An episode as the runner would record it.
 
-    `error`: it breaks off with this after the policy's answers; `stop_after`: it is left unfinished there.
+    `error`: it ends with this after the policy's answers; `stop_after`: it is left unfinished there.
     """
     digest = load_config(CONFIG, Settings()).variants[variant].digest
     key = EpisodeKey(run, variant, model, task, num_dists, seed, repeat, 8)
     live = LiveEpisode(PlannedEpisode(key, digest, f"episode-{next(_NUMBERS)}"))
     answers = iter(policy(live.env, live.mission) if callable(policy) else policy)
     while not live.done and (stop_after is None or len(live.steps) < stop_after):
-        said = next(answers, None)
-        if said is None and error is not None:
+        reply = next(answers, None)
+        if reply is None and error is not None:
             return Episode(live.steps, live.summary(error))
-        said = Said() if said is None else said if isinstance(said, Said) else Said(said)
-        live.take(said.answer())
+        if not isinstance(reply, Reply):
+            reply = Reply() if reply is None else Reply(reply)
+        live.take(reply.answer())
     return Episode(live.steps, None if stop_after is not None and not live.done else live.summary(error))
 
 
@@ -101,8 +102,8 @@ def write_run(
     settings = replace(Settings(), model=model)
     config = load_config(CONFIG, settings)
     with Journal(results / name) as journal:
-        made = make_plan(config, run=name, **fields)
-        journal.write_manifest(manifest_for(None, made, Sampling(), config, settings))
+        whole_plan = make_plan(config, run=name, **fields)
+        journal.write_manifest(manifest_for(None, whole_plan, Sampling(), config, settings))
         for episode in episodes:
             for step in episode.steps:
                 journal.append(replace(step, run=name))
@@ -134,18 +135,18 @@ def walk_to(env: Any, name: str) -> Iterator[str]:
         return 4 * (y * width + x) + env.agent_dir
 
     while (now := steps[pose()]) > 0:
-        here, facing = divmod(pose(), 4)
-        ahead = 4 * (here + (1, width, -1, -width)[facing]) + facing
+        cell, facing = divmod(pose(), 4)
+        ahead = 4 * (cell + (1, width, -1, -width)[facing]) + facing
         ways = {
             "go forward": steps[ahead] if env.grid.get(*env.front_pos) is None else now,
-            "turn left": steps[4 * here + (facing + 3) % 4],
-            "turn right": steps[4 * here + (facing + 1) % 4],
+            "turn left": steps[4 * cell + (facing + 3) % 4],
+            "turn right": steps[4 * cell + (facing + 1) % 4],
         }
         yield next(action for action, left_over in ways.items() if left_over == now - 1)
 
 
 def wander(avoid: str = "") -> Policy:
-    """Does in each place what it did there least; touches nothing, and sees nothing called `avoid`."""
+    """Does in each place what it has done least there; touches nothing, and sees nothing called `avoid`."""
 
     def policy(env: Any, mission: str) -> Iterator[str]:
         done: Counter[Any] = Counter()
@@ -158,9 +159,9 @@ def wander(avoid: str = "") -> Policy:
                 seen, reward, *_ = copied.step(ACTIONS.index(action))
                 if reward == 0 and not (avoid and avoid in seen["text"]):
                     fit.append(action)
-            here = (env.agent_pos, env.agent_dir)
-            action = min(fit, key=lambda action: done[here, action])
-            done[here, action] += 1
+            pose = (env.agent_pos, env.agent_dir)
+            action = min(fit, key=lambda action: done[pose, action])
+            done[pose, action] += 1
             yield action
 
     return policy
@@ -174,5 +175,5 @@ def start(task: str, seed: int, num_dists: int = 0) -> Any:
 
 
 def seed_where(task: str, fits: Callable[[Any], bool], num_dists: int = 0) -> int:
-    """The first seed whose start is as asked."""
+    """The first seed whose start fits."""
     return next(seed for seed in range(1000) if fits(start(task, seed, num_dists)))
