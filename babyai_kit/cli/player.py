@@ -12,7 +12,7 @@ from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("player", help="serve the offline player, which is no LLM")
+    parser = commands.add_parser("player", help="serve the offline player, which is not an LLM")
     add_arguments(parser)
     parser.set_defaults(command=serve_player)
 

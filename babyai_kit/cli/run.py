@@ -13,7 +13,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("run", help="run a plan, or continue it")
     add_run(parser)
     flag = parser.add_argument
-    flag("--variants", type=names, help="default: baseline, reasoning, history, history_and_reasoning")
+    flag("--variants", type=names, help="default: the four of config/tensorzero.toml")
     flag("--tasks", type=names, help="default: the five tasks")
     flag("--seeds", type=seeds, help="half-open, like 200:220 (the default), or a list, like 1,5")
     flag("--num-dists", type=int, help="distracting objects (default: none)")

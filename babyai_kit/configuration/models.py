@@ -17,7 +17,7 @@ def base_model(model: str) -> str:
 
 
 def is_offline_player(model: str) -> bool:
-    """True for the offline player's models, which are no LLMs, fine-tuned ones included."""
+    """True for the offline player's models, which are not LLMs, fine-tuned ones included."""
     return base_model(str(model)) == OFFLINE_MODEL
 
 

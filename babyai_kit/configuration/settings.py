@@ -40,7 +40,7 @@ class Settings:
 
     @property
     def offline(self) -> bool:
-        """True when the offline player, which is no LLM, stands in for a model."""
+        """True when the offline player, which is not an LLM, stands in for a model."""
         return not self.openai_base_url and not self.gateway_url
 
     @property
@@ -61,7 +61,7 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     """Read the settings from `env_file` (if it exists), with exported variables taking precedence.
 
     A gateway over HTTP whose ClickHouse is not named is taken for docker-compose.yml's if
-    `CLICKHOUSE_PASSWORD` is there. Raises ConfigError for a URL that is not http(s) or a timeout that is no
+    `CLICKHOUSE_PASSWORD` is there. Raises ConfigError for a URL that is not http(s) or a timeout that is not a
     whole number of milliseconds.
     """
     environ = os.environ if environ is None else environ

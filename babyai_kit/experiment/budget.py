@@ -57,17 +57,17 @@ class Budget:
         if cost is not None and self.cost_usd >= cost:
             return BudgetReached(
                 f"the budget of ${cost:g} is spent (${self.cost_usd:.4f}); run again with a larger "
-                "max_cost_usd to go on"
+                "max_cost_usd to continue"
             )
         if tokens is not None and self.tokens >= tokens:
             return BudgetReached(
                 f"the budget of {tokens:,} tokens is spent ({self.tokens:,}); run again with a larger "
-                "max_tokens_total to go on"
+                "max_tokens_total to continue"
             )
         if self._unknown:
             return BudgetReached(
                 f"{self._unknown} cannot be enforced, since the model server does not report its tokens; run "
-                "again without it to go on"
+                "again without it to continue"
             )
         return None
 

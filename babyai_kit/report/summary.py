@@ -31,8 +31,8 @@ def make_summary(manifest: Manifest, episodes: pd.DataFrame, standing: Standing)
     that agent: "Final score" and, under environments, progression_percentage with its standard_error
     (percent), episodes_played, average_steps, and the same per task. As on the leaderboard, a standard_error
     is that of independent episodes, sd / sqrt(n) with ddof 0; the tasks of one seed are not independent, so
-    interval_95 (percent, by the estimators of docs/statistics.md) is the one to trust. Over all tasks, episodes of complete
-    seed blocks count. NaN is null.
+    interval_95 (percent, by the estimators of docs/statistics.md) is the one to trust. Over all tasks,
+    episodes of complete seed blocks count. NaN is null.
     """
     keys, split = groups(episodes, ("variant",))
     overall = rows_by_agent(estimates(episodes, "success", keys), keys)

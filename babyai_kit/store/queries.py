@@ -100,4 +100,6 @@ def query(client: Client, sql: str, **parameters: Any) -> Sequence[Sequence[Any]
     except Exception as error:
         # The driver raises its own and its HTTP library's errors alike.
         reason = " ".join(str(error).split())[:200]
-        raise StoreError(f"ClickHouse did not answer; see that it runs: {reason}", kind="store") from None
+        raise StoreError(
+            f"ClickHouse did not answer; check that it is running: {reason}", kind="store"
+        ) from None

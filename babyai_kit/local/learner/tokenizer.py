@@ -48,7 +48,7 @@ ACTION_TOKENS: tuple[int, ...] = tuple(TOKEN[answer] for answer in _ANSWERS)
 _ACTION = dict(zip(ACTIONS, ACTION_TOKENS, strict=True))
 
 READS = 2
-"""Past steps that the model reads, however many a prompt shows; more did not help (see docs/local-models.md)."""
+"""Past steps that the model reads, however many a prompt shows (docs/local-models.md: more did not help)."""
 
 
 @dataclass(frozen=True)
