@@ -61,8 +61,8 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     """Read the settings from `env_file` (if it exists), with exported variables taking precedence.
 
     A gateway over HTTP whose ClickHouse is not named is taken for docker-compose.yml's if
-    `CLICKHOUSE_PASSWORD` is there. Raises ConfigError for a URL that is not http(s) or a timeout that is not a
-    whole number of milliseconds.
+    `CLICKHOUSE_PASSWORD` is there. Raises ConfigError for a URL that is not http(s) or a timeout that is not
+    a whole number of milliseconds.
     """
     environ = os.environ if environ is None else environ
     values = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
