@@ -23,7 +23,7 @@ from clickhouse_connect.driver.client import Client
 from babyai_kit.errors import StoreError
 from babyai_kit.local.clickhouse import EXIT_TAKEN, ensure_server, ensure_server_sync, launcher
 from babyai_kit.local.clickhouse.data_directory import DataDirectory, ServerState, read_state, write_state
-from babyai_kit.store.client import clickhouse_client, open_client
+from babyai_kit.store.client import open_client
 
 pytestmark = pytest.mark.e2e
 
@@ -289,13 +289,11 @@ def test_secrets_stay_where_they_are(data, monkeypatch):
     assert password not in directory.log_file.read_text()
 
 
-def test_an_unusable_directory_or_url_is_reported(tmp_path):
+def test_an_unusable_directory_is_reported(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(StoreError, match="make the directory writable"):
         ensure_server_sync(file)
-    with pytest.raises(StoreError, match="check that it is running"):
-        open_client("http://babyai:x@127.0.0.1:9/babyai")
 
 
 def test_a_damaged_directory_is_reported(tmp_path):
@@ -316,11 +314,3 @@ def test_users_stay_free_of_the_engine():
         "import sys, babyai_kit.local.clickhouse; sys.exit('chdb' in sys.modules or 'aiohttp' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def test_configured_url_wins(server, monkeypatch, data):
-    monkeypatch.setenv("TENSORZERO_CLICKHOUSE_URL", server.url)
-    client = clickhouse_client(env_file=None, data=data)
-    assert client.command("SELECT currentDatabase()") == "babyai"
-    client.close()
-    assert not data.exists()
