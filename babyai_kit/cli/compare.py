@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyai_kit.cli.arguments import add_run, names
+from babyai_kit.cli.arguments import add_command, add_run, names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("compare", help="every agent of a run against a baseline, paired by seed")
+    parser = add_command(commands, "compare", "compare every agent of a run with a baseline, paired by seed")
     add_run(parser)
     parser.add_argument(
         "--baseline",

@@ -8,11 +8,12 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from babyai_kit.cli.arguments import add_command
 from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("player", help="serve the offline player, which is not an LLM")
+    parser = add_command(commands, "player", "serve the offline player, which is not an LLM")
     add_arguments(parser)
     parser.set_defaults(command=serve_player)
 

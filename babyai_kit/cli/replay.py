@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.cli.arguments import add_run
+from babyai_kit.cli.arguments import add_command, add_run
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("replay", help="show an episode of a run, step by step")
+    parser = add_command(commands, "replay", "show an episode of a run, step by step")
     add_run(parser)
     parser.add_argument("--task")
     parser.add_argument("--variant")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from babyai_kit.cli.arguments import add_run
+from babyai_kit.cli.arguments import add_command, add_run
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("report", help="write report.html and summary.json of a run")
+    parser = add_command(commands, "report", "write report.html and summary.json of a run")
     add_run(parser)
     parser.set_defaults(command=_command)
 

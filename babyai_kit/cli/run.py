@@ -6,11 +6,11 @@ import argparse
 import asyncio
 from typing import Any
 
-from babyai_kit.cli.arguments import add_run, given, names, seeds, shard
+from babyai_kit.cli.arguments import add_command, add_run, given, names, seeds, shard
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("run", help="run a plan, or continue it")
+    parser = add_command(commands, "run", "run a plan, or continue it")
     add_run(parser)
     flag = parser.add_argument
     flag("--variants", type=names, help="default: the four of config/tensorzero.toml")
