@@ -93,7 +93,7 @@ def packages() -> Finding:
             problems.append(f"{requirement.name} {version} is not {requirement.specifier}")
     if problems:
         return Finding(TROUBLE, "Packages", f"{'; '.join(problems)}; run: pip install -r requirements.txt")
-    return Finding(OK, "Packages", f"{len(requirements)}, all as requirements.txt asks")
+    return Finding(OK, "Packages", f"{len(requirements)} packages, all as requirements.txt asks")
 
 
 def _requirements() -> Iterator[Requirement]:

@@ -45,7 +45,7 @@ def model_toml(settings: Settings, price: Price | None, *, base_url: str | None 
 
 def cost_toml(price: Price | None) -> str:
     """The provider's line of TOML that tells the gateway what tokens cost; empty where nothing is paid."""
-    if price in (None, FREE):
+    if price is None or price is FREE:
         return ""
     entries = (
         f'{{ pointer = "/usage/{tokens}_tokens", cost_per_million = {dollars}, required = true }}'

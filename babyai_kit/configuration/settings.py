@@ -109,4 +109,6 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
 def _compose_clickhouse(password: str) -> str:
     """Where docker-compose.yml publishes its ClickHouse, with credentials."""
     parts = urlsplit(addresses.COMPOSE_CLICKHOUSE)
-    return f"{parts.scheme}://babyai:{quote(password, safe='')}@{parts.netloc}/tensorzero"
+    return (
+        f"{parts.scheme}://{addresses.CLICKHOUSE_USER}:{quote(password, safe='')}@{parts.netloc}/tensorzero"
+    )

@@ -97,6 +97,7 @@ async def _ask(
         f"model {model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the server: "
         f"{error}",
         kind=error.kind,
+        retryable=False,
         fatal=True,
     )
 

@@ -27,6 +27,9 @@ from babyai_kit.store.queries import stored_feedback, stored_steps
 PATIENCE_S = 10.0
 """How long rows may take to become visible before they count as missing, and a store to answer."""
 
+POLL_S = 0.4
+"""Between two looks at the store."""
+
 MAX_CONCURRENCY = 16
 """Episodes whose feedback is sent at the same time."""
 
@@ -95,7 +98,6 @@ async def reconcile(
 
     try:
         stored = await _until(
-            session,
             lambda: asyncio.to_thread(stored_steps, client, ids),
             lambda rows: not compare_steps(steps, rows).missing,
             patience_s,
@@ -109,7 +111,9 @@ async def reconcile(
             owed = await feedback_owed(owed)
         sent = [e for e in owed if e.episode_id in reachable]
         await _send_all(session, sent, ids[0])
-        lost = await _until(session, lambda: feedback_owed(sent), lambda rows: not rows, patience_s)
+        lost = []
+        if sent:
+            lost = await _until(lambda: feedback_owed(sent), lambda rows: not rows, patience_s)
     finally:
         await asyncio.to_thread(client.close)
     return Reconciliation(
@@ -149,12 +153,10 @@ async def _until_it_answers(session: Session, patience_s: float) -> None:
                 "ClickHouse does not answer; when it is back, run: python -m babyai_kit reconcile RUN",
                 kind="store",
             )
-        await session.flush()
+        await asyncio.sleep(POLL_S)
 
 
-async def _until(
-    session: Session, read: Callable[[], Awaitable[T]], is_good: Callable[[T], bool], patience_s: float
-) -> T:
+async def _until(read: Callable[[], Awaitable[T]], is_good: Callable[[T], bool], patience_s: float) -> T:
     """The result of `read` once it is good, or after `patience_s` seconds."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience_s
@@ -162,7 +164,7 @@ async def _until(
         rows = await read()
         if is_good(rows) or loop.time() > give_up:
             return rows
-        await session.flush()
+        await asyncio.sleep(POLL_S)
 
 
 async def _send_all(session: Session, episodes: Sequence[EpisodeRecord], run_id: str) -> None:

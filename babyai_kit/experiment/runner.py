@@ -161,13 +161,14 @@ class Runner:
                 f"{MAX_FAILED_IN_A_ROW} episodes in a row used up their tries and no call was answered "
                 f"meanwhile; check that the model is still served, then run again: {error}",
                 kind=error.kind,
+                retryable=False,
                 fatal=True,
             )
 
     async def _send(self, episode: EpisodeRecord) -> None:
         # The gateway looks for the episode's rows in ClickHouse, and polls slowly if they are not there.
-        await self._session.flush()
         try:
+            await self._session.flush()
             await send_feedback(self._session, episode, self._run_id)
         except ServiceError:
             # Found missing, and sent again, when the run is reconciled.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class SourceEpisode:
     complete: bool
     """ClickHouse holds every step of it."""
     orphans: int
-    """Stored inferences of it that belong to no step of the journal (after a kill or a client timeout)."""
+    """Stored inferences of it that belong to no step (after a kill or a client timeout)."""
 
 
 async def from_journal(session: Session, run: str, variant: str, results: str | Path) -> list[SourceEpisode]:
@@ -71,7 +71,7 @@ async def from_clickhouse(
     """
     on_disk = Run.at(run_folder(results, run))
     records = await asyncio.to_thread(on_disk.step_records) if on_disk else {}
-    comparison = await asyncio.to_thread(_compare, session, on_disk, records) if on_disk and records else None
+    comparison = await asyncio.to_thread(_compare, session, on_disk, records) if on_disk else None
     counted = {record.inference_id for steps in records.values() for record in steps}
     inferences: dict[str, list[StoredInference]] = {}
     for inference in await session.stored_inferences(variant, run):
@@ -80,15 +80,24 @@ async def from_clickhouse(
     ids = on_disk.manifest.run_ids if on_disk else None
     episodes = []
     for row in _of_variant(await asyncio.to_thread(_stored_episodes, session, run, ids), variant):
-        steps = _inference_steps(inferences.get(row.episode_id, []))
-        episodes.append(_source_episode(row, steps, comparison))
+        of_episode = inferences.get(row.episode_id, [])
+        steps = _inference_steps(of_episode)
+        episode = _source_episode(row, steps, comparison)
+        if not records:
+            episode = replace(episode, orphans=len(of_episode) - len(steps))
+        episodes.append(episode)
     return episodes
 
 
 def _compare(session: Session, run: Run, records: Mapping[str, list[StepRecord]]) -> Completeness:
     with contextlib.closing(session.clickhouse()) as client:
         stored = stored_steps(client, run.manifest.run_ids)
-    return compare_steps(chain.from_iterable(records.values()), stored)
+    if records:
+        return compare_steps(chain.from_iterable(records.values()), stored)
+    # The steps of the journal were moved away: ClickHouse alone says what it holds whole.
+    episodes = {row.episode_id for row in stored.values()}
+    partial = {row.episode_id for row in stored.values() if not row.whole}
+    return Completeness(frozenset(episodes - partial), missing={}, orphans={})
 
 
 def _stored_episodes(session: Session, run: str, ids: Sequence[str] | None) -> list[EpisodeRecord]:

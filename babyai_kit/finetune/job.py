@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from babyai_kit.atomic_files import write_json_atomically
-from babyai_kit.errors import InputError
+from babyai_kit.errors import FileWriteError, InputError, JournalError
 from babyai_kit.finetune.export import Export
 
 
@@ -60,9 +60,13 @@ def read_job(folder: str | Path) -> Job:
 
 
 def write_job(job: Job) -> Job:
-    """Replace the job's job.json; returns the job."""
+    """Replace the job's job.json; returns the job. Raises JournalError."""
     content = {name: value for name, value in asdict(job).items() if name != "folder"}
-    write_json_atomically(job.folder / "job.json", content)
+    try:
+        write_json_atomically(job.folder / "job.json", content)
+    except FileWriteError as error:
+        # The job may exist at its server already, and only this message has its id then.
+        raise JournalError(f"{error}; not recorded: {job}") from None
     return job
 
 

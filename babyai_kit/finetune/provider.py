@@ -166,7 +166,8 @@ class Provider:
             if denied:
                 kind, remedy = "key refused", "check OPENAI_API_KEY"
             elif passing:
-                kind, remedy = "server", "try again later, nothing is lost"
+                kind = "rate limit" if error.status_code == 429 else "server"
+                remedy = "try again later, nothing is lost"
             else:
                 kind, remedy = "refused", "fix the cause and launch again"
             reason = self._redact(_message(error))

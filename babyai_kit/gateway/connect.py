@@ -29,6 +29,7 @@ from babyai_kit.local import learner
 from babyai_kit.local.clickhouse import ensure_server
 from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.local.player.trainer import Trainer
+from babyai_kit.runs.plan import DEFAULT_MAX_TOKENS
 from babyai_kit.store.gateway_tables import migrating
 
 
@@ -65,9 +66,6 @@ async def connect(
         model_url = settings.openai_base_url
         if settings.gateway_url:
             gateway = await _over_http(settings)
-            if not settings.model_named:
-                settings = await _named_by(gateway, loaded, settings)
-                loaded = load_config(config, settings)
         else:
             if settings.offline:
                 trainers = await _trainers(settings, Path(data) / "learner", quiet)
@@ -87,6 +85,9 @@ async def connect(
         )
         # The gateway must go before the store and the player that it talks to.
         stack.push_async_callback(session.close)
+        if not settings.model_named:
+            settings = dataclasses.replace(settings, model=await _model_name(session))
+            session = session.with_settings(load_config(config, settings), settings)
         if not quiet:
             print(await describe(session))
         yield session
@@ -132,18 +133,25 @@ async def _over_http(settings: Settings) -> TensorZeroGateway:
         return await TensorZeroGateway.over_http(settings.gateway_url)
 
 
-async def _named_by(gateway: TensorZeroGateway, config: Config, settings: Settings) -> Settings:
-    """`settings` with the name that the gateway's model server gives its model, if it answers now."""
-    variant = next((v.name for v in config.variants.values() if v.model == settings.model), None)
+async def _model_name(session: Session) -> str:
+    """The name that the gateway's model server gives its model, if it answers now; else the settings'."""
+    model = session.settings.model
+    variant = next((v.name for v in session.config.variants.values() if v.model == model), None)
     if variant is None:
-        return settings
-    question = Question(variant, gateway.new_episode_id(), SAMPLE_ARGUMENTS, seed=0, dryrun=True)
+        return model
+    question = Question(
+        variant,
+        session.new_episode_id(),
+        SAMPLE_ARGUMENTS,
+        seed=0,
+        max_tokens=DEFAULT_MAX_TOKENS,
+        dryrun=True,
+    )
     try:
-        answer = await asyncio.wait_for(gateway.ask(question), settings.timeout_ms / 1000)
-    except (ServiceError, asyncio.TimeoutError):
+        return (await session.ask(question)).model or model
+    except ServiceError:
         # The preflight reports it, when a plan needs the model.
-        return settings
-    return dataclasses.replace(settings, model=answer.model) if answer.model else settings
+        return model
 
 
 @contextlib.contextmanager

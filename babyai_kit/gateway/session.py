@@ -65,6 +65,18 @@ class Session:
         self._revive = revive
         self._store_timeout_s = store_timeout_s
 
+    def with_settings(self, config: Config, settings: Settings) -> Session:
+        """The same gateway, model and store under other settings; close one of the two."""
+        return Session(
+            self.gateway,
+            config,
+            settings,
+            clickhouse_url=self._clickhouse_url,
+            model_url=self.model_url,
+            revive=self._revive,
+            store_timeout_s=self._store_timeout_s,
+        )
+
     @property
     def embedded(self) -> bool:
         """True when the gateway runs in this process."""
@@ -111,7 +123,7 @@ class Session:
 
     async def flush(self) -> None:
         """Return when the answers and feedback so far are, in an undisturbed store, visible to queries."""
-        await self.gateway.flush()
+        await self._bounded(self.gateway.flush())
 
     async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
         """Open a workflow evaluation run of `variant`, shown in the UI as `name` of `project`; its id."""

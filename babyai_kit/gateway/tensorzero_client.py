@@ -148,7 +148,7 @@ class TensorZeroGateway:
                     inference_id=str(inference.inference_id),
                     episode_id=str(inference.episode_id),
                     tags=inference.tags,
-                    arguments=inference.input.messages[0].content[0].arguments,
+                    arguments=_arguments(inference.input),
                     raw=inference.output.raw,
                     parsed=inference.output.parsed,
                 )
@@ -222,6 +222,14 @@ def template_input(arguments: Mapping[str, Any]) -> Any:
     """The gateway's `input` for a call with the arguments of the user template."""
     content = [{"type": "template", "name": "user", "arguments": dict(arguments)}]
     return {"messages": [{"role": "user", "content": content}]}
+
+
+def _arguments(stored_input: Any) -> Mapping[str, Any]:
+    """The arguments of the user template; empty for an input of another form."""
+    try:
+        return stored_input.messages[0].content[0].arguments  # type: ignore[no-any-return]
+    except (LookupError, AttributeError):
+        return {}
 
 
 def _typed(error: BaseTensorZeroError) -> Exception:

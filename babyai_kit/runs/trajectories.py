@@ -1,7 +1,6 @@
 """Trajectories: the journalled episodes of a run, found again and played again.
 
-Knows the journal and the environment, which is deterministic: the recorded actions bring back every state
-of an episode. Knows no gateway, no statistics, and nothing of how an episode is shown or judged.
+The environment is deterministic: the recorded actions bring back every state of an episode.
 """
 
 from __future__ import annotations

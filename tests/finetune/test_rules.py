@@ -13,7 +13,7 @@ from babyai_kit.configuration.variants import load_config
 from babyai_kit.finetune.curation import apply_rules, episode_rules
 from babyai_kit.finetune.episode_sources import SourceEpisode, journal_steps
 from babyai_kit.finetune.examples import make_examples
-from tests.support.journals import Said, expert, idle, play
+from tests.support.journals import Reply, expert, idle, play
 from tests.support.project import CONFIG
 
 BASELINE = load_config(CONFIG, Settings()).variants["baseline"]
@@ -60,9 +60,9 @@ def test_every_rule_leaves_what_it_says_and_counts_it(options: dict, expected: l
 
 
 def test_detours_invalid_answers_and_duplicates_are_left_out():
-    def policy(env: Any, mission: str) -> Iterator[str | Said]:
+    def policy(env: Any, mission: str) -> Iterator[str | Reply]:
         yield from DETOUR[:2]
-        yield Said(raw="not JSON")
+        yield Reply(raw="not JSON")
         yield from expert(env, mission)
 
     episode = source(policy, seed=3)
