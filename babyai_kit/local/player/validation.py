@@ -17,17 +17,17 @@ from babyai_kit.local.player.protocol import ProtocolError
 class Body(BaseModel):
     """Base of all bodies and their parts.
 
-    Fields that a model does not have are accepted and ignored; null counts as absent. Types are strict: true
-    is not an integer, and NaN is not a number.
+    Fields that a model does not have are accepted and ignored; null and {} count as absent. Types are strict:
+    true is not an integer, and NaN is not a number.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_nulls(cls, fields: Any) -> Any:
+    def _drop_empty(cls, fields: Any) -> Any:
         if isinstance(fields, dict):
-            return {name: value for name, value in fields.items() if value is not None}
+            return {name: value for name, value in fields.items() if value is not None and value != {}}
         return fields
 
 

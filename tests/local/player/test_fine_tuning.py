@@ -15,6 +15,7 @@ import pytest
 
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.local.player.job_endpoint import parse_job
 from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
 from tests.support.messages import RULES, body, until, user_text
 
@@ -226,6 +227,18 @@ async def test_a_bad_request_makes_no_job(wrong: Mapping[str, Any], param: str) 
         assert (await client.fine_tuning.jobs.list()).data == []
         with pytest.raises(openai.NotFoundError):
             await client.fine_tuning.jobs.retrieve("ftjob-0")
+
+
+def test_hyperparameters_are_found_in_either_place() -> None:
+    def epochs(**fields: Any) -> int:
+        body = {"model": "m", "training_file": "file-1", **fields}
+        return parse_job(json.dumps(body).encode())["hyperparameters"]["n_epochs"]
+
+    of_method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}
+    empty = {"type": "supervised", "supervised": {"hyperparameters": {}}}
+    assert epochs(method=of_method, hyperparameters={"n_epochs": 7}) == 2
+    assert epochs(method=empty, hyperparameters={"n_epochs": 7}) == 7
+    assert epochs(method={}) == epochs() == 3
 
 
 async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:

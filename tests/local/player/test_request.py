@@ -24,6 +24,11 @@ def test_same_request_same_answer() -> None:
     assert [policy_answer(parsed(seed=5))] * 20 == [policy_answer(parsed(seed=5)) for _ in range(20)]
 
 
+@pytest.mark.parametrize("empty", [None, {}])
+def test_null_and_an_empty_object_count_as_absent(empty: Any) -> None:
+    assert policy_answer(parsed(seed=5, response_format=empty)) == policy_answer(parsed(seed=5))
+
+
 def test_seeds_and_messages_change_the_draw() -> None:
     assert len({policy_answer(parsed(seed=seed)) for seed in range(60)}) > 3
     views = [f"a red ball {n} steps forward" for n in range(2, 7)]
