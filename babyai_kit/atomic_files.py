@@ -10,11 +10,11 @@ from typing import Any
 from babyai_kit.errors import FileWriteError
 
 
-def write_atomically(path: str | Path, data: bytes | str) -> Path:
+def write_atomically(path: str | Path, data: bytes | str, *, mode: int | None = None) -> Path:
     """Write `data` (text as UTF-8) to `path`, creating its folder, and return the path.
 
-    The data are on disk before the file takes its name. Raises FileWriteError if they cannot be written; the
-    file that was there stays.
+    The data are on disk before the file takes its name. `mode`: its permissions; None: by the umask. Raises
+    FileWriteError if the data cannot be written; the file that was there stays.
     """
     path = Path(path)
     content = data.encode("utf-8", errors="backslashreplace") if isinstance(data, str) else data
@@ -23,6 +23,8 @@ def write_atomically(path: str | Path, data: bytes | str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with part.open("wb") as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -19,6 +19,10 @@ def test_a_file_and_its_folder_are_made_and_replaced(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_has_the_permissions_asked_for(tmp_path: Path) -> None:
+    assert write_atomically(tmp_path / "secret", "x", mode=0o600).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_atomically(tmp_path / "file", "old")
 

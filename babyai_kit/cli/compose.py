@@ -9,12 +9,14 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 from dotenv import dotenv_values
 
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.gateway_toml import cost_toml
 from babyai_kit.configuration.models import OFFLINE_MODEL
@@ -84,8 +86,10 @@ def ensure_password(env_file: Path) -> bool:
     text = re.sub(r"(?m)^CLICKHOUSE_PASSWORD=[ \t]*\n?", "", text)
     if text and not text.endswith("\n"):
         text += "\n"
-    env_file.touch(mode=0o600)
-    env_file.write_text(f"{text}CLICKHOUSE_PASSWORD={secrets.token_urlsafe(24)}\n", encoding="utf-8")
+    # Keys are in this file: it must not be lost halfway, nor become readable to others.
+    mode = stat.S_IMODE(env_file.stat().st_mode) if env_file.exists() else 0o600
+    content = f"{text}CLICKHOUSE_PASSWORD={secrets.token_urlsafe(24)}\n"
+    write_atomically(env_file.resolve(), content, mode=mode)
     return True
 
 
