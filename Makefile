@@ -60,7 +60,7 @@ learn: $(VENV)/.learner
 	$(BIN)/python -m papermill learning.ipynb results/learning.ipynb --kernel python3 --log-output --no-progress-bar
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.run: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
