@@ -27,7 +27,7 @@ class Settings:
     model: str = OFFLINE_MODEL
     """Name that the model server knows (`AGENT_MODEL`); `offline-player` with neither key nor URL."""
     model_named: bool = False
-    """True if the user named the model; else a gateway over HTTP is asked what it calls its own."""
+    """True if the user named the model; else its server is asked, through the gateway, what it is called."""
     openai_base_url: str = ""
     """Base URL of an OpenAI-compatible server, ending in a slash; empty for the offline player."""
     openai_api_key: str = field(default="", repr=False)

@@ -154,13 +154,16 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             run_id=manifest.run_id,
             new_episode_id=session.new_episode_id,
         )
-        checked = Preflight((), frozenset())
+        checked = Preflight()
         if backlog.owed:
             print(_announcement(session, backlog))
             checked = await preflight(session, plan.variants, sampling, backoff)
-            print(*checked.notes, sep="\n", end="\n" if checked.notes else "")
-        registrar = None
-        if not session.embedded if options.workflow_evaluation is None else options.workflow_evaluation:
+            for note in checked.notes:
+                print(note)
+        registrar, evaluated = None, options.workflow_evaluation
+        if evaluated is None:
+            evaluated = not session.embedded
+        if evaluated:
             ids = await open_evaluations(session, backlog.owed, manifest, backoff, _print_wait)
             manifest = replace(manifest, workflow_runs=ids)
             registrar = Registrar(session, journal, ids, backoff)
@@ -197,7 +200,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         reconciliation=reconciliation,
         unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),
     )
-    print("".join(f"{line}\n" for line in _notes(outcome)), end="")
+    for note in _notes(outcome):
+        print(note)
     return outcome
 
 

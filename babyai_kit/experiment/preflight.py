@@ -25,9 +25,9 @@ TRIES = 3
 class Preflight:
     """What the first calls showed."""
 
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """For the user, a line each."""
-    without_json_mode: frozenset[str]
+    without_json_mode: frozenset[str] = frozenset()
     """Models whose server refuses JSON mode: they are asked in words alone."""
 
     def json_mode(self, model: str) -> str | None:

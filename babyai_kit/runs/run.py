@@ -33,9 +33,12 @@ class Run:
     All methods raise JournalError for a file that cannot be read or is damaged.
     """
 
-    name: str
     folder: Path
     manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        return self.manifest.run
 
     @classmethod
     def open(cls, name: str, *, results: str | Path = "results") -> Run:
@@ -55,7 +58,7 @@ class Run:
     def at(cls, folder: Path) -> Run | None:
         """The run in `folder`, which may be a shard; None if none has begun there."""
         manifest = read_manifest(folder)
-        return cls(manifest.run, folder, manifest) if manifest else None
+        return cls(folder, manifest) if manifest else None
 
     def steps(self) -> pd.DataFrame:
         """A row per answered step, in order of episode and step; columns as in `steps.jsonl` (StepRecord)."""
