@@ -20,7 +20,9 @@ ErrorKind = Literal[
     "fine-tuning",
     "gateway",
     "key refused",
+    "loading",
     "other",
+    "quota",
     "rate limit",
     "refused",
     "server",
@@ -84,16 +86,24 @@ class ServiceError(KitError):
     """A service between the agent and its answer failed; the agent did nothing wrong.
 
     `kind` names the failure in reports. `retryable`: the same call may succeed later. `fatal`: no call of
-    this run can succeed until the user fixes something.
+    this run can succeed until the user fixes something. `retry_after_s`: seconds to wait before the next
+    try, where the service said so.
     """
 
     def __init__(
-        self, message: str, *, kind: ErrorKind = "other", retryable: bool = False, fatal: bool = False
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "other",
+        retryable: bool = False,
+        fatal: bool = False,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
         self.retryable = retryable
         self.fatal = fatal
+        self.retry_after_s = retry_after_s
 
 
 class ModelError(ServiceError):
@@ -110,8 +120,9 @@ class RateLimited(ModelError):
         kind: ErrorKind = "rate limit",
         retryable: bool = True,
         fatal: bool = False,
+        retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal)
+        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
 
 
 class GatewayError(ServiceError):
@@ -120,6 +131,10 @@ class GatewayError(ServiceError):
 
 class StoreError(ServiceError):
     """ClickHouse failed, refused, or cannot be reached."""
+
+
+class NoValidAnswers(KitError):
+    """Many answers and not one of them valid: the run was stopped, since the remedy is the user's."""
 
 
 class JournalError(KitError):

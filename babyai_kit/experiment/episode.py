@@ -86,6 +86,7 @@ class LiveEpisode:
             cost_usd=answer.cost_usd,
             call_s=answer.call_s,
             inference_id=answer.inference_id,
+            finish_reason=answer.finish_reason,
         )
         self.steps.append(step)
         return step

@@ -46,6 +46,8 @@ class Answer:
     output_tokens: int | None
     cost_usd: float | None
     inference_id: str
+    finish_reason: str | None = None
+    """Why the model stopped, as the gateway names it: stop, length, content_filter, ...; None: not told."""
     model: str | None = None
     """What the model server calls its model; known after dry runs only."""
     call_s: float = 0.0

@@ -103,6 +103,7 @@ class TensorZeroGateway:
             output_tokens=usage.output_tokens,
             cost_usd=None if usage.cost is None else float(usage.cost),
             inference_id=str(response.inference_id),
+            finish_reason=None if response.finish_reason is None else response.finish_reason.value,
             model=_model_name(response.raw_response) if question.dryrun else None,
         )
 

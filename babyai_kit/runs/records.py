@@ -70,6 +70,8 @@ class StepRecord:
     call_s: float
     """Seconds of the answered call alone."""
     inference_id: str
+    finish_reason: str | None = None
+    """Why the model stopped: stop, length, content_filter, ...; None where it was not told."""
 
     @property
     def key(self) -> EpisodeKey:
@@ -157,6 +159,8 @@ def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
     """
     if kind is EpisodeRecord and "error_kind" not in row:  # lines of runs before format 1
         row = {**row, "error_kind": _kind_in(row["error"])}
+    if kind is StepRecord and "finish_reason" not in row:  # lines of earlier versions
+        row = {**row, "finish_reason": None}
     return kind(**{f.name: row[f.name] for f in dataclasses.fields(kind)})
 
 
