@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,7 @@ def _report(job: Job) -> int:
         return 1
     print(
         f"Next: python -m babyai_kit finetune register {job.variant}_sft --like {job.variant} "
-        f"--model {job.fine_tuned_model}"
+        f"--model {shlex.quote(job.fine_tuned_model)}"
     )
     return 0
 
