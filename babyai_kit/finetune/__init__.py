@@ -16,6 +16,7 @@ from babyai_kit.finetune.export import Export, export, read_export
 from babyai_kit.finetune.improvement import Improvement, Round, improve
 from babyai_kit.finetune.job import Job, read_job
 from babyai_kit.finetune.job_control import cancel, launch, poll, server_of, wait
+from babyai_kit.finetune.names import job_suffix, part_name, tuned_name
 from babyai_kit.finetune.optimization_workflow import launch_workflow
 from babyai_kit.finetune.registration import register_variant, unregister_variant
 from babyai_kit.finetune.server import Server
@@ -44,14 +45,17 @@ __all__ = [
     "evaluate",
     "export",
     "improve",
+    "job_suffix",
     "launch",
     "launch_workflow",
+    "part_name",
     "poll",
     "read_export",
     "read_job",
     "register_variant",
     "server_of",
     "start_overlap",
+    "tuned_name",
     "unregister_variant",
     "wait",
 ]

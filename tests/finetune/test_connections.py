@@ -1,4 +1,4 @@
-"""The way to a fine-tuning server: proxies, certificates, servers that go away, stall or never stop sending."""
+"""The way to a fine-tuning server: proxies, certificates, servers that go away, stall or never finish."""
 
 from __future__ import annotations
 
@@ -107,10 +107,11 @@ def test_which_hosts_are_this_machine(host: str, loopback: bool):
     assert is_loopback(f"http://{host}:8000/v1") is loopback
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
-async def test_a_private_certificate_authority(
-    export: finetune.Export, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+@pytest.fixture
+def certificate(tmp_path: Path) -> ssl.SSLContext:
+    """A server's, signed by itself; `cert.pem` has its public part."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
@@ -120,8 +121,17 @@ async def test_a_private_certificate_authority(
         check=True,
         capture_output=True,
     )
-    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return context
+
+
+async def test_a_private_certificate_authority(
+    export: finetune.Export,
+    certificate: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+):
     async with ThirdParty(certificate=certificate) as other:
         server = finetune.Server(other.base_url, max_retries=0)
         with pytest.raises(ModelError, match="set SSL_CERT_FILE"):
