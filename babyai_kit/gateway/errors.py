@@ -7,6 +7,7 @@ since that can say anything.
 
 from __future__ import annotations
 
+import json
 import re
 
 from babyai_kit.errors import ConfigError, GatewayError, ModelError, RateLimited, ServiceError, StoreError
@@ -25,7 +26,7 @@ def call_error(text: str, status: int | None) -> ServiceError:
 
     Its message is one line (not yet redacted).
     """
-    text = " ".join(text.split())
+    text = " ".join(_own_words(text).split())
     upstream = _UPSTREAM.search(text)
     if upstream:
         return _model_error(text[upstream.end() :])
@@ -50,6 +51,14 @@ def call_error(text: str, status: int | None) -> ServiceError:
         f"the gateway refused the call; compare config/ with its own: {excerpt}",
         kind="unknown function" if _UNKNOWN.search(text) else "refused",
     )
+
+
+def _own_words(text: str) -> str:
+    """What the gateway says inside the JSON of its error; `text` itself if it is of another form."""
+    try:
+        return str(json.loads(text[text.index("{") :])["error"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return text
 
 
 def start_error(text: str) -> ServiceError | ConfigError:
