@@ -19,6 +19,9 @@ from babyai_kit.errors import ConfigError
 
 TIMEOUT_MS = 60_000
 
+FIRST_TIMEOUTS = 5
+"""How many times the usual timeout the first answer may take."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -37,6 +40,16 @@ class Settings:
     """ClickHouse with credentials; empty means the local server over chDB."""
     timeout_ms: int = TIMEOUT_MS
     """Longest wait for one answer of the model server (`AGENT_TIMEOUT_MS`), milliseconds."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest wait for one answer of the model server, in seconds."""
+        return self.timeout_ms / 1000
+
+    @property
+    def first_timeout_s(self) -> float:
+        """Longest wait for a model's first answer: its server may load it, and begins anew if we leave."""
+        return FIRST_TIMEOUTS * self.timeout_s
 
     @property
     def offline(self) -> bool:
