@@ -16,6 +16,7 @@ from pathlib import Path
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, write_snapshot
 from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL, is_learner
 from babyai_kit.configuration.proxies import no_proxy
@@ -159,6 +160,7 @@ async def _model_name(session: Session) -> str:
         SAMPLE_ARGUMENTS,
         seed=0,
         max_tokens=DEFAULT_MAX_TOKENS,
+        dialect=Dialect("words"),
         dryrun=True,
     )
     try:
