@@ -97,6 +97,8 @@ class Session:
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry. Raises ModelError, GatewayError or StoreError."""
+        if question.dialect.answer_format == "schema":
+            question = dataclasses.replace(question, schema=self.config.strict_schema(question.variant))
         started = time.perf_counter()
         answer = await self._bounded(
             self.gateway.ask(question),

@@ -22,6 +22,7 @@ from tensorzero import (
     AsyncTensorZeroGateway,
     BaseTensorZeroError,
     CreateDatapointsFromInferenceRequestParamsInferenceIds,
+    ExtraBody,
     InferenceFilterTag,
     ListDatapointsRequest,
     ListInferencesRequest,
@@ -78,19 +79,16 @@ class TensorZeroGateway:
         return str(uuid7())
 
     async def ask(self, question: Question) -> Answer:
-        params = {
-            "seed": question.seed,
-            "temperature": question.temperature,
-            "max_tokens": question.max_tokens,
-            "json_mode": question.json_mode,
-        }
+        params, extra_body = _parameters(question)
         with self._open() as client:
             response: Any = await client.inference(
                 function_name=FUNCTION,
                 variant_name=None if question.pinned else question.variant,
                 episode_id=question.episode_id,
                 input=template_input(question.arguments),
-                params={"chat_completion": {k: v for k, v in params.items() if v is not None}},
+                params={"chat_completion": params},
+                output_schema=dict(question.schema) if question.schema else None,
+                extra_body=extra_body,
                 tags=dict(question.tags),
                 dryrun=question.dryrun,
                 include_raw_response=question.dryrun,
@@ -217,6 +215,28 @@ class TensorZeroGateway:
             yield self._client
         except BaseTensorZeroError as error:
             raise _typed(error) from None
+
+
+_JSON_MODES = {"schema": "strict", "json": None, "words": "off"}
+
+
+def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]] | None]:
+    """The gateway's parameters of a call, and what it is to add to the request by itself."""
+    omitted = question.dialect.omitted
+    params: dict[str, Any] = {
+        "seed": question.seed,
+        "temperature": question.temperature,
+        "max_tokens": question.max_tokens,
+    }
+    params = {name: value for name, value in params.items() if name not in omitted and value is not None}
+    json_mode = _JSON_MODES[question.dialect.answer_format]
+    if json_mode:
+        params["json_mode"] = json_mode
+    if "max_completion_tokens" not in omitted:
+        return params, None
+    # The gateway knows only the newer name.
+    limit = params.pop("max_tokens", None)
+    return params, [{"pointer": "/max_tokens", "value": limit}] if limit is not None else None
 
 
 def template_input(arguments: Mapping[str, Any]) -> Any:
