@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from babyai_kit.atomic_files import write_atomically
+from babyai_kit.cli import process
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import env_text, read_env_file
 from babyai_kit.configuration.gateway_toml import cost_toml
@@ -152,4 +153,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    process.run(lambda: main(sys.argv[1:]))
