@@ -46,6 +46,9 @@ OTHER_NAMES = {
 }
 """Names that other tools read, and the settings that a user of those may mean."""
 
+FIRST_TIMEOUTS = 5
+"""How many times the usual timeout the first answer may take."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -69,6 +72,16 @@ class Settings:
     """Longest wait for one answer of the model server (`AGENT_TIMEOUT_MS`), milliseconds."""
     notes: tuple[str, ...] = ()
     """For the user, a line each: what was ignored or understood otherwise, and what to set."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest wait for one answer of the model server, in seconds."""
+        return self.timeout_ms / 1000
+
+    @property
+    def first_timeout_s(self) -> float:
+        """Longest wait for a model's first answer: its server may load it, and begins anew if we leave."""
+        return FIRST_TIMEOUTS * self.timeout_s
 
     @property
     def offline(self) -> bool:

@@ -23,6 +23,7 @@ from tensorzero import (
     BaseTensorZeroError,
     CreateDatapointsFromInferenceRequestParamsInferenceIds,
     ExtraBody,
+    FinishReason,
     InferenceFilterTag,
     ListDatapointsRequest,
     ListInferencesRequest,
@@ -101,7 +102,7 @@ class TensorZeroGateway:
             output_tokens=usage.output_tokens,
             cost_usd=None if usage.cost is None else float(usage.cost),
             inference_id=str(response.inference_id),
-            finish_reason=None if response.finish_reason is None else response.finish_reason.value,
+            finish_reason=_finish_reason(response.finish_reason),
             model=_model_name(response.raw_response) if question.dryrun else None,
         )
 
@@ -215,6 +216,10 @@ class TensorZeroGateway:
             yield self._client
         except BaseTensorZeroError as error:
             raise _typed(error) from None
+
+
+def _finish_reason(reason: FinishReason | None) -> str | None:
+    return None if reason in (None, FinishReason.UNKNOWN) else reason.value
 
 
 _JSON_MODES = {"schema": "strict", "json": None, "words": "off"}
