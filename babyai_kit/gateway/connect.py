@@ -221,6 +221,7 @@ async def describe(session: Session) -> str:
         f"Model:      {model}",
         f"Gateway:    {settings.redact(settings.gateway_url) or 'TensorZero, embedded in this process'}",
         f"ClickHouse: {store}",
+        *(f"Note:       {note}" for note in settings.notes),
     ]
     if session.embedded and await healthy(addresses.COMPOSE_GATEWAY, timeout_s=0.5):
         lines.append(
