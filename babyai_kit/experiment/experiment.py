@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pandas as pd
@@ -139,27 +139,34 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             f"max_cost_usd needs a price, and {session.settings.model!r} has none; add it to "
             "config/prices.json or leave the budget out"
         )
-    config, backoff = session.config, options.backoff
+    backoff = options.backoff
+    config = session.config
     keys = plan.keys({name: variant.model for name, variant in config.variants.items()}, options.shard)
     folder = run_folder(options.results, plan.run, options.shard)
     manifest = manifest_for(read_manifest(folder), plan, sampling, config, session.settings)
     with Journal(folder) as journal:
-        steps = read_steps(folder)
-        backlog = divide(
-            config,
-            keys,
-            read_episodes(folder),
-            steps,
-            read_registrations(folder),
+        episodes, steps, registered = read_episodes(folder), read_steps(folder), read_registrations(folder)
+        divided = partial(
+            divide,
+            keys=keys,
+            episodes=episodes,
+            steps=steps,
+            registered=registered,
             run_id=manifest.run_id,
             new_episode_id=session.new_episode_id,
         )
-        checked = Preflight()
+        backlog = divided(config.asked_in(manifest.dialects))
+        checked = Preflight(dialects=manifest.dialects)
         if backlog.owed:
             print(_announcement(session, backlog))
-            checked = await preflight(session, plan.variants, sampling, backoff)
+            checked = await preflight(
+                session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print
+            )
             for note in checked.notes:
                 print(note)
+            # The digests say how a model is asked, which for a new one is known only now.
+            backlog = divided(config.asked_in(checked.dialects))
+        manifest = manifest.asked_in(checked.dialects, config.asked_in(checked.dialects))
         registrar, evaluated = None, options.workflow_evaluation
         if evaluated is None:
             evaluated = not session.embedded

@@ -32,7 +32,7 @@ def retrying(
     backoff: Backoff,
     on_retry: OnRetry = lambda error: None,
     *,
-    only: type[ServiceError] = ServiceError,
+    only: type[ServiceError] | tuple[type[ServiceError], ...] = ServiceError,
 ) -> AsyncRetrying:
     """Call it with a coroutine function: it is called until it succeeds or trying again cannot help.
 

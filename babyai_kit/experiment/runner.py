@@ -99,7 +99,7 @@ class Runner:
                     self._session,
                     planned,
                     sampling=self._sampling,
-                    json_mode=self._preflight.json_mode(planned.key.model),
+                    dialect=self._preflight.dialect(planned.key.model),
                     slot=self._slot,
                     record=self._record,
                     on_retry=self._on_retry,

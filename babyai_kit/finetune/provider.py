@@ -18,12 +18,12 @@ from babyai_kit.finetune.http_client import CONNECT_S, STALL_S, AnswerTooLarge
 from babyai_kit.finetune.job_answers import (
     Event,
     JobAnswer,
-    one_line,
     parse_object,
     plain,
     read_events,
     read_job,
     read_jobs,
+    shown,
 )
 from babyai_kit.finetune.refusals import Request, refusal, server_words, words_in
 from babyai_kit.finetune.server import Server
@@ -130,7 +130,7 @@ class Provider:
         return events if ascending else events[::-1]
 
     def _text(self, value: Any) -> str:
-        return one_line(self._server.redact(plain(value)))
+        return shown(self._server.redact(plain(value)))
 
     def _job(self, request: Request, answer: Any) -> JobAnswer:
         return read_job(self._json(request, answer), self._text)

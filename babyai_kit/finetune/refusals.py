@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from babyai_kit.errors import ErrorKind, ModelError, RateLimited
-from babyai_kit.finetune.job_answers import one_line, parse_object, plain
+from babyai_kit.finetune.job_answers import parse_object, plain, shown
 
 Request = Literal["upload", "job", "list of jobs", "status", "cancellation", "list of events"]
 """What was asked for: `job` is the creation of one."""
@@ -75,7 +75,7 @@ def refusal(
 ) -> ModelError:
     """The error for an answer with `status`. `server`: its address; `words`: its message, without secrets;
     `retry_after_s`: seconds, where the server named them."""
-    what = f"the {request} was refused (status {status}: {one_line(words) or 'no reason given'})"
+    what = f"the {request} was refused (status {status}: {shown(words) or 'no reason given'})"
     words = words[:_MAX_READ]
     launching = request in ("upload", "job")
     closed = bool(_CLOSED.search(words))
