@@ -14,7 +14,7 @@ from babyai_kit.hostile_text import one_line, parse_json
 
 Outcome = Literal["running", "succeeded", "failed", "cancelled"]
 
-SUCCEEDED = ("succeeded", "success", "successful", "completed", "complete", "finished")
+SUCCEEDED = ("succeeded", "success", "successful", "completed", "complete", "finished", "done")
 FAILED = ("fail", "error", "expired", "rejected", "invalid")
 CANCELLED = ("cancelled", "canceled", "aborted", "terminated")
 MAX_SHOWN = 300

@@ -22,7 +22,7 @@ class Server:
     api_key: str = field(default="", repr=False)
     max_retries: int = 6
     """Of every question, with the package's growing waits and the server's Retry-After. The creation of a job
-    is tried again only after 429, which says that there is none."""
+    is tried again only after an answer that says that there is none."""
     timeout_s: float = TIMEOUT_S
     """For a whole question and answer; uploads have an hour."""
 

@@ -53,6 +53,10 @@ async def test_a_proxy_applies_to_other_machines(export: finetune.Export, monkey
         server = finetune.Server("http://provider.example/api", max_retries=0)
         assert (await finetune.launch(server, export, say=quiet)).base_url == "http://provider.example/api"
         assert proxy.count("create") == 1
+    (export.folder / "job.json").unlink()
+    with pytest.raises(ModelError, match="check HTTP_PROXY") as raised:
+        await finetune.launch(server, export, say=quiet)
+    assert raised.value.retryable
 
 
 @pytest.mark.parametrize(
@@ -114,8 +118,9 @@ async def test_a_private_certificate_authority(
 ):
     async with ThirdParty(certificate=certificate) as other:
         server = finetune.Server(other.base_url, max_retries=0)
-        with pytest.raises(ModelError, match="set SSL_CERT_FILE"):
+        with pytest.raises(ModelError, match="set SSL_CERT_FILE") as raised:
             await finetune.launch(server, export, say=quiet)
+        assert raised.value.fatal
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         assert (await finetune.launch(server, export, say=quiet)).job_id == "j1"
 
