@@ -17,7 +17,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from babyai_kit.configuration.dialects import Dialect, strict_schema
+from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Prices, load_prices
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.errors import ConfigError
@@ -43,6 +43,11 @@ class Variant:
     def asks_reasoning(self) -> bool:
         """True if the prompt asks for `thinking` beside the action."""
         return "thinking" in self.templates.get("system", "")
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """The digests that episodes under this prompt can have, whichever form of answer was asked for."""
+        return frozenset(_asked_in(self.digest, Dialect(form)) for form in FORMATS)
 
 
 @dataclass(frozen=True)
