@@ -156,5 +156,16 @@ class JournalError(KitError):
     """The run on disk cannot be read or written, or belongs to another process."""
 
 
+class ReplayError(JournalError):
+    """The environment does not repeat a recorded step.
+
+    `step`: its number in the episode. `reason`: what is different. `recorded`: the step as it was recorded.
+    """
+
+    def __init__(self, message: str, *, step: int, reason: str, recorded: object) -> None:
+        super().__init__(message)
+        self.step, self.reason, self.recorded = step, reason, recorded
+
+
 class BudgetReached(KitError):
     """The run's budget is spent; nothing failed."""
