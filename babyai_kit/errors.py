@@ -159,12 +159,16 @@ class JournalError(KitError):
 class ReplayError(JournalError):
     """The environment does not repeat a recorded step.
 
-    `step`: its number in the episode. `reason`: what is different. `recorded`: the step as it was recorded.
+    `what`: which step, and what is different. `recorded`: the step as it was recorded.
     """
 
-    def __init__(self, message: str, *, step: int, reason: str, recorded: object) -> None:
-        super().__init__(message)
-        self.step, self.reason, self.recorded = step, reason, recorded
+    def __init__(self, what: str, recorded: object) -> None:
+        super().__init__(
+            f"{what}. The journal was changed there or before, or another version of the environment "
+            "recorded it; install the versions named in its run.json, restore the journal, or use a new run "
+            "name"
+        )
+        self.what, self.recorded = what, recorded
 
 
 class BudgetReached(KitError):

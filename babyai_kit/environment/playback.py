@@ -63,11 +63,4 @@ class Playback:
                 raise self._unlike(number, step, "the environment gives another reward")
 
     def _unlike(self, number: int, step: RecordedStep, reason: str) -> ReplayError:
-        return ReplayError(
-            f"step {number} of {self.task}, seed {self.seed}, does not replay: {reason}. The journal was "
-            "changed there or before, or another version of the environment recorded it; install the versions "
-            "named in its run.json, restore the journal, or use a new run name",
-            step=number,
-            reason=reason,
-            recorded=step,
-        )
+        return ReplayError(f"step {number} of {self.task}, seed {self.seed}, does not replay: {reason}", step)

@@ -29,8 +29,8 @@ class Provenance:
             f"{self.steps} has no line for step {_ranges(missing)} of {episode}; restore the file{again}"
         )
 
-    def unlike(self, error: ReplayError, episode: str, line: int | None) -> JournalError:
-        """The error for an episode that does not replay at `line` of the file."""
+    def unlike(self, error: ReplayError, line: int | None) -> JournalError:
+        """`error` with what is known of its cause; `line`: of the file."""
         where = f"at line {line} of {self.steps}" if line else f"in {self.steps}"
         others = [
             f"{name} {recorded} recorded it and {installed} is installed"
@@ -44,9 +44,7 @@ class Provenance:
                 "that line or one of this episode before it was changed; restore the file, or delete the "
                 "episode's lines from there on and run the same command again"
             )
-        return JournalError(
-            f"step {error.step} of {episode}, does not replay: {error.reason} {where}; {cause}"
-        )
+        return JournalError(f"{error.what} {where}; {cause}")
 
 
 def _version(package: str) -> str | None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from babyai_kit.environment import TASKS
 from babyai_kit.environment.playback import Playback
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.errors import NoEpisodeError, ReplayError
-from babyai_kit.runs.journal import line_of
+from babyai_kit.errors import JournalError, NoEpisodeError, ReplayError
+from babyai_kit.runs.journal import STEPS, line_of
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.provenance import Provenance
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
@@ -34,11 +34,6 @@ class Trajectory:
     missing: tuple[int, ...] = ()
     """Numbers of the steps that were recorded once and have no line any more; `steps` ends before them."""
     provenance: Provenance = field(default=Provenance(), repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        """The episode in messages."""
-        return f"{self.key.task}, seed {self.key.seed}"
 
     @property
     def success(self) -> bool | None:
@@ -63,15 +58,15 @@ class Trajectory:
         """
         if self.missing:
             all_lost = self.record is not None and len(self.missing) == self.record.episode_length
-            raise self.provenance.lost(self.missing, self.name, all_lost=all_lost)
+            episode = f"{self.key.task}, seed {self.key.seed}"
+            raise self.provenance.lost(self.missing, episode, all_lost=all_lost)
         playback = Playback(self.key.task, num_dists=self.key.num_dists, seed=self.key.seed)
         with closing(playback.env):
             try:
                 for step in playback.replay(self.steps):
                     yield playback.env, step
             except ReplayError as error:
-                line = line_of(self.provenance.steps, self.steps[error.step])
-                raise self.provenance.unlike(error, self.name, line) from None
+                raise _located(error, self.provenance) from None
             yield playback.env, None
 
 
@@ -143,6 +138,20 @@ def choose(
     outcomes = [t.outcome for t in fitting]
     there = ", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes))) or "none at all"
     raise NoEpisodeError(f"no {kind}episode{words}; of such episodes there are: {there}; ask for another")
+
+
+def located(error: ReplayError, folder: Path, versions: Mapping[str, str | None]) -> JournalError:
+    """`error` with the line of the run in `folder`, and what is known of its cause.
+
+    `versions`: of the packages that recorded it.
+    """
+    return _located(error, Provenance(folder / STEPS, versions))
+
+
+def _located(error: ReplayError, provenance: Provenance) -> JournalError:
+    step = error.recorded
+    line = line_of(provenance.steps, step) if isinstance(step, StepRecord) else None
+    return provenance.unlike(error, line)
 
 
 def _rank(name: str, order: Sequence[str]) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from babyai_kit.configuration.proxies import is_loopback
 from babyai_kit.configuration.settings import load_settings
