@@ -22,6 +22,18 @@ def add(commands: Any) -> None:
     flag("--temperature", type=float, help="default: the model server's own")
     flag("--max-tokens", type=int, help="limit of one answer (default: 1024)")
     flag("--concurrency", type=int, dest="max_concurrency", help="calls in flight (default: 50)")
+    flag(
+        "--requests-per-minute",
+        type=float,
+        metavar="N",
+        help="calls that may start in a minute, evenly spaced (default: AGENT_REQUESTS_PER_MINUTE, else any)",
+    )
+    flag(
+        "--stop-after-invalid",
+        type=int,
+        metavar="N",
+        help="stop if none of the first N answers is valid; 0: go on (default: 50)",
+    )
     flag("--max-cost-usd", type=float, help="budget of the run")
     flag("--max-tokens-total", type=int, help="budget of the run, prompts and answers together")
     parser.add_argument(
@@ -58,7 +70,8 @@ async def _run(args: argparse.Namespace) -> int:
         )
         options = RunOptions(
             limits=Limits(args.max_cost_usd, args.max_tokens_total),
-            **given(args, "max_concurrency", "workflow_evaluation", "shard", "results"),
+            **given(args, "max_concurrency", "requests_per_minute", "stop_after_invalid"),
+            **given(args, "workflow_evaluation", "shard", "results"),
         )
         sampling = Sampling(**given(args, "temperature", "max_tokens"), call_seeds=not args.no_call_seeds)
         outcome = await execute(session, plan, sampling, options)
