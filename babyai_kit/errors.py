@@ -128,6 +128,21 @@ class RateLimited(ModelError):
         super().__init__(message, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
 
 
+class ModelLoading(ModelError):
+    """The model's server is there and its model not ready yet."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "loading",
+        retryable: bool = True,
+        fatal: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
+
+
 class GatewayError(ServiceError):
     """The TensorZero gateway failed or cannot be reached."""
 

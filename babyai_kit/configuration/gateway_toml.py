@@ -15,10 +15,13 @@ from typing import Any
 import tomlkit
 
 from babyai_kit.configuration.prices import FREE, Price
-from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.settings import FIRST_TIMEOUTS, MAX_TIMEOUT_MS, Settings
 from babyai_kit.configuration.variants import MODEL_ALIAS, Config
 
 FINETUNED_FOLDER = "finetuned"
+
+NO_TIMEOUT_MS = FIRST_TIMEOUTS * MAX_TIMEOUT_MS
+"""For a gateway in front of the adapter, which gives an answer up in time."""
 
 
 def api_key_location(settings: Settings) -> str:
@@ -26,18 +29,19 @@ def api_key_location(settings: Settings) -> str:
     return "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
 
 
-def model_toml(settings: Settings, price: Price | None, *, base_url: str | None = None) -> str:
-    """TOML of the model behind the alias `agent`.
+def model_toml(
+    settings: Settings, price: Price | None, *, base_url: str, timeout_ms: int = NO_TIMEOUT_MS
+) -> str:
+    """TOML of the model behind the alias `agent`, asked at `base_url` (the adapter or the offline player).
 
-    `base_url` overrides the settings' (the offline player's address). Without a key no Authorization
-    header is sent.
+    Without a key no Authorization header is sent.
     """
     provider = tomlkit.table()
     provider["type"] = "openai"
     provider["model_name"] = settings.model
-    provider["api_base"] = base_url or settings.openai_base_url
+    provider["api_base"] = base_url
     provider["api_key_location"] = api_key_location(settings)
-    provider["timeouts"] = {"non_streaming": {"total_ms": settings.timeout_ms}}
+    provider["timeouts"] = _timeouts(timeout_ms)
     provider.update(tomlkit.parse(cost_toml(price)))
     model = {"routing": ["primary"], "providers": {"primary": provider}}
     return tomlkit.dumps({"models": {MODEL_ALIAS: model}})
@@ -54,29 +58,47 @@ def cost_toml(price: Price | None) -> str:
     return f"cost = [{', '.join(entries)}]"
 
 
-def write_snapshot(config: Config, settings: Settings, folder: str | Path, *, base_url: str) -> str:
+def write_snapshot(
+    config: Config,
+    settings: Settings,
+    folder: str | Path,
+    *,
+    base_url: str,
+    timeout_ms: int = NO_TIMEOUT_MS,
+) -> str:
     """Copy the configuration into `folder` beside the model's TOML; return the glob for the gateway.
+
+    `base_url`, `timeout_ms`: where every model of the settings' server is asked, and for how long at most.
 
     A copy, because the gateway's glob takes a single pattern and does not follow links.
     """
     folder = Path(folder)
     shutil.copytree(config.path, folder / "config")
     # Private key: without it the embedded gateway refuses to batch its writes.
-    embedded = "[gateway.observability.batch_writes]\n__force_allow_embedded_batch_writes = true\n"
+    embedded = (
+        f"[gateway]\nglobal_outbound_http_timeout_ms = {NO_TIMEOUT_MS}\n"
+        "[gateway.observability.batch_writes]\n__force_allow_embedded_batch_writes = true\n"
+    )
     (folder / "embedded.toml").write_text(embedded, encoding="utf-8")
-    model = model_toml(settings, config.prices.price_of(settings.model), base_url=base_url)
+    price = config.prices.price_of(settings.model)
+    model = model_toml(settings, price, base_url=base_url, timeout_ms=timeout_ms)
     (folder / "model.toml").write_text(model, encoding="utf-8")
     for file in sorted((folder / "config" / FINETUNED_FOLDER).glob("*.toml")):
-        _point_at(file, base_url, api_key_location(settings))
+        _point_at(file, base_url, api_key_location(settings), timeout_ms)
     return f"{folder}/**/*.toml"
 
 
-def _point_at(file: Path, base_url: str, key_location: str) -> None:
-    """Let the registered model in `file` be asked at `base_url`."""
+def _timeouts(timeout_ms: int) -> dict[str, Any]:
+    return {"non_streaming": {"total_ms": timeout_ms}}
+
+
+def _point_at(file: Path, base_url: str, key_location: str, timeout_ms: int) -> None:
+    """Let the registered model in `file` be asked as the settings' is: they apply to every variant."""
     document: Any = tomlkit.parse(file.read_text(encoding="utf-8"))
     for model in document.get("models", {}).values():
         for provider in model.get("providers", {}).values():
             if provider.get("type") == "openai":
                 provider["api_base"] = base_url
                 provider["api_key_location"] = key_location
+                provider["timeouts"] = _timeouts(timeout_ms)
     file.write_text(tomlkit.dumps(document), encoding="utf-8")

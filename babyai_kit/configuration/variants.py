@@ -6,8 +6,10 @@ is what is served.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from babyai_kit.configuration.dialects import Dialect, strict_schema
 from babyai_kit.configuration.prices import Prices, load_prices
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.errors import ConfigError
@@ -49,6 +52,20 @@ class Config:
     path: Path
     variants: dict[str, Variant]
     prices: Prices = field(default_factory=Prices)
+    output_schema: Mapping[str, Any] = field(default_factory=dict)
+    """JSON schema of the answers that count as valid."""
+
+    def strict_schema(self, variant: str) -> dict[str, Any]:
+        """The JSON schema that an answer to `variant` is held to, where a server can do that."""
+        return strict_schema(self.output_schema, reasoning=self.variants[variant].asks_reasoning)
+
+    def asked_in(self, dialects: Mapping[str, Dialect]) -> Config:
+        """The same, with the digests that variants have when models, by name, are asked in `dialects`."""
+        variants = {
+            name: dataclasses.replace(v, digest=_asked_in(v.digest, dialects.get(v.model, Dialect())))
+            for name, v in self.variants.items()
+        }
+        return dataclasses.replace(self, variants=variants)
 
 
 def load_config(path: str | Path, settings: Settings) -> Config:
@@ -81,7 +98,21 @@ def load_config(path: str | Path, settings: Settings) -> Config:
         name: _variant(name, table, schemas, folders[name], models, settings)
         for name, table in function["variants"].items()
     }
-    return Config(path=path, variants=variants, prices=load_prices(path))
+    try:
+        output_schema = json.loads(schemas["output"])
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{root / function['output_schema']} is not valid JSON ({error}); fix it") from None
+    return Config(path=path, variants=variants, prices=load_prices(path), output_schema=output_schema)
+
+
+def _asked_in(digest: str, dialect: Dialect) -> str:
+    """The digest of a variant under `dialect`: what a model is held to shapes its answers as a prompt does.
+
+    JSON mode, which config/ names, leaves the digest as it is.
+    """
+    if dialect.answer_format == "json":
+        return digest
+    return hashlib.sha256(f"{digest} {dialect.answer_format}".encode()).hexdigest()[:12]
 
 
 def _variant(

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from babyai_kit.agents.template_agent import LastSteps, Memory, decide, template_arguments
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.environment import shortest_length
 from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import ServiceError, UnsupportedLevelError
@@ -110,7 +111,7 @@ async def run_episode(
     planned: PlannedEpisode,
     *,
     sampling: Sampling | None = None,
-    json_mode: str | None = None,
+    dialect: Dialect | None = None,
     memory: Memory | None = None,
     slot: Callable[[int], AbstractAsyncContextManager[None]] = lambda urgency: nullcontext(),
     record: Callable[[StepRecord], None] = lambda step: None,
@@ -140,7 +141,7 @@ async def run_episode(
                 seed=planned.key.call_seed(index) if sampling.call_seeds else None,
                 temperature=sampling.temperature,
                 max_tokens=sampling.max_tokens,
-                json_mode=json_mode,
+                dialect=dialect or Dialect(),
             )
             record(episode.take(await session.ask(question)))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -126,27 +127,33 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             "config/prices.json or leave the budget out"
         )
     config, backoff = session.config, options.backoff
-    digests = {name: config.variants[name].digest for name in plan.variants}
     keys = plan.keys({name: variant.model for name, variant in config.variants.items()}, options.shard)
     folder = run_folder(options.results, plan.run, options.shard)
     manifest = manifest_for(read_manifest(folder), plan, sampling, config, session.settings)
     with Journal(folder) as journal:
-        steps = read_steps(folder)
-        backlog = divide(
-            config,
-            keys,
-            read_episodes(folder),
-            steps,
-            read_registrations(folder),
+        episodes, steps, registered = read_episodes(folder), read_steps(folder), read_registrations(folder)
+        divided = partial(
+            divide,
+            keys=keys,
+            episodes=episodes,
+            steps=steps,
+            registered=registered,
             run_id=manifest.run_id,
             new_episode_id=session.new_episode_id,
         )
-        checked, forecast = Preflight(), forecast_of(config, backlog, sampling)
+        backlog = divided(config.asked_in(manifest.dialects))
+        checked = Preflight(dialects=manifest.dialects)
+        forecast = forecast_of(config, backlog, sampling)
         if backlog.owed:
             print(announcement(backlog, forecast, sampling))
-            checked = await preflight(session, plan.variants, sampling, backoff)
+            checked = await preflight(
+                session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print
+            )
             for note in checked.notes:
                 print(note)
+            # The digests say how a model is asked, which for a new one is known only now.
+            backlog = divided(config.asked_in(checked.dialects))
+        manifest = manifest.asked_in(checked.dialects, config.asked_in(checked.dialects))
         registrar, evaluated = None, options.workflow_evaluation
         if evaluated is None:
             evaluated = not session.embedded
@@ -182,7 +189,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         reconciliation = await _reconciliation(session, manifest, answered, records)
         if reconciliation:
             journal.write_reconciliation(reconciliation.as_json())
-    present = [s for s in answered if s.variant_digest == digests.get(s.variant)]
+    present = [s for s in answered if manifest.is_present(s.variant, s.variant_digest)]
     silent = {variant for variant in plan.variants if not config.variants[variant].asks_reasoning}
     outcome = Outcome(
         episodes=to_frame(records),

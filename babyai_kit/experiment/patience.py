@@ -118,7 +118,7 @@ class Patience:
             _wake(sleeper)
 
     def _notice_s(self, error: ServiceError) -> float:
-        return 0.0 if isinstance(error, StoreError) else self.backoff.notice_s
+        return 0.0 if isinstance(error, StoreError) or error.kind == "loading" else self.backoff.notice_s
 
     def _how_long(self, error: ServiceError, asked_s: float | None) -> str:
         if asked_s:

@@ -29,7 +29,7 @@ class Retries:
 
     patience: Patience
     on_retry: OnRetry
-    only: type[ServiceError]
+    only: type[ServiceError] | tuple[type[ServiceError], ...]
 
     async def __call__(self, call: Callable[..., Awaitable[T]], *args: object) -> T:
         """The result of `call(*args)`. Raises its last failure, or what `Patience.failed` makes of it."""
@@ -64,7 +64,7 @@ def retrying(
     backoff: Backoff,
     on_retry: OnRetry = lambda error: None,
     *,
-    only: type[ServiceError] = ServiceError,
+    only: type[ServiceError] | tuple[type[ServiceError], ...] = ServiceError,
     patience: Patience | None = None,
 ) -> Retries:
     """Call it with a coroutine function: it is called until it succeeds or trying again cannot help.

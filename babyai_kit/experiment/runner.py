@@ -108,7 +108,7 @@ class Runner:
                     self._session,
                     planned,
                     sampling=self._sampling,
-                    json_mode=self._preflight.json_mode(planned.key.model),
+                    dialect=self._preflight.dialect(planned.key.model),
                     slot=partial(self._slot, planned.key.model),
                     record=self._record,
                     persistently=self._persistently,

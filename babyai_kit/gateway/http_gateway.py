@@ -10,7 +10,12 @@ from importlib import metadata
 
 import aiohttp
 
+from babyai_kit.hostile_text import parse_json
+
 CLIENT_VERSION = metadata.version("tensorzero")
+
+MAX_BYTES = 1_000_000
+"""Read of an answer; a gateway's have some hundred bytes."""
 
 
 async def healthy(url: str, timeout_s: float) -> bool:
@@ -41,6 +46,16 @@ async def version_note(url: str) -> str | None:
     )
 
 
+async def read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes | None:
+    """A body of at most `limit` bytes; None, without reading the rest, for a longer one."""
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
 async def _get(url: str, timeout_s: float) -> object | None:
     """The JSON answer of status 200 ({} if it is not JSON), or None."""
     timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -49,7 +64,7 @@ async def _get(url: str, timeout_s: float) -> object | None:
             if reply.status != 200:
                 return None
             try:
-                answer: object = await reply.json(content_type=None)
+                answer: object = parse_json(await read_at_most(reply.content, MAX_BYTES) or b"")
             except ValueError:
                 return {}
             return {} if answer is None else answer

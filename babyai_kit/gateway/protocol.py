@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from babyai_kit.configuration.dialects import Dialect
+
 
 @dataclass(frozen=True)
 class Question:
@@ -29,8 +31,10 @@ class Question:
     seed: int | None = None
     temperature: float | None = None
     max_tokens: int | None = None
-    json_mode: str | None = None
-    """None: as the variant is configured; "off": asked in words alone."""
+    dialect: Dialect = field(default_factory=Dialect)
+    """How the model's server wants to be asked; the default: as the variant is configured."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema that the answer is held to, if the dialect says so."""
     dryrun: bool = False
     """The model is asked, nothing is stored."""
 

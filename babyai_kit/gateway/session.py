@@ -64,6 +64,7 @@ class Session:
         self._clickhouse_url = clickhouse_url
         self._revive = revive
         self._store_timeout_s = store_timeout_s
+        self._answered = False
 
     def with_settings(self, config: Config, settings: Settings) -> Session:
         """The same gateway, model and store under other settings; close one of the two."""
@@ -97,16 +98,22 @@ class Session:
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry. Raises ModelError, GatewayError or StoreError."""
+        if question.dialect.answer_format == "schema":
+            question = dataclasses.replace(question, schema=self.config.strict_schema(question.variant))
         started = time.perf_counter()
         answer = await self._bounded(
             self.gateway.ask(question),
-            self.settings.timeout_ms / 1000 + GRACE_S,
+            self._answer_timeout_s() + GRACE_S,
             # The model has a timeout of its own; what else a pinned call waits for is the store.
             on_timeout=StoreError if question.pinned else GatewayError,
         )
         call_s = time.perf_counter() - started
+        self._answered = True
         cost_usd = answer.cost_usd if answer.cost_usd is not None else self._cost(question.variant, answer)
         return dataclasses.replace(answer, call_s=call_s, cost_usd=cost_usd)
+
+    def _answer_timeout_s(self) -> float:
+        return self.settings.timeout_s if self._answered else self.settings.first_timeout_s
 
     def _cost(self, variant: str, answer: Answer) -> float | None:
         """What the answer cost where the gateway was not told the price."""

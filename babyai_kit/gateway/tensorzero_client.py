@@ -22,6 +22,8 @@ from tensorzero import (
     AsyncTensorZeroGateway,
     BaseTensorZeroError,
     CreateDatapointsFromInferenceRequestParamsInferenceIds,
+    ExtraBody,
+    FinishReason,
     InferenceFilterTag,
     ListDatapointsRequest,
     ListInferencesRequest,
@@ -78,19 +80,15 @@ class TensorZeroGateway:
         return str(uuid7())
 
     async def ask(self, question: Question) -> Answer:
-        params = {
-            "seed": question.seed,
-            "temperature": question.temperature,
-            "max_tokens": question.max_tokens,
-            "json_mode": question.json_mode,
-        }
+        params, extra_body = _parameters(question)
         with self._open() as client:
             response: Any = await client.inference(
                 function_name=FUNCTION,
                 variant_name=None if question.pinned else question.variant,
                 episode_id=question.episode_id,
                 input=template_input(question.arguments),
-                params={"chat_completion": {k: v for k, v in params.items() if v is not None}},
+                params={"chat_completion": params},
+                extra_body=extra_body,
                 tags=dict(question.tags),
                 dryrun=question.dryrun,
                 include_raw_response=question.dryrun,
@@ -103,7 +101,7 @@ class TensorZeroGateway:
             output_tokens=usage.output_tokens,
             cost_usd=None if usage.cost is None else float(usage.cost),
             inference_id=str(response.inference_id),
-            finish_reason=None if response.finish_reason is None else response.finish_reason.value,
+            finish_reason=_finish_reason(response.finish_reason),
             model=_model_name(response.raw_response) if question.dryrun else None,
         )
 
@@ -217,6 +215,33 @@ class TensorZeroGateway:
             yield self._client
         except BaseTensorZeroError as error:
             raise _typed(error) from None
+
+
+def _finish_reason(reason: FinishReason | None) -> str | None:
+    return None if reason in (None, FinishReason.UNKNOWN) else reason.value
+
+
+def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]]]:
+    """The gateway's parameters of a call, and what it is to write into the request to the model server."""
+    omitted = question.dialect.omitted
+    params: dict[str, Any] = {
+        "seed": question.seed,
+        "temperature": question.temperature,
+        "max_tokens": question.max_tokens,
+    }
+    params = {name: value for name, value in params.items() if name not in omitted and value is not None}
+    extra_body: list[ExtraBody | dict[str, Any]] = []
+    if question.schema is not None:
+        # Not as the gateway's own strict mode: it would judge answers by this schema, not by the function's.
+        schema = {"name": "answer", "strict": True, "schema": dict(question.schema)}
+        response_format = {"type": "json_schema", "json_schema": schema}
+        extra_body.append({"pointer": "/response_format", "value": response_format})
+    elif question.dialect.answer_format == "words":
+        params["json_mode"] = "off"
+    if "max_completion_tokens" in omitted and "max_tokens" in params:
+        # The gateway knows only the newer name.
+        extra_body.append({"pointer": "/max_tokens", "value": params.pop("max_tokens")})
+    return params, extra_body
 
 
 def template_input(arguments: Mapping[str, Any]) -> Any:
