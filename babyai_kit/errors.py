@@ -159,5 +159,20 @@ class JournalError(KitError):
     """The run on disk cannot be read or written, or belongs to another process."""
 
 
+class ReplayError(JournalError):
+    """The environment does not repeat a recorded step.
+
+    `what`: which step, and what is different. `recorded`: the step as it was recorded.
+    """
+
+    def __init__(self, what: str, recorded: object) -> None:
+        super().__init__(
+            f"{what}. The journal was changed there or before, or another version of the environment "
+            "recorded it; install the versions named in its run.json, restore the journal, or use a new run "
+            "name"
+        )
+        self.what, self.recorded = what, recorded
+
+
 class BudgetReached(KitError):
     """The run's budget is spent; nothing failed."""

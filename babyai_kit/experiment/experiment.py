@@ -17,7 +17,7 @@ import pandas as pd
 
 from babyai_kit.configuration.models import is_free
 from babyai_kit.environment import TASKS
-from babyai_kit.errors import InputError, NoValidAnswers, ServiceError
+from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceError
 from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
@@ -52,6 +52,7 @@ from babyai_kit.runs.plan import (
     make_plan,
 )
 from babyai_kit.runs.records import EpisodeRecord, StepRecord, to_frame
+from babyai_kit.runs.trajectories import located
 
 
 async def run_experiment(
@@ -129,7 +130,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
     config, backoff = session.config, options.backoff
     keys = plan.keys({name: variant.model for name, variant in config.variants.items()}, options.shard)
     folder = run_folder(options.results, plan.run, options.shard)
-    manifest = manifest_for(read_manifest(folder), plan, sampling, config, session.settings)
+    before = read_manifest(folder)
+    manifest = manifest_for(before, plan, sampling, config, session.settings)
     with Journal(folder) as journal:
         episodes, steps, registered = read_episodes(folder), read_steps(folder), read_registrations(folder)
         divided = partial(
@@ -183,7 +185,10 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
                 registrar=registrar,
             )
             async with store_watch(session, bar.say):
-                await runner.all(backlog.owed)
+                try:
+                    await runner.all(backlog.owed)
+                except ReplayError as error:
+                    raise located(error, folder, before.versions if before else {}) from None
         records = backlog.done + runner.ended
         answered = [step for episode in read_steps(folder).values() for step in episode]
         reconciliation = await _reconciliation(session, manifest, answered, records)
