@@ -17,6 +17,7 @@ from babyai_kit.errors import ModelError, NoValidAnswers
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.runs.answers import REMEDIES
 from babyai_kit.runs.journal import read_steps
+from babyai_kit.stats import UNKNOWN
 from tests.support.model_server import Body, completion, model_server, refusal
 
 pytestmark = pytest.mark.e2e
@@ -151,7 +152,7 @@ async def test_usage_of_any_shape_is_no_error_with_a_price(open_session, tmp_pat
     assert list(episodes["status"]) == ["ok"]
     assert list(episodes["episode_length"]) == [64]
     assert pd.isna(episodes[["input_tokens", "output_tokens", "cost_usd"]]).all(axis=None)
-    assert "unknown" in write_report("r", results=tmp_path, figures=()).page.read_text()
+    assert UNKNOWN in write_report("r", results=tmp_path, figures=()).page.read_text(encoding="utf-8")
 
 
 async def test_reasons_of_errors_are_told_by_an_example_of_each_kind(open_session, tmp_path, capsys):
@@ -169,5 +170,5 @@ async def test_reasons_of_errors_are_told_by_an_example_of_each_kind(open_sessio
     assert "mission" in example
     assert "\x1b" not in told
     assert len(example) < 300
-    page = write_report("r", results=tmp_path, figures=()).page.read_text()
+    page = write_report("r", results=tmp_path, figures=()).page.read_text(encoding="utf-8")
     assert "is not allowed" in page
