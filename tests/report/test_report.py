@@ -132,6 +132,8 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
     for digest in (*manifest["digests"].values(), manifest["run_id"]):
         assert digest in words
     assert "You are an agent in a grid world." in words  # the prompt, whose digest is still the run's
+    assert manifest["dialects"] == {"offline-player": {"answer_format": "json", "omitted": []}}
+    assert "How each model was asked offline-playerwith JSON mode" in words
     assert "50.0%" in words
     assert "83.3%" in words
     assert "has not been compared with ClickHouse yet; to do so: python -m babyai_kit reconcile r" in words
