@@ -43,10 +43,13 @@ class AnswerWatch:
         variant, reason = step.variant, invalid_reason(step)
         self._answers[variant] += 1
         reasons = self._invalid.setdefault(variant, Counter())
-        if reason is not None:
-            reasons[reason] += 1
+        if reason is None:
+            return None
+        reasons[reason] += 1
+        hopeless = self._hopeless()
+        if hopeless is None:
             self._tell(variant, self._answers[variant], reasons)
-        return self._hopeless()
+        return hopeless
 
     def _tell(self, variant: str, answers: int, reasons: Counter[InvalidReason]) -> None:
         invalid = reasons.total()

@@ -24,6 +24,7 @@ from babyai_kit.experiment.budget import Budget, Limits
 from babyai_kit.experiment.estimate import announcement, forecast_of
 from babyai_kit.experiment.options import DEFAULT_MAX_CONCURRENCY, RunOptions
 from babyai_kit.experiment.outcome import Outcome, closing_notes, invalid_answers
+from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.experiment.preflight import Preflight, preflight
 from babyai_kit.experiment.progress import Progress
@@ -145,11 +146,12 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         )
         backlog = divided(config.asked_in(manifest.dialects))
         checked = Preflight(dialects=manifest.dialects)
+        pace = Pace(options.requests_per_minute or session.settings.requests_per_minute, backoff)
         forecast = forecast_of(config, backlog, sampling)
         if backlog.owed:
             print(announcement(backlog, forecast, sampling))
             checked = await preflight(
-                session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print
+                session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print, pace=pace
             )
             for note in checked.notes:
                 print(note)
@@ -180,7 +182,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
                     free=is_free(session.settings.model),
                 ),
                 backoff=backoff,
-                requests_per_minute=options.requests_per_minute or session.settings.requests_per_minute,
+                pace=pace,
                 stop_after_invalid=options.stop_after_invalid,
                 registrar=registrar,
             )

@@ -13,6 +13,7 @@ from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
 from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission
 from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.errors import InputError, ModelLoading, RateLimited, ServiceError
+from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff, Patience
 from babyai_kit.experiment.refusals import refusal
 from babyai_kit.experiment.retries import retrying
@@ -38,6 +39,7 @@ class Interview:
         backoff: Backoff,
         say: Callable[[str], None],
         wait_s: float,
+        pace: Pace,
     ) -> None:
         self._session = session
         self._variant = variant
@@ -46,6 +48,7 @@ class Interview:
         self._backoff = backoff
         self._say = say
         self._wait_s = wait_s
+        self._pace = pace
         self._calls = 0
 
     async def hold(self, recorded: Dialect | None) -> tuple[Dialect, Answer]:
@@ -139,10 +142,14 @@ class Interview:
         patience = Patience(self._backoff, self._say)
         try:
             return await retrying(self._backoff, only=(RateLimited, ModelLoading), patience=patience)(
-                self._session.ask, question
+                self._call, question
             )
         except ServiceError as error:
             return error
+
+    async def _call(self, question: Question) -> Answer:
+        await self._pace.turn()
+        return await self._session.ask(question)
 
     def _failure(self, error: ServiceError, recorded: Dialect | None = None) -> ServiceError | InputError:
         if error.kind == "unknown function":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from babyai_kit.errors import KitError
+from babyai_kit.errors import KitError, NoValidAnswers
 from babyai_kit.experiment.reconciliation import Reconciliation
 from babyai_kit.runs.answers import InvalidReason, count_reasons, counts_text, remedy
 from babyai_kit.runs.records import StepRecord, error_examples
@@ -63,7 +63,7 @@ def closing_notes(outcome: Outcome) -> list[str]:
         )
         notes += [f"  {kind}, for example: {text}" for kind, text in error_examples(outcome.episodes).items()]
     for variant, (answers, reasons) in outcome.invalid.items():
-        if reasons:
+        if reasons and not isinstance(outcome.stopped, NoValidAnswers):  # which says the same
             notes.append(
                 f"{sum(reasons.values()):,} of {answers:,} answers of {variant} were not valid "
                 f"({counts_text(reasons)}); {remedy(reasons)}."

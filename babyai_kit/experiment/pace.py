@@ -6,6 +6,7 @@ that it refused would come back together.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from babyai_kit.errors import RateLimited
 from babyai_kit.experiment.patience import Backoff, asked_wait_s
 from babyai_kit.experiment.retries import random_wait_s, spread
+
+Sleep = Callable[[float], Awaitable[None]]
+"""Waits for so many seconds."""
 
 
 @dataclass
@@ -28,16 +32,13 @@ class _Limit:
 class Pace:
     """At most `per_minute` starts a minute (None: any number), none while its model is closed.
 
-    `sleep` waits for so many seconds, and raises where the run stops.
+    Its waits use `sleep`, which may return early or raise.
     """
 
-    def __init__(
-        self, per_minute: float | None, backoff: Backoff, sleep: Callable[[float], Awaitable[None]]
-    ) -> None:
+    def __init__(self, per_minute: float | None, backoff: Backoff) -> None:
         self._interval_s = 60 / per_minute if per_minute else 0.0
         self._next = time.monotonic()
         self._backoff = backoff
-        self._sleep = sleep
         self._limits: dict[str, _Limit] = {}
 
     def closed_s(self, model: str) -> float:
@@ -45,15 +46,15 @@ class Pace:
         limit = self._limits.get(model)
         return limit.closed_until - time.monotonic() if limit else 0.0
 
-    async def open(self, model: str) -> None:
+    async def open(self, model: str, sleep: Sleep = asyncio.sleep) -> None:
         """Return when calls of `model` may start, at a moment of this waiter's own."""
         while (wait_s := self.closed_s(model)) > 0:
-            await self._sleep(spread(self._backoff, wait_s))
+            await sleep(spread(self._backoff, wait_s))
 
-    async def turn(self) -> None:
+    async def turn(self, sleep: Sleep = asyncio.sleep) -> None:
         """Return when it is this call's turn to start."""
         while (wait_s := self._next - time.monotonic()) > 0:
-            await self._sleep(wait_s)
+            await sleep(wait_s)
         self._next = time.monotonic() + self._interval_s
 
     def refused(self, model: str, started: float, error: RateLimited) -> None:

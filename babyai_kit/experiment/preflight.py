@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.experiment.interview import Interview
-from babyai_kit.experiment.retries import Backoff
+from babyai_kit.experiment.pace import Pace
+from babyai_kit.experiment.patience import Backoff
 from babyai_kit.gateway.protocol import Answer
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.answers import REMEDIES, reason_of
@@ -46,11 +47,13 @@ async def preflight(
     recorded: Mapping[str, Dialect] | None = None,
     say: Callable[[str], None] = lambda line: None,
     wait_s: float = 1.0,
+    pace: Pace | None = None,
 ) -> Preflight:
     """Ask each model behind `variants`; a gateway over HTTP, whose config is not ours, for all variants.
 
     `recorded`: dialects that the run has used before, by model: they are used again and not found out anew.
-    `say` gets a line when a model is waited for. `wait_s`: between tries. Raises InputError if the gateway
+    `say` gets a line when a model is waited for. `wait_s`: between tries. `pace`: of the run, whose calls
+    these are among. Raises InputError if the gateway
     knows no such function or variant, else the last ServiceError, with the model's name and what to check.
     """
     dialects = dict(recorded or {})
@@ -61,7 +64,7 @@ async def preflight(
         if model in asked and session.embedded:
             continue
         asked.add(model)
-        interview = Interview(session, variant, sampling, backoff, say, wait_s)
+        interview = Interview(session, variant, sampling, backoff, say, wait_s, pace or Pace(None, backoff))
         new = model not in dialects
         dialect, answer = await interview.hold(dialects.get(model))
         dialects[model] = dialect

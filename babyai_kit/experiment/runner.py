@@ -62,7 +62,7 @@ class Runner:
         max_concurrency: int,
         budget: Budget,
         backoff: Backoff,
-        requests_per_minute: float | None = None,
+        pace: Pace | None = None,
         stop_after_invalid: int = 0,
         registrar: Registrar | None = None,
     ) -> None:
@@ -80,7 +80,7 @@ class Runner:
         self._answers = AnswerWatch(stop_after_invalid, progress.say)
         self._patience = Patience(backoff, progress.say)
         self._persistently = retrying(backoff, self._on_retry, patience=self._patience)
-        self._pace = Pace(requests_per_minute, backoff, self._sleep)
+        self._pace = pace or Pace(None, backoff)
         self._registrar = registrar
         self._failure: ServiceError | None = None
         self._failed_in_a_row = 0
@@ -131,9 +131,9 @@ class Runner:
     @asynccontextmanager
     async def _slot(self, model: str, urgency: int) -> AsyncIterator[None]:
         while True:
-            await self._pace.open(model)
+            await self._pace.open(model, self._sleep)
             async with self._slots.hold(urgency) as cuts:
-                await self._pace.turn()
+                await self._pace.turn(self._sleep)
                 self._stop(self._budget.spent())
                 if self.stopped:
                     raise _Stopped

@@ -179,7 +179,7 @@ def test_a_service_needs_nothing_but_what_its_image_installs(tmp_path: Path, ser
     assert "!babyai_kit" in ignored
     assert "!requirements.txt" in ignored
 
-    absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tenacity", "tqdm"]
+    absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tqdm"]
     absent += ["tomlkit", "openai", "minijinja", "papermill", "IPython"]
     command = ["player", "--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command

@@ -19,7 +19,7 @@ from babyai_kit.errors import (
 )
 from babyai_kit.experiment.options import RunOptions
 from babyai_kit.experiment.pace import Pace
-from babyai_kit.experiment.patience import Backoff, Patience
+from babyai_kit.experiment.patience import Backoff
 from babyai_kit.gateway.protocol import Answer, Question
 from tests.support.plain_gateway import PlainGateway, answer, carry_out
 
@@ -157,7 +157,7 @@ async def test_no_call_starts_while_a_limit_asks_to_wait(tmp_path):
 
 
 async def test_a_limit_of_one_model_does_not_close_another():
-    pace = Pace(None, HURRIED, Patience(HURRIED).sleep)
+    pace = Pace(None, HURRIED)
     pace.refused("one", time.monotonic(), RateLimited("limited", retry_after_s=500))
     assert pace.closed_s("one") > 400
     await pace.open("another")

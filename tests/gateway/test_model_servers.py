@@ -142,7 +142,7 @@ async def test_more_fields_than_expected_do_no_harm(served, tmp_path):
 )
 async def test_answers_without_an_action_are_the_agents(served, tmp_path, answer):
     async with served(answer) as (session, _):
-        row = await run_one(session, tmp_path)
+        row = await run_one(session, tmp_path, stop_after_invalid=0)
     assert row["status"] == "ok"
     assert row["invalid_actions"] == row["episode_length"]
 

@@ -13,6 +13,7 @@ from babyai_kit.configuration.variants import load_config
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
 from babyai_kit.experiment.estimate import forecast_of
+from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.experiment.preflight import Preflight
 from babyai_kit.experiment.progress import Progress
@@ -122,7 +123,7 @@ async def carry_out(
                 max_concurrency=max_concurrency,
                 budget=Budget(Limits()),
                 backoff=backoff,
-                requests_per_minute=requests_per_minute,
+                pace=Pace(requests_per_minute, backoff),
                 stop_after_invalid=stop_after_invalid,
             )
             await runner.all(backlog.owed)
