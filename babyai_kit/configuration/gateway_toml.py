@@ -44,7 +44,9 @@ def model_toml(
     provider["timeouts"] = _timeouts(timeout_ms)
     provider.update(tomlkit.parse(cost_toml(price)))
     model = {"routing": ["primary"], "providers": {"primary": provider}}
-    return tomlkit.dumps({"models": {MODEL_ALIAS: model}})
+    # The gateway's own limit, 15 minutes, is below what models may be given.
+    gateway = {"global_outbound_http_timeout_ms": NO_TIMEOUT_MS}
+    return tomlkit.dumps({"gateway": gateway, "models": {MODEL_ALIAS: model}})
 
 
 def cost_toml(price: Price | None) -> str:
@@ -75,10 +77,7 @@ def write_snapshot(
     folder = Path(folder)
     shutil.copytree(config.path, folder / "config")
     # Private key: without it the embedded gateway refuses to batch its writes.
-    embedded = (
-        f"[gateway]\nglobal_outbound_http_timeout_ms = {NO_TIMEOUT_MS}\n"
-        "[gateway.observability.batch_writes]\n__force_allow_embedded_batch_writes = true\n"
-    )
+    embedded = "[gateway.observability.batch_writes]\n__force_allow_embedded_batch_writes = true\n"
     (folder / "embedded.toml").write_text(embedded, encoding="utf-8")
     price = config.prices.price_of(settings.model)
     model = model_toml(settings, price, base_url=base_url, timeout_ms=timeout_ms)

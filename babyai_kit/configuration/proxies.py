@@ -19,7 +19,7 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     """The proxy's URL, or None: reached directly.
 
     `HTTPS_PROXY` or `HTTP_PROXY` by the scheme of `url`, else `ALL_PROXY`, but for hosts in `NO_PROXY`; names
-    in lower case come first, as with curl. Raises ConfigError for a proxy that is not an HTTP proxy.
+    in lower case come first, as with curl. Raises ConfigError for what is not the address of an HTTP proxy.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -29,9 +29,15 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     proxy = _value(named, environ)
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    if urlsplit(proxy).scheme not in ("http", "https"):
+    try:
+        scheme = urlsplit(proxy).scheme
+    except ValueError:
         raise ConfigError(
-            f"{named.upper()} names a {urlsplit(proxy).scheme} proxy, which cannot be used for {host}; name "
+            f"{named.upper()} is not a proxy's address; write it like http://proxy:3128, or unset it"
+        ) from None
+    if scheme not in ("http", "https"):
+        raise ConfigError(
+            f"{named.upper()} names a {scheme} proxy, which cannot be used for {host}; name "
             f"an HTTP proxy or add {host} to NO_PROXY"
         )
     return proxy

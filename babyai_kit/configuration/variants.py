@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.configuration.dialects import Dialect, strict_schema
+from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Prices, load_prices
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
@@ -42,6 +42,11 @@ class Variant:
     def asks_reasoning(self) -> bool:
         """True if the prompt asks for `thinking` beside the action."""
         return "thinking" in self.templates.get("system", "")
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """The digests that episodes under this prompt can have, whichever form of answer was asked for."""
+        return frozenset(_asked_in(self.digest, Dialect(form)) for form in FORMATS)
 
 
 @dataclass(frozen=True)

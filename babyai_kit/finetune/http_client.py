@@ -6,13 +6,13 @@ Knows nothing of what is asked.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import os
 import ssl
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 
+from babyai_kit.configuration.proxies import proxy_for
 from babyai_kit.errors import ConfigError
 from babyai_kit.finetune.refusals import is_final, server_words
 
@@ -32,26 +32,14 @@ class AnswerTooLarge(openai.OpenAIError):
 
 
 class HttpClient(openai.DefaultAsyncHttpxClient):
-    """The `openai` package's client, bounded in time and memory; on loopback no proxy applies."""
+    """The `openai` package's client, bounded in time and memory."""
 
     def __init__(self, base_url: str, timeout_s: float = TIMEOUT_S) -> None:
         """Raises ConfigError for proxy or certificate variables that cannot be used."""
         self._timeout_s = timeout_s
-        # Without the environment's proxies, the environment's certificates must be named.
-        options: dict[str, Any] = (
-            {"trust_env": False, "verify": ssl.create_default_context()} if is_loopback(base_url) else {}
-        )
+        proxy, certificates = proxy_for(base_url, os.environ), _certificates()
         try:
-            super().__init__(**options)
-        except OSError:
-            raise ConfigError(
-                "SSL_CERT_FILE or SSL_CERT_DIR does not name readable certificates; correct or unset it"
-            ) from None
-        except ImportError:
-            raise ConfigError(
-                "the proxy is a SOCKS proxy, which needs another package; run: pip install socksio, or unset "
-                "ALL_PROXY"
-            ) from None
+            super().__init__(trust_env=False, proxy=proxy, verify=certificates)
         except Exception:
             # The HTTP library has errors of its own for addresses.
             raise ConfigError(
@@ -94,13 +82,12 @@ class HttpClient(openai.DefaultAsyncHttpxClient):
         )
 
 
-def is_loopback(url: str) -> bool:
-    """True if the host of `url` is this machine."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
+def _certificates() -> ssl.SSLContext | bool:
+    """The authorities that the environment names; True: those that the HTTP library knows."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = os.environ.get(name)
+        if path and not os.path.exists(path):
+            raise ConfigError(f"{name} names {path}, which does not exist; correct or unset it")
+        if path:
+            return ssl.create_default_context()
+    return True

@@ -5,17 +5,16 @@ Servers differ in their words, and every field may be missing or of another type
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from babyai_kit.hostile_text import visible
+from babyai_kit.hostile_text import one_line, parse_json
 
 Outcome = Literal["running", "succeeded", "failed", "cancelled"]
 
-SUCCEEDED = ("succeeded", "success", "successful", "completed", "complete", "finished")
+SUCCEEDED = ("succeeded", "success", "successful", "completed", "complete", "finished", "done")
 FAILED = ("fail", "error", "expired", "rejected", "invalid")
 CANCELLED = ("cancelled", "canceled", "aborted", "terminated")
 MAX_SHOWN = 300
@@ -55,8 +54,8 @@ class Event:
 def parse_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object in `body`; None if it is none."""
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = parse_json(body)
+    except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
 
@@ -68,21 +67,20 @@ def plain(value: Any) -> str:
     return str(value)
 
 
-def one_line(value: Any, limit: int = MAX_SHOWN) -> str:
-    """A server's text, safe for a terminal: one line, control characters as symbols, `limit` characters at
-    most; "" for what is no text."""
-    line = visible(" ".join(plain(value).split()))
-    return line if len(line) <= limit else f"{line[:limit]}…"
+def shown(value: Any) -> str:
+    """A server's text, safe for a terminal: one line of MAX_SHOWN characters at most, control characters as
+    symbols; "" for what is no text."""
+    return one_line(plain(value), MAX_SHOWN)
 
 
-def read_job(answer: Mapping[str, Any], text: Text = one_line) -> JobAnswer:
+def read_job(answer: Mapping[str, Any], text: Text = shown) -> JobAnswer:
     outcome = _outcome(answer)
     return JobAnswer(
         job_id=plain(answer.get("id")),
         training_file=plain(answer.get("training_file")),
         status=text(answer.get("status")),
         outcome=outcome,
-        fine_tuned_model=one_line(answer.get("fine_tuned_model")),
+        fine_tuned_model=shown(answer.get("fine_tuned_model")),
         error=text(_failure_reason(answer)) if outcome == "failed" else "",
         trained_tokens=_count(answer.get("trained_tokens")),
     )
@@ -92,7 +90,7 @@ def read_jobs(page: Mapping[str, Any]) -> list[JobAnswer]:
     return [read_job(row) for row in _rows(page)]
 
 
-def read_events(page: Mapping[str, Any], text: Text = one_line) -> list[Event]:
+def read_events(page: Mapping[str, Any], text: Text = shown) -> list[Event]:
     """The events on a page, in its order."""
     return [
         Event(

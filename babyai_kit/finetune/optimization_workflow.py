@@ -19,7 +19,7 @@ from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.job import Job, known_job, write_job
-from babyai_kit.finetune.job_answers import one_line
+from babyai_kit.finetune.job_answers import shown
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import check_block
 
@@ -74,7 +74,7 @@ async def launch_workflow(
             raise
         raise ModelError(
             "OpenAI did not create the job, and the gateway hides why; launch without --workflow to see the "
-            f"reason ({one_line(hidden[1])})",
+            f"reason ({shown(hidden[1])})",
             kind="refused",
         ) from None
     job = Job(

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import openai
 
-from babyai_kit.errors import ModelError, RateLimited
+from babyai_kit.configuration.proxies import proxy_for
+from babyai_kit.errors import ModelError
 from babyai_kit.finetune.http_client import CONNECT_S, STALL_S, AnswerTooLarge
 from babyai_kit.finetune.job_answers import (
     Event,
     JobAnswer,
-    one_line,
     parse_object,
     plain,
     read_events,
     read_job,
     read_jobs,
+    shown,
 )
 from babyai_kit.finetune.refusals import Request, refusal, server_words, words_in
 from babyai_kit.finetune.server import Server
@@ -61,7 +63,8 @@ class Provider:
             return self._id("upload", answer)
 
     async def create(self, request: Mapping[str, Any]) -> JobAnswer:
-        """Create a job, once: a second try could be a second job, except after 429."""
+        """Create a job, once: a second try could be a second job, except after an answer that says that there
+        is none yet."""
         client = self._client.with_options(max_retries=0)
         for attempt in range(self._server.max_retries + 1):
             try:
@@ -69,9 +72,13 @@ class Provider:
                     answer = await client.fine_tuning.jobs.with_raw_response.create(**request)
                     self._id("job", answer)
                     return self._job("job", answer)
-            except RateLimited as error:
+            except ModelError as error:
                 wait_s = 2.0**attempt if error.retry_after_s is None else error.retry_after_s
-                if attempt == self._server.max_retries or wait_s > MAX_RETRY_WAIT_S:
+                if (
+                    error.kind not in ("rate limit", "loading")
+                    or attempt == self._server.max_retries
+                    or wait_s > MAX_RETRY_WAIT_S
+                ):
                     raise
             await asyncio.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
@@ -130,7 +137,7 @@ class Provider:
         return events if ascending else events[::-1]
 
     def _text(self, value: Any) -> str:
-        return one_line(self._server.redact(plain(value)))
+        return shown(self._server.redact(plain(value)))
 
     def _job(self, request: Request, answer: Any) -> JobAnswer:
         return read_job(self._json(request, answer), self._text)
@@ -184,13 +191,19 @@ class Provider:
                 retryable=True,
             ) from None
         except openai.APIConnectionError as error:
-            reason = self._text(str(error.__cause__ or error)) or type(error.__cause__).__name__
-            remedy = "check that it runs, nothing is lost"
-            if "CERTIFICATE_VERIFY_FAILED" in reason:
-                remedy = "set SSL_CERT_FILE to the certificate of the authority that signed the server's"
-            raise ModelError(
-                f"{address} cannot be reached ({reason}); {remedy}", kind="connection", retryable=True
-            ) from None
+            raise self._unreachable(error.__cause__ or error) from None
+
+    def _unreachable(self, cause: BaseException) -> ModelError:
+        what = f"{self._server.address} cannot be reached ({self._text(str(cause)) or type(cause).__name__})"
+        if "CERTIFICATE_VERIFY_FAILED" in what:
+            return ModelError(
+                f"{what}; set SSL_CERT_FILE to the certificate of the authority that signed the server's",
+                kind="connection",
+                fatal=True,
+            )
+        proxy = proxy_for(self._server.base_url, os.environ)
+        remedy = "check that it runs" if proxy is None else "check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+        return ModelError(f"{what}; {remedy}, nothing is lost", kind="connection", retryable=True)
 
 
 def _retry_after_s(response: Any) -> float | None:

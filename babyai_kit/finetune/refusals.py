@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from babyai_kit.errors import ErrorKind, ModelError, RateLimited
-from babyai_kit.finetune.job_answers import one_line, parse_object, plain
+from babyai_kit.errors import ErrorKind, ModelError, ModelLoading, RateLimited
+from babyai_kit.finetune.job_answers import parse_object, plain, shown
 
 Request = Literal["upload", "job", "list of jobs", "status", "cancellation", "list of events"]
 """What was asked for: `job` is the creation of one."""
@@ -30,6 +30,9 @@ _CLOSED = re.compile(
     r"no longer|unavailable|disabled|deprecated|discontinued|closed|retired|sunset|ended|wound down|"
     r"winding down)|no longer.*(fine.?tun|training)",
     re.IGNORECASE | re.DOTALL,
+)
+_NOT_READY = re.compile(
+    r"not (yet )?(ready|processed)|still (being )?process|is being processed", re.IGNORECASE
 )
 _MAX_READ = 2000
 """Characters of a message that decide."""
@@ -75,7 +78,7 @@ def refusal(
 ) -> ModelError:
     """The error for an answer with `status`. `server`: its address; `words`: its message, without secrets;
     `retry_after_s`: seconds, where the server named them."""
-    what = f"the {request} was refused (status {status}: {one_line(words) or 'no reason given'})"
+    what = f"the {request} was refused (status {status}: {shown(words) or 'no reason given'})"
     words = words[:_MAX_READ]
     launching = request in ("upload", "job")
     closed = bool(_CLOSED.search(words))
@@ -100,6 +103,8 @@ def refusal(
         return fatal("refused", f"{server} does not let this account fine-tune: {ELSEWHERE}")
     if launching and no_route:
         return fatal("unsupported", f"{server} has no files and fine-tuning API: {ELSEWHERE}")
+    if request == "job" and 400 <= status < 500 and _NOT_READY.search(words):
+        return ModelLoading(f"{what}; launch again once the files are ready", retry_after_s=retry_after_s)
     if status == 429:
         return RateLimited(f"{what}; try again later, nothing is lost", retry_after_s=retry_after_s)
     if status in (408, 409, 425) or (status >= 500 and status != 501):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import openai
 
+from babyai_kit.configuration import addresses
+from babyai_kit.configuration.urls import checked_url, split_query, url_secrets
 from babyai_kit.errors import ConfigError
 from babyai_kit.finetune.http_client import CONNECT_S, TIMEOUT_S, HttpClient
 
@@ -21,7 +22,7 @@ class Server:
     api_key: str = field(default="", repr=False)
     max_retries: int = 6
     """Of every question, with the package's growing waits and the server's Retry-After. The creation of a job
-    is tried again only after 429, which says that there is none."""
+    is tried again only after an answer that says that there is none."""
     timeout_s: float = TIMEOUT_S
     """For a whole question and answer; uploads have an hour."""
 
@@ -32,10 +33,8 @@ class Server:
 
     def redact(self, text: str) -> str:
         """`text` without the key and the password."""
-        with contextlib.suppress(ValueError):
-            password = urlsplit(self.base_url).password or ""
-            for secret in filter(None, (self.api_key, password, unquote(password))):
-                text = text.replace(secret, "***")
+        for secret in sorted({self.api_key, *url_secrets(self.base_url)}, key=len, reverse=True):
+            text = text.replace(secret, "***") if secret else text
         return text
 
     def client(self) -> openai.AsyncOpenAI:
@@ -44,25 +43,16 @@ class Server:
         if not (self.api_key.isascii() and self.api_key.isprintable()):
             # The HTTP library would say so with the key in its message.
             raise ConfigError("OPENAI_API_KEY has a character that no key has; copy the key again")
-        try:
-            parts = urlsplit(self.base_url)
-            return openai.AsyncOpenAI(
-                base_url=parts._replace(query="").geturl(),
-                default_query=dict(parse_qsl(parts.query)),
-                # The package insists on a key; servers that need none ignore it.
-                api_key=self.api_key or "none",
-                max_retries=self.max_retries,
-                timeout=openai.Timeout(self.timeout_s, connect=min(CONNECT_S, self.timeout_s)),
-                http_client=HttpClient(self.base_url, self.timeout_s),
-            )
-        except ConfigError:
-            raise
-        except Exception:
-            # ValueError, and the HTTP library's own; both may show a password.
-            raise ConfigError(
-                "the address of the fine-tuning server is not valid; write OPENAI_BASE_URL like "
-                "https://api.openai.com/v1"
-            ) from None
+        url, query = split_query(checked_url("OPENAI_BASE_URL", self.base_url, addresses.OPENAI))
+        return openai.AsyncOpenAI(
+            base_url=url,
+            default_query=query,
+            # The package insists on a key; servers that need none ignore it.
+            api_key=self.api_key or "none",
+            max_retries=self.max_retries,
+            timeout=openai.Timeout(self.timeout_s, connect=min(CONNECT_S, self.timeout_s)),
+            http_client=HttpClient(url, self.timeout_s),
+        )
 
     def __repr__(self) -> str:
         return f"Server({self.address!r})"

@@ -92,7 +92,7 @@ async def test_an_account_without_credit_is_not_asked_again(export: finetune.Exp
 
 async def test_a_limited_rate_is_waited_for_also_when_a_job_is_created(export: finetune.Export):
     async with ThirdParty() as other:
-        other.refuse = {"upload": [429, 503], "create": [429, 429]}
+        other.refuse = {"upload": [429, 503], "create": [429, (400, refused("file f1 is not ready yet"))]}
         job = await finetune.launch(finetune.Server(other.base_url), export, say=quiet)
         assert job.job_id == "j1"
         assert (len(other.created), other.count("create")) == (1, 3)
