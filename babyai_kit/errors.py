@@ -33,6 +33,9 @@ ErrorKind = Literal[
 ]
 """What failed, as reports count it."""
 
+FATAL_KINDS: frozenset[ErrorKind] = frozenset({"key refused", "quota"})
+"""No call succeeds until the user pays or corrects a key."""
+
 
 class KitError(Exception):
     """Base of every error the kit raises on purpose."""
@@ -101,8 +104,8 @@ class ServiceError(KitError):
     ) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
-        self.retryable = retryable
-        self.fatal = fatal
+        self.fatal = fatal or kind in FATAL_KINDS
+        self.retryable = retryable and not self.fatal
         self.retry_after_s = retry_after_s
 
 

@@ -21,7 +21,7 @@ class Price:
     training: float | None = None
     """Of a token seen once in fine-tuning; None where the model cannot be fine-tuned or nobody said."""
 
-    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
+    def cost_usd(self, input_tokens: float, output_tokens: float) -> float:
         """US dollars for so many tokens."""
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
