@@ -73,7 +73,7 @@ def cost_toml(price: Price | None) -> str:
 def snapshot_folder() -> Iterator[Path]:
     """A temporary folder for `write_snapshot`, gone after the block.
 
-    Below TMPDIR, unless that has characters of a pattern: the gateway would search the whole folder above them.
+    Below TMPDIR, unless that has characters of a pattern: the gateway would search all that is beside it.
     Raises ConfigError if there is none.
     """
     try:
