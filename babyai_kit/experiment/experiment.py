@@ -22,6 +22,7 @@ from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
 from babyai_kit.experiment.estimate import announcement, forecast_of
+from babyai_kit.experiment.open_files import ensure_open_files
 from babyai_kit.experiment.options import DEFAULT_MAX_CONCURRENCY, RunOptions
 from babyai_kit.experiment.outcome import Outcome, closing_notes, invalid_answers
 from babyai_kit.experiment.pace import Pace
@@ -148,6 +149,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         checked = Preflight(dialects=manifest.dialects)
         pace = Pace(options.requests_per_minute or session.settings.requests_per_minute, backoff)
         forecast = forecast_of(config, backlog, sampling)
+        ensure_open_files(min(options.max_concurrency, len(backlog.owed)), embedded=session.embedded)
         if backlog.owed:
             print(announcement(backlog, forecast, sampling))
             checked = await preflight(

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, write_snapshot
+from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, snapshot_folder, write_snapshot
 from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL, is_learner
 from babyai_kit.configuration.proxies import no_proxy
 from babyai_kit.configuration.settings import Settings, load_settings
@@ -131,7 +130,7 @@ async def _trainers(settings: Settings, folder: Path, quiet: bool) -> list[Train
 async def _embedded(
     settings: Settings, config: Config, model_url: str, timeout_ms: int, store_url: str
 ) -> TensorZeroGateway:
-    with tempfile.TemporaryDirectory(prefix="babyai-config-") as folder:
+    with snapshot_folder() as folder:
         glob = write_snapshot(config, settings, folder, base_url=model_url, timeout_ms=timeout_ms)
         with _exported("OPENAI_API_KEY", settings.openai_api_key), _redacted(settings):
             return await TensorZeroGateway.embedded(glob, store_url)
