@@ -51,6 +51,7 @@ with _leaving_at_once():
     try:
         from babyai_kit.cli import COMMANDS, process
         from babyai_kit.errors import InputError, KitError
+        from babyai_kit.hostile_text import one_line
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         sys.exit(f"error: the package {package} is missing; run: pip install -r requirements.txt")
@@ -62,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.command(args)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 1
 
 

@@ -33,6 +33,9 @@ ErrorKind = Literal[
 ]
 """What failed, as reports count it."""
 
+FATAL_KINDS: frozenset[ErrorKind] = frozenset({"key refused", "quota"})
+"""No call succeeds until the user pays or corrects a key."""
+
 
 class KitError(Exception):
     """Base of every error the kit raises on purpose."""
@@ -101,8 +104,8 @@ class ServiceError(KitError):
     ) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
-        self.retryable = retryable
-        self.fatal = fatal
+        self.fatal = fatal or kind in FATAL_KINDS
+        self.retryable = retryable and not self.fatal
         self.retry_after_s = retry_after_s
 
 
@@ -154,6 +157,21 @@ class NoValidAnswers(KitError):
 
 class JournalError(KitError):
     """The run on disk cannot be read or written, or belongs to another process."""
+
+
+class ReplayError(JournalError):
+    """The environment does not repeat a recorded step.
+
+    `what`: which step, and what is different. `recorded`: the step as it was recorded.
+    """
+
+    def __init__(self, what: str, recorded: object) -> None:
+        super().__init__(
+            f"{what}. The journal was changed there or before, or another version of the environment "
+            "recorded it; install the versions named in its run.json, restore the journal, or use a new run "
+            "name"
+        )
+        self.what, self.recorded = what, recorded
 
 
 class BudgetReached(KitError):

@@ -40,6 +40,18 @@ def add_episode_flags(parser: argparse.ArgumentParser) -> None:
         help="for model servers that refuse the parameter seed",
     )
     flag("--concurrency", type=int, metavar="N", dest="max_concurrency", help="calls in flight (default: 50)")
+    flag(
+        "--requests-per-minute",
+        type=float,
+        metavar="N",
+        help="calls that may start in a minute, evenly spaced (default: AGENT_REQUESTS_PER_MINUTE, else any)",
+    )
+    flag(
+        "--stop-after-invalid",
+        type=int,
+        metavar="N",
+        help="stop if none of the first N answers is valid; 0: go on (default: 50)",
+    )
 
 
 def add_run_budget(parser: argparse.ArgumentParser, of: str = "the run") -> None:
@@ -65,6 +77,8 @@ def run_options(args: argparse.Namespace) -> dict[str, Any]:
         "max_tokens",
         "call_seeds",
         "max_concurrency",
+        "requests_per_minute",
+        "stop_after_invalid",
         "max_cost_usd",
         "max_tokens_total",
         "results",

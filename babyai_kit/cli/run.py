@@ -58,7 +58,8 @@ async def _run(args: argparse.Namespace) -> int:
         )
         options = RunOptions(
             limits=Limits(args.max_cost_usd, args.max_tokens_total),
-            **given(args, "max_concurrency", "workflow_evaluation", "shard", "results"),
+            **given(args, "max_concurrency", "requests_per_minute", "stop_after_invalid"),
+            **given(args, "workflow_evaluation", "shard", "results"),
         )
         sampling = Sampling(**given(args, "temperature", "max_tokens", "call_seeds"))
         outcome = await execute(session, plan, sampling, options)

@@ -5,6 +5,7 @@ The process environment is read, never changed. Secrets stay in fields without a
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -70,6 +71,8 @@ class Settings:
     """ClickHouse with credentials; empty means the local server over chDB."""
     timeout_ms: int = TIMEOUT_MS
     """Longest wait for one answer of the model server (`AGENT_TIMEOUT_MS`), milliseconds."""
+    requests_per_minute: float | None = None
+    """Most calls that a run may start in a minute (`AGENT_REQUESTS_PER_MINUTE`); None: any number."""
     notes: tuple[str, ...] = ()
     """For the user, a line each: what was ignored or understood otherwise, and what to set."""
 
@@ -143,6 +146,7 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
         gateway_url=gateway.rstrip("/"),
         clickhouse_url=clickhouse,
         timeout_ms=_timeout_ms(values),
+        requests_per_minute=_rate(values.get("AGENT_REQUESTS_PER_MINUTE", "")),
     )
     notes = [*_endpoint_notes(settings.redact(base), endpoint), *_ignored(values, settings)]
     return replace(settings, notes=tuple(notes))
@@ -192,6 +196,18 @@ def _ignored(values: Mapping[str, str], settings: Settings) -> Iterator[str]:
             f"AGENT_MODEL={named} has no effect without a model server; set OPENAI_BASE_URL to the server's "
             "address, or OPENAI_API_KEY for OpenAI"
         )
+
+
+def _rate(text: str) -> float | None:
+    try:
+        rate = float(text) if text else None
+    except ValueError:
+        rate = 0.0
+    if rate is not None and not 0 < rate < math.inf:
+        raise ConfigError(
+            f"AGENT_REQUESTS_PER_MINUTE {text!r} is not valid; give a positive number, like 60, or none"
+        )
+    return rate
 
 
 def _compose_clickhouse(password: str) -> str:

@@ -34,10 +34,11 @@ def checked_url(name: str, url: str, example: str) -> str:
     except ValueError:
         raise (not_encoded if "@" in url else invalid) from None
     user, _, host = parts.netloc.rpartition("@")
-    # A password with a slash ends the host at its first half, and its second half goes to the path.
-    if _STRAY_PERCENT.search(user) or ("@" in url and not user and ":" in host):
+    # A password with a slash ends the host at its first half, and its second half goes to the path. The
+    # gateway takes a backslash for a slash.
+    if _STRAY_PERCENT.search(user) or "\\" in user or ("@" in url and not user and ":" in host):
         raise not_encoded
-    if not well_formed or not url.isprintable() or " " in url:
+    if not well_formed or not url.isprintable() or " " in url or "\\" in url:
         raise invalid
     return url
 

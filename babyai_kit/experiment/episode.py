@@ -15,7 +15,8 @@ from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.environment import shortest_length
 from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import ServiceError, UnsupportedLevelError
-from babyai_kit.experiment.retries import Backoff, OnRetry, retrying
+from babyai_kit.experiment.patience import Backoff
+from babyai_kit.experiment.retries import Retries, retrying
 from babyai_kit.gateway.protocol import Answer, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
@@ -114,14 +115,13 @@ async def run_episode(
     memory: Memory | None = None,
     slot: Callable[[int], AbstractAsyncContextManager[None]] = lambda urgency: nullcontext(),
     record: Callable[[StepRecord], None] = lambda step: None,
-    on_retry: OnRetry = lambda error: None,
-    backoff: Backoff | None = None,
+    persistently: Retries | None = None,
 ) -> EpisodeRecord:
     """Play `planned` to its end and return its row.
 
     `slot(urgency)` is held during each call; urgency is the number of steps left. `record` gets every
-    step as soon as it is answered, `on_retry` every failure that is waited for. A service that keeps failing
-    gives a row of status `error`.
+    step as soon as it is answered; `persistently` calls again what failed. A service that keeps failing gives
+    a row of status `error`.
     Raises ServiceError when the failure is fatal for every call, JournalError when the recorded steps
     do not replay, and whatever `slot` and `record` raise.
     """
@@ -146,7 +146,7 @@ async def run_episode(
             record(episode.take(await session.ask(question)))
 
     # The wait lies outside the slot, so that a failing call does not keep others from theirs.
-    persistently = retrying(backoff or Backoff(), on_retry)
+    persistently = persistently or retrying(Backoff())
     try:
         while not episode.done:
             await persistently(take_step)

@@ -13,8 +13,9 @@ from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
 from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission
 from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.errors import InputError, ModelLoading, RateLimited, ServiceError
+from babyai_kit.experiment.patience import Backoff, Patience
 from babyai_kit.experiment.refusals import refusal
-from babyai_kit.experiment.retries import Backoff, retrying
+from babyai_kit.experiment.retries import retrying
 from babyai_kit.gateway.protocol import Answer, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
@@ -135,15 +136,9 @@ class Interview:
             dialect=dialect,
             dryrun=True,
         )
-        told: list[ServiceError] = []
-
-        def on_retry(error: ServiceError) -> None:
-            if not told:
-                self._say(f"Waiting for {self._model}: {error}")
-            told.append(error)
-
+        patience = Patience(self._backoff, self._say)
         try:
-            return await retrying(self._backoff, on_retry, only=(RateLimited, ModelLoading))(
+            return await retrying(self._backoff, only=(RateLimited, ModelLoading), patience=patience)(
                 self._session.ask, question
             )
         except ServiceError as error:

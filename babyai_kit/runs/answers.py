@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
+from babyai_kit.environment import ACTIONS
 from babyai_kit.runs.records import StepRecord
 
 InvalidReason = Literal["cut off", "refused", "empty", "wrapped", "unknown action", "another form"]
@@ -18,6 +21,8 @@ cut off: it used up max_tokens. refused: the model or a content filter declined.
 JSON object stands in it, beside other text (`<think>`, a code fence, prose). unknown action: JSON as asked
 for, with an action that does not exist. another form: anything else.
 """
+
+INVALID_REASONS: tuple[InvalidReason, ...] = get_args(InvalidReason)
 
 REMEDIES: dict[InvalidReason, str] = {
     "cut off": "raise max_tokens, or lower the model's reasoning effort",
@@ -46,9 +51,26 @@ def reason_of(answer: str | None, finish_reason: str | None) -> InvalidReason:
     text = (answer or "").strip()
     if not text:
         return "empty"
-    if isinstance(_json(text), dict):
-        return "unknown action"
+    content = _json(text)
+    if isinstance(content, dict):
+        action = content.get("action")
+        return "unknown action" if isinstance(action, str) and action not in ACTIONS else "another form"
     return "wrapped" if isinstance(_json(_within(text)), dict) else "another form"
+
+
+def remedy(reasons: Mapping[InvalidReason, int]) -> str:
+    """What helps against the most frequent of these reasons."""
+    return REMEDIES[_by_frequency(reasons)[0]]
+
+
+def counts_text(reasons: Mapping[InvalidReason, int]) -> str:
+    """`empty: 12, cut off: 3`, the most frequent first."""
+    return ", ".join(f"{reason}: {reasons[reason]:,}" for reason in _by_frequency(reasons))
+
+
+def count_reasons(steps: Iterable[StepRecord]) -> Counter[InvalidReason]:
+    """The invalid answers among `steps`, by reason."""
+    return Counter(reason for step in steps if (reason := invalid_reason(step)) is not None)
 
 
 def _within(text: str) -> str:
@@ -64,4 +86,5 @@ def _json(text: str) -> Any:
         return None
 
 
-INVALID_REASONS: tuple[InvalidReason, ...] = get_args(InvalidReason)
+def _by_frequency(reasons: Mapping[InvalidReason, int]) -> list[InvalidReason]:
+    return sorted(reasons, key=lambda reason: (-reasons[reason], INVALID_REASONS.index(reason)))

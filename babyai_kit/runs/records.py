@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast, get_args
 import pandas as pd
 
 from babyai_kit.errors import ErrorKind, ServiceError
+from babyai_kit.hostile_text import visible
 
 R = TypeVar("R", "StepRecord", "EpisodeRecord", "Registration")
 
@@ -147,6 +148,10 @@ DTYPES = {
 }
 
 
+MAX_EXAMPLE = 240
+"""Characters of an error's message in an overview."""
+
+
 def key_of(row: Mapping[str, Any]) -> EpisodeKey:
     """The key among the fields of `row`."""
     return EpisodeKey(**{name: row[name] for name in KEY_COLUMNS})
@@ -227,3 +232,15 @@ def to_frame(records: Iterable[EpisodeRecord]) -> pd.DataFrame:
     rows = sorted(records, key=lambda r: r.key)
     frame = pd.DataFrame([vars(r) for r in rows], columns=COLUMNS)
     return frame.astype({c: DTYPES.get(c, "object") for c in COLUMNS})
+
+
+def error_examples(episodes: pd.DataFrame) -> dict[str, str]:
+    """Of each kind of error in the table, the most frequent first, the first message, in one short line."""
+    errors = episodes[episodes["status"] == "error"]
+    kinds = errors["error_kind"].value_counts().index
+    return {kind: _short(errors.loc[errors["error_kind"] == kind, "error"].iloc[0], kind) for kind in kinds}
+
+
+def _short(error: str, kind: str) -> str:
+    message = " ".join(visible(error).split()).removeprefix(f"{kind}: ")
+    return message if len(message) <= MAX_EXAMPLE else f"{message[:MAX_EXAMPLE]} ..."

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from babyai_kit.configuration.proxies import is_loopback
 from babyai_kit.configuration.settings import load_settings
+from babyai_kit.configuration.urls import url_secrets
 from babyai_kit.errors import StoreError
+from babyai_kit.hostile_text import one_line
 from babyai_kit.local.clickhouse import ServerHandle, ensure_server_sync
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ def _close_with(client: Client, server: ServerHandle) -> None:
 
 
 def _reason(error: Exception, url: str) -> str:
-    text = " ".join(str(error).split())
-    password = urlsplit(url).password
-    return (text.replace(password, "***") if password else text)[:300]
+    text = str(error)
+    for secret in sorted(url_secrets(url), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return one_line(text, 300)

@@ -49,7 +49,7 @@ def test_what_is_no_url_is_refused_by_name_and_not_shown(name: str, url: str):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("password", ["pa/ss", "pa#ss", "pa?ss", "100%", "50%off", "1/2", "[x"])
+@pytest.mark.parametrize("password", ["pa/ss", "pa\\ss", "pa#ss", "pa?ss", "100%", "50%off", "1/2", "[x"])
 def test_a_password_that_must_be_encoded_is_told_as_that(password: str):
     with pytest.raises(ConfigError, match=r"percent-encode .* / as %2F") as error:
         load_settings(

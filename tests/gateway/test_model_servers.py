@@ -221,7 +221,8 @@ async def test_a_server_that_is_loading_its_model_refuses_nothing(served, tmp_pa
         row = await run_one(session, tmp_path, backoff=QUICK)
         assert (row["status"], row["invalid_actions"]) == ("ok", 0)
         assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("schema")}
-    assert "Waiting for theirs: the model server is loading" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "Waiting for the model server, at most 10 min: the model server is loading" in output
 
 
 async def test_the_form_that_gives_valid_answers_is_chosen(served, tmp_path):

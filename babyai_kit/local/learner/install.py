@@ -46,6 +46,7 @@ def main() -> int:
     except PackageNotFoundError:
         torch = requirement()
     installer = _installer()
+    reason: str | None
     if installer is None:
         reason = "this environment has neither pip nor uv; run: python -m ensurepip, then this again"
     elif _install(installer, "--index-url", CPU_INDEX, torch, fail_fast=True).returncode == 0:
