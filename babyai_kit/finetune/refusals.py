@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from babyai_kit.errors import ErrorKind, ModelError, ModelLoading, RateLimited
 from babyai_kit.finetune.job_answers import parse_object, plain, shown
+from babyai_kit.waiting_times import seconds_in
 
 Request = Literal["upload", "job", "list of jobs", "job's status", "cancellation", "list of events"]
 """What was asked for: `job` is the creation of one."""
@@ -23,8 +24,7 @@ _NO_CREDIT = re.compile(
     r"insufficient.?(quota|funds|balance|credit)|credit balance|out of credit|payment required", re.IGNORECASE
 )
 _LIMIT = re.compile(r"exceeded your current quota|billing", re.IGNORECASE)
-_COMES_BACK = re.compile(r"(retry|try again|reset).{0,40}\d", re.IGNORECASE)
-"""Some providers use the words of _LIMIT for limits that come back."""
+"""Some providers use these words for a limit that comes back, and then say when."""
 _NO_FILE = re.compile(
     r"no such file|file\b.{0,80}(not found|does not exist|unknown|expired|deleted)", re.IGNORECASE
 )
@@ -70,7 +70,7 @@ def words_in(answer: Mapping[str, Any]) -> str:
 def is_quota(status: int, words: str) -> bool:
     """True if the account has no money left, which no waiting mends."""
     words = words[:_MAX_READ]
-    spent = _NO_CREDIT.search(words) or (_LIMIT.search(words) and not _COMES_BACK.search(words))
+    spent = _NO_CREDIT.search(words) or (_LIMIT.search(words) and seconds_in(words) is None)
     return status == 402 or (400 <= status < 500 and bool(spent))
 
 
@@ -83,9 +83,11 @@ def refusal(
     request: Request, server: str, status: int, words: str, *, retry_after_s: float | None = None
 ) -> ModelError:
     """The error for an answer with `status`. `server`: its address; `words`: its message, without secrets;
-    `retry_after_s`: seconds, where the server named them."""
+    `retry_after_s`: seconds, where a header of the server names them; its words may, too."""
     what = f"the {request} was refused (status {status}: {shown(words) or 'no reason given'})"
     words = words[:_MAX_READ]
+    if retry_after_s is None:
+        retry_after_s = seconds_in(words)
     launching = request in ("upload", "job")
     closed = bool(_CLOSED.search(words))
     no_route = status in (404, 405, 501) or bool(_NO_ROUTE.search(words))
