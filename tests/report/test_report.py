@@ -131,6 +131,8 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
     for digest in (*manifest["digests"].values(), manifest["run_id"]):
         assert digest in words
     assert "You are an agent in a grid world." in words  # the prompt, whose digest is still the run's
+    assert manifest["dialects"] == {"offline-player": {"answer_format": "json", "omitted": []}}
+    assert "How each model was asked offline-playerwith JSON mode" in words
     assert "50.0%" in words
     assert "83.3%" in words
     assert "has not been compared with ClickHouse yet; to do so: python -m babyai_kit reconcile r" in words
@@ -151,7 +153,7 @@ def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
     for name, value in vars(plan).items():
         parsed = getattr(args, name)
         assert (tuple(parsed) if isinstance(parsed, list) else parsed) == value
-    assert (args.temperature, args.max_tokens, args.no_call_seeds) == (0.5, 1024, True)
+    assert (args.temperature, args.max_tokens, args.call_seeds) == (0.5, 1024, False)
 
 
 def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> None:
