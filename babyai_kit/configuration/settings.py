@@ -36,6 +36,8 @@ class Settings:
     openai_api_key: str = field(default="", repr=False)
     gateway_url: str = ""
     """HTTP gateway; empty means the gateway embedded in this process."""
+    gateway_api_key: str = field(default="", repr=False)
+    """Key that the HTTP gateway itself asks for (`TENSORZERO_API_KEY`); empty for one that asks for none."""
     clickhouse_url: str = field(default="", repr=False)
     """ClickHouse with credentials; empty means the local server over chDB."""
     timeout_ms: int = TIMEOUT_MS
@@ -61,7 +63,9 @@ class Settings:
         """Strings that must never reach a log, a journal, a tag or an error text."""
         urls = (self.clickhouse_url, self.openai_base_url, self.gateway_url)
         passwords = [urlsplit(url).password or "" for url in urls]
-        return tuple(s for s in (self.openai_api_key, *passwords, *map(unquote, passwords)) if s)
+        return tuple(
+            s for s in (self.openai_api_key, self.gateway_api_key, *passwords, *map(unquote, passwords)) if s
+        )
 
     def redact(self, text: str) -> str:
         """`text` with every secret replaced by `***`."""
@@ -114,9 +118,18 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
         openai_base_url=base_url,
         openai_api_key=key,
         gateway_url=gateway.rstrip("/"),
+        gateway_api_key=_gateway_key(get("TENSORZERO_API_KEY")),
         clickhouse_url=clickhouse,
         timeout_ms=int(timeout),
     )
+
+
+def _gateway_key(key: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            "TENSORZERO_API_KEY has a character that no key has, such as a curly quote; copy the key again"
+        )
+    return key
 
 
 def _compose_clickhouse(password: str) -> str:
