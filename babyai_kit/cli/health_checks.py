@@ -13,25 +13,23 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
 from packaging.requirements import InvalidRequirement, Requirement
 
 from babyai_kit.cli import compose
+from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
+from babyai_kit.cli.model_check import model
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import KitError, StoreError
 from babyai_kit.gateway.http_gateway import CLIENT_VERSION, gateway_version, healthy
+from babyai_kit.hostile_text import one_line
 from babyai_kit.python_version import SUPPORTED, is_supported
 from babyai_kit.store.client import open_client
-
-OK, NOTE, TROUBLE = "ok", "note", "TROUBLE"
-"""Grades: all well; works, but worth knowing; a run would fail."""
 
 MIN_FREE_GB = 1.0
 PORTS = {
@@ -40,18 +38,6 @@ PORTS = {
     addresses.COMPOSE_UI_PORT: "UI of make up",
     addresses.COMPOSE_CLICKHOUSE_PORT: "ClickHouse of make up",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the screen."""
-
-    grade: str
-    part: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.grade:<8}{self.part:<12}{self.text}"
 
 
 async def examine(
@@ -64,6 +50,7 @@ async def examine(
         prices = load_config(config, settings).prices
     except KitError as error:
         return [*findings, Finding(TROUBLE, "Settings", str(error))]
+    findings += [Finding(NOTE, "Settings", note) for note in settings.notes]
     findings += await asyncio.gather(
         model(settings, has_price=prices.price_of(settings.model) is not None),
         gateway(settings),
@@ -120,46 +107,6 @@ def disk(data: Path) -> Iterator[Finding]:
             yield Finding(OK, "Disk", f"{free:.0f} GB free")
 
 
-async def model(settings: Settings, *, has_price: bool, timeout_s: float = 10.0) -> Finding:
-    """Ask the model server for its list, which costs nothing and shows whether it accepts the key."""
-    if settings.offline:
-        text = "offline player, which is NO language model; set OPENAI_API_KEY or OPENAI_BASE_URL to use one"
-        return Finding(NOTE, "Model", text)
-    price = "" if has_price else "; no price in prices.json, so cost is NaN"
-    if not settings.openai_base_url:
-        return Finding(OK, "Model", f"{settings.model}, as configured at the gateway{price}")
-    where = settings.redact(settings.openai_base_url)
-    headers = {"Authorization": f"Bearer {settings.openai_api_key}"} if settings.openai_api_key else {}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_s)) as client,
-            client.get(f"{settings.openai_base_url}models", headers=headers) as reply,
-        ):
-            status = reply.status
-            models = _names(await reply.json(content_type=None)) if status == 200 else []
-    except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
-        reason = settings.redact(" ".join(str(error).split())) or type(error).__name__
-        text = f"{where} does not answer ({reason}); start it, or correct OPENAI_BASE_URL"
-        return Finding(TROUBLE, "Model", text)
-    if status in (401, 403):
-        return Finding(TROUBLE, "Model", f"{where} refuses the key ({status}); set OPENAI_API_KEY in .env")
-    if models and settings.model not in models:
-        choices = ", ".join(sorted(models)[:5]) + (", ..." if len(models) > 5 else "")
-        text = f"{where} does not list {settings.model}; set AGENT_MODEL to one of {choices}"
-        return Finding(TROUBLE, "Model", text)
-    if not models:
-        text = (
-            f"{where} answers, but lists no models; the first call will show whether it has {settings.model}"
-        )
-        return Finding(NOTE, "Model", text)
-    return Finding(OK if has_price else NOTE, "Model", f"{settings.model} at {where}{price}")
-
-
-def _names(answer: object) -> list[str]:
-    models = answer.get("data") if isinstance(answer, dict) else None
-    return [m["id"] for m in models if isinstance(m, dict) and "id" in m] if isinstance(models, list) else []
-
-
 async def gateway(settings: Settings) -> Finding:
     if not settings.gateway_url:
         text = f"TensorZero {CLIENT_VERSION}, embedded"
@@ -176,7 +123,10 @@ async def gateway(settings: Settings) -> Finding:
         return Finding(TROUBLE, "Gateway", text)
     version = await gateway_version(settings.gateway_url) or "an unknown version"
     if version != CLIENT_VERSION:
-        text = f"{where} is {version}, but the client is {CLIENT_VERSION}; use the same version for both"
+        text = (
+            f"{where} is {one_line(version, 40)}, but the client is {CLIENT_VERSION}; use the same version "
+            "for both"
+        )
         return Finding(NOTE, "Gateway", text)
     return Finding(OK, "Gateway", f"TensorZero {version} at {where}")
 

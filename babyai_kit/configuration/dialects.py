@@ -50,7 +50,7 @@ class Dialect:
         return cls(answer_format, omitted)
 
     def __str__(self) -> str:
-        text = f"asked with {_IN_WORDS[self.answer_format]}"
+        text = f"with {_IN_WORDS[self.answer_format]}"
         return text + (f", without {' and '.join(self.omitted)}" if self.omitted else "")
 
 

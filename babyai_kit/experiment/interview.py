@@ -75,7 +75,7 @@ class Interview:
         # Refused in every form without a word about what: perhaps a parameter, each alone.
         if refusal(*failure) == "unnamed" and (found := await self._less_one(Dialect("json", omitted))):
             return found
-        raise self._failure(*failure)
+        raise self._failure(failure[0])
 
     async def _accepted(self, dialect: Dialect) -> tuple[Dialect, Answer | ServiceError]:
         """The outcome of asking in `dialect`, less the parameters that the server refuses."""
@@ -149,17 +149,21 @@ class Interview:
         except ServiceError as error:
             return error
 
-    def _failure(self, error: ServiceError, dialect: Dialect) -> ServiceError | InputError:
+    def _failure(self, error: ServiceError, recorded: Dialect | None = None) -> ServiceError | InputError:
         if error.kind == "unknown function":
             where = self._session.settings.redact(self._session.settings.gateway_url)
             return InputError(
                 f"the gateway at {where} has no variant {self._variant!r} of the function {FUNCTION!r}; give "
                 "it this project's config/ and restart it"
             )
-        model = self._model
+        if recorded is not None and refusal(error, recorded):
+            return InputError(
+                f"this run asked {self._model} {recorded}, which its server now refuses; choose another "
+                f"name, since answers asked for in two ways do not compare: {error}"
+            )
         return type(error)(
-            f"model {model!r} ({dialect}) does not answer, so nothing was run; check AGENT_MODEL, the key "
-            f"and the server: {error}",
+            f"model {self._model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the "
+            f"server: {error}",
             kind=error.kind,
             retryable=False,
             fatal=True,

@@ -66,7 +66,7 @@ async def preflight(
         dialect, answer = await interview.hold(dialects.get(model))
         dialects[model] = dialect
         if new and dialect != Dialect("schema"):
-            notes.append(f"{model} is {dialect}.")
+            notes.append(f"{model} is asked {dialect}; run.json keeps this for the whole run.")
         notes += _about(session, variant, model, answer)
     return Preflight(tuple(dict.fromkeys(notes)), dialects)
 

@@ -126,7 +126,7 @@ def read_export(folder: str | Path) -> Export:
         fields = {name: record[name] for name in Export.__dataclass_fields__}
         result = Export(**fields | {"folder": folder, "seeds": tuple(record["seeds"])})
         contents = {name: (folder / name).read_bytes() for name in result.digests}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{folder} has no complete export ({type(error).__name__}); export the examples again"
         ) from None
@@ -146,7 +146,7 @@ def read_rows(file: Path) -> list[Any]:
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise InputError(f"{file}, line {number} is not JSON; export the examples again") from None
     return rows
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, write_snapshot
 from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL, is_learner
 from babyai_kit.configuration.proxies import no_proxy
@@ -157,6 +158,7 @@ async def _model_name(session: Session) -> str:
         SAMPLE_ARGUMENTS,
         seed=0,
         max_tokens=DEFAULT_MAX_TOKENS,
+        dialect=Dialect("words"),
         dryrun=True,
     )
     try:
@@ -217,6 +219,7 @@ async def describe(session: Session) -> str:
         f"Model:      {model}",
         f"Gateway:    {settings.redact(settings.gateway_url) or 'TensorZero, embedded in this process'}",
         f"ClickHouse: {store}",
+        *(f"Note:       {note}" for note in settings.notes),
     ]
     if session.embedded and await healthy(addresses.COMPOSE_GATEWAY, timeout_s=0.5):
         lines.append(

@@ -20,9 +20,12 @@ from babyai_kit.configuration.settings import Settings
 from babyai_kit.errors import GatewayError
 from babyai_kit.gateway.episode_ids import MARGIN_S
 from babyai_kit.gateway.refusals import clocks_apart, key_refused
-from babyai_kit.hostile_text import visible
+from babyai_kit.hostile_text import one_line, parse_json
 
 CLIENT_VERSION = metadata.version("tensorzero")
+
+MAX_BYTES = 1_000_000
+"""Read of an answer; a gateway's have some hundred bytes."""
 
 MAX_WORDS = 200
 """Characters of a gateway's own text in a message."""
@@ -49,9 +52,7 @@ async def check_gateway(settings: Settings, timeout_s: float = 5) -> None:
                 proxy=proxy_for(settings.gateway_url, os.environ),
             ) as reply,
         ):
-            words = visible(
-                " ".join((await reply.content.read(MAX_WORDS)).decode("utf-8", "replace").split())
-            )
+            words = one_line((await reply.content.read(MAX_BYTES)).decode("utf-8", "replace"), MAX_WORDS)
             status, clock = reply.status, _date(reply.headers)
     except (aiohttp.ClientError, asyncio.TimeoutError, ValueError):
         raise GatewayError(
@@ -85,10 +86,10 @@ async def gateway_version(url: str, api_key: str = "", timeout_s: float = 5) -> 
 async def version_note(url: str, api_key: str = "") -> str | None:
     """A line about a gateway whose version is not the client's, or None."""
     version = await gateway_version(url, api_key)
-    if version in (None, CLIENT_VERSION):
+    if version is None or version == CLIENT_VERSION:
         return None
     return (
-        f"the gateway is version {version} and the client {CLIENT_VERSION}; if calls are refused, use "
+        f"the gateway is version {one_line(version, 40)} and the client {CLIENT_VERSION}; if calls are refused, use "
         f"tensorzero/gateway:{CLIENT_VERSION}"
     )
 
@@ -106,6 +107,16 @@ def _date(headers: Mapping[str, str]) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
 
 
+async def read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes | None:
+    """A body of at most `limit` bytes; None, without reading the rest, for a longer one."""
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
 async def _get(url: str, timeout_s: float, api_key: str = "") -> object | None:
     """The JSON answer of status 200 ({} if it is not JSON), or None."""
     timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -118,7 +129,7 @@ async def _get(url: str, timeout_s: float, api_key: str = "") -> object | None:
             if reply.status != 200:
                 return None
             try:
-                answer: object = await reply.json(content_type=None)
+                answer: object = parse_json(await read_at_most(reply.content, MAX_BYTES) or b"")
             except ValueError:
                 return {}
             return {} if answer is None else answer

@@ -92,7 +92,6 @@ class TensorZeroGateway:
                 episode_id=question.episode_id,
                 input=template_input(question.arguments),
                 params={"chat_completion": params},
-                output_schema=dict(question.schema) if question.schema else None,
                 extra_body=extra_body,
                 tags=dict(question.tags),
                 dryrun=question.dryrun,
@@ -237,11 +236,8 @@ def _finish_reason(reason: FinishReason | None) -> str | None:
     return None if reason in (None, FinishReason.UNKNOWN) else reason.value
 
 
-_JSON_MODES = {"schema": "strict", "json": None, "words": "off"}
-
-
-def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]] | None]:
-    """The gateway's parameters of a call, and what it is to add to the request by itself."""
+def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]]]:
+    """The gateway's parameters of a call, and what it is to write into the request to the model server."""
     omitted = question.dialect.omitted
     params: dict[str, Any] = {
         "seed": question.seed,
@@ -249,14 +245,18 @@ def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | di
         "max_tokens": question.max_tokens,
     }
     params = {name: value for name, value in params.items() if name not in omitted and value is not None}
-    json_mode = _JSON_MODES[question.dialect.answer_format]
-    if json_mode:
-        params["json_mode"] = json_mode
-    if "max_completion_tokens" not in omitted:
-        return params, None
-    # The gateway knows only the newer name.
-    limit = params.pop("max_tokens", None)
-    return params, [{"pointer": "/max_tokens", "value": limit}] if limit is not None else None
+    extra_body: list[ExtraBody | dict[str, Any]] = []
+    if question.schema is not None:
+        # Not as the gateway's own strict mode: it would judge answers by this schema, not by the function's.
+        schema = {"name": "answer", "strict": True, "schema": dict(question.schema)}
+        response_format = {"type": "json_schema", "json_schema": schema}
+        extra_body.append({"pointer": "/response_format", "value": response_format})
+    elif question.dialect.answer_format == "words":
+        params["json_mode"] = "off"
+    if "max_completion_tokens" in omitted and "max_tokens" in params:
+        # The gateway knows only the newer name.
+        extra_body.append({"pointer": "/max_tokens", "value": params.pop("max_tokens")})
+    return params, extra_body
 
 
 def template_input(arguments: Mapping[str, Any]) -> Any:

@@ -87,7 +87,7 @@ def test_the_default_model_has_a_price():
 
 def test_the_model_toml_names_the_key_and_never_holds_it():
     settings = load_settings(None, {"OPENAI_API_KEY": "sk-canary"})
-    text = model_toml(settings, Price(0.15, 0.6))
+    text = model_toml(settings, Price(0.15, 0.6), base_url="http://127.0.0.1:9/v1/")
     provider = tomlkit.parse(text)["models"]["agent"]["providers"]["primary"]
     assert "canary" not in text
     assert provider["api_key_location"] == "env::OPENAI_API_KEY"

@@ -12,15 +12,25 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
-from babyai_kit import connect, run_experiment
-from babyai_kit.errors import ModelError
+from babyai_kit import ACTIONS, connect, run_experiment
+from babyai_kit.configuration.dialects import Dialect
+from babyai_kit.errors import InputError, ModelError
+from babyai_kit.experiment.retries import Backoff
+from babyai_kit.runs.run import Run
 from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
 
 Body = dict[str, Any]
+BASELINE_SCHEMA = {
+    "type": "object",
+    "properties": {"action": {"type": "string", "enum": list(ACTIONS)}},
+    "required": ["action"],
+    "additionalProperties": False,
+}
 PLAN: Body = {"variants": ["baseline"], "tasks": ["goto"], "seeds": [1]}
 STEPS = 64
+QUICK = Backoff(first_wait_s=0.01, max_wait_s=0.05)
 
 
 def plain(content: str | None = '{"action": "turn left"}') -> Body:
@@ -103,7 +113,10 @@ async def test_more_fields_than_expected_do_no_harm(served, tmp_path):
     step = asked[-1]
     assert step["stream"] is False
     assert (step["model"], step["temperature"], step["max_completion_tokens"]) == ("theirs", 0.5, 99)
-    assert step["response_format"] == {"type": "json_object"}
+    assert step["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "strict": True, "schema": BASELINE_SCHEMA},
+    }
     assert isinstance(step["seed"], int)
 
 
@@ -126,33 +139,118 @@ async def test_answers_without_an_action_are_the_agents(served, tmp_path, answer
     assert row["invalid_actions"] == row["episode_length"]
 
 
-@pytest.mark.parametrize("status", [400, 422, 501])
-async def test_a_server_without_json_mode_is_asked_without_it(served, tmp_path, capsys, status):
+def refusing(
+    *parameters: str, status: int = 400, words: str = "{} is not supported"
+) -> Callable[[Body], Any]:
+    """A server that takes no request with one of these: a parameter, or a type of response_format."""
+
     def answer(body: Body) -> Any:
-        if "response_format" in body:
-            return web.json_response({"error": {"message": "unknown field response_format"}}, status=status)
+        sent = set(body) | {body.get("response_format", {}).get("type", "")}
+        refused = [p for p in parameters if p in sent]
+        if refused:
+            return web.json_response({"error": {"message": words.format(refused[0])}}, status=status)
         return plain()
 
+    return answer
+
+
+FORMATS = ("json_schema", "json_object")
+
+
+@pytest.mark.parametrize(
+    ("answer", "dialect"),
+    [
+        (refusing(), Dialect("schema")),
+        (refusing("json_object", words="'response_format.type' must be 'json_schema'"), Dialect("schema")),
+        (refusing("json_schema", words="Invalid value: '{}'; response_format"), Dialect("json")),
+        (refusing(*FORMATS, words="unknown field response_format"), Dialect("words")),
+        (refusing(*FORMATS, status=422, words="unknown field response_format"), Dialect("words")),
+        (refusing(*FORMATS, status=501, words="structured output is not available"), Dialect("words")),
+        (refusing(*FORMATS, words="Bad Request"), Dialect("words")),
+        (refusing("seed"), Dialect("schema", ("seed",))),
+        (refusing("seed", words="Bad Request"), Dialect("json", ("seed",))),
+        (refusing("temperature", words="temperature: only the default"), Dialect("schema", ("temperature",))),
+        (
+            refusing("max_completion_tokens", status=422, words="body.{}: Extra inputs are not permitted"),
+            Dialect("schema", ("max_completion_tokens",)),
+        ),
+        (
+            refusing("max_completion_tokens", "max_tokens", "seed", *FORMATS, words="Unknown parameter: {}"),
+            Dialect("words", ("seed", "max_completion_tokens", "max_tokens")),
+        ),
+    ],
+)
+async def test_what_a_server_refuses_is_found_out_once_and_kept(served, tmp_path, answer, dialect):
     async with served(answer) as (session, asked):
-        row = await run_one(session, tmp_path)
-    assert (row["status"], row["invalid_actions"]) == ("ok", 0)
-    assert "theirs answers only without JSON mode" in capsys.readouterr().out
-    assert sum("response_format" in body for body in asked) <= 2
-    assert len(asked) <= 3 + STEPS
+        row = await run_one(session, tmp_path, temperature=0.5, max_tokens=99)
+        assert (row["status"], row["invalid_actions"]) == ("ok", 0)
+        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": dialect}
+        before, plan = len(asked), asked[-STEPS:]
+        await run_one(session, tmp_path, seeds=[1, 2], temperature=0.5, max_tokens=99)
+        # One call to see that the model still answers, and no other form in the whole run.
+        assert len(asked) == before + 1 + STEPS
+    for body in plan + asked[before:]:
+        form = body.get("response_format", {}).get("type")
+        assert form == {"schema": "json_schema", "json": "json_object", "words": None}[dialect.answer_format]
+        sent = {"seed", "temperature", "max_completion_tokens"} - set(dialect.omitted)
+        if {"max_completion_tokens", "max_tokens"} & set(dialect.omitted) == {"max_completion_tokens"}:
+            sent.add("max_tokens")
+            assert body["max_tokens"] == 99
+        assert sent == set(body) & {"seed", "temperature", "max_completion_tokens", "max_tokens"}
 
 
-async def test_a_parameter_that_the_server_refuses_is_told_before_the_plan(served, tmp_path):
-    def answer(body: Body) -> Any:
-        if "seed" in body:
-            return web.json_response({"error": {"message": "seed is not supported"}}, status=400)
-        return plain()
+@pytest.mark.parametrize("words", ["max_tokens is too large: 99999", "temperature must be at most 1"])
+async def test_a_refused_value_is_no_refused_parameter(served, tmp_path, words):
+    def answer(_: Body) -> Any:
+        return web.json_response({"error": {"message": words}}, status=400)
 
     async with served(answer) as (session, asked):
-        with pytest.raises(ModelError, match="seed is not supported"):
+        with pytest.raises(ModelError, match=words):
             await run_one(session, tmp_path)
-        assert len(asked) == 2
-        row = await run_one(session, tmp_path, call_seeds=False)
-    assert row["status"] == "ok"
+    assert len(asked) == 1
+
+
+async def test_a_server_that_is_loading_its_model_refuses_nothing(served, tmp_path, capsys):
+    loading = iter([503] * 4)
+
+    def answer(_: Body) -> Any:
+        status = next(loading, None)
+        return web.json_response({"error": "Loading model"}, status=status) if status else plain()
+
+    async with served(answer) as (session, _):
+        row = await run_one(session, tmp_path, backoff=QUICK)
+        assert (row["status"], row["invalid_actions"]) == ("ok", 0)
+        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("schema")}
+    assert "Waiting for theirs: the model server is loading" in capsys.readouterr().out
+
+
+async def test_the_form_that_gives_valid_answers_is_chosen(served, tmp_path):
+    """A server that takes a schema and pays no attention to it."""
+
+    def answer(body: Body) -> Body:
+        heeded = body.get("response_format", {}).get("type") == "json_object"
+        return plain() if heeded else plain("Sure! I would turn left.")
+
+    async with served(answer) as (session, _):
+        row = await run_one(session, tmp_path)
+        assert row["invalid_actions"] == 0
+        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("json")}
+
+
+async def test_a_run_never_mixes_two_ways_of_asking(served, tmp_path):
+    refused: list[str] = []
+
+    def answer(body: Body) -> Any:
+        return refusing(*refused)(body)
+
+    async with served(answer) as (session, asked):
+        first = await run_one(session, tmp_path)
+        refused.append("response_format")
+        with pytest.raises(InputError, match="asked theirs with a JSON schema, which its server now refuses"):
+            await run_one(session, tmp_path, seeds=[1, 2])
+        assert len(asked) == 1 + STEPS + 1
+        episodes = await run_experiment(session, "other", **PLAN, results=tmp_path, progress=False)
+    assert episodes.loc[0, "variant_digest"] != first["variant_digest"]
 
 
 async def test_slow_answers_are_waited_for(served, tmp_path):
@@ -173,7 +271,7 @@ async def test_a_server_that_never_answers_is_given_up_after_the_timeout_set(ser
         await asyncio.sleep(60)
         return plain()
 
-    async with served(answer, AGENT_TIMEOUT_MS="300") as (session, asked):
+    async with served(answer, AGENT_TIMEOUT_MS="100") as (session, asked):
         with pytest.raises(ModelError, match="did not answer in time"):
             await run_one(session, tmp_path)
     assert len(asked) == 3

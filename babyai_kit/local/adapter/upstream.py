@@ -52,7 +52,6 @@ class Upstream:
     async def __aenter__(self) -> Upstream:
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None),
             # Compressed, a small answer could be a huge one.
             headers={"Accept-Encoding": "identity"},
         )
@@ -65,8 +64,8 @@ class Upstream:
         """The server's answer, whatever its status. Raises ModelError if none came."""
         timeout_s = self._timeout_s if self._answered else self._first_timeout_s
         try:
-            reply = await asyncio.wait_for(self._post(body, headers), timeout_s)
-        except (asyncio.TimeoutError, TimeoutError):
+            reply = await self._post(body, headers, timeout_s)
+        except asyncio.TimeoutError:
             raise ModelError(
                 f"the model did not answer in time ({timeout_s:g} s); set a longer AGENT_TIMEOUT_MS or lower "
                 "the concurrency",
@@ -78,9 +77,14 @@ class Upstream:
         self._answered = self._answered or reply.status == 200
         return reply
 
-    async def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    async def _post(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Reply:
         request = self._client.post(
-            self._url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False
+            self._url,
+            data=body,
+            headers=headers,
+            proxy=self._proxy,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
         )
         async with request as response:
             if 300 <= response.status < 400:
