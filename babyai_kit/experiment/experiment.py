@@ -25,11 +25,12 @@ from babyai_kit.experiment.options import DEFAULT_MAX_CONCURRENCY, RunOptions
 from babyai_kit.experiment.preflight import Preflight, preflight
 from babyai_kit.experiment.progress import Progress
 from babyai_kit.experiment.reconciliation import Reconciliation, reconcile
-from babyai_kit.experiment.retries import Backoff
+from babyai_kit.experiment.retries import Backoff, retrying
 from babyai_kit.experiment.runner import Runner
 from babyai_kit.experiment.store_watch import store_watch
 from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations
 from babyai_kit.gateway.session import Session
+from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.runs.journal import (
     Journal,
     read_episodes,
@@ -159,6 +160,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         checked = Preflight(dialects=manifest.dialects)
         if backlog.owed:
             print(_announcement(session, backlog))
+            # Before anything is paid for.
+            await retrying(backoff)(check_storage, session)
             checked = await preflight(
                 session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print
             )

@@ -89,8 +89,8 @@ async def version_note(url: str, api_key: str = "") -> str | None:
     if version is None or version == CLIENT_VERSION:
         return None
     return (
-        f"the gateway is version {one_line(version, 40)} and the client {CLIENT_VERSION}; if calls are refused, use "
-        f"tensorzero/gateway:{CLIENT_VERSION}"
+        f"the gateway is version {one_line(version, 40)} and the client {CLIENT_VERSION}; if calls are "
+        f"refused, use tensorzero/gateway:{CLIENT_VERSION}"
     )
 
 

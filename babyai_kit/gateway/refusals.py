@@ -1,4 +1,4 @@
-"""What a gateway says of itself when a call fails: it is away, refuses the key or the call, its clock differs.
+"""What a gateway says of itself when a call fails: it is away, refuses key or call, or its clock differs.
 
 A gateway over HTTP that is restarted, and whatever stands before it, has many words for being away. None of
 them is a reason to give a call up.

@@ -172,6 +172,11 @@ class Session:
         """A new clickhouse_connect client of the store; its calls block: use a thread. Close it."""
         return open_client(self._clickhouse_url)
 
+    @property
+    def patience_s(self) -> float:
+        """How long a store or a gateway that is away is waited for where nothing else goes on."""
+        return 2 * self._store_timeout_s
+
     async def store_answers(self, timeout_s: float = 5.0) -> bool:
         """True if ClickHouse answers a ping."""
         parts = urlsplit(self._clickhouse_url)
