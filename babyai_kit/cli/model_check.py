@@ -6,12 +6,14 @@ Its list costs nothing. What it says is bounded, and escaped where it is printed
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
+from babyai_kit.configuration.proxies import proxy_for
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.urls import endpoint, with_version
 from babyai_kit.gateway.http_gateway import read_at_most
@@ -74,7 +76,7 @@ async def _list(base: str, headers: Mapping[str, str], timeout_s: float) -> tupl
             headers={"Accept-Encoding": "identity", **headers},
             auto_decompress=False,
         ) as client,
-        client.get(endpoint(base, "models")) as reply,
+        client.get(endpoint(base, "models"), proxy=proxy_for(base, os.environ)) as reply,
     ):
         try:
             body = await read_at_most(reply.content, MAX_BYTES) if reply.status == 200 else None

@@ -15,12 +15,12 @@ from typing import Any
 import tomlkit
 
 from babyai_kit.configuration.prices import FREE, Price
-from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.settings import FIRST_TIMEOUTS, MAX_TIMEOUT_MS, Settings
 from babyai_kit.configuration.variants import MODEL_ALIAS, Config
 
 FINETUNED_FOLDER = "finetuned"
 
-NO_TIMEOUT_MS = 24 * 3600 * 1000
+NO_TIMEOUT_MS = FIRST_TIMEOUTS * MAX_TIMEOUT_MS
 """For a gateway in front of the adapter, which gives an answer up in time."""
 
 

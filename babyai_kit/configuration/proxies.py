@@ -44,6 +44,7 @@ def no_proxy(environ: Mapping[str, str]) -> str:
 
 def is_loopback(host: str) -> bool:
     """True for `localhost` and for addresses of this machine alone."""
+    host = host.rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

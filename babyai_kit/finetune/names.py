@@ -25,7 +25,7 @@ def part_name(name: str, part: str) -> str:
 
 
 def tuned_name(variant: str, name: str, mark: str = "sft") -> str:
-    """The name of what the variant `variant` becomes in what is called `name`, such as `history_first_sft`."""
+    """The name of what `variant` becomes in what is called `name`, such as `history_first_sft`."""
     whole = f"{variant}_{name}"
     allowed = re.sub(r"[^A-Za-z0-9_-]", "_", whole)
     if allowed != whole:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from babyai_kit.configuration.proxies import is_loopback
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.errors import StoreError
 from babyai_kit.local.clickhouse import ServerHandle, ensure_server_sync
@@ -33,11 +34,14 @@ def open_client(url: str, *, data: str | Path = "data") -> Client:
     """
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error
+    from clickhouse_connect.driver.httputil import default_pool_manager
 
     server = None if url else ensure_server_sync(data)
     dsn = server.url if server else url
+    # Without a pool the client takes the environment's proxy, which cannot reach this machine.
+    pool = default_pool_manager() if is_loopback(urlsplit(dsn).hostname or "") else None
     try:
-        client = clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False)
+        client = clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False, pool_mgr=pool)
     except (Error, OSError, ValueError) as error:
         if server:
             server.close()

@@ -17,6 +17,7 @@ MAX_WORDS = 200
 """Characters of a server's own words in a message."""
 
 _TYPE = "babyai_kit_adapter"
+_MESSAGES = ("error", "message", "detail", "errors", "msg", "reason")
 _NO_CREDIT = re.compile(
     r"insufficient.{0,3}(quota|balance|funds|credit)|out of credits?|no credits?|credit balance|"
     r"billing (hard )?limit|billing.not.active|payment required|exceeded your current quota.{0,40}billing",
@@ -113,18 +114,24 @@ def _out_of_credit(words: str, retry_after_s: float | None) -> bool:
 def server_words(body: Any, text: str = "") -> str:
     """What an error `body`, as parsed from JSON, says in its own words; else what its `text` says."""
     if isinstance(body, list) and body:
-        body = body[0]
-    if isinstance(body, dict):
-        for key in ("error", "message", "detail", "errors", "msg", "reason"):
-            value = body.get(key)
-            if isinstance(value, str) and value.strip():
-                code = body.get("code")
-                return f"{value} ({code})" if isinstance(code, str) and code not in value else value
-            if isinstance(value, (dict, list)) and value:
-                return server_words(value) or json.dumps(value)[:MAX_WORDS]
+        return server_words(body[0], text)
+    if not isinstance(body, dict):
+        title = re.search(r"<title>([^<]*)</title>", text, re.IGNORECASE)
+        return title.group(1) if title else re.sub(r"<[^>]*>", " ", text[: 4 * MAX_WORDS])
+    message = next((value for key in _MESSAGES if (value := body.get(key))), None)
+    if isinstance(message, (dict, list)):
+        return server_words(message) or json.dumps(message)[:MAX_WORDS]
+    if not isinstance(message, str):
         return json.dumps(body)[:MAX_WORDS] if body else ""
-    title = re.search(r"<title>([^<]*)</title>", text, re.IGNORECASE)
-    return title.group(1) if title else re.sub(r"<[^>]*>", " ", text[: 4 * MAX_WORDS])
+    # The parameter is named beside the message by OpenAI (param) and by FastAPI (loc).
+    place = body.get("loc")
+    notes = [
+        body.get("code"),
+        body.get("param"),
+        " ".join(map(str, place)) if isinstance(place, list) else None,
+    ]
+    named = [note for note in notes if isinstance(note, str) and note and note not in message]
+    return f"{message} ({', '.join(named)})" if named else message
 
 
 def as_body(error: ModelError) -> dict[str, Any]:

@@ -4,7 +4,9 @@ that the environment names, never redirected."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -13,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from babyai_kit.configuration.proxies import proxy_for
+from babyai_kit.configuration.urls import endpoint
 from babyai_kit.errors import ModelError
 from babyai_kit.local.adapter.failures import failure_of
 
@@ -43,7 +46,7 @@ class Upstream:
     def __init__(
         self, base_url: str, environ: Mapping[str, str], *, timeout_s: float, first_timeout_s: float
     ) -> None:
-        self._url = chat_url(base_url)
+        self._url = URL(endpoint(base_url, "chat/completions"), encoded=True)
         self._proxy = proxy_for(base_url, environ)
         self._timeout_s = timeout_s
         self._first_timeout_s = first_timeout_s
@@ -54,6 +57,7 @@ class Upstream:
             connector=aiohttp.TCPConnector(limit=0),
             # Compressed, a small answer could be a huge one.
             headers={"Accept-Encoding": "identity"},
+            auto_decompress=False,
         )
         return self
 
@@ -95,15 +99,19 @@ class Upstream:
                 if len(read) > MAX_BYTES:
                     # Not for another request: the rest is still under way.
                     response.close()
-                    return Reply(response.status, bytes(read[:MAX_BYTES]), False, None)
-            return Reply(response.status, bytes(read), True, retry_after_s(response.headers))
+                    break
+            body, whole = _unpacked(bytes(read), response.headers.get("Content-Encoding", ""))
+            return Reply(response.status, body, whole, retry_after_s(response.headers))
 
 
-def chat_url(base_url: str) -> URL:
-    """Where chat completions are under `base_url`, whose query stays."""
-    url = URL(base_url, encoded=True)
-    path = f"{url.raw_path.rstrip('/')}/chat/completions"
-    return url.with_path(path, encoded=True).with_query(url.query)
+def _unpacked(body: bytes, encoding: str) -> tuple[bytes, bool]:
+    """At most MAX_BYTES of an answer, and whether that is all of it. Some servers pack what was asked for
+    plain."""
+    if encoding in ("gzip", "deflate"):
+        with contextlib.suppress(zlib.error):
+            # 47: zlib or gzip, as the header says.
+            body = zlib.decompressobj(wbits=47).decompress(body, MAX_BYTES + 1)
+    return body[:MAX_BYTES], len(body) <= MAX_BYTES
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
