@@ -20,14 +20,17 @@ from babyai_kit.store.evaluations import holds_episode, holds_run, newest_run
 PROJECT = "babyai-checks"
 NAME = "where does the gateway store?"
 
+PATIENCE_S = 5.0
+"""How long a row may take to appear."""
+
 POLL_S = 0.3
 
 
-async def check_storage(session: Session, *, patience_s: float = 10.0) -> None:
+async def check_storage(session: Session) -> None:
     """Find out, once for a session, whether what its gateway over HTTP writes can be read.
 
-    `patience_s`: how long a row may take to appear. Raises ConfigError if it does not, StoreError if
-    ClickHouse cannot be read, GatewayError if the gateway fails or refuses its key.
+    Raises ConfigError if it cannot, StoreError if ClickHouse does not answer, GatewayError if the gateway
+    fails or refuses its key.
     """
     if session.embedded or session.storage_checked or not isinstance(session.gateway, EvaluatesWorkflows):
         return
@@ -45,7 +48,7 @@ async def check_storage(session: Session, *, patience_s: float = 10.0) -> None:
                     raise
                 raise _elsewhere(session) from None
             arrived = lambda: holds_episode(client, episode)  # noqa: E731
-        give_up = time.monotonic() + patience_s
+        give_up = time.monotonic() + PATIENCE_S
         while not await asyncio.to_thread(arrived):
             if time.monotonic() > give_up:
                 raise _elsewhere(session)
