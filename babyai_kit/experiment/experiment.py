@@ -35,6 +35,7 @@ from babyai_kit.experiment.runner import Runner
 from babyai_kit.experiment.store_watch import store_watch
 from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations
 from babyai_kit.gateway.session import Session
+from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.runs.journal import (
     Journal,
     read_episodes,
@@ -152,6 +153,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         ensure_open_files(min(options.max_concurrency, len(backlog.owed)), embedded=session.embedded)
         if backlog.owed:
             print(announcement(backlog, forecast, sampling))
+            # Before anything is paid for.
+            await retrying(backoff)(check_storage, session)
             checked = await preflight(
                 session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print, pace=pace
             )
