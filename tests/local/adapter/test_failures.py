@@ -120,7 +120,7 @@ def test_a_time_in_the_words_of_a_timeout_is_no_request_to_wait() -> None:
         ),
         (
             '{"message": "no", "metadata": {"raw": "{\\"error\\": {\\"message\\": \\"x\\"}}"}}',
-            "failed (x)",
+            "no (x)",
         ),
         (
             '{"error": {"message": "quota", "details": [{"@type": "RetryInfo", "retryDelay": "34s"}, 5]}}',
