@@ -80,7 +80,7 @@ class Runner:
         self._slots = CallSlots(max_concurrency)
         self._live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
         self._budget = budget
-        self._answers = AnswerWatch(stop_after_invalid, progress.say)
+        self._answers = AnswerWatch(stop_after_invalid, progress.say, max_tokens=sampling.max_tokens)
         self._patience = Patience(backoff, progress.say)
         self._persistently = retrying(backoff, self._on_retry, patience=self._patience)
         self._pace = pace or Pace(None, backoff)
