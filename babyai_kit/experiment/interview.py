@@ -133,15 +133,14 @@ class Interview:
                 return outcome
             if outcome.fatal or not outcome.retryable or refusal(outcome, dialect):
                 return outcome
-            wait_s = max(self._wait_s, asked_wait_s(outcome) or 0.0)
-            tried_s = time.monotonic() - started
-            if attempt == TRIES or tried_s > MAX_TRYING_S or wait_s > self._backoff.patience_s:
+            if attempt == TRIES or time.monotonic() - started > MAX_TRYING_S:
                 return outcome
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(self._wait_s)
         return outcome
 
     async def _try(self, dialect: Dialect) -> Answer | ServiceError:
-        """One try; what no wrong name looks like (a rate limit, a model that is loading) is waited for."""
+        """One try; what no wrong name looks like (a rate limit, a model that is loading, a time to come
+        back) is waited for."""
         question = Question(
             self._variant,
             self._session.new_episode_id(),
@@ -154,9 +153,7 @@ class Interview:
         )
         patience = Patience(self._backoff, self._say)
         try:
-            return await retrying(self._backoff, only=(RateLimited, ModelLoading), patience=patience)(
-                self._call, question
-            )
+            return await retrying(self._backoff, only=_passes, patience=patience)(self._call, question)
         except ServiceError as error:
             return error
 
@@ -193,3 +190,7 @@ class Interview:
             retryable=False,
             fatal=True,
         )
+
+
+def _passes(error: ServiceError) -> bool:
+    return isinstance(error, (RateLimited, ModelLoading)) or asked_wait_s(error) is not None
