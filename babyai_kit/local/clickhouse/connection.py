@@ -6,9 +6,11 @@ To be imported in the server process only: chDB replaces the process's memory al
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +24,9 @@ T = TypeVar("T")
 
 STREAMED = {"Native", "JSONEachRow", "JSONCompactEachRow", "RowBinary", "TabSeparated", "TSV", "CSV"}
 """Formats whose chunks, one after the other, are the whole result (others repeat a header per chunk)."""
+
+_KILL_INTERVAL_S = 0.1
+"""A statement may escape the first try: the engine does not know it before it is parsed."""
 
 _CODE = re.compile(r"Code: (\d+)\. ")
 _SOURCE = re.compile(r"\n?: \(in file/uri /dev/fd/\d+\)")
@@ -60,20 +65,49 @@ class Connection:
     Methods block; call them in `run`.
     """
 
-    def __init__(self, target: str, spool_dir: Path, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        target: str,
+        spool_dir: Path,
+        read_only: bool,
+        *,
+        kill: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        """`kill` ends the statement of a thread, given by its native id; None where callers share a
+        connection, and would end each other's."""
         self._target = target
         self._spool_dir = spool_dir
         self._read_only = read_only
+        self._kill = kill
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="chdb")
+        self._thread_id = 0
         self._chdb: Any = None
+        self._configured: dict[str, bytes] = {}
         self.database = ""
         self.settings: dict[str, str] = {}
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
-        """Call `work` in this connection's thread. Raises EngineError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guard, work, *args)
+        """Call `work` in this connection's thread. Raises EngineError.
+
+        When the caller is cancelled, so is the statement, and the connection is idle again on return.
+        """
+        call = asyncio.get_running_loop().run_in_executor(self._thread, self._guard, work, *args)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await self._end(call)
+            raise
+
+    async def _end(self, call: asyncio.Future[Any]) -> None:
+        while not call.done():
+            if self._kill is not None:
+                await self._kill(self._thread_id)
+            await asyncio.wait([call], timeout=_KILL_INTERVAL_S)
+        if not call.cancelled():
+            call.exception()  # or asyncio logs it as one that nobody has seen
 
     def _guard(self, work: Callable[..., T], *args: Any) -> T:
+        self._thread_id = threading.get_native_id()
         if self._chdb is None:
             self._open()
         try:
@@ -85,6 +119,10 @@ class Connection:
         self._chdb = chdb.connect(self._target)
         self.database = "default"
         self.settings = {}
+        changed = self._chdb.query("SELECT name, value FROM system.settings WHERE changed", "JSONCompactEachRow")
+        self._configured = {
+            name: value.encode() for name, value in map(json.loads, changed.bytes().splitlines())
+        }
         if self._read_only:
             # As for GET in ClickHouse: settings may change, data may not, and there is no way back.
             self._chdb.query("SET readonly = 2", "Null")
@@ -103,7 +141,9 @@ class Connection:
     def prepare(self, database: str, settings: Mapping[str, str]) -> None:
         """Make `database` and `settings` this connection's, by the differences only."""
         for name in self.settings.keys() - settings.keys():
-            self._chdb.query(f"SET {name} = DEFAULT", "Null")
+            # DEFAULT is the engine's own default, which the configuration may have replaced.
+            default = quote(self._configured[name]) if name in self._configured else b"DEFAULT"
+            self._chdb.query(b"SET %s = %s" % (name.encode(), default), "Null")
             del self.settings[name]
         for name, value in settings.items():
             if self.settings.get(name) != value:

@@ -77,10 +77,7 @@ class HttpInterface:
             return await self._ping(request)
         started = time.perf_counter()
         query = await read_request(request, self._spool_dir, request.match_info["database"] or "default")
-        try:
-            return await self._queries.respond(request, query, started)
-        finally:
-            query.close()
+        return await self._queries.respond(request, query, started)
 
 
 def _is_ping(request: web.Request) -> bool:

@@ -99,7 +99,7 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
     listener = _listen(directory, port)
     _prepare_directories(directory)
     _raise_file_limit()
-    config = write_config(directory.config_dir, max_query_bytes=_memory_bytes() // 2)
+    config = write_config(directory.config_dir, memory_bytes=_memory_bytes())
     from aiohttp import web
 
     # It would log every malformed request, with its headers.
@@ -125,6 +125,8 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
         handle_signals=False,
         access_log=None,
         auto_decompress=False,
+        # A query ends with its client.
+        handler_cancellation=True,
         shutdown_timeout=_STOP_TIMEOUT_S,
     )
     await runner.setup()
