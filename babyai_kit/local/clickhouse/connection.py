@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import chdb
 
+from babyai_kit.local.clickhouse.engine_config import MAX_SECONDS
 from babyai_kit.local.clickhouse.sql import split_settings
 from babyai_kit.local.clickhouse.statement_filter import Statement
 
@@ -33,10 +34,19 @@ _SOURCE = re.compile(r"\n?: \(in file/uri /dev/fd/\d+\)")
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+_REMEDIES = {
+    "TIMEOUT_EXCEEDED": f"allow up to {MAX_SECONDS} s with SETTINGS max_execution_time = SECONDS",
+    "MEMORY_LIMIT_EXCEEDED": "allow more with SETTINGS max_memory_usage = BYTES, up to half of the memory",
+}
+"""By the name of an error, what ends its text."""
+
+
 class EngineError(Exception):
     """An error of the engine, or one in its form: `Code: N. DB::Exception: ... (NAME)`."""
 
     def __init__(self, text: str) -> None:
+        for name, remedy in _REMEDIES.items():
+            text = text.replace(f". ({name})", f"; {remedy}. ({name})")
         start = text.find("Code: ")
         if start < 0:
             text = f"Code: 1002. DB::Exception: {text} (UNKNOWN_EXCEPTION)"

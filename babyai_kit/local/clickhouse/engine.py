@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import os
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 from babyai_kit.local.clickhouse.connection import Connection, EngineError, quote, quote_name
 from babyai_kit.local.clickhouse.engine_config import MAX_QUERY_S
-from babyai_kit.local.clickhouse.lanes import Lane
+from babyai_kit.local.clickhouse.lanes import Lane, MemoryBudget
 from babyai_kit.local.clickhouse.statement_filter import Statement, StatementFilter
 
 _MAX_WAIT_S = 30.0
@@ -23,23 +24,26 @@ _MAX_WAIT_S = 30.0
 class Engine:
     """The engine of one data path. Not to be shared between event loops."""
 
-    def __init__(self, path: Path, config_file: Path, spool_dir: Path) -> None:
+    def __init__(self, path: Path, config_file: Path, spool_dir: Path, *, memory_bytes: int) -> None:
         """`path`: the engine's directory, of which this process must be the only owner, and which must be
-        its working directory. `spool_dir`: for rows on their way in."""
+        its working directory. `spool_dir`: for rows on their way in. `memory_bytes`: the machine's memory."""
         # Relative: a name of the user's may hold what means something in chDB's connection string.
         target = f".?config-file={os.path.relpath(config_file, path)}"
 
         def connections(number: int, *, read_only: bool = False) -> list[Connection]:
             return [Connection(target, spool_dir, read_only, kill=self._kill) for _ in range(number)]
 
-        bound = {"max_execution_time": str(MAX_QUERY_S)}
+        memory = MemoryBudget(memory_bytes * 3 // 4)
+        bounded = partial(
+            Lane, settings={"max_execution_time": str(MAX_QUERY_S)}, memory=memory, max_wait_s=_MAX_WAIT_S
+        )
         self.inserts = Lane(connections(8))
         """Inserts that bring their rows."""
-        self.writes = Lane(connections(4))
+        self.writes = Lane(connections(4), memory=memory)
         """Other statements that change something: tables, mutations, INSERT ... SELECT."""
-        self.reads = Lane(connections(12), settings=bound, max_wait_s=_MAX_WAIT_S)
+        self.reads = bounded(connections(12))
         """Statements that return rows."""
-        self.read_only = Lane(connections(4, read_only=True), settings=bound, max_wait_s=_MAX_WAIT_S)
+        self.read_only = bounded(connections(4, read_only=True))
         """Whatever comes by GET."""
         self._keeper = Connection(target, spool_dir, read_only=False)
         self._killer = Connection(target, spool_dir, read_only=False)

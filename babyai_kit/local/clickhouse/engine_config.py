@@ -25,11 +25,6 @@ MAX_SECONDS = 3600
 """How long any statement may run, in seconds. Migrations and mutations may take that long, queries must ask
 for it."""
 
-_MAX_STATEMENTS = 20
-"""How many statements other than inserts run at once; see `engine`."""
-
-_MIN_QUERY_BYTES = 256 << 20
-
 SETTINGS = {
     "max_threads": "2",
     "max_insert_threads": "1",
@@ -94,16 +89,13 @@ FROZEN = (
 def write_config(folder: Path, *, memory_bytes: int) -> Path:
     """Write the engine's configuration into `folder` and return the path of its main file.
 
-    `memory_bytes`: the machine's memory. A statement may use so little of it that the most that run at once
-    leave room for an insert, since a lack of memory is an error of whoever asks next. It may allow itself up
-    to half.
+    `memory_bytes`: the machine's memory. One statement may use half of it, all together nine tenths.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    total = memory_bytes * 4 // 5
     most = memory_bytes // 2
     settings = SETTINGS | {
-        "max_memory_usage": str(min(most, max(_MIN_QUERY_BYTES, total // _MAX_STATEMENTS))),
-        "max_memory_usage_for_user": str(total),
+        "max_memory_usage": str(most),
+        "max_memory_usage_for_user": str(memory_bytes * 9 // 10),
     }
     profile = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in settings.items())
     frozen = "".join(f"<{name}><const/></{name}>" for name in FROZEN)

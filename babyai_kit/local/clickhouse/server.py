@@ -99,7 +99,8 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
     listener = _listen(directory, port)
     _prepare_directories(directory)
     _raise_file_limit()
-    config = write_config(directory.config_dir, memory_bytes=_memory_bytes())
+    memory_bytes = _memory_bytes()
+    config = write_config(directory.config_dir, memory_bytes=memory_bytes)
     from aiohttp import web
 
     # It would log every malformed request, with its headers.
@@ -110,7 +111,7 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
     from babyai_kit.local.clickhouse.engine import Engine
     from babyai_kit.local.clickhouse.http_interface import HttpInterface
 
-    engine = Engine(directory.engine_dir, config, directory.spool_dir)
+    engine = Engine(directory.engine_dir, config, directory.spool_dir, memory_bytes=memory_bytes)
     await engine.start(CLICKHOUSE_DATABASE)
     state = ServerState(
         pid=os.getpid(),
