@@ -129,7 +129,9 @@ class Connection:
         self._chdb = chdb.connect(self._target)
         self.database = "default"
         self.settings = {}
-        changed = self._chdb.query("SELECT name, value FROM system.settings WHERE changed", "JSONCompactEachRow")
+        changed = self._chdb.query(
+            "SELECT name, value FROM system.settings WHERE changed", "JSONCompactEachRow"
+        )
         self._configured = {
             name: value.encode() for name, value in map(json.loads, changed.bytes().splitlines())
         }

@@ -18,6 +18,7 @@ from babyai_kit.local.clickhouse.http_errors import RequestError, error_response
 from babyai_kit.local.clickhouse.query_handler import QueryHandler
 from babyai_kit.local.clickhouse.query_request import read_request
 from babyai_kit.local.clickhouse.statement_filter import ForbiddenStatement
+from babyai_kit.local.http_connections import HttpConnections
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -30,9 +31,10 @@ class HttpInterface:
         self._password = password
         self._spool_dir = spool_dir
         self._queries = QueryHandler(engine)
+        self.connections = HttpConnections()
         self.stop_requested = asyncio.Event()
         """Set when a client that knows the password asks the server to end."""
-        self.application = web.Application(middlewares=[self._guard])
+        self.application = web.Application(middlewares=[self.connections.middleware, self._guard])
         self.application.router.add_get("/ping", self._ping)
         self.application.router.add_get("/_kit", self._identity)
         self.application.router.add_post("/_kit/stop", self._stop)
@@ -44,6 +46,7 @@ class HttpInterface:
             check_origin(request)
             if not _is_ping(request):
                 check_password(request, self._password)
+                self.connections.recognize(request)
             return await handler(request)
         except RequestError as error:
             return error_response(str(error), error.status)

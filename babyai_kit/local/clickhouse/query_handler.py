@@ -88,9 +88,7 @@ class QueryHandler:
         """INSERT with rows: in a group where the format allows it, else as a stream of its own."""
         if self._inserts.accepts(insert.format, insert.size):
             rows = insert.read_all(insert.size)
-            written = await self._inserts.add(
-                query.database, statement, insert.format, query.settings, rows
-            )
+            written = await self._inserts.add(query.database, statement, insert.format, query.settings, rows)
         else:
             pieces = insert.pieces()
             if insert.format == "Values":

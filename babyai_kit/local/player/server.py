@@ -19,6 +19,8 @@ from aiohttp.typedefs import Handler
 from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
+from babyai_kit.local.http_connections import HttpConnections
+from babyai_kit.local.loopback import foreign_reason
 from babyai_kit.local.player.call_counts import CallCounts
 from babyai_kit.local.player.chat_endpoint import CHAT_PATH, ChatEndpoint, Script
 from babyai_kit.local.player.count_table import TableTrainer
@@ -92,6 +94,7 @@ class OfflinePlayer:
             capacity=capacity,
             usage=usage,
         )
+        self._connections = HttpConnections()
         self._cleanup = contextlib.AsyncExitStack()
 
     @property
@@ -125,10 +128,12 @@ class OfflinePlayer:
             self._chat.closing = asyncio.get_running_loop().create_future()
             stack.callback(self._chat.closing.set_result, None)
             try:
-                await web.TCPSite(runner, self._host, self.port, backlog=1024).start()
+                listener = await stack.enter_async_context(
+                    self._connections.listen(runner, host=self._host, port=self.port)
+                )
             except OSError as error:
                 raise InputError(f"port {self.port} is taken; use another, or 0 for any") from error
-            self.port = runner.addresses[0][1]
+            self.port = listener.sockets[0].getsockname()[1]
             tuning.resume()
             self._cleanup = stack.pop_all()
         return self
@@ -141,7 +146,8 @@ class OfflinePlayer:
         await self._cleanup.aclose()
 
     def _runner(self, files: FileStore, tuning: FineTuning) -> web.AppRunner:
-        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[self._guard])
+        middlewares = [self._connections.middleware, self._guard]
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=middlewares)
         app.router.add_post(CHAT_PATH, self._chat.handle)
         app.router.add_get("/v1/models", partial(self._list_models, tuning.models))
         app.router.add_get("/v1/models/{id:.+}", self._show_model)
@@ -158,9 +164,13 @@ class OfflinePlayer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Check the key and put every refusal into OpenAI's form."""
+        """Check who asks, and put every refusal into OpenAI's form."""
         try:
+            reason = foreign_reason(request) if self._host == HOST else None
+            if reason is not None:
+                raise ProtocolError(403, f"Forbidden: {reason}.", code="forbidden")
             self._check_key(request)
+            self._connections.recognize(request)
             return await handler(request)
         except ProtocolError as error:
             refusal = error
