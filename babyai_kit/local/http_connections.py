@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import StreamReader, web
-from aiohttp.typedefs import Handler
 
 if sys.platform != "win32":
     import resource
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -44,7 +45,7 @@ class Patience:
 
 
 class HttpConnections:
-    """The connections to one aiohttp server, whose application has `middleware` as its outermost one."""
+    """The connections to one aiohttp server."""
 
     def __init__(self, *, max_connections: int = 2000, patience: Patience | None = None) -> None:
         """`max_connections`: or half of the files that the process may open, if that is less."""
@@ -61,6 +62,7 @@ class HttpConnections:
         block. Raises OSError."""
         server = runner.server
         assert server is not None
+        server.request_handler = self._accompany(server.request_handler)
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(lambda: _Connection(self, server), backlog=512, **address)
         watch = asyncio.create_task(self._watch())
@@ -69,13 +71,6 @@ class HttpConnections:
         finally:
             watch.cancel()
             listener.close()
-
-    @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Note when a request begins and ends."""
-        connection = self._open.get(request.transport) if request.transport else None
-        with connection.request(request.content) if connection else contextlib.nullcontext():
-            return await handler(request)
 
     def recognize(self, request: web.Request) -> None:
         """Note that the client of `request` may use the server."""
@@ -111,6 +106,21 @@ class HttpConnections:
         self._open.pop(connection.transport, None)
         self.stop_waiting_for(connection)
 
+    def _accompany(self, handler: Handler) -> Handler:
+        """`handler`, such that it is known when a request begins and ends."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            connection = self._open.get(request.transport) if request.transport else None
+            with connection.request(request.content) if connection else contextlib.nullcontext():
+                if all(name.isascii() and _is_utf8(value) for name, value in request.headers.items()):
+                    return await handler(request)
+                # aiohttp and the engine would fail at the first use of such a text.
+                response = web.Response(status=400, text="a header of the request is not valid UTF-8\n")
+                response.force_close()
+                return response
+
+        return handle
+
     def _limit(self) -> int:
         if sys.platform == "win32":
             return self._max_connections
@@ -122,6 +132,15 @@ class HttpConnections:
             await asyncio.sleep(self.patience.check_s)
             for connection in list(self._open.values()):
                 connection.check(loop.time())
+
+
+def _is_utf8(text: str) -> bool:
+    """False if `text` came from bytes that are not UTF-8, for which aiohttp writes surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Connection(asyncio.Protocol):

@@ -122,6 +122,9 @@ class Connection:
             self._open()
         try:
             return work(*args)
+        except UnicodeDecodeError as error:
+            # chDB could not decode the text of its own error, which quotes what a client sent.
+            raise EngineError(error.object.decode("utf-8", "replace")) from None
         except RuntimeError as error:
             raise EngineError(str(error)) from None
 

@@ -83,9 +83,9 @@ class Engine:
     def _canonical(self, sql: bytes) -> bytes:
         try:
             result = self._keeper.query(b"SELECT formatQuerySingleLine(%s)" % quote(sql), "RawBLOB")
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:
             # Without the query around it, which the client did not send.
-            text = str(error)
+            text = str(error) if isinstance(error, RuntimeError) else error.object.decode("utf-8", "replace")
             reason, scope, _ = text.partition(": In scope SELECT formatQuerySingleLine")
             if scope:
                 text = reason + "." + (text[text.rfind(" (") :] if text.endswith(")") else "")

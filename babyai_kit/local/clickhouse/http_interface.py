@@ -34,7 +34,7 @@ class HttpInterface:
         self.connections = HttpConnections()
         self.stop_requested = asyncio.Event()
         """Set when a client that knows the password asks the server to end."""
-        self.application = web.Application(middlewares=[self.connections.middleware, self._guard])
+        self.application = web.Application(middlewares=[self._guard])
         self.application.router.add_get("/ping", self._ping)
         self.application.router.add_get("/_kit", self._identity)
         self.application.router.add_post("/_kit/stop", self._stop)

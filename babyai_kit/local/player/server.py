@@ -146,8 +146,7 @@ class OfflinePlayer:
         await self._cleanup.aclose()
 
     def _runner(self, files: FileStore, tuning: FineTuning) -> web.AppRunner:
-        middlewares = [self._connections.middleware, self._guard]
-        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=middlewares)
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[self._guard])
         app.router.add_post(CHAT_PATH, self._chat.handle)
         app.router.add_get("/v1/models", partial(self._list_models, tuning.models))
         app.router.add_get("/v1/models/{id:.+}", self._show_model)
