@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 if sys.platform != "win32":
     import resource
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+BAD_REQUESTS = (HttpProcessingError, web.RequestPayloadError)
+"""What reading a malformed request or body raises."""
 
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -42,6 +47,16 @@ class Patience:
     """For the client to take some of the response."""
     check_s: float = 1.0
     """Between two looks at all connections."""
+
+
+class _WithoutBadRequests(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], BAD_REQUESTS))
+
+
+LOGGER = logging.getLogger(__name__)
+"""For aiohttp, which would log a traceback for every malformed request."""
+LOGGER.addFilter(_WithoutBadRequests())
 
 
 class HttpConnections:

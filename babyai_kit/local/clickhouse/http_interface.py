@@ -18,7 +18,7 @@ from babyai_kit.local.clickhouse.http_errors import RequestError, error_response
 from babyai_kit.local.clickhouse.query_handler import QueryHandler
 from babyai_kit.local.clickhouse.query_request import read_request
 from babyai_kit.local.clickhouse.statement_filter import ForbiddenStatement
-from babyai_kit.local.http_connections import HttpConnections
+from babyai_kit.local.http_connections import BAD_REQUESTS, HttpConnections
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,6 +55,9 @@ class HttpInterface:
         except web.HTTPException as error:
             text = f"Code: 48. DB::Exception: {error.reason}. (NOT_IMPLEMENTED)"
             return error_response(text, error.status)
+        except BAD_REQUESTS:
+            text = "Code: 36. DB::Exception: the body of the request is malformed. (BAD_ARGUMENTS)"
+            return error_response(text, 400)
         except ConnectionError:
             raise
         except Exception as error:

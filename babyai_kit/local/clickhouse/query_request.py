@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO
 
 from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from babyai_kit.local.clickhouse.content_encoding import is_supported
 from babyai_kit.local.clickhouse.http_errors import RequestError
 from babyai_kit.local.clickhouse.spool import MAX_BODY_BYTES, Spool, too_large_error
+from babyai_kit.local.http_connections import BAD_REQUESTS
 
 MAX_FIELDS = 1000
 
@@ -187,7 +187,7 @@ async def _read_form(request: web.Request, spool: Spool) -> tuple[dict[str, str]
             else:
                 fields[part.name] = file.read().decode("utf-8", "surrogateescape")
                 file.close()
-    except (ValueError, AssertionError, RuntimeError, HttpProcessingError):
+    except (ValueError, AssertionError, RuntimeError, *BAD_REQUESTS):
         reason = "the body is not a multipart form; send SQL as text, or check the boundary"
         raise RequestError(400, 36, "BAD_ARGUMENTS", reason) from None
     return fields, tables

@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler
 from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
-from babyai_kit.local.http_connections import HttpConnections
+from babyai_kit.local.http_connections import BAD_REQUESTS, LOGGER, HttpConnections
 from babyai_kit.local.loopback import foreign_reason
 from babyai_kit.local.player.call_counts import CallCounts
 from babyai_kit.local.player.chat_endpoint import CHAT_PATH, ChatEndpoint, Script
@@ -156,6 +156,7 @@ class OfflinePlayer:
         return web.AppRunner(
             app,
             access_log=None,
+            logger=LOGGER,
             # A handler ends with its client, so that a stalled call does not outlive the client.
             handler_cancellation=True,
             shutdown_timeout=self._shutdown_timeout_s,
@@ -173,6 +174,8 @@ class OfflinePlayer:
             return await handler(request)
         except ProtocolError as error:
             refusal = error
+        except BAD_REQUESTS:
+            refusal = ProtocolError(400, "The body of the request is malformed.")
         except web.HTTPException as error:
             refusal = ProtocolError(error.status, f"{request.method} {request.path}: {error.reason}")
         return web.json_response(refusal.body(), status=refusal.status, headers=refusal.headers)
