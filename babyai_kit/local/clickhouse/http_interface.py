@@ -18,7 +18,8 @@ from babyai_kit.local.clickhouse.http_errors import RequestError, error_response
 from babyai_kit.local.clickhouse.query_handler import QueryHandler
 from babyai_kit.local.clickhouse.query_request import read_request
 from babyai_kit.local.clickhouse.statement_filter import ForbiddenStatement
-from babyai_kit.local.http_connections import BAD_REQUESTS, HttpConnections
+from babyai_kit.local.http.connections import HttpConnections
+from babyai_kit.local.http.malformed import BAD_REQUESTS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -17,7 +17,7 @@ from aiohttp import BodyPartReader, web
 from babyai_kit.local.clickhouse.content_encoding import is_supported
 from babyai_kit.local.clickhouse.http_errors import RequestError
 from babyai_kit.local.clickhouse.spool import MAX_BODY_BYTES, Spool, too_large_error
-from babyai_kit.local.http_connections import BAD_REQUESTS
+from babyai_kit.local.http.malformed import BAD_REQUESTS
 
 MAX_FIELDS = 1000
 

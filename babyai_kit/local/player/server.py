@@ -16,11 +16,12 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
+from babyai_kit.configuration.addresses import CONTAINERS_HOST, HOST, PLAYER_PORT
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
-from babyai_kit.local.http_connections import BAD_REQUESTS, LOGGER, HttpConnections
-from babyai_kit.local.loopback import foreign_reason
+from babyai_kit.local.http.connections import HttpConnections
+from babyai_kit.local.http.loopback import foreign_reason
+from babyai_kit.local.http.malformed import BAD_REQUESTS, LOGGER
 from babyai_kit.local.player.call_counts import CallCounts
 from babyai_kit.local.player.chat_endpoint import CHAT_PATH, ChatEndpoint, Script
 from babyai_kit.local.player.count_table import TableTrainer
@@ -166,7 +167,7 @@ class OfflinePlayer:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check who asks, and put every refusal into OpenAI's form."""
         try:
-            reason = foreign_reason(request) if self._host == HOST else None
+            reason = foreign_reason(request, names={CONTAINERS_HOST}) if self._host == HOST else None
             if reason is not None:
                 raise ProtocolError(403, f"Forbidden: {reason}.", code="forbidden")
             self._check_key(request)

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import StreamReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+
+from babyai_kit.local.http.malformed import has_malformed_header
 
 if sys.platform != "win32":
     import resource
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-BAD_REQUESTS = (HttpProcessingError, web.RequestPayloadError)
-"""What reading a malformed request or body raises."""
 
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -49,16 +46,6 @@ class Patience:
     """Between two looks at all connections."""
 
 
-class _WithoutBadRequests(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], BAD_REQUESTS))
-
-
-LOGGER = logging.getLogger(__name__)
-"""For aiohttp, which would log a traceback for every malformed request."""
-LOGGER.addFilter(_WithoutBadRequests())
-
-
 class HttpConnections:
     """The connections to one aiohttp server."""
 
@@ -70,6 +57,10 @@ class HttpConnections:
         self._waiting: dict[bool, dict[_Connection, None]] = {False: {}, True: {}}
         """Strangers' and known clients' connections without a request, in the order in which they began to
         wait."""
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
 
     @contextlib.asynccontextmanager
     async def listen(self, runner: web.BaseRunner, **address: Any) -> AsyncIterator[asyncio.Server]:
@@ -127,9 +118,8 @@ class HttpConnections:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             connection = self._open.get(request.transport) if request.transport else None
             with connection.request(request.content) if connection else contextlib.nullcontext():
-                if all(name.isascii() and _is_utf8(value) for name, value in request.headers.items()):
+                if not has_malformed_header(request):
                     return await handler(request)
-                # aiohttp and the engine would fail at the first use of such a text.
                 response = web.Response(status=400, text="a header of the request is not valid UTF-8\n")
                 response.force_close()
                 return response
@@ -147,15 +137,6 @@ class HttpConnections:
             await asyncio.sleep(self.patience.check_s)
             for connection in list(self._open.values()):
                 connection.check(loop.time())
-
-
-def _is_utf8(text: str) -> bool:
-    """False if `text` came from bytes that are not UTF-8, for which aiohttp writes surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class _Connection(asyncio.Protocol):
@@ -204,8 +185,9 @@ class _Connection(asyncio.Protocol):
             elif now - self._unsent_since > patience.take_s:
                 self.transport.abort()
             self._since = now
+        elif self.transport.is_closing():
+            self.transport.abort()
         elif self._is_late(now, patience):
-            self._table.remove(self)
             if self._first:
                 self.transport.write(_TIMEOUT)
             self.transport.close()

@@ -7,19 +7,25 @@ compared as text: what a parser would make of a malformed one does not matter.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from aiohttp import web
 
-_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::([0-9]{1,5}))?", re.IGNORECASE)
+_NAMES = {"127.0.0.1", "localhost", "[::1]"}
+_HOST = re.compile(r"(\[::1\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
 _SITE = re.compile(r"https?://([^/?#\\]*)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 
 
-def foreign_reason(request: web.BaseRequest) -> str | None:
-    """Why `request` must be refused, as a clause that repeats nothing of it; None if it need not be."""
+def foreign_reason(request: web.BaseRequest, *, names: Collection[str] = ()) -> str | None:
+    """Why `request` must be refused, as a clause that repeats nothing of it; None if it need not be.
+
+    `names`: what this machine is called besides 127.0.0.1 and localhost, in lower case.
+    """
     headers = request.headers
     hosts = headers.getall("Host", [])
     match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if match is None or not 0 < int(match.group(1) or 80) < 65536:
+    known = match is not None and match.group(1).lower() in _NAMES.union(names)
+    if match is None or not known or not 0 < int(match.group(2) or 80) < 65536:
         return "this server answers to 127.0.0.1 and localhost only"
     if not request.raw_path.startswith("/"):
         return "the target of a request must be a path"
