@@ -1,7 +1,7 @@
 """The checks of `doctor`: what is configured, reachable and missing, in one screen.
 
-Nothing is changed. The local ClickHouse is started, as a run would, to see that it starts; it ends with its
-last user.
+Nothing is changed, but for one row that a gateway over HTTP is asked to store. The local ClickHouse is
+started, as a run would, to see that it starts; it ends with its last user.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from babyai_kit.cli import compose
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
+from babyai_kit.cli.gateway_check import gateway
 from babyai_kit.cli.model_check import model
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import KitError, StoreError
-from babyai_kit.gateway.http_gateway import CLIENT_VERSION, gateway_version, healthy
-from babyai_kit.hostile_text import one_line
 from babyai_kit.python_version import SUPPORTED, is_supported
 from babyai_kit.store.client import open_client
 
@@ -47,13 +46,13 @@ async def examine(
     findings = [python(), packages(), *disk(Path(data))]
     try:
         settings = load_settings(env_file)
-        prices = load_config(config, settings).prices
+        loaded = load_config(config, settings)
     except KitError as error:
         return [*findings, Finding(TROUBLE, "Settings", str(error))]
     findings += [Finding(NOTE, "Settings", note) for note in settings.notes]
     findings += await asyncio.gather(
-        model(settings, has_price=prices.price_of(settings.model) is not None),
-        gateway(settings),
+        model(settings, has_price=loaded.prices.price_of(settings.model) is not None),
+        gateway(settings, loaded),
         asyncio.to_thread(store, settings, data),
     )
     return [*findings, *ports(settings), await asyncio.to_thread(docker)]
@@ -105,30 +104,6 @@ def disk(data: Path) -> Iterator[Finding]:
             yield Finding(TROUBLE, "Disk", f"only {free:.1f} GB free for {name}/; free some space")
         elif name == "data":
             yield Finding(OK, "Disk", f"{free:.0f} GB free")
-
-
-async def gateway(settings: Settings) -> Finding:
-    if not settings.gateway_url:
-        text = f"TensorZero {CLIENT_VERSION}, embedded"
-        if await healthy(addresses.COMPOSE_GATEWAY, timeout_s=1):
-            text += (
-                f"; another one answers on port {addresses.COMPOSE_GATEWAY_PORT}, to use it set "
-                f"TENSORZERO_GATEWAY_URL={addresses.COMPOSE_GATEWAY}"
-            )
-            return Finding(NOTE, "Gateway", text)
-        return Finding(OK, "Gateway", text)
-    where = settings.redact(settings.gateway_url)
-    if not await healthy(settings.gateway_url, timeout_s=5):
-        text = f"no gateway answers at {where}; start it (make up) or unset TENSORZERO_GATEWAY_URL"
-        return Finding(TROUBLE, "Gateway", text)
-    version = await gateway_version(settings.gateway_url) or "an unknown version"
-    if version != CLIENT_VERSION:
-        text = (
-            f"{where} is {one_line(version, 40)}, but the client is {CLIENT_VERSION}; use the same version "
-            "for both"
-        )
-        return Finding(NOTE, "Gateway", text)
-    return Finding(OK, "Gateway", f"TensorZero {version} at {where}")
 
 
 def store(settings: Settings, data: str | Path) -> Finding:

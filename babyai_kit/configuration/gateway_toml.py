@@ -8,7 +8,12 @@ of such a file points at the server of the settings.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,10 @@ import tomlkit
 from babyai_kit.configuration.prices import FREE, Price
 from babyai_kit.configuration.settings import FIRST_TIMEOUTS, MAX_TIMEOUT_MS, Settings
 from babyai_kit.configuration.variants import MODEL_ALIAS, Config
+from babyai_kit.errors import ConfigError
+
+_GLOB = re.compile(r"[*?\[\]{}\\\udc80-\udcff]")
+"""What has a meaning in the gateway's globs, and what its paths cannot hold."""
 
 FINETUNED_FOLDER = "finetuned"
 
@@ -60,6 +69,25 @@ def cost_toml(price: Price | None) -> str:
     return f"cost = [{', '.join(entries)}]"
 
 
+@contextlib.contextmanager
+def snapshot_folder() -> Iterator[Path]:
+    """A temporary folder for `write_snapshot`, gone after the block.
+
+    Below TMPDIR, unless that has characters of a pattern: the gateway would search all that is beside it.
+    Raises ConfigError if there is none.
+    """
+    try:
+        parents = [tempfile.gettempdir(), "/tmp", "/var/tmp"]
+        plain = (p for p in parents if not _GLOB.search(p) and os.access(p, os.W_OK | os.X_OK))
+        folder = tempfile.TemporaryDirectory(prefix="babyai-config-", dir=next(plain, parents[0]))
+    except OSError as error:
+        raise ConfigError(
+            f"no folder for temporary files can be written ({error.strerror}); set TMPDIR to one that can"
+        ) from None
+    with folder as name:
+        yield Path(name)
+
+
 def write_snapshot(
     config: Config,
     settings: Settings,
@@ -84,7 +112,11 @@ def write_snapshot(
     (folder / "model.toml").write_text(model, encoding="utf-8")
     for file in sorted((folder / "config" / FINETUNED_FOLDER).glob("*.toml")):
         _point_at(file, base_url, api_key_location(settings), timeout_ms)
-    return f"{folder}/**/*.toml"
+    return f"{_GLOB.sub(_escaped, str(folder))}/**/*.toml"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "\\\\" if found[0] == "\\" else f"[{found[0]}]"
 
 
 def _timeouts(timeout_ms: int) -> dict[str, Any]:

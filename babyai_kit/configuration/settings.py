@@ -43,6 +43,8 @@ OTHER_NAMES = {
     "OPENAI_MODEL_NAME": "AGENT_MODEL",
     "AGENT_TIMEOUT": "AGENT_TIMEOUT_MS",
     "TENSORZERO_GATEWAY": "TENSORZERO_GATEWAY_URL",
+    "TENSORZERO_KEY": "TENSORZERO_API_KEY",
+    "TENSORZERO_GATEWAY_API_KEY": "TENSORZERO_API_KEY",
     "CLICKHOUSE_URL": "TENSORZERO_CLICKHOUSE_URL",
 }
 """Names that other tools read, and the settings that a user of those may mean."""
@@ -67,6 +69,8 @@ class Settings:
     openai_api_key: str = field(default="", repr=False)
     gateway_url: str = ""
     """HTTP gateway; empty means the gateway embedded in this process."""
+    gateway_api_key: str = field(default="", repr=False)
+    """Key that the HTTP gateway itself asks for (`TENSORZERO_API_KEY`); empty for one that asks for none."""
     clickhouse_url: str = field(default="", repr=False)
     """ClickHouse with credentials; empty means the local server over chDB."""
     timeout_ms: int = TIMEOUT_MS
@@ -94,7 +98,8 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Strings that must never reach a log, a journal, a tag or an error text."""
-        found = {self.openai_api_key, quote(self.openai_api_key, safe="")}
+        keys = {self.openai_api_key, self.gateway_api_key}
+        found = keys | {quote(key, safe="") for key in keys}
         for url in (self.clickhouse_url, self.openai_base_url, self.gateway_url):
             found |= url_secrets(url)
         # The longest first: another may be a part of it.
@@ -126,7 +131,7 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     def url(name: str) -> str:
         return checked_url(name, values.get(name, ""), EXAMPLES[name])
 
-    key, named = _key(values), _model(values)
+    key, named = _key("OPENAI_API_KEY", values), _model(values)
     base, endpoint = base_url(openai) if (openai := url("OPENAI_BASE_URL")) else ("", "")
     if key and not base:
         base = addresses.OPENAI
@@ -144,6 +149,7 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
         openai_base_url=base,
         openai_api_key=key,
         gateway_url=gateway.rstrip("/"),
+        gateway_api_key=_key("TENSORZERO_API_KEY", values),
         clickhouse_url=clickhouse,
         timeout_ms=_timeout_ms(values),
         requests_per_minute=_rate(values.get("AGENT_REQUESTS_PER_MINUTE", "")),
@@ -152,11 +158,11 @@ def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, st
     return replace(settings, notes=tuple(notes))
 
 
-def _key(values: Mapping[str, str]) -> str:
-    key = values.get("OPENAI_API_KEY", "")
+def _key(name: str, values: Mapping[str, str]) -> str:
+    key = values.get(name, "")
     if not (key.isascii() and key.isprintable()):
         raise ConfigError(
-            "OPENAI_API_KEY has a character that no key has, such as a curly quote; copy the key again"
+            f"{name} has a character that no key has, such as a curly quote; copy the key again"
         )
     return key
 

@@ -22,6 +22,7 @@ from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
 from babyai_kit.experiment.estimate import announcement, forecast_of
+from babyai_kit.experiment.open_files import ensure_open_files
 from babyai_kit.experiment.options import DEFAULT_MAX_CONCURRENCY, RunOptions
 from babyai_kit.experiment.outcome import Outcome, closing_notes, invalid_answers
 from babyai_kit.experiment.pace import Pace
@@ -34,6 +35,7 @@ from babyai_kit.experiment.runner import Runner
 from babyai_kit.experiment.store_watch import store_watch
 from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations
 from babyai_kit.gateway.session import Session
+from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.runs.journal import (
     Journal,
     read_episodes,
@@ -148,8 +150,11 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         checked = Preflight(dialects=manifest.dialects)
         pace = Pace(options.requests_per_minute or session.settings.requests_per_minute, backoff)
         forecast = forecast_of(config, backlog, sampling)
+        ensure_open_files(min(options.max_concurrency, len(backlog.owed)), embedded=session.embedded)
         if backlog.owed:
             print(announcement(backlog, forecast, sampling))
+            # Before anything is paid for.
+            await retrying(backoff)(check_storage, session)
             checked = await preflight(
                 session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print, pace=pace
             )

@@ -107,8 +107,9 @@ class Provider:
         )
 
     async def job(self, job_id: str) -> JobAnswer:
-        with self._errors("status"):
-            return self._job("status", await self._client.fine_tuning.jobs.with_raw_response.retrieve(job_id))
+        with self._errors("job's status"):
+            answer = await self._client.fine_tuning.jobs.with_raw_response.retrieve(job_id)
+            return self._job("job's status", answer)
 
     async def cancel(self, job_id: str) -> JobAnswer:
         with self._errors("cancellation"):

@@ -11,18 +11,22 @@ from typing import Any, Literal
 
 from babyai_kit.errors import ErrorKind, ModelError, ModelLoading, RateLimited
 from babyai_kit.finetune.job_answers import parse_object, plain, shown
+from babyai_kit.waiting_times import seconds_in
 
-Request = Literal["upload", "job", "list of jobs", "status", "cancellation", "list of events"]
+Request = Literal["upload", "job", "list of jobs", "job's status", "cancellation", "list of events"]
 """What was asked for: `job` is the creation of one."""
 
 ELSEWHERE = (
     "fine-tune at another server (OPENAI_BASE_URL) or with the local learner (AGENT_MODEL=babyai-learner, "
     "without OPENAI_API_KEY and OPENAI_BASE_URL); see docs/fine-tuning.md"
 )
-_QUOTA = re.compile(
-    r"insufficient.?(quota|funds|balance|credit)|exceeded your current quota|credit balance|billing|"
-    r"out of credit|payment required",
-    re.IGNORECASE,
+_NO_CREDIT = re.compile(
+    r"insufficient.?(quota|funds|balance|credit)|credit balance|out of credit|payment required", re.IGNORECASE
+)
+_LIMIT = re.compile(r"exceeded your current quota|billing", re.IGNORECASE)
+"""Some providers use these words for a limit that comes back, and then say when."""
+_NO_FILE = re.compile(
+    r"no such file|file\b.{0,80}(not found|does not exist|unknown|expired|deleted)", re.IGNORECASE
 )
 _KEY = re.compile(r"api.?key|\bkey\b|\bscopes?\b|credential|authenticat|invalid.?token", re.IGNORECASE)
 _CLOSED = re.compile(
@@ -65,7 +69,9 @@ def words_in(answer: Mapping[str, Any]) -> str:
 
 def is_quota(status: int, words: str) -> bool:
     """True if the account has no money left, which no waiting mends."""
-    return status == 402 or (400 <= status < 500 and bool(_QUOTA.search(words[:_MAX_READ])))
+    words = words[:_MAX_READ]
+    spent = _NO_CREDIT.search(words) or (_LIMIT.search(words) and seconds_in(words) is None)
+    return status == 402 or (400 <= status < 500 and bool(spent))
 
 
 def is_final(status: int, words: str) -> bool:
@@ -77,9 +83,11 @@ def refusal(
     request: Request, server: str, status: int, words: str, *, retry_after_s: float | None = None
 ) -> ModelError:
     """The error for an answer with `status`. `server`: its address; `words`: its message, without secrets;
-    `retry_after_s`: seconds, where the server named them."""
+    `retry_after_s`: seconds, where a header of the server names them; its words may, too."""
     what = f"the {request} was refused (status {status}: {shown(words) or 'no reason given'})"
     words = words[:_MAX_READ]
+    if retry_after_s is None:
+        retry_after_s = seconds_in(words)
     launching = request in ("upload", "job")
     closed = bool(_CLOSED.search(words))
     no_route = status in (404, 405, 501) or bool(_NO_ROUTE.search(words))
@@ -97,6 +105,11 @@ def refusal(
         return fatal("key refused", "check OPENAI_API_KEY and what it permits")
     if status in (403, 410):
         return fatal("refused", f"{server} does not let this account fine-tune: {ELSEWHERE}")
+    if request == "job" and 400 <= status < 500 and _NO_FILE.search(words):
+        return ModelError(
+            f"{what}; move job.json away and launch again, so that the files are uploaded anew",
+            kind="refused",
+        )
     if launching and (closed or no_route) and "model" in words.lower() and status < 500:
         return fatal("refused", f"name a base that {server} fine-tunes (--model), or {ELSEWHERE}")
     if closed and status < 500:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,15 +16,16 @@ from pathlib import Path
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, write_snapshot
+from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, snapshot_folder, write_snapshot
 from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL, is_learner
 from babyai_kit.configuration.proxies import no_proxy
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import Config, load_config
-from babyai_kit.errors import ConfigError, GatewayError, ServiceError
-from babyai_kit.gateway.http_gateway import healthy, version_note
+from babyai_kit.errors import ConfigError, ServiceError
+from babyai_kit.gateway.http_gateway import check_gateway, healthy, version_note
 from babyai_kit.gateway.protocol import Question
 from babyai_kit.gateway.session import STORE_TIMEOUT_S, Session
+from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
 from babyai_kit.local import learner
 from babyai_kit.local.adapter import Adapter
@@ -60,7 +60,7 @@ async def connect(
             "that the gateway writes to (with docker-compose.yml, CLICKHOUSE_PASSWORD is enough)"
         )
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_loopback_without_proxy())
+        stack.enter_context(loopback_without_proxy())
         server = None
         store_url = settings.clickhouse_url
         if not store_url:
@@ -99,6 +99,8 @@ async def connect(
         # The gateway must go before the store and the player that it talks to.
         stack.push_async_callback(session.close)
         if not settings.model_named:
+            # The first call that is paid for.
+            await check_storage(session)
             settings = dataclasses.replace(settings, model=await _model_name(session))
             session = session.with_settings(load_config(config, settings), settings)
         if not quiet:
@@ -131,21 +133,16 @@ async def _trainers(settings: Settings, folder: Path, quiet: bool) -> list[Train
 async def _embedded(
     settings: Settings, config: Config, model_url: str, timeout_ms: int, store_url: str
 ) -> TensorZeroGateway:
-    with tempfile.TemporaryDirectory(prefix="babyai-config-") as folder:
+    with snapshot_folder() as folder:
         glob = write_snapshot(config, settings, folder, base_url=model_url, timeout_ms=timeout_ms)
         with _exported("OPENAI_API_KEY", settings.openai_api_key), _redacted(settings):
             return await TensorZeroGateway.embedded(glob, store_url)
 
 
 async def _over_http(settings: Settings) -> TensorZeroGateway:
-    if not await healthy(settings.gateway_url, timeout_s=5):
-        raise GatewayError(
-            f"no gateway answers at {settings.redact(settings.gateway_url)}; start it (make up) or unset "
-            "TENSORZERO_GATEWAY_URL",
-            kind="gateway",
-        )
+    await check_gateway(settings)
     with _redacted(settings):
-        return await TensorZeroGateway.over_http(settings.gateway_url)
+        return await TensorZeroGateway.over_http(settings.gateway_url, settings.gateway_api_key)
 
 
 async def _model_name(session: Session) -> str:
@@ -181,7 +178,7 @@ def _redacted(settings: Settings) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _loopback_without_proxy() -> Iterator[None]:
+def loopback_without_proxy() -> Iterator[None]:
     """Exempts this machine from any proxy while a session is open: the gateway and the client of ClickHouse
     read the environment when they open a connection."""
     proxied = any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in os.environ)
@@ -228,7 +225,7 @@ async def describe(session: Session) -> str:
             f"Note:       a gateway answers on port {addresses.COMPOSE_GATEWAY_PORT}; to use it, set "
             f"TENSORZERO_GATEWAY_URL={addresses.COMPOSE_GATEWAY}"
         )
-    note = None if session.embedded else await version_note(settings.gateway_url)
+    note = None if session.embedded else await version_note(settings.gateway_url, settings.gateway_api_key)
     if note:
         lines.append(f"Note:       {note}")
     return "\n".join(lines)

@@ -11,6 +11,8 @@ import json
 import re
 
 from babyai_kit.errors import ConfigError, GatewayError, ModelError, ServiceError, StoreError
+from babyai_kit.gateway.refusals import gateway_error
+from babyai_kit.hostile_text import visible
 from babyai_kit.local.adapter.failures import failure_of, from_body, server_words, unreadable
 
 _UPSTREAM = re.compile(r"All model providers failed to infer with errors: [\w-]+: ")
@@ -19,7 +21,6 @@ _TIMEOUT = re.compile(r"(Model provider \S+ timed out|Variant \S+ timed out)")
 _CONNECTION = re.compile(r"Error from \S+ client: Error sending request")
 _SERVER = re.compile(r"Error from \S+ server: ")
 _UNREADABLE = re.compile(r"Error parsing (JSON )?response")
-_UNKNOWN = re.compile(r"\bUnknown (function|variant)\b")
 _MAX_SHOWN = 200
 """Characters of the gateway's own text in a message."""
 
@@ -29,31 +30,19 @@ def call_error(text: str, status: int | None) -> ServiceError:
 
     Its message is one line (not yet redacted).
     """
+    said = " ".join(text.split())
     text = " ".join(_own_words(text).split())
     upstream = _UPSTREAM.search(text)
     if upstream:
         return _model_error(text[upstream.end() :])
-    excerpt = text[:_MAX_SHOWN]
+    excerpt = visible(text[:_MAX_SHOWN])
     if "ClickHouse" in text:
         return StoreError(
             f"the gateway could not use ClickHouse; check that it is running: {excerpt}",
             kind="store",
             retryable=True,
         )
-    if status == 408 or "timed out" in text or "timeout" in text.lower():
-        return GatewayError(
-            f"the gateway did not answer in time; try again: {excerpt}", kind="timeout", retryable=True
-        )
-    if status in (502, 503, 504) or (status is None and "error sending request" in text):
-        return GatewayError(
-            f"the gateway cannot be reached; check that it is running: {excerpt}",
-            kind="gateway",
-            retryable=True,
-        )
-    return GatewayError(
-        f"the gateway refused the call; compare config/ with its own: {excerpt}",
-        kind="unknown function" if _UNKNOWN.search(text) else "refused",
-    )
+    return gateway_error(excerpt, status, own_words=text != said)
 
 
 def _own_words(text: str) -> str:

@@ -75,7 +75,7 @@ class Gateway(Protocol):
     """An open gateway."""
 
     def new_episode_id(self) -> str:
-        """A fresh UUIDv7 for a plain episode."""
+        """A fresh UUIDv7 for a plain episode, dated so that no gateway takes it for one from the future."""
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry."""
@@ -96,8 +96,10 @@ class Gateway(Protocol):
 class EvaluatesWorkflows(Protocol):
     """Can group episodes so that a UI compares variants task by task."""
 
-    async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
-        """Open an evaluation run of `variant`, shown as `name` of `project`; its id."""
+    async def start_evaluation(
+        self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
+    ) -> str:
+        """Open an evaluation run of `variant` (None: of none), shown as `name` of `project`; its id."""
 
     async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
         """Open an episode of an evaluation run; its id. Runs are compared by `task`."""

@@ -66,6 +66,7 @@ def test_from_a_run_to_the_gain(
 def test_every_command_that_plays_has_the_flags_of_run(command: str):
     flags = "--temperature 0 --max-tokens 7 --no-call-seeds --concurrency 3 --history-length 2 --num-dists 1"
     flags += " --repeats 2 --max-cost-usd 1.5 --max-tokens-total 100 --results r"
+    flags += " --requests-per-minute 9 --stop-after-invalid 0"
     options = run_options(_parser().parse_args([*command.split(), *flags.split()]))
     assert options == {
         "temperature": 0.0,
@@ -77,6 +78,8 @@ def test_every_command_that_plays_has_the_flags_of_run(command: str):
         "repeats": 2,
         "max_cost_usd": 1.5,
         "max_tokens_total": 100,
+        "requests_per_minute": 9.0,
+        "stop_after_invalid": 0,
         "results": "r",
     }
     assert set(options) <= set(inspect.signature(run_experiment).parameters)

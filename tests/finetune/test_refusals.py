@@ -90,6 +90,29 @@ async def test_an_account_without_credit_is_not_asked_again(export: finetune.Exp
     assert other.count("upload") == 1
 
 
+async def test_a_quota_that_comes_back_is_a_limited_rate(export: finetune.Export):
+    body = refused("You exceeded your current quota, see billing. Please retry in 3 s.")
+    async with ThirdParty() as other:
+        other.refuse["upload"] = [(429, body)] * 9
+        with pytest.raises(RateLimited):
+            await finetune.launch(finetune.Server(other.base_url, max_retries=1), export, say=quiet)
+        assert other.count("upload") == 2
+
+
+async def test_files_that_the_server_no_longer_has_are_to_be_uploaded_anew(export: finetune.Export):
+    error, _ = await launch_error(export, "create", (404, refused("No such File object: f1")))
+    assert "move job.json away and launch again" in str(error)
+
+
+async def test_a_job_that_the_server_does_not_know(export: finetune.Export):
+    async with ThirdParty(["running"]) as other:
+        server = finetune.Server(other.base_url)
+        await finetune.launch(server, export, say=quiet)
+        other.refuse["show"] = [(404, refused("Could not find fine tune: j1"))]
+        with pytest.raises(ModelError, match=r"job's status was refused .* those of the launch"):
+            await finetune.wait(server, export.folder, say=quiet)
+
+
 async def test_a_limited_rate_is_waited_for_also_when_a_job_is_created(export: finetune.Export):
     async with ThirdParty() as other:
         other.refuse = {"upload": [429, 503], "create": [429, (400, refused("file f1 is not ready yet"))]}

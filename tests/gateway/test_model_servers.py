@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +16,12 @@ from aiohttp import web
 
 from babyai_kit import ACTIONS, connect, run_experiment
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.errors import InputError, ModelError
+from babyai_kit.errors import InputError, ModelError, NoValidAnswers
 from babyai_kit.experiment.retries import Backoff
+from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.runs.answers import invalid_reason
 from babyai_kit.runs.run import Run
+from tests.support.certificates import make_certificate
 from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
@@ -51,7 +56,9 @@ def served(data: Path, monkeypatch: pytest.MonkeyPatch):
     """A session on a server that answers each request body by a function; and the bodies it got."""
 
     @asynccontextmanager
-    async def opened(answer: Callable[[Body], Any], **settings: str) -> AsyncIterator[tuple[Any, list[Body]]]:
+    async def opened(
+        answer: Callable[[Body], Any], *, certificate: ssl.SSLContext | None = None, **settings: str
+    ) -> AsyncIterator[tuple[Any, list[Body]]]:
         asked: list[Body] = []
 
         async def chat(request: web.Request) -> web.Response:
@@ -65,8 +72,9 @@ def served(data: Path, monkeypatch: pytest.MonkeyPatch):
         app.router.add_post("/api/v1/chat/completions", chat)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1")
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate).start()
+        scheme = "https" if certificate else "http"
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/api/v1")
         monkeypatch.setenv("AGENT_MODEL", "theirs")
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
@@ -276,3 +284,140 @@ async def test_a_server_that_never_answers_is_given_up_after_the_timeout_set(ser
         with pytest.raises(ModelError, match="did not answer in time"):
             await run_one(session, tmp_path)
     assert len(asked) == 3
+
+
+def reply(content: str | None, finish_reason: str = "stop") -> Body:
+    return plain() | {"choices": [plain(content)["choices"][0] | {"finish_reason": finish_reason}]}
+
+
+THOUGHT = '<think>The ball is near.</think>\n{"action": "turn left"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "remedy"),
+    [
+        (reply("", "length"), "cut off", "raise max_tokens"),
+        (reply(THOUGHT), "wrapped", "reasoning parser"),
+        (reply('```json\n{"action": "turn left"}\n```'), "wrapped", "JSON"),
+        (reply(None, "content_filter"), "refused", "read the answers"),
+        (reply(""), "empty", "chat template"),
+        (plain() | {"choices": [{"finish_reason": "SAFETY"}]}, "refused", "read the answers"),
+        (plain() | {"choices": []}, "empty", "chat template"),
+    ],
+    ids=["reasoning", "think", "fence", "filter", "empty", "no message", "no choice"],
+)
+async def test_answers_of_which_none_is_valid_stop_a_run_and_say_why(
+    served, tmp_path, capsys, answer, reason, remedy
+):
+    async with served(lambda _: answer) as (session, _):
+        with pytest.raises(NoValidAnswers, match=f"{reason}.*{remedy}"):
+            await run_one(session, tmp_path, max_concurrency=1)
+    told = capsys.readouterr().out
+    assert f"The first answer of theirs to baseline is not valid ({reason})" in told
+    run = Run.open("r", results=tmp_path)
+    (steps,) = run.step_records().values()
+    assert len(steps) == 50
+    assert {invalid_reason(step) for step in steps} == {reason}
+    assert {step.finish_reason for step in steps} <= {"length", "content_filter", "stop", None}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (402, {"error": {"message": "Insufficient Balance"}}, "out of credit"),
+        (
+            429,
+            {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}},
+            "billing",
+        ),
+        (401, {"error": {"message": "no"}}, "set OPENAI_API_KEY"),
+        (308, {}, "set OPENAI_BASE_URL"),
+    ],
+)
+async def test_what_only_the_user_can_mend_stops_at_once(served, tmp_path, status, body, words):
+    asked: list[int] = []
+
+    def answer(_: Body) -> Any:
+        asked.append(1)
+        headers = {"Location": "https://other.example/v1"} if status == 308 else {}
+        return plain() if len(asked) < 5 else web.json_response(body, status=status, headers=headers)
+
+    async with served(answer) as (session, _):
+        with pytest.raises(ModelError, match=words) as raised:
+            await run_one(session, tmp_path, max_concurrency=1)
+    assert raised.value.fatal
+    assert len(asked) == 5
+
+
+async def test_a_window_of_the_rate_is_waited_out_and_costs_no_try(served, tmp_path):
+    """More refusals than a call has tries, each with the time when to come back."""
+    refusals = 0
+
+    def answer(_: Body) -> Any:
+        nonlocal refusals
+        refusals += 1
+        if refusals % 15:
+            return web.json_response({"error": "slow down"}, status=429, headers={"Retry-After-Ms": "1"})
+        return plain()
+
+    async with served(answer) as (session, _):
+        row = await run_one(session, tmp_path, backoff=QUICK)
+    assert (row["status"], row["episode_length"]) == ("ok", STEPS)
+
+
+async def test_a_private_certificate_authority_is_trusted_if_the_user_names_it(served, tmp_path, monkeypatch):
+    certificate = make_certificate(tmp_path)
+    async with served(lambda _: plain(), certificate=certificate.context) as (session, _):
+        with pytest.raises(ModelError, match="certificate is not trusted; let SSL_CERT_FILE name"):
+            await run_one(session, tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    async with served(lambda _: plain(), certificate=certificate.context) as (session, _):
+        row = await run_one(session, tmp_path)
+    assert row["status"] == "ok"
+
+
+async def test_proxy_variables_do_not_reach_this_machine(served, tmp_path, monkeypatch):
+    """The gateway opens connections as they are needed, long after it was built."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with served(lambda _: plain()) as (session, _):
+        episodes = await run_experiment(
+            session,
+            "r",
+            **(PLAN | {"seeds": range(8)}),
+            max_concurrency=200,
+            results=tmp_path,
+            progress=False,
+        )
+        assert (await session.store_answers()) is True
+    assert set(episodes["status"]) == {"ok"}
+
+
+async def test_settings_apply_to_registered_models_too(tmp_path, data, monkeypatch):
+    """Address, key and time limit of the settings, whatever they were when the model was registered."""
+    config = Path(shutil.copytree(CONFIG, tmp_path / "config"))
+    (config / "finetuned").mkdir()
+    (config / "finetuned" / "old.toml").write_text(
+        """
+[models.old]
+routing = ["primary"]
+[models.old.providers.primary]
+type = "openai"
+model_name = "ft:old"
+api_base = "http://127.0.0.1:9/v1/"
+api_key_location = "none"
+timeouts = { non_streaming.total_ms = 1 }
+[functions.act.variants.old]
+type = "chat_completion"
+model = "old"
+templates.system.path = "../functions/act/system.minijinja"
+templates.user.path = "../functions/act/user.minijinja"
+json_mode = "on"
+"""
+    )
+    monkeypatch.setenv("AGENT_TIMEOUT_MS", "2000000")
+    async with OfflinePlayer(aliases=["ft:old"], latency_s=0.01) as player:
+        monkeypatch.setenv("OPENAI_BASE_URL", player.base_url)
+        async with connect(env_file=None, config=config, data=data, quiet=True) as session:
+            row = await run_one(session, tmp_path, variants=["old"])
+    assert row["status"] == "ok"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 import zlib
 from collections.abc import Mapping
@@ -54,7 +55,8 @@ class Upstream:
 
     async def __aenter__(self) -> Upstream:
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            # The library's own context is as old as its import.
+            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
             # Compressed, a small answer could be a huge one.
             headers={"Accept-Encoding": "identity"},
             auto_decompress=False,
