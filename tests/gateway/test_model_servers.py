@@ -327,7 +327,7 @@ async def test_answers_of_which_none_is_valid_stop_a_run_and_say_why(
         (402, {"error": {"message": "Insufficient Balance"}}, "out of credit"),
         (
             429,
-            {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}},
+            {"error": {"message": "You exceeded it", "code": "insufficient_quota"}},
             "billing",
         ),
         (401, {"error": {"message": "no"}}, "set OPENAI_API_KEY"),
