@@ -12,7 +12,15 @@ from typing import cast
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
 from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission
 from babyai_kit.configuration.variants import FUNCTION
-from babyai_kit.errors import InputError, ModelLoading, RateLimited, ServiceError
+from babyai_kit.errors import (
+    GatewayAway,
+    GatewayError,
+    InputError,
+    ModelLoading,
+    RateLimited,
+    ServiceError,
+    StoreError,
+)
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff, Patience
 from babyai_kit.experiment.refusals import refusal
@@ -23,6 +31,9 @@ from babyai_kit.runs.plan import Sampling
 
 TRIES = 3
 """Of a call that fails without a refusal."""
+
+PASSING = (RateLimited, ModelLoading, GatewayAway, StoreError)
+"""What passes by itself, and what no wrong name or key looks like."""
 
 MAX_CALLS = 16
 """Of one model, whatever it answers: a server that refuses now this and now that has an end."""
@@ -128,7 +139,7 @@ class Interview:
         return outcome
 
     async def _try(self, dialect: Dialect) -> Answer | ServiceError:
-        """One try; what no wrong name looks like (a rate limit, a model that is loading) is waited for."""
+        """One try; what no wrong name looks like is waited for."""
         question = Question(
             self._variant,
             self._session.new_episode_id(),
@@ -141,9 +152,7 @@ class Interview:
         )
         patience = Patience(self._backoff, self._say)
         try:
-            return await retrying(self._backoff, only=(RateLimited, ModelLoading), patience=patience)(
-                self._call, question
-            )
+            return await retrying(self._backoff, only=PASSING, patience=patience)(self._call, question)
         except ServiceError as error:
             return error
 
@@ -163,6 +172,9 @@ class Interview:
                 f"this run asked {self._model} {recorded}, which its server now refuses; choose another "
                 f"name, since answers asked for in two ways do not compare: {error}"
             )
+        if isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout":
+            # The model was not reached.
+            return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
         return type(error)(
             f"model {self._model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the "
             f"server: {error}",

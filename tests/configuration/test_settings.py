@@ -104,9 +104,10 @@ def test_a_rate_is_taken_and_none_is_the_default():
 
 
 @pytest.mark.parametrize("key", ["sk-canary“", "sk-canary\u200b", "sk-canary\nx", "sk-canary\udcff"])
-def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str):
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY has a character") as error:
-        load_settings(None, {"OPENAI_API_KEY": key})
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "TENSORZERO_API_KEY"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(name: str, key: str):
+    with pytest.raises(ConfigError, match=f"{name} has a character") as error:
+        load_settings(None, {name: key})
     assert "canary" not in str(error.value)
 
 
@@ -115,11 +116,15 @@ def test_no_secret_in_the_repr_and_redaction_removes_them():
         None,
         {
             "OPENAI_API_KEY": "sk-canary",
+            "TENSORZERO_API_KEY": "sk-t0-canary",
             "TENSORZERO_CLICKHOUSE_URL": "http://u:pw-canary@localhost:8123/db",
         },
     )
+    assert settings.gateway_api_key == "sk-t0-canary"
     assert "canary" not in repr(settings)
-    assert settings.redact("key sk-canary, password pw-canary") == "key ***, password ***"
+    assert (
+        settings.redact("keys sk-canary, sk-t0-canary, password pw-canary") == "keys ***, ***, password ***"
+    )
 
 
 def test_the_example_file_declares_every_setting_without_spaces():
