@@ -1,32 +1,60 @@
 """The command line: the package's functions, with flags for their parameters.
 
 The commands are in `cli/`, a module each. Exit codes: 0: all done; 1: some episodes ended by an error, or a
-budget or a fatal answer stopped the run; 2: bad input, nothing was called; 130: interrupted.
+budget or a fatal answer stopped the run; 2: bad input, nothing was called; 130: interrupted; 141: nobody read
+the output to its end.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-from babyai_kit.python_version import SUPPORTED, is_supported
 
-if not is_supported():
-    # Before anything is imported that such a Python may not even have.
-    sys.exit(
-        f"error: this is Python {sys.version.split()[0]}, but {SUPPORTED} is needed; run it with python3.12"
-    )
+def _leave(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"interrupted; nothing was begun\n")
+    os._exit(130)
 
-try:
-    from babyai_kit.cli import COMMANDS
-    from babyai_kit.errors import InputError, KitError
-except ModuleNotFoundError as error:
-    package = (error.name or "").partition(".")[0]
-    sys.exit(f"error: the package {package} is missing; run: pip install -r requirements.txt")
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the process: among imports, an exception can get lost or become another."""
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    ours = {number: default for number, default in defaults.items() if signal.getsignal(number) is default}
+    try:
+        for number in ours:
+            signal.signal(number, _leave)
+    except ValueError:  # not in the main thread, which alone gets signals
+        ours = {}
+    try:
+        yield
+    finally:
+        for number, default in ours.items():
+            signal.signal(number, default)
+
+
+with _leaving_at_once():
+    from babyai_kit.python_version import SUPPORTED, is_supported
+
+    if not is_supported():
+        # Before anything is imported that such a Python may not even have.
+        version = sys.version.split()[0]
+        sys.exit(f"error: this is Python {version}, but {SUPPORTED} is needed; run it with python3.12")
+
+    import argparse
+    from collections.abc import Sequence
+
+    try:
+        from babyai_kit.cli import COMMANDS, process
+        from babyai_kit.errors import InputError, KitError
+        from babyai_kit.hostile_text import one_line
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        sys.exit(f"error: the package {package} is missing; run: pip install -r requirements.txt")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,29 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.command(args)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues where this one stopped", file=sys.stderr)
-        return 130
 
 
 def run() -> None:
     """`main` as a whole process: the entry point of `babyai` and of `python -m babyai_kit`. Never returns."""
-    # A job scheduler's signal before it kills: as clean an end as Ctrl-C's.
-    signal.signal(signal.SIGTERM, _interrupt)
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Everything is flushed and closed; the gateway's threads can still crash an interpreter that unwinds.
-    os._exit(code)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    process.run(main)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,7 +20,9 @@ ErrorKind = Literal[
     "fine-tuning",
     "gateway",
     "key refused",
+    "loading",
     "other",
+    "quota",
     "rate limit",
     "refused",
     "server",
@@ -30,6 +32,9 @@ ErrorKind = Literal[
     "unsupported",
 ]
 """What failed, as reports count it."""
+
+FATAL_KINDS: frozenset[ErrorKind] = frozenset({"key refused", "quota"})
+"""No call succeeds until the user pays or corrects a key."""
 
 
 class KitError(Exception):
@@ -84,16 +89,24 @@ class ServiceError(KitError):
     """A service between the agent and its answer failed; the agent did nothing wrong.
 
     `kind` names the failure in reports. `retryable`: the same call may succeed later. `fatal`: no call of
-    this run can succeed until the user fixes something.
+    this run can succeed until the user fixes something. `retry_after_s`: seconds to wait before the next
+    try, where the service said so.
     """
 
     def __init__(
-        self, message: str, *, kind: ErrorKind = "other", retryable: bool = False, fatal: bool = False
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "other",
+        retryable: bool = False,
+        fatal: bool = False,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
-        self.retryable = retryable
-        self.fatal = fatal
+        self.fatal = fatal or kind in FATAL_KINDS
+        self.retryable = retryable and not self.fatal
+        self.retry_after_s = retry_after_s
 
 
 class ModelError(ServiceError):
@@ -110,20 +123,70 @@ class RateLimited(ModelError):
         kind: ErrorKind = "rate limit",
         retryable: bool = True,
         fatal: bool = False,
+        retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal)
+        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
+
+
+class ModelLoading(ModelError):
+    """The model's server is there and its model not ready yet."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "loading",
+        retryable: bool = True,
+        fatal: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
 
 
 class GatewayError(ServiceError):
     """The TensorZero gateway failed or cannot be reached."""
 
 
+class GatewayAway(GatewayError):
+    """The gateway is not there for a while, as when it is restarted."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "gateway",
+        retryable: bool = True,
+        fatal: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
+
+
 class StoreError(ServiceError):
     """ClickHouse failed, refused, or cannot be reached."""
 
 
+class NoValidAnswers(KitError):
+    """Many answers and not one of them valid: the run was stopped, since the remedy is the user's."""
+
+
 class JournalError(KitError):
     """The run on disk cannot be read or written, or belongs to another process."""
+
+
+class ReplayError(JournalError):
+    """The environment does not repeat a recorded step.
+
+    `what`: which step, and what is different. `recorded`: the step as it was recorded.
+    """
+
+    def __init__(self, what: str, recorded: object) -> None:
+        super().__init__(
+            f"{what}. The journal was changed there or before, or another version of the environment "
+            "recorded it; install the versions named in its run.json, restore the journal, or use a new run "
+            "name"
+        )
+        self.what, self.recorded = what, recorded
 
 
 class BudgetReached(KitError):

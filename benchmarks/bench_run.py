@@ -3,6 +3,9 @@
 The player answers at once or after a fixed latency, in the same process, so the figure is what one
 machine's Python side can carry. With a latency, "of ideal" compares the wall clock with
 steps x latency / calls in flight.
+
+With the adapter, the gateway asks the player as it asks any server of OPENAI_BASE_URL; without, as by default
+where nothing is configured. Otherwise the two are equal, so that they differ by the hop.
 """
 
 from __future__ import annotations
@@ -22,23 +25,32 @@ from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.runs.journal import read_steps
 
 CASES = (
-    (1, 0.0, 1, False),
-    (16, 0.0, 4, False),
-    (16, 0.0, 4, True),
-    (64, 0.0, 8, False),
-    (64, 0.0, 8, True),
-    (64, 0.25, 20, False),
+    (1, 0.0, 1, False, False),
+    (1, 0.0, 1, False, True),
+    (16, 0.0, 4, False, False),
+    (16, 0.0, 4, False, True),
+    (16, 0.0, 4, True, False),
+    (64, 0.0, 8, False, False),
+    (64, 0.0, 8, False, True),
+    (64, 0.0, 8, True, False),
+    (64, 0.25, 20, False, True),
 )
-"""Calls in flight, mean latency in seconds (lognormal), seeds, as a workflow evaluation."""
+"""Calls in flight, mean latency in seconds (lognormal), seeds, as a workflow evaluation, with the adapter."""
 
 
 async def measure(
-    concurrency: int, latency_s: float, seeds: int, evaluated: bool, folder: Path, data: Path
+    concurrency: int,
+    latency_s: float,
+    seeds: int,
+    evaluated: bool,
+    adapter: bool,
+    folder: Path,
+    data: Path,
 ) -> dict[str, float]:
     async with OfflinePlayer(latency_s=latency_s, latency_sigma=0.5 if latency_s else 0.0) as player:
-        os.environ |= {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
+        os.environ |= {"OPENAI_BASE_URL": player.base_url if adapter else "", "AGENT_MODEL": "offline-player"}
         async with connect(env_file=None, data=data, quiet=True) as session:
-            name = f"c{concurrency}-{latency_s}-{evaluated}"
+            name = f"c{concurrency}-{latency_s}-{evaluated}-{adapter}"
             cpu, started = time.process_time(), time.perf_counter()
             episodes = await run_experiment(
                 session,
@@ -57,6 +69,7 @@ async def measure(
         "calls in flight": concurrency,
         "latency_s": latency_s,
         "workflow evaluation": evaluated,
+        "adapter": adapter,
         "episodes": len(episodes),
         "steps": steps,
         "wall_s": wall_s,

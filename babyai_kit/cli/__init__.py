@@ -2,6 +2,7 @@
 calls the package with them and returns the exit code."""
 
 from babyai_kit.cli import (
+    adapter,
     clickhouse,
     compare,
     doctor,
@@ -14,7 +15,7 @@ from babyai_kit.cli import (
     run,
 )
 
-COMMANDS = (run, report, compare, replay, reconcile, merge, finetune, clickhouse, player, doctor)
+COMMANDS = (run, report, compare, replay, reconcile, merge, finetune, clickhouse, player, adapter, doctor)
 """In the order of the help."""
 
 __all__ = ["COMMANDS"]

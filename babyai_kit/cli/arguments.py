@@ -24,6 +24,67 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_episode_flags(parser: argparse.ArgumentParser) -> None:
+    """How episodes are played and the model is asked, in every command that plays some."""
+    flag = parser.add_argument
+    flag("--num-dists", type=int, metavar="N", help="distracting objects (default: none)")
+    flag("--repeats", type=int, metavar="N", help="episodes per seed (default: 1)")
+    flag("--history-length", type=int, metavar="N", help="steps that the history variants show (default: 8)")
+    flag("--temperature", type=float, metavar="T", help="default: the model server's own")
+    flag("--max-tokens", type=int, metavar="N", help="limit of one answer (default: 1024)")
+    flag(
+        "--no-call-seeds",
+        dest="call_seeds",
+        action="store_false",
+        default=None,
+        help="for model servers that refuse the parameter seed",
+    )
+    flag("--concurrency", type=int, metavar="N", dest="max_concurrency", help="calls in flight (default: 50)")
+    flag(
+        "--requests-per-minute",
+        type=float,
+        metavar="N",
+        help="calls that may start in a minute, evenly spaced (default: AGENT_REQUESTS_PER_MINUTE, else any)",
+    )
+    flag(
+        "--stop-after-invalid",
+        type=int,
+        metavar="N",
+        help="stop if none of the first N answers is valid; 0: go on (default: 50)",
+    )
+
+
+def add_run_budget(parser: argparse.ArgumentParser, of: str = "the run") -> None:
+    """What a run, or each run `of` the command, may take."""
+    parser.add_argument("--max-cost-usd", type=float, metavar="USD", help=f"budget of {of}, in dollars")
+    parser.add_argument(
+        "--max-tokens-total",
+        type=int,
+        metavar="N",
+        help=f"budget of {of}, prompts and answers together",
+    )
+
+
+def run_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The flags of `add_episode_flags`, `add_run_budget` and `add_results` that were given, as parameters of
+    `run_experiment`."""
+    return given(
+        args,
+        "num_dists",
+        "repeats",
+        "history_length",
+        "temperature",
+        "max_tokens",
+        "call_seeds",
+        "max_concurrency",
+        "requests_per_minute",
+        "stop_after_invalid",
+        "max_cost_usd",
+        "max_tokens_total",
+        "results",
+    )
+
+
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     """The flags among `names` that were given; the others have the defaults of the function called."""
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}

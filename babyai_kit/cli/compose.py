@@ -14,14 +14,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from babyai_kit.atomic_files import write_atomically
+from babyai_kit.cli import process
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.gateway_toml import cost_toml
+from babyai_kit.configuration.env_file import env_text, read_env_file
+from babyai_kit.configuration.gateway_toml import cost_toml, point_registered_at
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import Settings, load_settings
+from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError, KitError
 
 MIN_VERSION = (2, 23, 1)
@@ -73,16 +74,14 @@ def ensure_password(env_file: Path) -> bool:
 
     Raises InputError for a password that a URL cannot hold unescaped.
     """
-    password = os.environ.get("CLICKHOUSE_PASSWORD") or (
-        dotenv_values(env_file).get("CLICKHOUSE_PASSWORD") if env_file.exists() else None
-    )
+    password = os.environ.get("CLICKHOUSE_PASSWORD") or read_env_file(env_file).get("CLICKHOUSE_PASSWORD")
     if password:
         if not re.fullmatch(r"[A-Za-z0-9._~-]+", password):
             raise InputError(
                 "CLICKHOUSE_PASSWORD may contain only letters, digits, '.', '_', '~', '-'; change it in .env"
             )
         return False
-    text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
+    text = env_text(env_file)
     text = re.sub(r"(?m)^CLICKHOUSE_PASSWORD=[ \t]*\n?", "", text)
     if text and not text.endswith("\n"):
         text += "\n"
@@ -97,6 +96,8 @@ def up(env_file: Path = Path(".env")) -> None:
     """Start the services, wait until all are healthy, and print their addresses."""
     _check_compose()
     settings = load_settings(env_file)
+    for note in settings.notes:
+        print(f"Note:       {note}")
     if ensure_password(env_file):
         print(f"A random CLICKHOUSE_PASSWORD was written to {env_file}.")
     variables = environment(settings)
@@ -105,6 +106,8 @@ def up(env_file: Path = Path(".env")) -> None:
             "The containers reach the model server on this machine as host.docker.internal; on Linux it must "
             "listen on more than 127.0.0.1 for that (Ollama: OLLAMA_HOST=0.0.0.0)."
         )
+    load_config("config", settings)  # an error in it is clearer than a gateway that does not start
+    point_registered_at("config", settings, base_url=addresses.COMPOSE_ADAPTER)
     _docker(["up", "--detach", "--wait"], variables)
     for name, address in ADDRESSES.items():
         print(f"{name + ':':<12}{address}")
@@ -153,4 +156,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    process.run(lambda: main(sys.argv[1:]))

@@ -15,7 +15,8 @@ def add(commands: Any) -> None:
 
 
 def _command(args: argparse.Namespace) -> int:
-    from babyai_kit.cli.health_checks import TROUBLE, examine
+    from babyai_kit.cli.finding import TROUBLE
+    from babyai_kit.cli.health_checks import examine
 
     findings = asyncio.run(examine())
     print(*findings, sep="\n")

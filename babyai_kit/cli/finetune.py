@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyai_kit.cli.arguments import add_command, add_results, add_run, given, names, seeds
+from babyai_kit.cli.arguments import (
+    add_command,
+    add_episode_flags,
+    add_results,
+    add_run,
+    add_run_budget,
+    given,
+    names,
+    run_options,
+    seeds,
+)
 
 if TYPE_CHECKING:
     from babyai_kit.finetune import Job
@@ -87,6 +98,9 @@ def _add_evaluate(steps: Any) -> None:
     flag("--tuned", metavar="VARIANT", required=True)
     _add_tasks(step)
     flag("--seeds", type=seeds, help="of the test block, such as 1000:1020 (default: all of it)")
+    flag("--train", type=seeds, metavar="SEEDS", help="that were learned from (default: the train block)")
+    add_episode_flags(step)
+    add_run_budget(step)
     step.set_defaults(command=lambda args: asyncio.run(_evaluate(args)))
 
 
@@ -102,6 +116,8 @@ def _add_improve(steps: Any) -> None:
     _add_epochs(step)
     add_results(step)
     _add_curation(step)
+    add_episode_flags(step)
+    add_run_budget(step, of="each run, without the jobs")
     step.set_defaults(command=lambda args: asyncio.run(_improve(args)))
 
 
@@ -163,7 +179,7 @@ def _report(job: Job) -> int:
         return 1
     print(
         f"Next: python -m babyai_kit finetune register {job.variant}_sft --like {job.variant} "
-        f"--model {job.fine_tuned_model}"
+        f"--model {shlex.quote(job.fine_tuned_model)}"
     )
     return 0
 
@@ -190,17 +206,17 @@ async def _evaluate(args: argparse.Namespace) -> int:
     from babyai_kit.finetune import evaluate
     from babyai_kit.gateway.connect import connect
 
-    options = given(args, "base", "tuned", "tasks", "seeds", "results")
+    options = given(args, "base", "tuned", "tasks", "seeds", "train")
     async with connect() as session:
-        print(await evaluate(session, args.run, **options))
+        print(await evaluate(session, args.run, **options, **run_options(args)))
     return 0
 
 
 async def _improve(args: argparse.Namespace) -> int:
     from babyai_kit.finetune import improve
 
-    options = given(args, "variant", "rounds", "tasks", "train", "validation", "test", "n_epochs", "results")
-    print(await improve(args.name, **options, **_curation(args)))
+    options = given(args, "variant", "rounds", "tasks", "train", "validation", "test", "n_epochs")
+    print(await improve(args.name, **options, **_curation(args), **run_options(args)))
     return 0
 
 

@@ -1,7 +1,7 @@
 """The checks of `doctor`: what is configured, reachable and missing, in one screen.
 
-Nothing is changed. The local ClickHouse is started, as a run would, to see that it starts; it ends with its
-last user.
+Nothing is changed, but for one row that a gateway over HTTP is asked to store. The local ClickHouse is
+started, as a run would, to see that it starts; it ends with its last user.
 """
 
 from __future__ import annotations
@@ -13,25 +13,22 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
 from packaging.requirements import InvalidRequirement, Requirement
 
 from babyai_kit.cli import compose
+from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
+from babyai_kit.cli.gateway_check import gateway
+from babyai_kit.cli.model_check import model
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import KitError, StoreError
-from babyai_kit.gateway.http_gateway import CLIENT_VERSION, gateway_version, healthy
 from babyai_kit.python_version import SUPPORTED, is_supported
 from babyai_kit.store.client import open_client
-
-OK, NOTE, TROUBLE = "ok", "note", "TROUBLE"
-"""Grades: all well; works, but worth knowing; a run would fail."""
 
 MIN_FREE_GB = 1.0
 PORTS = {
@@ -42,18 +39,6 @@ PORTS = {
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the screen."""
-
-    grade: str
-    part: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.grade:<8}{self.part:<12}{self.text}"
-
-
 async def examine(
     *, env_file: str | Path | None = ".env", config: str | Path = "config", data: str | Path = "data"
 ) -> list[Finding]:
@@ -61,12 +46,13 @@ async def examine(
     findings = [python(), packages(), *disk(Path(data))]
     try:
         settings = load_settings(env_file)
-        prices = load_config(config, settings).prices
+        loaded = load_config(config, settings)
     except KitError as error:
         return [*findings, Finding(TROUBLE, "Settings", str(error))]
+    findings += [Finding(NOTE, "Settings", note) for note in settings.notes]
     findings += await asyncio.gather(
-        model(settings, has_price=prices.price_of(settings.model) is not None),
-        gateway(settings),
+        model(settings, has_price=loaded.prices.price_of(settings.model) is not None),
+        gateway(settings, loaded),
         asyncio.to_thread(store, settings, data),
     )
     return [*findings, *ports(settings), await asyncio.to_thread(docker)]
@@ -118,67 +104,6 @@ def disk(data: Path) -> Iterator[Finding]:
             yield Finding(TROUBLE, "Disk", f"only {free:.1f} GB free for {name}/; free some space")
         elif name == "data":
             yield Finding(OK, "Disk", f"{free:.0f} GB free")
-
-
-async def model(settings: Settings, *, has_price: bool, timeout_s: float = 10.0) -> Finding:
-    """Ask the model server for its list, which costs nothing and shows whether it accepts the key."""
-    if settings.offline:
-        text = "offline player, which is NO language model; set OPENAI_API_KEY or OPENAI_BASE_URL to use one"
-        return Finding(NOTE, "Model", text)
-    price = "" if has_price else "; no price in prices.json, so cost is NaN"
-    if not settings.openai_base_url:
-        return Finding(OK, "Model", f"{settings.model}, as configured at the gateway{price}")
-    where = settings.redact(settings.openai_base_url)
-    headers = {"Authorization": f"Bearer {settings.openai_api_key}"} if settings.openai_api_key else {}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_s)) as client,
-            client.get(f"{settings.openai_base_url}models", headers=headers) as reply,
-        ):
-            status = reply.status
-            models = _names(await reply.json(content_type=None)) if status == 200 else []
-    except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
-        reason = settings.redact(" ".join(str(error).split())) or type(error).__name__
-        text = f"{where} does not answer ({reason}); start it, or correct OPENAI_BASE_URL"
-        return Finding(TROUBLE, "Model", text)
-    if status in (401, 403):
-        return Finding(TROUBLE, "Model", f"{where} refuses the key ({status}); set OPENAI_API_KEY in .env")
-    if models and settings.model not in models:
-        choices = ", ".join(sorted(models)[:5]) + (", ..." if len(models) > 5 else "")
-        text = f"{where} does not list {settings.model}; set AGENT_MODEL to one of {choices}"
-        return Finding(TROUBLE, "Model", text)
-    if not models:
-        text = (
-            f"{where} answers, but lists no models; the first call will show whether it has {settings.model}"
-        )
-        return Finding(NOTE, "Model", text)
-    return Finding(OK if has_price else NOTE, "Model", f"{settings.model} at {where}{price}")
-
-
-def _names(answer: object) -> list[str]:
-    models = answer.get("data") if isinstance(answer, dict) else None
-    return [m["id"] for m in models if isinstance(m, dict) and "id" in m] if isinstance(models, list) else []
-
-
-async def gateway(settings: Settings) -> Finding:
-    if not settings.gateway_url:
-        text = f"TensorZero {CLIENT_VERSION}, embedded"
-        if await healthy(addresses.COMPOSE_GATEWAY, timeout_s=1):
-            text += (
-                f"; another one answers on port {addresses.COMPOSE_GATEWAY_PORT}, to use it set "
-                f"TENSORZERO_GATEWAY_URL={addresses.COMPOSE_GATEWAY}"
-            )
-            return Finding(NOTE, "Gateway", text)
-        return Finding(OK, "Gateway", text)
-    where = settings.redact(settings.gateway_url)
-    if not await healthy(settings.gateway_url, timeout_s=5):
-        text = f"no gateway answers at {where}; start it (make up) or unset TENSORZERO_GATEWAY_URL"
-        return Finding(TROUBLE, "Gateway", text)
-    version = await gateway_version(settings.gateway_url) or "an unknown version"
-    if version != CLIENT_VERSION:
-        text = f"{where} is {version}, but the client is {CLIENT_VERSION}; use the same version for both"
-        return Finding(NOTE, "Gateway", text)
-    return Finding(OK, "Gateway", f"TensorZero {version} at {where}")
 
 
 def store(settings: Settings, data: str | Path) -> Finding:

@@ -30,6 +30,8 @@ async def _reconcile(args: argparse.Namespace) -> int:
     print(reconciliation)
     for episode_id, steps in reconciliation.missing.items():
         print(f"missing in ClickHouse: episode {episode_id}, steps {', '.join(map(str, steps))}")
+    for episode_id, steps in reconciliation.partial.items():
+        print(f"stored in part: episode {episode_id}, steps {', '.join(map(str, steps))}")
     for episode_id, inference_ids in reconciliation.orphans.items():
         print(f"orphans: episode {episode_id}, inferences {', '.join(inference_ids)}")
     return 0 if reconciliation.clean else 1

@@ -6,7 +6,16 @@ import argparse
 import asyncio
 from typing import Any
 
-from babyai_kit.cli.arguments import add_command, add_run, given, names, seeds, shard
+from babyai_kit.cli.arguments import (
+    add_command,
+    add_episode_flags,
+    add_run,
+    add_run_budget,
+    given,
+    names,
+    seeds,
+    shard,
+)
 
 
 def add(commands: Any) -> None:
@@ -16,22 +25,13 @@ def add(commands: Any) -> None:
     flag("--variants", type=names, help="default: the four of config/tensorzero.toml")
     flag("--tasks", type=names, help="default: the five tasks")
     flag("--seeds", type=seeds, help="half-open, like 200:220 (the default), or a list, like 1,5")
-    flag("--num-dists", type=int, help="distracting objects (default: none)")
-    flag("--repeats", type=int, help="episodes per seed (default: 1)")
-    flag("--history-length", type=int, help="steps that the history variants show (default: 8)")
-    flag("--temperature", type=float, help="default: the model server's own")
-    flag("--max-tokens", type=int, help="limit of one answer (default: 1024)")
-    flag("--concurrency", type=int, dest="max_concurrency", help="calls in flight (default: 50)")
-    flag("--max-cost-usd", type=float, help="budget of the run")
-    flag("--max-tokens-total", type=int, help="budget of the run, prompts and answers together")
+    add_episode_flags(parser)
+    add_run_budget(parser)
     parser.add_argument(
         "--workflow-evaluation",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="let the UI compare the variants (default: if the gateway is reached over HTTP)",
-    )
-    parser.add_argument(
-        "--no-call-seeds", action="store_true", help="for model servers that refuse the parameter seed"
     )
     parser.add_argument(
         "--shard", type=shard, default=None, metavar="I/N", help="this share of the seeds only"
@@ -58,11 +58,12 @@ async def _run(args: argparse.Namespace) -> int:
         )
         options = RunOptions(
             limits=Limits(args.max_cost_usd, args.max_tokens_total),
-            **given(args, "max_concurrency", "workflow_evaluation", "shard", "results"),
+            **given(args, "max_concurrency", "requests_per_minute", "stop_after_invalid"),
+            **given(args, "workflow_evaluation", "shard", "results"),
         )
-        sampling = Sampling(**given(args, "temperature", "max_tokens"), call_seeds=not args.no_call_seeds)
+        sampling = Sampling(**given(args, "temperature", "max_tokens", "call_seeds"))
         outcome = await execute(session, plan, sampling, options)
     if len(outcome.episodes):
         rates = outcome.episodes.groupby("variant")["success"].mean()
         print("Success: " + ", ".join(f"{variant} {rate:.1%}" for variant, rate in rates.items()))
-    return 0 if outcome.complete else 1
+    return 0 if outcome.complete and outcome.stopped is None else 1

@@ -16,6 +16,8 @@ CLICKHOUSE_USER = CLICKHOUSE_DATABASE = "babyai"
 """Of the local ClickHouse; Compose's has the same user."""
 PLAYER_PORT = 18124
 """Of the offline player served by hand or by Compose; inside a session it takes any free port."""
+ADAPTER_PORT = 18125
+"""Of the adapter served by hand or by Compose; inside a session it takes any free port."""
 
 COMPOSE_GATEWAY_PORT, COMPOSE_UI_PORT, COMPOSE_CLICKHOUSE_PORT = 3000, 4000, 8123
 COMPOSE_GATEWAY = f"http://{HOST}:{COMPOSE_GATEWAY_PORT}"
@@ -23,6 +25,8 @@ COMPOSE_UI = f"http://{HOST}:{COMPOSE_UI_PORT}"
 COMPOSE_CLICKHOUSE = f"http://{HOST}:{COMPOSE_CLICKHOUSE_PORT}"
 COMPOSE_PLAYER = f"http://player:{PLAYER_PORT}/v1/"
 """The offline player as the other containers see it."""
+COMPOSE_ADAPTER = f"http://adapter:{ADAPTER_PORT}/v1/"
+"""The adapter as the gateway's container sees it."""
 
 OPENAI = "https://api.openai.com/v1/"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from babyai_kit.configuration.models import base_model, is_free
 from babyai_kit.errors import ConfigError
+from babyai_kit.hostile_text import parse_json
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Price:
     training: float | None = None
     """Of a token seen once in fine-tuning; None where the model cannot be fine-tuned or nobody said."""
 
-    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
+    def cost_usd(self, input_tokens: float, output_tokens: float) -> float:
         """US dollars for so many tokens."""
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
@@ -53,9 +54,17 @@ def load_prices(config: str | Path) -> Prices:
     """Read `config`/prices.json. Raises ConfigError if it is missing or not valid."""
     file = Path(config) / "prices.json"
     try:
-        listed = json.loads(file.read_text(encoding="utf-8"))
-        return Prices({name: Price(**price) for name, price in listed.items()})
+        listed = parse_json(file.read_text(encoding="utf-8"))
+        return Prices({name: _price(name, price) for name, price in listed.items()})
     except OSError as error:
         raise ConfigError(f"{file} cannot be read ({error.strerror}); restore it") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{file} is not a valid price list ({error}); fix or restore it") from None
+
+
+def _price(name: str, fields: Mapping[str, float]) -> Price:
+    """Raises TypeError for fields that a price does not have, ValueError for a figure that is none."""
+    for field_name, value in fields.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+            raise ValueError(f"{field_name} of {name} is not a number of dollars")
+    return Price(**fields)

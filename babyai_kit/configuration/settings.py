@@ -5,19 +5,52 @@ The process environment is read, never changed. Secrets stay in fields without a
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
-
-from dotenv import dotenv_values
+from urllib.parse import quote, urlsplit
 
 from babyai_kit.configuration import addresses
+from babyai_kit.configuration.env_file import read_env_file
 from babyai_kit.configuration.models import DEFAULT_MODEL, LEARNER_MODEL, OFFLINE_MODEL
+from babyai_kit.configuration.urls import base_url, checked_url, url_secrets
 from babyai_kit.errors import ConfigError
 
 TIMEOUT_MS = 60_000
+MAX_TIMEOUT_MS = 86_400_000
+"""A day; no answer takes longer."""
+
+EXAMPLES = {
+    "OPENAI_BASE_URL": "http://localhost:8000/v1",
+    "TENSORZERO_GATEWAY_URL": addresses.COMPOSE_GATEWAY,
+    "TENSORZERO_CLICKHOUSE_URL": "http://user:password@127.0.0.1:8123/tensorzero",
+}
+OTHER_NAMES = {
+    "OPENAI_API_BASE": "OPENAI_BASE_URL",
+    "OPENAI_API_BASE_URL": "OPENAI_BASE_URL",
+    "OPENAI_API_HOST": "OPENAI_BASE_URL",
+    "OPENAI_API_URL": "OPENAI_BASE_URL",
+    "OPENAI_BASE": "OPENAI_BASE_URL",
+    "OPENAI_ENDPOINT": "OPENAI_BASE_URL",
+    "OPENAI_HOST": "OPENAI_BASE_URL",
+    "OPENAI_URL": "OPENAI_BASE_URL",
+    "OPENAI_KEY": "OPENAI_API_KEY",
+    "OPENAI_TOKEN": "OPENAI_API_KEY",
+    "OPENAI_DEFAULT_MODEL": "AGENT_MODEL",
+    "OPENAI_MODEL": "AGENT_MODEL",
+    "OPENAI_MODEL_NAME": "AGENT_MODEL",
+    "AGENT_TIMEOUT": "AGENT_TIMEOUT_MS",
+    "TENSORZERO_GATEWAY": "TENSORZERO_GATEWAY_URL",
+    "TENSORZERO_KEY": "TENSORZERO_API_KEY",
+    "TENSORZERO_GATEWAY_API_KEY": "TENSORZERO_API_KEY",
+    "CLICKHOUSE_URL": "TENSORZERO_CLICKHOUSE_URL",
+}
+"""Names that other tools read, and the settings that a user of those may mean."""
+
+FIRST_TIMEOUTS = 5
+"""How many times the usual timeout the first answer may take."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +62,33 @@ class Settings:
     model_named: bool = False
     """True if the user named the model; else its server is asked, through the gateway, what it is called."""
     openai_base_url: str = ""
-    """Base URL of an OpenAI-compatible server, ending in a slash; empty for the offline player."""
+    """Base URL of an OpenAI-compatible server, whose path ends in a slash; empty for the offline player.
+
+    It may have a query, so paths are appended by `urls.endpoint`, not by `+`.
+    """
     openai_api_key: str = field(default="", repr=False)
     gateway_url: str = ""
     """HTTP gateway; empty means the gateway embedded in this process."""
+    gateway_api_key: str = field(default="", repr=False)
+    """Key that the HTTP gateway itself asks for (`TENSORZERO_API_KEY`); empty for one that asks for none."""
     clickhouse_url: str = field(default="", repr=False)
     """ClickHouse with credentials; empty means the local server over chDB."""
     timeout_ms: int = TIMEOUT_MS
     """Longest wait for one answer of the model server (`AGENT_TIMEOUT_MS`), milliseconds."""
+    requests_per_minute: float | None = None
+    """Most calls that a run may start in a minute (`AGENT_REQUESTS_PER_MINUTE`); None: any number."""
+    notes: tuple[str, ...] = ()
+    """For the user, a line each: what was ignored or understood otherwise, and what to set."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest wait for one answer of the model server, in seconds."""
+        return self.timeout_ms / 1000
+
+    @property
+    def first_timeout_s(self) -> float:
+        """Longest wait for a model's first answer: its server may load it, and begins anew if we leave."""
+        return FIRST_TIMEOUTS * self.timeout_s
 
     @property
     def offline(self) -> bool:
@@ -46,9 +98,12 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Strings that must never reach a log, a journal, a tag or an error text."""
-        urls = (self.clickhouse_url, self.openai_base_url, self.gateway_url)
-        passwords = [urlsplit(url).password or "" for url in urls]
-        return tuple(s for s in (self.openai_api_key, *passwords, *map(unquote, passwords)) if s)
+        keys = {self.openai_api_key, self.gateway_api_key}
+        found = keys | {quote(key, safe="") for key in keys}
+        for url in (self.clickhouse_url, self.openai_base_url, self.gateway_url):
+            found |= url_secrets(url)
+        # The longest first: another may be a part of it.
+        return tuple(sorted(filter(None, found), key=len, reverse=True))
 
     def redact(self, text: str) -> str:
         """`text` with every secret replaced by `***`."""
@@ -56,54 +111,107 @@ class Settings:
             text = text.replace(secret, "***")
         return text
 
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+        return self.redact(f"Settings({', '.join(shown)})")
+
 
 def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `env_file` (if it exists), with exported variables taking precedence.
 
     A gateway over HTTP whose ClickHouse is not named is taken for docker-compose.yml's if
-    `CLICKHOUSE_PASSWORD` is there. Raises ConfigError for a URL that is not http(s) or a timeout that is not
-    a whole number of milliseconds.
+    `CLICKHOUSE_PASSWORD` is there. Raises ConfigError, which shows no value, for a file that is not UTF-8, a
+    URL that is not http(s) or cannot be parsed, characters that a key or name cannot have, and a timeout that
+    is not a whole number of milliseconds up to MAX_TIMEOUT_MS.
     """
-    environ = os.environ if environ is None else environ
-    values = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
-    values |= {k: v for k, v in environ.items() if v}
-
-    def get(name: str) -> str:
-        return (values.get(name) or "").strip()
+    values = read_env_file(env_file)
+    values |= {k: v for k, v in (os.environ if environ is None else environ).items() if v}
+    values = {name: value.strip() for name, value in values.items() if value.strip()}
 
     def url(name: str) -> str:
-        value = get(name)
-        if value and urlsplit(value).scheme not in ("http", "https"):
-            raise ConfigError(f"{name} is not an http(s) URL; write it like http://localhost:8000/v1")
-        return value
+        return checked_url(name, values.get(name, ""), EXAMPLES[name])
 
-    key, base_url, gateway = (
-        get("OPENAI_API_KEY"),
-        url("OPENAI_BASE_URL"),
-        url("TENSORZERO_GATEWAY_URL"),
-    )
-    if key and not base_url:
-        base_url = addresses.OPENAI
-    if base_url and not base_url.endswith("/"):
-        base_url += "/"
-    offline = not base_url and not gateway
-    clickhouse, password = url("TENSORZERO_CLICKHOUSE_URL"), get("CLICKHOUSE_PASSWORD")
+    key, named = _key("OPENAI_API_KEY", values), _model(values)
+    base, endpoint = base_url(openai) if (openai := url("OPENAI_BASE_URL")) else ("", "")
+    if key and not base:
+        base = addresses.OPENAI
+    gateway = url("TENSORZERO_GATEWAY_URL")
+    if "?" in gateway or "#" in gateway:
+        raise ConfigError("TENSORZERO_GATEWAY_URL must not have a query; end it with the host or a path")
+    offline = not base and not gateway
+    clickhouse, password = url("TENSORZERO_CLICKHOUSE_URL"), values.get("CLICKHOUSE_PASSWORD")
     if gateway and password and not clickhouse:
         clickhouse = _compose_clickhouse(password)
-    timeout = get("AGENT_TIMEOUT_MS") or str(TIMEOUT_MS)
-    if not timeout.isdecimal() or int(timeout) == 0:
-        raise ConfigError(f"AGENT_TIMEOUT_MS {timeout!r} is not valid; give milliseconds, like {TIMEOUT_MS}")
-    named = get("AGENT_MODEL")
     local_model = LEARNER_MODEL if named == LEARNER_MODEL else OFFLINE_MODEL
-    return Settings(
+    settings = Settings(
         model=local_model if offline else named or DEFAULT_MODEL,
         model_named=offline or bool(named),
-        openai_base_url=base_url,
+        openai_base_url=base,
         openai_api_key=key,
         gateway_url=gateway.rstrip("/"),
+        gateway_api_key=_key("TENSORZERO_API_KEY", values),
         clickhouse_url=clickhouse,
-        timeout_ms=int(timeout),
+        timeout_ms=_timeout_ms(values),
+        requests_per_minute=_rate(values.get("AGENT_REQUESTS_PER_MINUTE", "")),
     )
+    notes = [*_endpoint_notes(settings.redact(base), endpoint), *_ignored(values, settings)]
+    return replace(settings, notes=tuple(notes))
+
+
+def _key(name: str, values: Mapping[str, str]) -> str:
+    key = values.get(name, "")
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"{name} has a character that no key has, such as a curly quote; copy the key again"
+        )
+    return key
+
+
+def _model(values: Mapping[str, str]) -> str:
+    model = values.get("AGENT_MODEL", "")
+    if not model.isprintable():
+        raise ConfigError("AGENT_MODEL has a character that cannot be seen; type the model's name again")
+    return model
+
+
+def _timeout_ms(values: Mapping[str, str]) -> int:
+    text = values.get("AGENT_TIMEOUT_MS", str(TIMEOUT_MS))
+    digits = text.lstrip("0") if text.isdecimal() else ""
+    # Of thousands of digits Python makes no number.
+    if not digits or len(digits) > len(str(MAX_TIMEOUT_MS)) or int(digits) > MAX_TIMEOUT_MS:
+        raise ConfigError(
+            f"AGENT_TIMEOUT_MS is not valid; give whole milliseconds from 1 to {MAX_TIMEOUT_MS}, like "
+            f"{TIMEOUT_MS}"
+        )
+    return int(digits)
+
+
+def _endpoint_notes(base: str, endpoint: str) -> Iterator[str]:
+    if endpoint:
+        yield f"OPENAI_BASE_URL ends in {endpoint}, which is left out; set OPENAI_BASE_URL={base.rstrip('/')}"
+
+
+def _ignored(values: Mapping[str, str], settings: Settings) -> Iterator[str]:
+    """A line for each value that looks like a setting and has no effect."""
+    for other, name in OTHER_NAMES.items():
+        if other in values and name not in values:
+            yield f"{other} is set and has no effect here; set {name} instead"
+    named = values.get("AGENT_MODEL", "")
+    if settings.offline and named not in ("", settings.model):
+        yield (
+            f"AGENT_MODEL={named} has no effect without a model server; set OPENAI_BASE_URL to the server's "
+            "address, or OPENAI_API_KEY for OpenAI"
+        )
+
+
+def _rate(text: str) -> float | None:
+    try:
+        rate = float(text) if text else None
+    except ValueError:
+        rate = 0.0
+    if rate is not None and not 0 < rate < math.inf:
+        raise ConfigError("AGENT_REQUESTS_PER_MINUTE is not valid; give a positive number, like 60")
+    return rate
 
 
 def _compose_clickhouse(password: str) -> str:

@@ -6,18 +6,20 @@ is what is served.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
+from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Prices, load_prices
 from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
 from babyai_kit.errors import ConfigError
+from babyai_kit.hostile_text import one_line, parse_json
 
 FUNCTION = "act"
 MODEL_ALIAS = "agent"
@@ -41,6 +43,11 @@ class Variant:
         """True if the prompt asks for `thinking` beside the action."""
         return "thinking" in self.templates.get("system", "")
 
+    @property
+    def digests(self) -> frozenset[str]:
+        """The digests that episodes under this prompt can have, whichever form of answer was asked for."""
+        return frozenset(_asked_in(self.digest, Dialect(form)) for form in FORMATS)
+
 
 @dataclass(frozen=True)
 class Config:
@@ -49,6 +56,20 @@ class Config:
     path: Path
     variants: dict[str, Variant]
     prices: Prices = field(default_factory=Prices)
+    output_schema: Mapping[str, Any] = field(default_factory=dict)
+    """JSON schema of the answers that count as valid."""
+
+    def strict_schema(self, variant: str) -> dict[str, Any]:
+        """The JSON schema that an answer to `variant` is held to, where a server can do that."""
+        return strict_schema(self.output_schema, reasoning=self.variants[variant].asks_reasoning)
+
+    def asked_in(self, dialects: Mapping[str, Dialect]) -> Config:
+        """The same, with the digests that variants have when models, by name, are asked in `dialects`."""
+        variants = {
+            name: dataclasses.replace(v, digest=_asked_in(v.digest, dialects.get(v.model, Dialect())))
+            for name, v in self.variants.items()
+        }
+        return dataclasses.replace(self, variants=variants)
 
 
 def load_config(path: str | Path, settings: Settings) -> Config:
@@ -63,54 +84,97 @@ def load_config(path: str | Path, settings: Settings) -> Config:
     function: dict[str, Any] = {}
     folders: dict[str, Path] = {}
     root = path
-    models: dict[str, Any] = {}
+    models: dict[str, str] = {}
     for file in files:
-        document = _parse(file)
-        models |= document.get("models", {})
-        table = document.get("functions", {}).get(FUNCTION, {})
-        folders |= dict.fromkeys(table.get("variants", {}), file.parent)
-        function = _merge(function, table)
-        if "output_schema" in table:
+        document, place = read_toml(file), str(file)
+        models |= {
+            name: _served_model(model, name, place)
+            for name, model in tables(document, "models", place).items()
+        }
+        act = tables(document, "functions", place).get(FUNCTION, {})
+        place = f"{file}: functions.{FUNCTION}"
+        _check(act, place)
+        folders |= dict.fromkeys(act.get("variants", {}), file.parent)
+        function = _merge(function, act)
+        if "output_schema" in act:
             root = file.parent
+    place = f"{path}: functions.{FUNCTION}"
     if not function.get("variants"):
         raise ConfigError(f"{path} defines no variant of the function '{FUNCTION}'; restore config/")
     schemas = {"output": _read(root / function.get("output_schema", ""))}
     for role, schema in function.get("schemas", {}).items():
-        schemas[role] = _read(root / schema["path"])
+        schemas[role] = _read(root / text(schema, "path", f"{place}.schemas.{role}"))
     variants = {
-        name: _variant(name, table, schemas, folders[name], models, settings)
-        for name, table in function["variants"].items()
+        name: _variant(name, variant, schemas, folders[name], models, settings)
+        for name, variant in function["variants"].items()
     }
-    return Config(path=path, variants=variants, prices=load_prices(path))
+    output_schema = _schema(schemas["output"], root / function["output_schema"])
+    return Config(path=path, variants=variants, prices=load_prices(path), output_schema=output_schema)
+
+
+def _schema(content: str, file: Path) -> dict[str, Any]:
+    try:
+        schema = parse_json(content)
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties", {}), dict):
+            raise ValueError("not an object with properties")
+    except ValueError as error:
+        raise ConfigError(f"{file} is not a valid JSON schema ({error}); fix it or restore it") from None
+    return schema
+
+
+def _asked_in(digest: str, dialect: Dialect) -> str:
+    """The digest of a variant under `dialect`: what a model is held to shapes its answers as a prompt does.
+
+    JSON mode, which config/ names, leaves the digest as it is.
+    """
+    if dialect.answer_format == "json":
+        return digest
+    return hashlib.sha256(f"{digest} {dialect.answer_format}".encode()).hexdigest()[:12]
 
 
 def _variant(
     name: str,
-    table: dict[str, Any],
+    settled: dict[str, Any],
     schemas: dict[str, str],
     folder: Path,
-    models: dict[str, Any],
+    models: dict[str, str],
     settings: Settings,
 ) -> Variant:
+    place = f"{folder}: functions.{FUNCTION}.variants.{name}"
     templates = {
-        role: _read(folder / template["path"]) for role, template in table.get("templates", {}).items()
+        role: _read(folder / text(template, "path", f"{place}.templates.{role}"))
+        for role, template in settled.get("templates", {}).items()
     }
-    alias = table.get("model", MODEL_ALIAS)
+    alias = settled.get("model", MODEL_ALIAS)
     digested = {
-        "variant": {k: v for k, v in table.items() if k not in ("templates", "model", "weight")},
+        "variant": {k: v for k, v in settled.items() if k not in ("templates", "model", "weight")},
         "templates": templates,
         "schemas": schemas,
     }
-    digest = hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()[:12]
-    model = settings.model if alias == MODEL_ALIAS else _model_name(alias, models)
+    digest = hashlib.sha256(json.dumps(digested, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    model = settings.model if alias == MODEL_ALIAS else models.get(alias, alias.split("::")[-1])
     return Variant(name=name, model=model, digest=digest, templates=templates)
 
 
-def _model_name(alias: str, models: dict[str, Any]) -> str:
-    table = models.get(alias)
-    if table is None:
-        return alias.split("::")[-1]
-    return str(table["providers"][table["routing"][0]].get("model_name", alias))
+def _check(act: dict[str, Any], place: str) -> None:
+    """Raises ConfigError for a table of the function that has another shape than this module reads."""
+    text(act, "output_schema", place, "")
+    for role, schema in tables(act, "schemas", place).items():
+        text(schema, "path", f"{place}.schemas.{role}", "")
+    for name, variant in tables(act, "variants", place).items():
+        of_variant = f"{place}.variants.{name}"
+        text(variant, "model", of_variant, MODEL_ALIAS)
+        for role, template in tables(variant, "templates", of_variant).items():
+            text(template, "path", f"{of_variant}.templates.{role}", "")
+
+
+def _served_model(model: dict[str, Any], name: str, place: str) -> str:
+    """The name by which the first provider of the model `name` knows it."""
+    place = f"{place}: models.{name}"
+    routing, providers = model.get("routing"), tables(model, "providers", place)
+    if not isinstance(routing, list) or not routing or routing[0] not in [*providers]:
+        raise malformed(place, "routing", "a list of its providers")
+    return text(providers[routing[0]], "model_name", f"{place}.providers.{routing[0]}", name)
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -124,18 +188,11 @@ def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _parse(file: Path) -> dict[str, Any]:
-    try:
-        return tomlkit.parse(file.read_text(encoding="utf-8")).unwrap()
-    except (TOMLKitError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid TOML ({error}); fix it or restore it") from None
-
-
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigError(
-            f"{file}, which the configuration names, cannot be read ({reason}); restore it"
+            f"{one_line(str(file))}, which the configuration names, cannot be read ({reason}); restore it"
         ) from None

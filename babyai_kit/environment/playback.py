@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from babyai_kit.environment.registration import make_env
 from babyai_kit.environment.tasks import ACTIONS
-from babyai_kit.errors import JournalError
+from babyai_kit.errors import ReplayError
 
 
 class RecordedStep(Protocol):
@@ -49,17 +49,18 @@ class Playback:
     def replay(self, steps: Iterable[Step]) -> Iterator[Step]:
         """Execute the recorded `steps`, each after it was yielded; the episode is then where they end.
 
-        Raises JournalError where the environment does not show what was recorded.
+        Raises ReplayError where the environment does not show what was recorded.
         """
         for number, step in enumerate(steps, start=self.env.step_count):
-            if self.done or step.observation != self.observation:
-                raise self._mismatch(number)
+            if self.done:
+                raise self._unlike(number, step, "the episode had ended before it")
+            if step.observation != self.observation:
+                raise self._unlike(number, step, "the environment shows another observation")
+            if step.action not in ACTIONS:
+                raise self._unlike(number, step, "its action does not exist")
             yield step
             if self.step(step.action) != step.reward:
-                raise self._mismatch(number)
+                raise self._unlike(number, step, "the environment gives another reward")
 
-    def _mismatch(self, number: int) -> JournalError:
-        return JournalError(
-            f"step {number} of {self.task}, seed {self.seed}, does not replay: another version of the "
-            "environment recorded it; install the versions named in its run.json, or use a new run name"
-        )
+    def _unlike(self, number: int, step: RecordedStep, reason: str) -> ReplayError:
+        return ReplayError(f"step {number} of {self.task}, seed {self.seed}, does not replay: {reason}", step)

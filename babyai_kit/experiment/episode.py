@@ -11,10 +11,12 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from babyai_kit.agents.template_agent import LastSteps, Memory, decide, template_arguments
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.environment import shortest_length
 from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import ServiceError, UnsupportedLevelError
-from babyai_kit.experiment.retries import Backoff, OnRetry, retrying
+from babyai_kit.experiment.patience import Backoff
+from babyai_kit.experiment.retries import Retries, retrying
 from babyai_kit.gateway.protocol import Answer, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
@@ -86,6 +88,7 @@ class LiveEpisode:
             cost_usd=answer.cost_usd,
             call_s=answer.call_s,
             inference_id=answer.inference_id,
+            finish_reason=answer.finish_reason,
         )
         self.steps.append(step)
         return step
@@ -108,18 +111,17 @@ async def run_episode(
     planned: PlannedEpisode,
     *,
     sampling: Sampling | None = None,
-    json_mode: str | None = None,
+    dialect: Dialect | None = None,
     memory: Memory | None = None,
     slot: Callable[[int], AbstractAsyncContextManager[None]] = lambda urgency: nullcontext(),
     record: Callable[[StepRecord], None] = lambda step: None,
-    on_retry: OnRetry = lambda error: None,
-    backoff: Backoff | None = None,
+    persistently: Retries | None = None,
 ) -> EpisodeRecord:
     """Play `planned` to its end and return its row.
 
     `slot(urgency)` is held during each call; urgency is the number of steps left. `record` gets every
-    step as soon as it is answered, `on_retry` every failure that is waited for. A service that keeps failing
-    gives a row of status `error`.
+    step as soon as it is answered; `persistently` calls again what failed. A service that keeps failing gives
+    a row of status `error`.
     Raises ServiceError when the failure is fatal for every call, JournalError when the recorded steps
     do not replay, and whatever `slot` and `record` raise.
     """
@@ -139,12 +141,12 @@ async def run_episode(
                 seed=planned.key.call_seed(index) if sampling.call_seeds else None,
                 temperature=sampling.temperature,
                 max_tokens=sampling.max_tokens,
-                json_mode=json_mode,
+                dialect=dialect or Dialect(),
             )
             record(episode.take(await session.ask(question)))
 
     # The wait lies outside the slot, so that a failing call does not keep others from theirs.
-    persistently = retrying(backoff or Backoff(), on_retry)
+    persistently = persistently or retrying(Backoff())
     try:
         while not episode.done:
             await persistently(take_step)

@@ -1,54 +1,36 @@
-"""What a plan will take at most: calls, tokens, cost, before anything is paid for.
-
-It is a bound, since nobody knows beforehand how soon the agent succeeds: every episode is taken to its step
-limit.
-"""
+"""What a plan will take, said before anything is paid for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 
-from babyai_kit.configuration.prices import Price
 from babyai_kit.configuration.variants import Config
-from babyai_kit.runs.records import EpisodeKey
-from babyai_kit.tokens import count_text
-
-OBSERVATION_TOKENS = 45
-"""A typical mission and observation (measured on the five tasks)."""
-ANSWER_TOKENS = {False: 8, True: 60}
-"""A typical answer without and with reasoning."""
+from babyai_kit.environment import make_env
+from babyai_kit.experiment.backlog import Backlog
+from babyai_kit.experiment.forecast import ANSWER_TOKENS, Forecast
+from babyai_kit.runs.plan import Sampling
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Upper bounds, from typical sizes of one call."""
-
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float | None
-    """None without a price."""
-
-    def __str__(self) -> str:
-        cost = "no price known" if self.cost_usd is None else f"${self.cost_usd:,.2f}"
-        return (
-            f"at most {self.calls:,} calls, about {self.input_tokens:,} input and "
-            f"{self.output_tokens:,} output tokens, {cost}"
-        )
+def forecast_of(config: Config, backlog: Backlog, sampling: Sampling) -> Forecast:
+    """The forecast of what `backlog` still owes."""
+    left = [(p.key, _step_limit(p.key.task, p.key.num_dists) - len(p.steps)) for p in backlog.owed]
+    return Forecast(config, left, sampling.max_tokens)
 
 
-def estimate(config: Config, calls: Iterable[tuple[EpisodeKey, int]], price: Price | None) -> Estimate:
-    """Bound the plan, given as episodes with the number of steps each may still take."""
-    total = input_tokens = output_tokens = 0
-    for key, steps in calls:
-        variant = config.variants[key.variant]
-        system, user = (variant.templates.get(role, "") for role in ("system", "user"))
-        history = min(key.history_length, steps) if "history" in user else 0
-        total += steps
-        input_tokens += steps * (count_text(system) + OBSERVATION_TOKENS * (1 + history))
-        output_tokens += steps * ANSWER_TOKENS[variant.asks_reasoning]
-    cost = None
-    if price is not None:
-        cost = price.cost_usd(input_tokens, output_tokens)
-    return Estimate(total, input_tokens, output_tokens, cost)
+def announcement(backlog: Backlog, forecast: Forecast, sampling: Sampling) -> str:
+    """What is done and what the rest will take, at most and expected, with what the latter assumes."""
+    done, rest = len(backlog.done), forecast.rest()
+    short, long = ANSWER_TOKENS[False], ANSWER_TOKENS[True]
+    return (
+        f"{done} of {done + len(backlog.owed)} episodes are done; the rest takes at most {rest.at_most}, if "
+        f"every answer takes {sampling.max_tokens:,} tokens.\n"
+        f"Expected: {rest.expected.in_tokens}, if an answer takes {short} tokens, or {long} where the prompt "
+        "asks for reasoning; a model that reasons by itself takes more."
+    )
+
+
+@lru_cache
+def _step_limit(task: str, num_dists: int) -> int:
+    env = make_env(task, num_dists=num_dists)
+    env.reset(seed=0)
+    return env.max_steps

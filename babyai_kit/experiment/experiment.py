@@ -8,28 +8,34 @@ the run returns when its feedback is stored and journal and ClickHouse have been
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from babyai_kit.configuration.models import is_free
-from babyai_kit.environment import TASKS, make_env
-from babyai_kit.errors import InputError, KitError, ServiceError
-from babyai_kit.experiment.backlog import Backlog, divide
+from babyai_kit.environment import TASKS
+from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceError
+from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
+from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
-from babyai_kit.experiment.estimate import estimate
+from babyai_kit.experiment.estimate import announcement, forecast_of
+from babyai_kit.experiment.open_files import ensure_open_files
 from babyai_kit.experiment.options import DEFAULT_MAX_CONCURRENCY, RunOptions
+from babyai_kit.experiment.outcome import Outcome, closing_notes, invalid_answers
+from babyai_kit.experiment.pace import Pace
+from babyai_kit.experiment.patience import Backoff
 from babyai_kit.experiment.preflight import Preflight, preflight
 from babyai_kit.experiment.progress import Progress
 from babyai_kit.experiment.reconciliation import Reconciliation, reconcile
-from babyai_kit.experiment.retries import Backoff
+from babyai_kit.experiment.retries import retrying
 from babyai_kit.experiment.runner import Runner
 from babyai_kit.experiment.store_watch import store_watch
 from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations
 from babyai_kit.gateway.session import Session
+from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.runs.journal import (
     Journal,
     read_episodes,
@@ -49,26 +55,7 @@ from babyai_kit.runs.plan import (
     make_plan,
 )
 from babyai_kit.runs.records import EpisodeRecord, StepRecord, to_frame
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a command that runs a plan."""
-
-    episodes: pd.DataFrame
-    """Rows of this command's plan that are finished."""
-    planned: int
-    stopped: KitError | None
-    """Why the run stopped before its plan was done: the budget or a fatal answer."""
-    reconciliation: Reconciliation | None
-    """None if ClickHouse could not be asked."""
-    unasked_reasoning: Mapping[str, int]
-    """Answers that reason though their variant's prompt does not ask for it, by variant."""
-
-    @property
-    def complete(self) -> bool:
-        """True when every planned episode is finished without an error."""
-        return len(self.episodes) == self.planned and bool((self.episodes["status"] == "ok").all())
+from babyai_kit.runs.trajectories import located
 
 
 async def run_experiment(
@@ -85,8 +72,10 @@ async def run_experiment(
     max_tokens: int = DEFAULT_MAX_TOKENS,
     call_seeds: bool = True,
     max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
+    requests_per_minute: float | None = None,
     max_cost_usd: float | None = None,
     max_tokens_total: int | None = None,
+    stop_after_invalid: int = DEFAULT_STOP_AFTER,
     workflow_evaluation: bool | None = None,
     shard: tuple[int, int] | None = None,
     results: str | Path = "results",
@@ -118,6 +107,8 @@ async def run_experiment(
     )
     options = RunOptions(
         max_concurrency=max_concurrency,
+        requests_per_minute=requests_per_minute,
+        stop_after_invalid=stop_after_invalid,
         limits=Limits(max_cost_usd, max_tokens_total),
         workflow_evaluation=workflow_evaluation,
         shard=shard,
@@ -126,7 +117,7 @@ async def run_experiment(
         backoff=backoff or Backoff(),
     )
     outcome = await execute(session, plan, Sampling(temperature, max_tokens, call_seeds), options)
-    if isinstance(outcome.stopped, ServiceError):
+    if isinstance(outcome.stopped, (ServiceError, NoValidAnswers)):
         raise outcome.stopped
     return outcome.episodes
 
@@ -142,33 +133,47 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
     config, backoff = session.config, options.backoff
     keys = plan.keys({name: variant.model for name, variant in config.variants.items()}, options.shard)
     folder = run_folder(options.results, plan.run, options.shard)
-    manifest = manifest_for(read_manifest(folder), plan, sampling, config, session.settings)
+    before = read_manifest(folder)
+    manifest = manifest_for(before, plan, sampling, config, session.settings)
     with Journal(folder) as journal:
-        steps = read_steps(folder)
-        backlog = divide(
-            config,
-            keys,
-            read_episodes(folder),
-            steps,
-            read_registrations(folder),
+        episodes, steps, registered = read_episodes(folder), read_steps(folder), read_registrations(folder)
+        divided = partial(
+            divide,
+            keys=keys,
+            episodes=episodes,
+            steps=steps,
+            registered=registered,
             run_id=manifest.run_id,
             new_episode_id=session.new_episode_id,
         )
-        checked = Preflight()
+        backlog = divided(config.asked_in(manifest.dialects))
+        checked = Preflight(dialects=manifest.dialects)
+        pace = Pace(options.requests_per_minute or session.settings.requests_per_minute, backoff)
+        forecast = forecast_of(config, backlog, sampling)
+        ensure_open_files(min(options.max_concurrency, len(backlog.owed)), embedded=session.embedded)
         if backlog.owed:
-            print(_announcement(session, backlog))
-            checked = await preflight(session, plan.variants, sampling, backoff)
+            print(announcement(backlog, forecast, sampling))
+            # Before anything is paid for.
+            await retrying(backoff)(check_storage, session)
+            checked = await preflight(
+                session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print, pace=pace
+            )
             for note in checked.notes:
                 print(note)
+            # The digests say how a model is asked, which for a new one is known only now.
+            backlog = divided(config.asked_in(checked.dialects))
+            forecast = forecast_of(config, backlog, sampling)
+        manifest = manifest.asked_in(checked.dialects, config.asked_in(checked.dialects))
         registrar, evaluated = None, options.workflow_evaluation
         if evaluated is None:
             evaluated = not session.embedded
         if evaluated:
-            ids = await open_evaluations(session, backlog.owed, manifest, backoff, _print_wait)
+            ids = await open_evaluations(session, backlog.owed, manifest, retrying(backoff))
             manifest = replace(manifest, workflow_runs=ids)
-            registrar = Registrar(session, journal, ids, backoff)
+            registrar = Registrar(session, journal, ids)
         journal.write_manifest(manifest)
-        with Progress(len(keys), backlog.done, show=options.progress and bool(backlog.owed)) as bar:
+        show = options.progress and bool(backlog.owed)
+        with Progress(len(keys), backlog.done, forecast, show=show) as bar:
             runner = Runner(
                 session,
                 journal,
@@ -183,37 +188,33 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
                     free=is_free(session.settings.model),
                 ),
                 backoff=backoff,
+                pace=pace,
+                stop_after_invalid=options.stop_after_invalid,
                 registrar=registrar,
             )
             async with store_watch(session, bar.say):
-                await runner.all(backlog.owed)
+                try:
+                    await runner.all(backlog.owed)
+                except ReplayError as error:
+                    raise located(error, folder, before.versions if before else {}) from None
         records = backlog.done + runner.ended
         answered = [step for episode in read_steps(folder).values() for step in episode]
         reconciliation = await _reconciliation(session, manifest, answered, records)
         if reconciliation:
             journal.write_reconciliation(reconciliation.as_json())
+    present = [s for s in answered if manifest.is_present(s.variant, s.variant_digest)]
     silent = {variant for variant in plan.variants if not config.variants[variant].asks_reasoning}
     outcome = Outcome(
         episodes=to_frame(records),
         planned=len(keys),
         stopped=runner.stopped,
         reconciliation=reconciliation,
+        invalid=invalid_answers(present),
         unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),
     )
-    for note in _notes(outcome):
+    for note in closing_notes(outcome):
         print(note)
     return outcome
-
-
-def _announcement(session: Session, backlog: Backlog) -> str:
-    planned = len(backlog.done) + len(backlog.owed)
-    left = [(p.key, _step_limit(p.key.task, p.key.num_dists) - len(p.steps)) for p in backlog.owed]
-    bound = estimate(session.config, left, session.price)
-    return f"{len(backlog.done)} of {planned} episodes are done; the rest takes {bound}."
-
-
-def _print_wait(error: ServiceError) -> None:
-    print(f"Waiting before the first call: {error}")
 
 
 async def _reconciliation(
@@ -224,35 +225,3 @@ async def _reconciliation(
     except ServiceError as error:
         print(f"Not compared with ClickHouse: {error}")
         return None
-
-
-def _notes(outcome: Outcome) -> list[str]:
-    """What the table alone does not show, a line each."""
-    notes = [f"Stopped: {outcome.stopped}"] if outcome.stopped else []
-    unfinished = outcome.planned - len(outcome.episodes)
-    if unfinished:
-        notes.append(
-            f"{unfinished} of {outcome.planned} episodes are unfinished; the same command continues them."
-        )
-    kinds = Counter(outcome.episodes["error_kind"].dropna())
-    if kinds:
-        counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
-        notes.append(
-            f"{kinds.total()} episodes ended by an error, not by the agent ({counts}); run again to retry "
-            "them."
-        )
-    for variant, count in outcome.unasked_reasoning.items():
-        notes.append(f"{count} answers of {variant} contain reasoning, which its prompt does not ask for.")
-    if outcome.reconciliation and not outcome.reconciliation.clean:
-        notes.append(
-            f"ClickHouse differs from the journal: {outcome.reconciliation}. The journal is whole; "
-            "`python -m babyai_kit reconcile RUN` names the episodes."
-        )
-    return notes
-
-
-@lru_cache
-def _step_limit(task: str, num_dists: int) -> int:
-    env = make_env(task, num_dists=num_dists)
-    env.reset(seed=0)
-    return env.max_steps

@@ -2,25 +2,30 @@
 
 - The limit is on calls in flight. Episodes with most steps left are served first, since a long episode
   left for last runs alone at the end.
-- When the budget is spent, an answer is fatal or nothing is answered any more, no new call starts; calls in
-  flight still finish and are recorded.
+- When the budget is spent, an answer is fatal, none is valid, or nothing is answered any more, no new call
+  starts; calls in flight still finish and are recorded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
-from babyai_kit.errors import KitError, RateLimited, ServiceError, StoreError
+from babyai_kit.errors import KitError, RateLimited, ServiceError
+from babyai_kit.experiment.answer_watch import AnswerWatch
 from babyai_kit.experiment.budget import Budget
 from babyai_kit.experiment.call_slots import CallSlots
 from babyai_kit.experiment.episode import PlannedEpisode, run_episode
 from babyai_kit.experiment.feedback import send_feedback
+from babyai_kit.experiment.pace import Pace
+from babyai_kit.experiment.patience import Backoff, Patience
 from babyai_kit.experiment.preflight import Preflight
 from babyai_kit.experiment.progress import Progress
-from babyai_kit.experiment.retries import Backoff
+from babyai_kit.experiment.retries import retrying
 from babyai_kit.experiment.workflow_evaluations import Registrar
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import Journal
@@ -57,6 +62,8 @@ class Runner:
         max_concurrency: int,
         budget: Budget,
         backoff: Backoff,
+        pace: Pace | None = None,
+        stop_after_invalid: int = 0,
         registrar: Registrar | None = None,
     ) -> None:
         self.stopped: KitError | None = None
@@ -70,11 +77,13 @@ class Runner:
         self._slots = CallSlots(max_concurrency)
         self._live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
         self._budget = budget
-        self._backoff = backoff
+        self._answers = AnswerWatch(stop_after_invalid, progress.say)
+        self._patience = Patience(backoff, progress.say)
+        self._persistently = retrying(backoff, self._on_retry, patience=self._patience)
+        self._pace = pace or Pace(None, backoff)
         self._registrar = registrar
         self._failure: ServiceError | None = None
         self._failed_in_a_row = 0
-        self._waiting_for_store = False
         self._feedback: set[asyncio.Task[None]] = set()
 
     async def all(self, owed: Iterable[PlannedEpisode]) -> None:
@@ -94,21 +103,20 @@ class Runner:
                 return
             try:
                 if self._registrar:
-                    planned = await self._registrar.register(planned, self._on_retry)
+                    planned = await self._registrar.register(planned, self._persistently)
                 episode = await run_episode(
                     self._session,
                     planned,
                     sampling=self._sampling,
-                    json_mode=self._preflight.json_mode(planned.key.model),
-                    slot=self._slot,
+                    dialect=self._preflight.dialect(planned.key.model),
+                    slot=partial(self._slot, planned.key.model),
                     record=self._record,
-                    on_retry=self._on_retry,
-                    backoff=self._backoff,
+                    persistently=self._persistently,
                 )
             except _Stopped:
                 return
             except ServiceError as error:
-                self.stopped = self.stopped or error
+                self._stop(error)
                 return
             self._journal.append(episode)
             self.ended.append(episode)
@@ -121,49 +129,64 @@ class Runner:
                 task.add_done_callback(self._feedback.discard)
 
     @asynccontextmanager
-    async def _slot(self, urgency: int) -> AsyncIterator[None]:
-        async with self._slots.hold(urgency) as cuts:
-            self.stopped = self.stopped or self._budget.spent()
-            if self.stopped:
-                raise _Stopped
-            try:
-                yield
-            except ServiceError as error:
-                self._failure = error
-                if isinstance(error, RateLimited):
-                    self._slots.refused(cuts)
-                    self._progress.limit(self._slots.limit, self._slots.max_limit)
-                raise
-            self._slots.answered()
-            self._progress.limit(self._slots.limit, self._slots.max_limit)
+    async def _slot(self, model: str, urgency: int) -> AsyncIterator[None]:
+        while True:
+            await self._pace.open(model, self._sleep)
+            async with self._slots.hold(urgency) as cuts:
+                await self._pace.turn(self._sleep)
+                self._stop(self._budget.spent())
+                if self.stopped:
+                    raise _Stopped
+                if self._pace.closed_s(model) > 0:
+                    continue  # its limit was reached while this call queued: others may have the slot
+                started = time.monotonic()
+                try:
+                    yield
+                except ServiceError as error:
+                    self._failure = error
+                    if isinstance(error, RateLimited):
+                        self._slots.refused(cuts)
+                        self._pace.refused(model, started, error)
+                        self._progress.limit(self._slots.limit, self._slots.max_limit)
+                    raise
+                self._slots.answered()
+                self._pace.answered(model)
+                self._progress.limit(self._slots.limit, self._slots.max_limit)
+                return
 
     def _record(self, step: StepRecord) -> None:
         self._journal.append(step)
         self._budget.spend(step)
         self._failed_in_a_row = 0
-        self._waiting_for_store = False
-        self._progress.step(step)
+        self._stop(self._answers.count(step))
+        self._progress.step(step, self._answers.invalid_share)
 
     def _on_retry(self, error: ServiceError) -> None:
         """A failure is about to be waited for."""
         if self.stopped:
             raise _Stopped
-        if isinstance(error, StoreError) and not self._waiting_for_store:
-            self._waiting_for_store = True
-            self._progress.say(f"Waiting for ClickHouse, which these episodes need for every call: {error}")
+
+    async def _sleep(self, seconds: float) -> None:
+        await self._patience.sleep(seconds)
+        if self.stopped:
+            raise _Stopped
+
+    def _stop(self, reason: KitError | None) -> None:
+        """No new call starts, for this reason if it is the first; None changes nothing."""
+        if reason is not None:
+            self.stopped = self.stopped or reason
+            self._patience.end()
 
     def _count_failed(self) -> None:
         """Stop before a service that is gone turns the whole plan into errors."""
         self._failed_in_a_row += 1
         error = self._failure
         if error and error.retryable and self._failed_in_a_row >= MAX_FAILED_IN_A_ROW:
-            self.stopped = self.stopped or type(error)(
+            reason = (
                 f"{MAX_FAILED_IN_A_ROW} episodes in a row used up their tries and no call was answered "
-                f"meanwhile; check that the model is still served, then run again: {error}",
-                kind=error.kind,
-                retryable=False,
-                fatal=True,
+                f"meanwhile; check that the model is still served, then run again: {error}"
             )
+            self._stop(type(error)(reason, kind=error.kind, retryable=False, fatal=True))
 
     async def _send(self, episode: EpisodeRecord) -> None:
         # The gateway looks for the episode's rows in ClickHouse, and polls slowly if they are not there.

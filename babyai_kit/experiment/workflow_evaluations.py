@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from babyai_kit.experiment.episode import PlannedEpisode
-from babyai_kit.experiment.retries import Backoff, OnRetry, retrying
+from babyai_kit.experiment.retries import Retries
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.manifest import Manifest
@@ -29,7 +29,7 @@ def task_name(key: EpisodeKey) -> str:
 
 
 async def open_evaluations(
-    session: Session, owed: Iterable[PlannedEpisode], manifest: Manifest, backoff: Backoff, on_retry: OnRetry
+    session: Session, owed: Iterable[PlannedEpisode], manifest: Manifest, persistently: Retries
 ) -> dict[str, str]:
     """Ids of the workflow evaluation runs by `variant:digest:model`, those of `manifest` among them.
 
@@ -41,7 +41,7 @@ async def open_evaluations(
         if planned.begun or place in ids:
             continue
         tags = {"run": key.run, "run_id": manifest.run_id, "model": key.model}
-        ids[place] = await retrying(backoff, on_retry)(
+        ids[place] = await persistently(
             session.start_evaluation, key.variant, PROJECT, f"{key.run}: {key.variant}", tags
         )
     return ids
@@ -55,24 +55,21 @@ def evaluation_of(planned: PlannedEpisode) -> str:
 class Registrar:
     """Gives an episode that has not begun its id from the gateway, and journals it."""
 
-    def __init__(
-        self, session: Session, journal: Journal, evaluation_ids: Mapping[str, str], backoff: Backoff
-    ) -> None:
+    def __init__(self, session: Session, journal: Journal, evaluation_ids: Mapping[str, str]) -> None:
         self._session = session
         self._journal = journal
         self._ids = evaluation_ids
-        self._backoff = backoff
 
-    async def register(self, planned: PlannedEpisode, on_retry: OnRetry) -> PlannedEpisode:
+    async def register(self, planned: PlannedEpisode, persistently: Retries) -> PlannedEpisode:
         """`planned` under the id of its registration.
 
-        Raises ServiceError if the gateway keeps failing, and what `on_retry` raises.
+        Raises ServiceError if the gateway keeps failing, and what `persistently` raises.
         """
         evaluation_id = self._ids.get(evaluation_of(planned))
         if planned.begun or evaluation_id is None:
             return planned
         key = planned.key
-        episode_id: str = await retrying(self._backoff, on_retry)(
+        episode_id = await persistently(
             self._session.start_evaluated_episode, evaluation_id, task_name(key), {"run": key.run}
         )
         self._journal.append(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from babyai_kit.failures.classes import CLASSES, classify
 from babyai_kit.failures.facts import observe
+from babyai_kit.runs.answers import count_reasons, counts_text
 from babyai_kit.runs.records import KEY_COLUMNS
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import Trajectory
@@ -22,7 +23,8 @@ FLAGS = {name: f"is_{name}" for name in CLASSES if name != "out_of_steps"}
 
 COLUMNS = [
     *KEY_COLUMNS, "variant_digest", "episode_id", "failure", *FLAGS.values(), "steps", "invalid_answers",
-    "repeated_steps", "destroyed_goals", "wrong_objects", "stage", "goal", "goal_seen_steps",
+    "invalid_reasons", "repeated_steps", "destroyed_goals", "wrong_objects", "stage", "goal",
+    "goal_seen_steps",
 ]  # fmt: skip
 
 
@@ -31,8 +33,9 @@ def load_failures(run: str, *, results: str | Path = "results") -> pd.DataFrame:
 
     COLUMNS: the episode's key, variant_digest and episode_id; failure (its class, one of CLASSES); is_CLASS
     (bool: whether that class's condition holds, for all but the last); steps; invalid_answers, repeated_steps
-    and goal_seen_steps (steps, see `Facts`); destroyed_goals and wrong_objects ("red key, grey box", empty
-    if none); stage and goal (what the mission still asked for at the end).
+    and goal_seen_steps (steps, see `Facts`); invalid_reasons ("cut off: 12, empty: 3", see
+    `runs.answers.InvalidReason`, empty if none); destroyed_goals and wrong_objects ("red key, grey box",
+    empty if none); stage and goal (what the mission still asked for at the end).
     Raises InputError for an unknown run, JournalError where it cannot be read or does not replay.
     """
     return failures_of(Run.open(run, results=results).trajectories())
@@ -47,6 +50,7 @@ def failures_of(trajectories: Iterable[Trajectory]) -> pd.DataFrame:
         facts = observe(trajectory)
         row: dict[str, Any] = asdict(facts) | vars(trajectory.key)
         row |= {"variant_digest": trajectory.variant_digest, "episode_id": trajectory.episode_id}
+        row["invalid_reasons"] = counts_text(count_reasons(trajectory.steps))
         row |= {column: CLASSES[name](facts) for name, column in FLAGS.items()}
         row |= {name: ", ".join(row[name]) for name in ("destroyed_goals", "wrong_objects")}
         rows.append(row | {"failure": classify(facts)})

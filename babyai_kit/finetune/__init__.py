@@ -2,10 +2,10 @@
 
 Modules, in the order of the work: `episode_sources` and `prompts` (what a run recorded, as the model saw it),
 `curation`, `examples` and `curated_metric` (what is worth learning from), `export` and `costs` (training
-files and what a job on them takes), `provider`, `job`, `job_answers`, `job_control` and
-`optimization_workflow` (launching and waiting, in two ways), `registration` (a model becomes a variant),
-`evaluation` (the gain on the test block), `improvement` (all of it, in rounds). `runs.seed_blocks` says which
-seeds each part may use.
+files and what a job on them takes), `server`, `http_client`, `provider`, `job_answers` and `refusals` (a
+server and what it answers), `job`, `job_control` and `optimization_workflow` (launching and waiting, in two
+ways), `registration` (a model becomes a variant), `evaluation` (the gain on the test block), `names` and
+`improvement` (all of it, in rounds). `runs.seed_blocks` says which seeds each part may use.
 """
 
 from babyai_kit.finetune.costs import TrainingEstimate, estimate_training
@@ -16,9 +16,10 @@ from babyai_kit.finetune.export import Export, export, read_export
 from babyai_kit.finetune.improvement import Improvement, Round, improve
 from babyai_kit.finetune.job import Job, read_job
 from babyai_kit.finetune.job_control import cancel, launch, poll, server_of, wait
+from babyai_kit.finetune.names import job_suffix, part_name, tuned_name
 from babyai_kit.finetune.optimization_workflow import launch_workflow
-from babyai_kit.finetune.provider import Server
 from babyai_kit.finetune.registration import register_variant, unregister_variant
+from babyai_kit.finetune.server import Server
 from babyai_kit.runs.seed_blocks import BASE, BLOCKS, TEST, TRAIN, VALIDATION, check_block, start_overlap
 
 __all__ = [
@@ -44,14 +45,17 @@ __all__ = [
     "evaluate",
     "export",
     "improve",
+    "job_suffix",
     "launch",
     "launch_workflow",
+    "part_name",
     "poll",
     "read_export",
     "read_job",
     "register_variant",
     "server_of",
     "start_overlap",
+    "tuned_name",
     "unregister_variant",
     "wait",
 ]

@@ -31,7 +31,11 @@ def estimate_training(
     export: Export, *, model: str | None = None, n_epochs: int | None = None, config: str | Path = "config"
 ) -> TrainingEstimate:
     """For a job of `model` (default: the export's) over `n_epochs`; None, where the provider chooses, is
-    estimated as 3."""
+    estimated as 3. Raises InputError for `n_epochs` below 1."""
+    if n_epochs is not None and n_epochs < 1:
+        raise InputError(
+            f"n_epochs {n_epochs!r} is not valid; use at least 1, or None to let the provider choose"
+        )
     epochs = n_epochs or DEFAULT_EPOCHS
     tokens = export.tokens * epochs
     per_million = load_prices(config).training_price_of(model or export.model)
@@ -47,6 +51,8 @@ def check_budget(estimate: TrainingEstimate, max_cost_usd: float | None) -> None
     """Raises InputError if a job may cost more than `max_cost_usd` dollars, or if its cost is unknown."""
     if max_cost_usd is None:
         return
+    if not max_cost_usd >= 0:
+        raise InputError(f"max_cost_usd {max_cost_usd!r} is not valid; give dollars, or omit it")
     if estimate.cost_usd is None:
         raise InputError(
             "max_cost_usd needs a training price; add the model's to config/prices.json, or omit max_cost_usd"

@@ -129,9 +129,10 @@ def episode_rules(
     variant: Variant, *, min_return: float, max_per_task: int | None, shortest_only: bool
 ) -> list[tuple[str, Rule]]:
     """The rules that episodes must pass, in order, by name. Each takes the episodes best first."""
+    digests = variant.digests
     rules: list[tuple[str, Rule]] = [
         ("finished", list),
-        ("present prompt", _only(lambda e: e.row.variant_digest == variant.digest)),
+        ("present prompt", _only(lambda e: e.row.variant_digest in digests)),
         ("succeeded", _only(lambda e: bool(e.row.success))),
         (f"return >= {min_return:g}", _only(lambda e: (e.row.episode_return or 0.0) >= min_return)),
         ("complete in ClickHouse", _only(lambda e: e.complete)),

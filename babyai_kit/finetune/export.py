@@ -18,6 +18,7 @@ from babyai_kit.atomic_files import write_atomically, write_json_atomically
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.examples import Example
+from babyai_kit.hostile_text import parse_json
 from babyai_kit.runs.seed_blocks import check_block
 from babyai_kit.tokens import PRIMING, count_prompt
 
@@ -122,7 +123,7 @@ def read_export(folder: str | Path) -> Export:
     """
     folder = Path(folder)
     try:
-        record = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "export.json").read_text(encoding="utf-8"))
         fields = {name: record[name] for name in Export.__dataclass_fields__}
         result = Export(**fields | {"folder": folder, "seeds": tuple(record["seeds"])})
         contents = {name: (folder / name).read_bytes() for name in result.digests}
@@ -145,7 +146,7 @@ def read_rows(file: Path) -> list[Any]:
     for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), start=1):
         if line.strip():
             try:
-                rows.append(json.loads(line))
+                rows.append(parse_json(line))
             except ValueError:
                 raise InputError(f"{file}, line {number} is not JSON; export the examples again") from None
     return rows

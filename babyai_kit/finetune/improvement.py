@@ -7,7 +7,6 @@ one stopped.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from babyai_kit.finetune.evaluation import Evaluation, evaluate
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.job import Job
 from babyai_kit.finetune.job_control import launch, wait
+from babyai_kit.finetune.names import job_suffix, part_name, tuned_name
 from babyai_kit.finetune.registration import register_variant
 from babyai_kit.gateway.connect import connect
 from babyai_kit.gateway.session import Session
@@ -96,7 +96,7 @@ async def improve(
     its model is fine-tuned on them and registered as `VARIANT_NAME_ROUND`. Then all variants play the
     validation seeds, and only the tuned variant that does best there is compared with the base on the test
     seeds. Runs are called `NAME-ROUND-train`, `NAME-validation` and `NAME-test`; training files and job are
-    in the folder `finetune` of the train run. `options` are those of `run_experiment`.
+    in the folder `finetune` of the train run. `options` are those of `run_experiment`, for every run.
     Raises InputError for seeds outside their blocks or a gateway over HTTP, which must be restarted by hand
     between rounds; ModelError, with the provider's reason, if a job fails.
     """
@@ -107,11 +107,12 @@ async def improve(
     check_disjoint(train=train, validation=validation, test=test)
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise InputError(f"rounds {rounds!r} is not valid; use a whole number of at least 1")
+    runs = [part_name(name, f"{number}-train") for number in range(1, rounds + 1)]
+    validation_run, test_run = part_name(name, "validation"), part_name(name, "test")
     options |= {"results": results}
     latest = variant
     finished: list[Round] = []
-    for number in range(1, rounds + 1):
-        run = f"{name}-{number}-train"
+    for number, run in enumerate(runs, start=1):
         folder = run_folder(results, run) / "finetune"
         async with open_session() as session:
             if not session.embedded:
@@ -133,12 +134,13 @@ async def improve(
             )
             say(str(curation))
             files = export(curation, folder, validation_fraction=validation_fraction)
-            job = await launch(session, files, suffix=f"{name}-{number}"[:40], n_epochs=n_epochs, say=say)
+            suffix = job_suffix(name, str(number))
+            job = await launch(session, files, suffix=suffix, n_epochs=n_epochs, say=say)
             job = await wait(session, folder, say=say)
             config, settings = session.config.path, session.settings
         if job.outcome != "succeeded" or not job.fine_tuned_model:
             raise ModelError(f"{job}; fix the cause and call improve again", kind="fine-tuning")
-        tuned = f"{variant}_{re.sub('[^A-Za-z0-9]+', '_', name)}_{number}"
+        tuned = tuned_name(variant, name, str(number))
         register_variant(tuned, model=job.fine_tuned_model, like=variant, config=config, settings=settings)
         finished.append(
             Round(
@@ -154,13 +156,13 @@ async def improve(
     async with open_session() as session:
         candidates = [variant, *(r.tuned for r in finished)]
         validation_episodes = await run_experiment(
-            session, f"{name}-validation", candidates, tasks, validation, **options
+            session, validation_run, candidates, tasks, validation, **options
         )
         rates = validation_episodes.groupby("variant")["success"].mean()
         chosen = max(candidates[1:], key=lambda v: float(rates[v]))
         evaluation = await evaluate(
             session,
-            f"{name}-test",
+            test_run,
             base=variant,
             tuned=chosen,
             tasks=tasks,

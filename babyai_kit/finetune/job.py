@@ -5,13 +5,15 @@ The file says how far the job came (uploaded, created, ended) and is always repl
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from babyai_kit.atomic_files import write_json_atomically
 from babyai_kit.errors import FileWriteError, InputError, JournalError
 from babyai_kit.finetune.export import Export
+from babyai_kit.finetune.job_answers import shown
+from babyai_kit.finetune.server import address_of
+from babyai_kit.hostile_text import parse_json
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Job:
     digests: dict[str, str]
     """Of the training files (see Export)."""
     base_url: str = ""
-    """Of the server; empty for the offline player, whose address changes from start to start."""
+    """Of the server, without credentials; empty for the offline player, whose address changes from start to
+    start."""
     job_id: str = ""
     """Empty until the server has created it."""
     training_file: str = ""
@@ -48,7 +51,7 @@ class Job:
     def __str__(self) -> str:
         model = f", {self.fine_tuned_model}" if self.fine_tuned_model else ""
         error = f" ({self.error})" if self.error else ""
-        return f"job {self.job_id or '(not created yet)'}: {self.status}{model}{error}"
+        return f"job {shown(self.job_id) or '(not created yet)'}: {self.status}{model}{error}"
 
 
 def read_job(folder: str | Path) -> Job:
@@ -90,9 +93,10 @@ def known_job(export: Export, model: str, base_url: str | None) -> Job | None:
 
 def _read(folder: Path) -> Job | None:
     try:
-        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        return Job(folder=folder, **content)
+        content = parse_json((folder / "job.json").read_text(encoding="utf-8"))
+        # Earlier versions wrote the address with its credentials.
+        return Job(folder=folder, **content | {"base_url": address_of(content["base_url"])})
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{folder / 'job.json'} is damaged; move it away and launch again") from None

@@ -17,8 +17,9 @@ from babyai_kit.errors import InputError, ModelError
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.export import Export, read_export
 from babyai_kit.finetune.job import Job, known_job, read_job, write_job
-from babyai_kit.finetune.job_answers import event_key, failure_reason, one_line, outcome
-from babyai_kit.finetune.provider import Provider, Server
+from babyai_kit.finetune.job_answers import JobAnswer
+from babyai_kit.finetune.provider import Provider, connected
+from babyai_kit.finetune.server import Server
 from babyai_kit.gateway.session import Session
 
 
@@ -67,7 +68,7 @@ async def launch(
     estimate = estimate_training(export, model=model, n_epochs=n_epochs, config=config)
     say(f"Fine-tuning {model}: {estimate}.")
     check_budget(estimate, max_cost_usd)
-    async with server.connected() as provider:
+    async with connected(server) as provider:
         resumed = bool(job.training_file)
         if not job.training_file:
             job = write_job(replace(job, training_file=await provider.upload(export.training_file)))
@@ -86,7 +87,7 @@ async def poll(where: Session | Server, folder: str | Path) -> Job:
     job = read_job(folder)
     if job.ended:
         return job
-    async with _server(where, job).connected() as provider:
+    async with connected(_server(where, job)) as provider:
         return await _refresh(provider, job)
 
 
@@ -114,24 +115,30 @@ async def wait(
     clock = asyncio.get_running_loop().time
     end = math.inf if timeout_s is None else clock() + timeout_s
     known_events: set[str] = set()
-    pause, status = first_wait_s, job.status
+    pause, asked_to_wait_s, status = first_wait_s, 0.0, job.status
     away_since: float | None = None
     nameless_since: float | None = None
-    async with _server(where, job).connected() as provider:
+    async with connected(_server(where, job)) as provider:
         while True:
             try:
                 job = await _refresh(provider, job)
-                away_since = None
+                away_since, asked_to_wait_s = None, 0.0
             except ModelError as error:
-                away_since = away_since or clock()
-                if not error.retryable or clock() - away_since > away_s:
+                since = clock() if away_since is None else away_since
+                # A bad answer of a server that has the job comes from a proxy before it.
+                if not (error.retryable or error.kind == "bad answer") or clock() - since > away_s:
                     raise
+                if away_since is None:
+                    say(f"Waiting for the server: {error}")
+                away_since = since
+                asked_to_wait_s = min(error.retry_after_s or 0.0, away_s)
             if job.status != status:
                 status = job.status
                 say(f"Status: {status}")
-            for event in await provider.events(job.job_id, known=known_events):
-                known_events.add(event_key(event))
-                say(f"  {one_line(event.get('message'))}")
+            events = await provider.events(job.job_id, known=known_events) if away_since is None else []
+            for event in events:
+                known_events.add(event.key)
+                say(f"  {event.message}")
             if job.outcome == "succeeded" and not job.fine_tuned_model:
                 nameless_since = nameless_since or clock()
                 if clock() - nameless_since > nameless_s:
@@ -139,7 +146,7 @@ async def wait(
                     job = write_job(replace(job, outcome="failed", error=reason))
             if job.ended or clock() >= end:
                 return job
-            await asyncio.sleep(max(0.0, min(pause, end - clock())))
+            await asyncio.sleep(max(0.0, min(max(pause, asked_to_wait_s), end - clock())))
             pause = min(pause * 1.5, longest_wait_s)
 
 
@@ -148,7 +155,7 @@ async def cancel(where: Session | Server, folder: str | Path) -> Job:
     job = read_job(folder)
     if job.ended:
         return job
-    async with _server(where, job).connected() as provider:
+    async with connected(_server(where, job)) as provider:
         try:
             return write_job(_updated(job, await provider.cancel(job.job_id)))
         except ModelError:
@@ -174,13 +181,13 @@ def _server(where: Session | Server, job: Job) -> Server:
 def _recorded_url(where: Session | Server) -> str:
     """The server's address as a job records it; empty for the offline player."""
     if isinstance(where, Server):
-        return where.base_url
-    return "" if where.settings.offline else server_of(where).base_url
+        return where.address
+    return "" if where.settings.offline else server_of(where).address
 
 
 async def _create(
     provider: Provider, job: Job, suffix: str, n_epochs: int | None, seed: int | None
-) -> dict[str, Any]:
+) -> JobAnswer:
     request: dict[str, Any] = {"model": job.model, "training_file": job.training_file, "suffix": suffix}
     if job.validation_file:
         request["validation_file"] = job.validation_file
@@ -204,21 +211,20 @@ async def _refresh(provider: Provider, job: Job) -> Job:
     latest = _updated(job, await provider.job(job.job_id))
     if latest.outcome == "failed" and not latest.error:
         events = await provider.events(job.job_id)
-        errors = [e for e in events if e.get("level") == "error"] or events
-        reason = one_line(errors[-1].get("message")) if errors else ""
+        errors = [event for event in events if event.is_error] or events
+        reason = errors[-1].message if errors else ""
         latest = replace(latest, error=reason or "the provider gives no reason")
     return latest if latest == job else write_job(latest)
 
 
-def _updated(job: Job, answer: dict[str, Any]) -> Job:
+def _updated(job: Job, answer: JobAnswer) -> Job:
     """The job with what the server's `answer` says of it."""
-    tokens = answer.get("trained_tokens")
     return replace(
         job,
-        job_id=str(answer.get("id") or job.job_id),
-        status=one_line(answer.get("status")) or job.status,
-        outcome=outcome(answer),
-        fine_tuned_model=str(answer.get("fine_tuned_model") or ""),
-        error=failure_reason(answer) if outcome(answer) == "failed" else "",
-        trained_tokens=tokens if isinstance(tokens, int) else None,
+        job_id=job.job_id or answer.job_id,
+        status=answer.status or job.status,
+        outcome=answer.outcome,
+        fine_tuned_model=answer.fine_tuned_model,
+        error=answer.error,
+        trained_tokens=answer.trained_tokens,
     )

@@ -8,18 +8,23 @@ not by episode (so none are split off unless asked for). Once launched, the job 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from babyai_kit.configuration import addresses
-from babyai_kit.errors import InputError
+from babyai_kit.errors import InputError, ModelError, ServiceError
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.job import Job, known_job, write_job
+from babyai_kit.finetune.job_answers import shown
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import check_block
+
+_OF_OPENAI = re.compile(r"Error from openai (?:server|client): (.*)")
+"""The gateway takes OpenAI's refusals for jobs that it cannot read."""
 
 
 async def launch_workflow(
@@ -61,7 +66,17 @@ async def launch_workflow(
     settings: dict[str, Any] = {"n_epochs": n_epochs, "seed": seed}
     optimizer = {"type": "openai_sft", "model": model, "suffix": suffix}
     optimizer |= {name: value for name, value in settings.items() if value is not None}
-    handle = await session.launch_workflow(curation.variant, dataset, optimizer, val_fraction)
+    try:
+        handle = await session.launch_workflow(curation.variant, dataset, optimizer, val_fraction)
+    except ServiceError as error:
+        hidden = _OF_OPENAI.search(str(error))
+        if hidden is None:
+            raise
+        raise ModelError(
+            "OpenAI did not create the job, and the gateway hides why; launch without --workflow to see the "
+            f"reason ({shown(hidden[1])})",
+            kind="refused",
+        ) from None
     job = Job(
         folder=Path(folder),
         model=model,

@@ -1,54 +1,52 @@
 """Any server that speaks OpenAI's files and fine-tuning API, through the `openai` package.
 
-Servers differ in how they speak it, so answers are read as JSON with every field optional: only an id and,
-in time, a status are sure to come. No state is kept here.
+No state is kept here. What answers may look like is in `job_answers`, what refusals mean in `refusals`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import openai
 
-from babyai_kit.errors import ErrorKind, ModelError
-from babyai_kit.finetune.job_answers import event_key, one_line, outcome
+from babyai_kit.configuration.proxies import proxy_for
+from babyai_kit.errors import ModelError
+from babyai_kit.finetune.http_client import CONNECT_S, STALL_S, AnswerTooLarge
+from babyai_kit.finetune.job_answers import (
+    Event,
+    JobAnswer,
+    parse_object,
+    plain,
+    read_events,
+    read_job,
+    read_jobs,
+    shown,
+)
+from babyai_kit.finetune.refusals import Request, refusal, server_words, words_in
+from babyai_kit.finetune.server import Server
 
 CANCEL_RETRIES = 2
-TIMEOUT_S = 60.0
-UPLOAD_TIMEOUT_S = 600.0
+MAX_RETRY_WAIT_S = 60.0
+"""Between two tries to create a job."""
+_JOB_FIELDS = {"id", "status", "data"}
+"""An answer without any of them is no job and no list."""
 
 
-@dataclass(frozen=True)
-class Server:
-    """Where fine-tuning is done."""
-
-    base_url: str
-    """Like `https://api.openai.com/v1/`."""
-    api_key: str = field(default="", repr=False)
-    max_retries: int = 6
-    """Of every question, with the package's growing waits and the server's Retry-After. Creating a job is
-    not retried."""
-
-    @contextlib.asynccontextmanager
-    async def connected(self) -> AsyncIterator[Provider]:
-        """A client of the server, open until the block ends."""
-        async with openai.AsyncOpenAI(
-            base_url=self.base_url,
-            # The package insists on a key; servers that need none ignore it.
-            api_key=self.api_key or "none",
-            max_retries=self.max_retries,
-            timeout=TIMEOUT_S,
-        ) as client:
-            yield Provider(client, self)
+@contextlib.asynccontextmanager
+async def connected(server: Server) -> AsyncIterator[Provider]:
+    """A client of `server`, open until the block ends. Raises ConfigError for an address, a key or proxy
+    variables that cannot be used."""
+    async with server.client() as client:
+        yield Provider(client, server)
 
 
 class Provider:
-    """A client of one server (see `Server.connected`).
+    """A client of one server (see `connected`).
 
     Every method raises ModelError if the server refuses or cannot be reached.
     """
@@ -60,140 +58,159 @@ class Provider:
         """Upload a training file and return its id."""
         with self._errors("upload"):
             content = (file.name, await asyncio.to_thread(file.read_bytes), "application/jsonl")
-            client = self._client.with_options(timeout=UPLOAD_TIMEOUT_S)
+            client = self._client.with_options(timeout=openai.Timeout(STALL_S, connect=CONNECT_S))
             answer = await client.files.with_raw_response.create(file=content, purpose="fine-tune")
-            return self._id(answer.http_response, "file")
+            return self._id("upload", answer)
 
-    async def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Create a job, once: a second try could be a second job."""
-        with self._errors("job"):
-            client = self._client.with_options(max_retries=0)
-            answer = await client.fine_tuning.jobs.with_raw_response.create(**request)
-            job = self._json(answer.http_response)
-            self._id(answer.http_response, "job")
-            return job
+    async def create(self, request: Mapping[str, Any]) -> JobAnswer:
+        """Create a job, once: a second try could be a second job, except after an answer that says that there
+        is none yet."""
+        client = self._client.with_options(max_retries=0)
+        for attempt in range(self._server.max_retries + 1):
+            try:
+                with self._errors("job"):
+                    answer = await client.fine_tuning.jobs.with_raw_response.create(**request)
+                    self._id("job", answer)
+                    return self._job("job", answer)
+            except ModelError as error:
+                wait_s = 2.0**attempt if error.retry_after_s is None else error.retry_after_s
+                if (
+                    error.kind not in ("rate limit", "loading")
+                    or attempt == self._server.max_retries
+                    or wait_s > MAX_RETRY_WAIT_S
+                ):
+                    raise
+            await asyncio.sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")
 
-    async def find(self, training_file: str) -> dict[str, Any] | None:
+    async def find(self, training_file: str) -> JobAnswer | None:
         """The job over this uploaded file, if the server lists one that was neither cancelled nor failed."""
         try:
             with self._errors("list of jobs"):
                 answer = await self._client.fine_tuning.jobs.with_raw_response.list(limit=50)
-                jobs = self._json(answer.http_response).get("data") or []
-        except ModelError:
+                jobs = read_jobs(self._json("list of jobs", answer))
+        except ModelError as error:
+            if error.retryable:
+                # Whether there is a job is unknown: a new one could be the second.
+                raise
             # Not every server lists its jobs.
             return None
         return next(
             (
                 job
                 for job in jobs
-                if isinstance(job, dict)
-                and job.get("training_file") == training_file
-                and job.get("id")
-                and outcome(job) not in ("failed", "cancelled")
+                if job.training_file == training_file
+                and job.job_id
+                and job.outcome not in ("failed", "cancelled")
             ),
             None,
         )
 
-    async def job(self, job_id: str) -> dict[str, Any]:
-        with self._errors("job"):
+    async def job(self, job_id: str) -> JobAnswer:
+        with self._errors("job's status"):
             answer = await self._client.fine_tuning.jobs.with_raw_response.retrieve(job_id)
-            return self._json(answer.http_response)
+            return self._job("job's status", answer)
 
-    async def cancel(self, job_id: str) -> dict[str, Any]:
+    async def cancel(self, job_id: str) -> JobAnswer:
         with self._errors("cancellation"):
             client = self._client.with_options(max_retries=CANCEL_RETRIES)
-            answer = await client.fine_tuning.jobs.with_raw_response.cancel(job_id)
-            return self._json(answer.http_response)
+            return self._job("cancellation", await client.fine_tuning.jobs.with_raw_response.cancel(job_id))
 
-    async def events(
-        self, job_id: str, *, known: Collection[str] = (), limit: int = 1000
-    ) -> list[dict[str, Any]]:
-        """The job's events that are not `known` (see `event_key`), oldest first, about `limit` of the newest
-        at most; empty where a server has none."""
-        events: list[dict[str, Any]] = []
-        after: str | None = None
+    async def events(self, job_id: str, *, known: Collection[str] = (), limit: int = 1000) -> list[Event]:
+        """The job's events whose keys are not `known`, oldest first, about `limit` of the newest at most;
+        empty where a server has none."""
+        events: list[Event] = []
+        options: dict[str, Any] = {"limit": 100}
         with contextlib.suppress(ModelError):
             while len(events) < limit:
-                page = await self._events_page(job_id, after)
-                rows = [row for row in page.get("data") or [] if isinstance(row, dict)]
-                seen = {*known, *map(event_key, events)}
-                fresh = [row for row in rows if event_key(row) not in seen]
+                with self._errors("list of events"):
+                    jobs = self._client.fine_tuning.jobs.with_raw_response
+                    page = self._json("list of events", await jobs.list_events(job_id, **options))
+                rows = read_events(page, self._text)
+                seen = {*known, *(event.key for event in events)}
+                fresh = [event for event in rows if event.key not in seen]
                 events += fresh
-                after = rows[-1].get("id") if rows else None
                 # Newest come first: a page with a known event is the last with a new one.
-                if not page.get("has_more") or len(fresh) < len(rows) or not after:
+                if not page.get("has_more") or len(fresh) < len(rows) or not rows or not rows[-1].event_id:
                     break
-        times = [event.get("created_at") or 0 for event in events]
-        return events if times and times[0] < times[-1] else events[::-1]
+                options["after"] = rows[-1].event_id
+        ascending = bool(events) and events[0].created_at < events[-1].created_at
+        return events if ascending else events[::-1]
 
-    async def _events_page(self, job_id: str, after: str | None) -> dict[str, Any]:
-        options: dict[str, Any] = {"limit": 100}
-        if after:
-            options["after"] = after
-        with self._errors("list of events"):
-            jobs = self._client.fine_tuning.jobs.with_raw_response
-            return self._json((await jobs.list_events(job_id, **options)).http_response)
+    def _text(self, value: Any) -> str:
+        return shown(self._server.redact(plain(value)))
 
-    def _json(self, response: Any) -> dict[str, Any]:
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
+    def _job(self, request: Request, answer: Any) -> JobAnswer:
+        return read_job(self._json(request, answer), self._text)
+
+    def _id(self, request: Request, answer: Any) -> str:
+        identifier = plain(self._json(request, answer).get("id"))
+        if not identifier:
+            what = "file" if request == "upload" else "job"
             raise ModelError(
-                f"{self._server.base_url} does not offer OpenAI's fine-tuning API; check the address",
-                kind="bad answer",
-            )
-        return answer
-
-    def _id(self, response: Any, what: str) -> str:
-        identifier = self._json(response).get("id")
-        if not isinstance(identifier, str) or not identifier:
-            raise ModelError(
-                f"{self._server.base_url} returned no id for the {what}; check that it supports fine-tuning",
+                f"{self._server.address} returned no id for the {what}; check that it supports fine-tuning",
                 kind="bad answer",
             )
         return identifier
 
+    def _json(self, request: Request, answer: Any) -> dict[str, Any]:
+        response = answer.http_response
+        content = parse_object(response.content)
+        if content is None:
+            raise ModelError(
+                f"{self._server.address} does not offer OpenAI's fine-tuning API; check the address",
+                kind="bad answer",
+            )
+        if content.get("error") and not _JOB_FIELDS & content.keys():
+            # Some servers refuse with status 200.
+            raise self._refusal(request, response.status_code, words_in(content))
+        return content
+
+    def _refusal(
+        self, request: Request, status: int, words: str, retry_after_s: float | None = None
+    ) -> ModelError:
+        server = self._server
+        return refusal(request, server.address, status, server.redact(words), retry_after_s=retry_after_s)
+
     @contextlib.contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
+    def _errors(self, request: Request) -> Iterator[None]:
+        address = self._server.address
         try:
             yield
         except openai.APIStatusError as error:
-            denied = error.status_code in (401, 403)
-            passing = error.status_code in (408, 409, 429) or error.status_code >= 500
-            kind: ErrorKind
-            if denied:
-                kind, remedy = "key refused", "check OPENAI_API_KEY"
-            elif passing:
-                kind = "rate limit" if error.status_code == 429 else "server"
-                remedy = "try again later, nothing is lost"
-            else:
-                kind, remedy = "refused", "fix the cause and launch again"
-            reason = self._redact(_message(error))
+            response = error.response
+            words = server_words(response.content) or response.reason_phrase
+            raise self._refusal(request, error.status_code, words, _retry_after_s(response)) from None
+        except AnswerTooLarge as error:
             raise ModelError(
-                f"the {what} was refused (status {error.status_code}: {reason}); {remedy}",
-                kind=kind,
-                fatal=denied,
-                retryable=passing,
+                f"{address} sent {error}; check that it is a fine-tuning server", kind="bad answer"
             ) from None
-        except openai.APIConnectionError as error:
-            reason = self._redact(str(error.__cause__ or error))
+        except openai.APITimeoutError:
             raise ModelError(
-                f"{self._server.base_url} cannot be reached ({reason}); check that it runs, nothing is lost",
-                kind="connection",
+                f"{address} did not answer in time; check that it runs, nothing is lost",
+                kind="timeout",
                 retryable=True,
             ) from None
+        except openai.APIConnectionError as error:
+            raise self._unreachable(error.__cause__ or error) from None
 
-    def _redact(self, text: str) -> str:
-        text = one_line(text)[:500]
-        return text.replace(self._server.api_key, "***") if self._server.api_key else text
+    def _unreachable(self, cause: BaseException) -> ModelError:
+        what = f"{self._server.address} cannot be reached ({self._text(str(cause)) or type(cause).__name__})"
+        if "CERTIFICATE_VERIFY_FAILED" in what:
+            return ModelError(
+                f"{what}; set SSL_CERT_FILE to the certificate of the authority that signed the server's",
+                kind="connection",
+                fatal=True,
+            )
+        proxy = proxy_for(self._server.base_url, os.environ)
+        remedy = "check that it runs" if proxy is None else "check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+        return ModelError(f"{what}; {remedy}, nothing is lost", kind="connection", retryable=True)
 
 
-def _message(error: openai.APIStatusError) -> str:
-    if isinstance(error.body, Mapping):
-        content = error.body.get("error", error.body)
-        message = content.get("message") if isinstance(content, Mapping) else content
-        if message:
-            return str(message)
-    return error.response.reason_phrase or "no reason given"
+def _retry_after_s(response: Any) -> float | None:
+    """Seconds that the server asks to wait, 0 to a day; None if it says none."""
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= 86_400 else None

@@ -9,23 +9,26 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.gateway_toml import write_snapshot
+from babyai_kit.configuration.dialects import Dialect
+from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, snapshot_folder, write_snapshot
 from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL, is_learner
+from babyai_kit.configuration.proxies import no_proxy
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import Config, load_config
-from babyai_kit.errors import ConfigError, GatewayError, ServiceError
-from babyai_kit.gateway.http_gateway import healthy, version_note
+from babyai_kit.errors import ConfigError, ServiceError
+from babyai_kit.gateway.http_gateway import check_gateway, healthy, version_note
 from babyai_kit.gateway.protocol import Question
 from babyai_kit.gateway.session import STORE_TIMEOUT_S, Session
+from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
 from babyai_kit.local import learner
+from babyai_kit.local.adapter import Adapter
 from babyai_kit.local.clickhouse import ensure_server
 from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.local.player.trainer import Trainer
@@ -57,23 +60,33 @@ async def connect(
             "that the gateway writes to (with docker-compose.yml, CLICKHOUSE_PASSWORD is enough)"
         )
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(loopback_without_proxy())
         server = None
         store_url = settings.clickhouse_url
         if not store_url:
             server = await ensure_server(data)
             stack.callback(server.close)
             store_url = server.url
-        model_url = settings.openai_base_url
+        model_url = gateway_model_url = settings.openai_base_url
         if settings.gateway_url:
             gateway = await _over_http(settings)
         else:
+            timeout_ms = NO_TIMEOUT_MS
             if settings.offline:
                 trainers = await _trainers(settings, Path(data) / "learner", quiet)
                 # Its fine-tuned models outlive this process; another one may use the folder at the same time.
                 player = OfflinePlayer(folder=Path(data) / "player", trainers=trainers)
-                model_url = (await stack.enter_async_context(player)).base_url
+                model_url = gateway_model_url = (await stack.enter_async_context(player)).base_url
+                timeout_ms = settings.timeout_ms
+            else:
+                adapter = Adapter(
+                    settings.openai_base_url,
+                    timeout_s=settings.timeout_s,
+                    first_timeout_s=settings.first_timeout_s,
+                )
+                gateway_model_url = (await stack.enter_async_context(adapter)).base_url
             async with migrating(server, data) if server else contextlib.nullcontext():
-                gateway = await _embedded(settings, loaded, model_url, store_url)
+                gateway = await _embedded(settings, loaded, gateway_model_url, timeout_ms, store_url)
         session = Session(
             gateway,
             loaded,
@@ -86,6 +99,8 @@ async def connect(
         # The gateway must go before the store and the player that it talks to.
         stack.push_async_callback(session.close)
         if not settings.model_named:
+            # The first call that is paid for.
+            await check_storage(session)
             settings = dataclasses.replace(settings, model=await _model_name(session))
             session = session.with_settings(load_config(config, settings), settings)
         if not quiet:
@@ -115,22 +130,19 @@ async def _trainers(settings: Settings, folder: Path, quiet: bool) -> list[Train
     return [lazy]
 
 
-async def _embedded(settings: Settings, config: Config, model_url: str, store_url: str) -> TensorZeroGateway:
-    with tempfile.TemporaryDirectory(prefix="babyai-config-") as folder:
-        glob = write_snapshot(config, settings, folder, base_url=model_url)
+async def _embedded(
+    settings: Settings, config: Config, model_url: str, timeout_ms: int, store_url: str
+) -> TensorZeroGateway:
+    with snapshot_folder() as folder:
+        glob = write_snapshot(config, settings, folder, base_url=model_url, timeout_ms=timeout_ms)
         with _exported("OPENAI_API_KEY", settings.openai_api_key), _redacted(settings):
             return await TensorZeroGateway.embedded(glob, store_url)
 
 
 async def _over_http(settings: Settings) -> TensorZeroGateway:
-    if not await healthy(settings.gateway_url, timeout_s=5):
-        raise GatewayError(
-            f"no gateway answers at {settings.redact(settings.gateway_url)}; start it (make up) or unset "
-            "TENSORZERO_GATEWAY_URL",
-            kind="gateway",
-        )
+    await check_gateway(settings)
     with _redacted(settings):
-        return await TensorZeroGateway.over_http(settings.gateway_url)
+        return await TensorZeroGateway.over_http(settings.gateway_url, settings.gateway_api_key)
 
 
 async def _model_name(session: Session) -> str:
@@ -145,6 +157,7 @@ async def _model_name(session: Session) -> str:
         SAMPLE_ARGUMENTS,
         seed=0,
         max_tokens=DEFAULT_MAX_TOKENS,
+        dialect=Dialect("words"),
         dryrun=True,
     )
     try:
@@ -165,8 +178,18 @@ def _redacted(settings: Settings) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def loopback_without_proxy() -> Iterator[None]:
+    """Exempts this machine from any proxy while a session is open: the gateway and the client of ClickHouse
+    read the environment when they open a connection."""
+    proxied = any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in os.environ)
+    value = no_proxy(os.environ) if proxied else ""
+    with _exported("no_proxy", value), _exported("NO_PROXY", value):
+        yield
+
+
+@contextlib.contextmanager
 def _exported(name: str, value: str) -> Iterator[None]:
-    """`name` in the process environment, only while the gateway is built: it reads the key then."""
+    """`name` in the process environment for the length of the block, unless `value` is empty."""
     before = os.environ.get(name)
     if value:
         os.environ[name] = value
@@ -195,13 +218,14 @@ async def describe(session: Session) -> str:
         f"Model:      {model}",
         f"Gateway:    {settings.redact(settings.gateway_url) or 'TensorZero, embedded in this process'}",
         f"ClickHouse: {store}",
+        *(f"Note:       {note}" for note in settings.notes),
     ]
     if session.embedded and await healthy(addresses.COMPOSE_GATEWAY, timeout_s=0.5):
         lines.append(
             f"Note:       a gateway answers on port {addresses.COMPOSE_GATEWAY_PORT}; to use it, set "
             f"TENSORZERO_GATEWAY_URL={addresses.COMPOSE_GATEWAY}"
         )
-    note = None if session.embedded else await version_note(settings.gateway_url)
+    note = None if session.embedded else await version_note(settings.gateway_url, settings.gateway_api_key)
     if note:
         lines.append(f"Note:       {note}")
     return "\n".join(lines)

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from babyai_kit.configuration.dialects import Dialect
+
 
 @dataclass(frozen=True)
 class Question:
@@ -29,8 +31,10 @@ class Question:
     seed: int | None = None
     temperature: float | None = None
     max_tokens: int | None = None
-    json_mode: str | None = None
-    """None: as the variant is configured; "off": asked in words alone."""
+    dialect: Dialect = field(default_factory=Dialect)
+    """How the model's server wants to be asked; the default: as the variant is configured."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema that the answer is held to, if the dialect says so."""
     dryrun: bool = False
     """The model is asked, nothing is stored."""
 
@@ -46,6 +50,8 @@ class Answer:
     output_tokens: int | None
     cost_usd: float | None
     inference_id: str
+    finish_reason: str | None = None
+    """Why the model stopped, as the gateway names it: stop, length, content_filter, ...; None: not told."""
     model: str | None = None
     """What the model server calls its model; known after dry runs only."""
     call_s: float = 0.0
@@ -69,7 +75,7 @@ class Gateway(Protocol):
     """An open gateway."""
 
     def new_episode_id(self) -> str:
-        """A fresh UUIDv7 for a plain episode."""
+        """A fresh UUIDv7 for a plain episode, dated so that no gateway takes it for one from the future."""
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry."""
@@ -90,8 +96,10 @@ class Gateway(Protocol):
 class EvaluatesWorkflows(Protocol):
     """Can group episodes so that a UI compares variants task by task."""
 
-    async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
-        """Open an evaluation run of `variant`, shown as `name` of `project`; its id."""
+    async def start_evaluation(
+        self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
+    ) -> str:
+        """Open an evaluation run of `variant` (None: of none), shown as `name` of `project`; its id."""
 
     async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
         """Open an episode of an evaluation run; its id. Runs are compared by `task`."""

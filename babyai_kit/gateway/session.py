@@ -16,7 +16,7 @@ from babyai_kit.configuration.prices import FREE, Price
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config
 from babyai_kit.errors import GatewayError, ServiceError, StoreError
-from babyai_kit.gateway.http_gateway import answers
+from babyai_kit.gateway.http_gateway import answers, healthy
 from babyai_kit.gateway.protocol import (
     Answer,
     EvaluatesWorkflows,
@@ -36,6 +36,9 @@ GRACE_S = 10.0
 
 STORE_TIMEOUT_S = 30.0
 """Longest wait for a call that only reads or writes ClickHouse, and for the last rows on closing."""
+
+NOTICE_S = 1.5
+"""After so long, the user is told what leaving waits for."""
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -64,10 +67,13 @@ class Session:
         self._clickhouse_url = clickhouse_url
         self._revive = revive
         self._store_timeout_s = store_timeout_s
+        self._answered = False
+        self.storage_checked = False
+        """True once the gateway was seen to store in this session's ClickHouse."""
 
     def with_settings(self, config: Config, settings: Settings) -> Session:
         """The same gateway, model and store under other settings; close one of the two."""
-        return Session(
+        session = Session(
             self.gateway,
             config,
             settings,
@@ -76,6 +82,8 @@ class Session:
             revive=self._revive,
             store_timeout_s=self._store_timeout_s,
         )
+        session.storage_checked = self.storage_checked
+        return session
 
     @property
     def embedded(self) -> bool:
@@ -97,16 +105,22 @@ class Session:
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry. Raises ModelError, GatewayError or StoreError."""
+        if question.dialect.answer_format == "schema":
+            question = dataclasses.replace(question, schema=self.config.strict_schema(question.variant))
         started = time.perf_counter()
         answer = await self._bounded(
             self.gateway.ask(question),
-            self.settings.timeout_ms / 1000 + GRACE_S,
+            self._answer_timeout_s() + GRACE_S,
             # The model has a timeout of its own; what else a pinned call waits for is the store.
             on_timeout=StoreError if question.pinned else GatewayError,
         )
         call_s = time.perf_counter() - started
+        self._answered = True
         cost_usd = answer.cost_usd if answer.cost_usd is not None else self._cost(question.variant, answer)
         return dataclasses.replace(answer, call_s=call_s, cost_usd=cost_usd)
+
+    def _answer_timeout_s(self) -> float:
+        return self.settings.timeout_s if self._answered else self.settings.first_timeout_s
 
     def _cost(self, variant: str, answer: Answer) -> float | None:
         """What the answer cost where the gateway was not told the price."""
@@ -125,7 +139,9 @@ class Session:
         """Return when the answers and feedback so far are, in an undisturbed store, visible to queries."""
         await self._bounded(self.gateway.flush())
 
-    async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
+    async def start_evaluation(
+        self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
+    ) -> str:
         """Open a workflow evaluation run of `variant`, shown in the UI as `name` of `project`; its id."""
         gateway = self._able(EvaluatesWorkflows, "workflow evaluations")  # type: ignore[type-abstract]
         return await self._bounded(gateway.start_evaluation(variant, project, name, tags))
@@ -156,11 +172,21 @@ class Session:
         """A new clickhouse_connect client of the store; its calls block: use a thread. Close it."""
         return open_client(self._clickhouse_url)
 
+    @property
+    def patience_s(self) -> float:
+        """How long a store or a gateway that is away is waited for where nothing else goes on."""
+        return 2 * self._store_timeout_s
+
     async def store_answers(self, timeout_s: float = 5.0) -> bool:
         """True if ClickHouse answers a ping."""
         parts = urlsplit(self._clickhouse_url)
         host = parts.netloc.rpartition("@")[2]
         return await answers(f"{parts.scheme}://{host}/ping", timeout_s)
+
+    async def gateway_answers(self, timeout_s: float = 5.0) -> bool:
+        """True if the gateway is there and well; the one in this process always is."""
+        url, key = self.settings.gateway_url, self.settings.gateway_api_key
+        return self.embedded or await healthy(url, timeout_s, key)
 
     async def revive_store(self) -> None:
         """Start the local ClickHouse again where it died; does nothing for any other.
@@ -175,10 +201,23 @@ class Session:
 
         A ClickHouse that hangs is given up after the store's timeout; `reconcile` reports what it misses.
         """
-        if not await self.gateway.close(self._store_timeout_s):
+        timeout_s = self._store_timeout_s
+        closing = asyncio.ensure_future(self.gateway.close(timeout_s))
+        try:
+            done, _ = await asyncio.wait([closing], timeout=NOTICE_S)
+            if not done:
+                print(
+                    f"Waiting up to {timeout_s:.0f} s for ClickHouse to take the last rows; Ctrl-C leaves "
+                    "without them.",
+                    flush=True,
+                )
+            in_time = await closing
+        finally:
+            closing.cancel()
+        if not in_time:
             print(
-                f"ClickHouse accepted no rows for {self._store_timeout_s:.0f} s and was given up; check that "
-                "it is running"
+                f"ClickHouse accepted no rows for {timeout_s:.0f} s and was given up; check that it is "
+                "running, then run: python -m babyai_kit reconcile RUN"
             )
 
     def _able(self, ability: type[P], what: str) -> P:
@@ -205,7 +244,8 @@ class Session:
         finally:
             task.cancel()
         if on_timeout is StoreError:
-            raise StoreError(_no_answer("ClickHouse", timeout_s), kind="store", retryable=True)
+            service = "ClickHouse" if self.embedded else "the gateway, or the ClickHouse that it uses,"
+            raise StoreError(_no_answer(service, timeout_s), kind="store", retryable=True)
         raise GatewayError(_no_answer("the gateway", timeout_s), kind="timeout", retryable=True)
 
     async def _redacted(self, call: Awaitable[T]) -> T:

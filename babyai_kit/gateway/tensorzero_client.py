@@ -22,15 +22,17 @@ from tensorzero import (
     AsyncTensorZeroGateway,
     BaseTensorZeroError,
     CreateDatapointsFromInferenceRequestParamsInferenceIds,
+    ExtraBody,
+    FinishReason,
     InferenceFilterTag,
     ListDatapointsRequest,
     ListInferencesRequest,
     TensorZeroError,
 )
-from tensorzero.util import uuid7
 
 from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.errors import GatewayError
+from babyai_kit.gateway.episode_ids import new_episode_id
 from babyai_kit.gateway.errors import call_error, start_error
 from babyai_kit.gateway.protocol import Answer, Question, StoredInference
 
@@ -67,30 +69,30 @@ class TensorZeroGateway:
             raise start_error(str(error).replace(folder, "")) from None
 
     @classmethod
-    async def over_http(cls, url: str) -> TensorZeroGateway:
-        """The gateway at `url`. Raises GatewayError."""
+    async def over_http(cls, url: str, api_key: str = "") -> TensorZeroGateway:
+        """The gateway at `url`, which may want its own `api_key`. Raises GatewayError."""
         try:
-            return cls(await AsyncTensorZeroGateway.build_http(gateway_url=url))  # type: ignore[misc]
+            return cls(
+                await AsyncTensorZeroGateway.build_http(  # type: ignore[misc]
+                    gateway_url=url, api_key=api_key or None
+                )
+            )
         except BaseTensorZeroError as error:
             raise _typed(error) from None
 
     def new_episode_id(self) -> str:
-        return str(uuid7())
+        return new_episode_id()
 
     async def ask(self, question: Question) -> Answer:
-        params = {
-            "seed": question.seed,
-            "temperature": question.temperature,
-            "max_tokens": question.max_tokens,
-            "json_mode": question.json_mode,
-        }
-        with self._open() as client:
-            response: Any = await client.inference(
+        params, extra_body = _parameters(question)
+        with self._calling():
+            response: Any = await self._open.inference(
                 function_name=FUNCTION,
                 variant_name=None if question.pinned else question.variant,
                 episode_id=question.episode_id,
                 input=template_input(question.arguments),
-                params={"chat_completion": {k: v for k, v in params.items() if v is not None}},
+                params={"chat_completion": params},
+                extra_body=extra_body,
                 tags=dict(question.tags),
                 dryrun=question.dryrun,
                 include_raw_response=question.dryrun,
@@ -103,28 +105,34 @@ class TensorZeroGateway:
             output_tokens=usage.output_tokens,
             cost_usd=None if usage.cost is None else float(usage.cost),
             inference_id=str(response.inference_id),
+            finish_reason=_finish_reason(response.finish_reason),
             model=_model_name(response.raw_response) if question.dryrun else None,
         )
 
     async def feedback(
         self, metric: str, value: bool | float, episode_id: str, tags: Mapping[str, str]
     ) -> None:
-        with self._open() as client:
-            await client.feedback(metric_name=metric, value=value, episode_id=episode_id, tags=dict(tags))
+        with self._calling():
+            await self._open.feedback(metric_name=metric, value=value, episode_id=episode_id, tags=dict(tags))
 
     async def flush(self) -> None:
         await asyncio.sleep(FLUSH_S)
 
-    async def start_evaluation(self, variant: str, project: str, name: str, tags: Mapping[str, str]) -> str:
-        with self._open() as client:
-            run: Any = await client.workflow_evaluation_run(
-                variants={FUNCTION: variant}, project_name=project, display_name=name, tags=dict(tags)
+    async def start_evaluation(
+        self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
+    ) -> str:
+        with self._calling():
+            run: Any = await self._open.workflow_evaluation_run(
+                variants={FUNCTION: variant} if variant else {},
+                project_name=project,
+                display_name=name,
+                tags=dict(tags),
             )
         return str(run.run_id)
 
     async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
-        with self._open() as client:
-            episode: Any = await client.workflow_evaluation_run_episode(
+        with self._calling():
+            episode: Any = await self._open.workflow_evaluation_run_episode(
                 run_id=evaluation_id, task_name=task, tags=dict(tags)
             )
         return str(episode.episode_id)
@@ -141,8 +149,8 @@ class TensorZeroGateway:
                 # Newest come first, and ids grow with time.
                 before=min(i.inference_id for i in stored) if stored else None,
             )
-            with self._open() as client:
-                page: Any = (await client.list_inferences(request=request)).inferences
+            with self._calling():
+                page: Any = (await self._open.list_inferences(request=request)).inferences
             stored += [
                 StoredInference(
                     inference_id=str(inference.inference_id),
@@ -158,14 +166,14 @@ class TensorZeroGateway:
                 return stored
 
     async def fill_dataset(self, name: str, inference_ids: Sequence[str]) -> None:
-        with self._open() as client:
-            dataset = await client.list_datapoints(
+        with self._calling():
+            dataset = await self._open.list_datapoints(
                 dataset_name=name, request=ListDatapointsRequest(limit=len(inference_ids) + 1)
             )
             present = {str(datapoint.source_inference_id) for datapoint in dataset.datapoints}
             missing = [i for i in inference_ids if i not in present]
             for start in range(0, len(missing), BATCH):
-                await client.create_datapoints_from_inferences(
+                await self._open.create_datapoints_from_inferences(
                     dataset_name=name,
                     params=CreateDatapointsFromInferenceRequestParamsInferenceIds(
                         inference_ids=missing[start : start + BATCH]
@@ -175,8 +183,8 @@ class TensorZeroGateway:
     async def launch_workflow(
         self, variant: str, dataset: str, optimizer: Mapping[str, Any], val_fraction: float | None
     ) -> dict[str, Any]:
-        with self._open() as client:
-            handle = await client.experimental_launch_optimization_workflow(
+        with self._calling():
+            handle = await self._open.experimental_launch_optimization_workflow(
                 function_name=FUNCTION,
                 template_variant_name=variant,
                 dataset_name=dataset,
@@ -208,14 +216,47 @@ class TensorZeroGateway:
         await asyncio.sleep(EXIT_GRACE_S)
         return in_time
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[AsyncTensorZeroGateway]:
+    @property
+    def _open(self) -> AsyncTensorZeroGateway:
+        """The client. Never to be kept in a variable: the traceback of a call that was cancelled holds its
+        variables, and as long as anything holds the client, no pending row is handed over."""
         if self._client is None:
             raise GatewayError("the session is closed; open a new one with connect()", kind="closed")
+        return self._client
+
+    @contextlib.contextmanager
+    def _calling(self) -> Iterator[None]:
         try:
-            yield self._client
+            yield
         except BaseTensorZeroError as error:
             raise _typed(error) from None
+
+
+def _finish_reason(reason: FinishReason | None) -> str | None:
+    return None if reason in (None, FinishReason.UNKNOWN) else reason.value
+
+
+def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]]]:
+    """The gateway's parameters of a call, and what it is to write into the request to the model server."""
+    omitted = question.dialect.omitted
+    params: dict[str, Any] = {
+        "seed": question.seed,
+        "temperature": question.temperature,
+        "max_tokens": question.max_tokens,
+    }
+    params = {name: value for name, value in params.items() if name not in omitted and value is not None}
+    extra_body: list[ExtraBody | dict[str, Any]] = []
+    if question.schema is not None:
+        # Not as the gateway's own strict mode: it would judge answers by this schema, not by the function's.
+        schema = {"name": "answer", "strict": True, "schema": dict(question.schema)}
+        response_format = {"type": "json_schema", "json_schema": schema}
+        extra_body.append({"pointer": "/response_format", "value": response_format})
+    elif question.dialect.answer_format == "words":
+        params["json_mode"] = "off"
+    if "max_completion_tokens" in omitted and "max_tokens" in params:
+        # The gateway knows only the newer name.
+        extra_body.append({"pointer": "/max_tokens", "value": params.pop("max_tokens")})
+    return params, extra_body
 
 
 def template_input(arguments: Mapping[str, Any]) -> Any:

@@ -64,7 +64,7 @@ def prompts(manifest: Manifest, config: str | Path) -> list[Prompt]:
         missing = ""
         if variant is None:
             missing = unreadable or f"{config} no longer has this variant"
-        elif variant.digest != digest:
+        elif digest not in variant.digests:
             missing = f"the prompt has changed since; its digest is now {variant.digest}"
         else:
             templates = variant.templates

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from babyai_kit.configuration.models import is_offline_player
-from babyai_kit.runs.records import KEY_COLUMNS, EpisodeKey
+from babyai_kit.runs.records import KEY_COLUMNS, EpisodeKey, error_examples
 from babyai_kit.runs.run import Run
 
 
@@ -26,6 +26,8 @@ class Standing:
     """Planned episodes without a row, by variant; 0 where none is."""
     kinds: Mapping[str, int]
     """Errors by kind, the most frequent first."""
+    examples: Mapping[str, str]
+    """A message of each of these kinds, in one line."""
     models: tuple[str, ...]
 
     @property
@@ -64,11 +66,14 @@ def standing(run: Run, episodes: pd.DataFrame) -> Standing:
     missing = dict.fromkeys(sorted({key.variant for key in planned}), 0)
     missing |= Counter(key.variant for key in planned if key not in status)
     errors = Counter(kinds[key] for key in planned if status.get(key) == "error")
+    present = set(planned)
+    examples = error_examples(episodes.loc[[key in present for key in keys]])
     return Standing(
         planned=len(planned),
         finished=outcomes["ok"],
         errors=outcomes["error"],
         missing=missing,
         kinds=dict(errors.most_common()),
+        examples=examples,
         models=tuple(sorted({*map(str, episodes["model"]), *run.manifest.models.values()})),
     )

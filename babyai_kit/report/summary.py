@@ -58,6 +58,7 @@ def make_summary(manifest: Manifest, episodes: pd.DataFrame, standing: Standing)
                     "temperature": manifest.sampling.temperature,
                     "max_tokens": manifest.sampling.max_tokens,
                 },
+                "dialects": {model: dialect.as_json() for model, dialect in manifest.dialects.items()},
             },
             "agent": {
                 "type": names["variant"],

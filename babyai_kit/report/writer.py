@@ -23,6 +23,7 @@ from babyai_kit.pages import data_uri, page, part
 from babyai_kit.replay.film import film
 from babyai_kit.replay.player import TILE, framed, player_policy
 from babyai_kit.report import tables
+from babyai_kit.report.invalid_answers import invalid_answers
 from babyai_kit.report.provenance import commands, prompts
 from babyai_kit.report.standing import Standing, standing
 from babyai_kit.report.summary import make_summary
@@ -76,6 +77,7 @@ def write_report(
             "spending": [drawn[name] for name in drawn if name not in (*RESULTS, *COMPARISON)],
         },
         failures=_result_or_reason(lambda: _failures(episodes, trajectories)),
+        invalid_answers=invalid_answers(trajectories),
         replays=[_replay(trajectories, success) for success in (True, False)],
         commands=commands(opened.manifest),
         prompts=prompts(opened.manifest, config),

@@ -25,13 +25,16 @@ from filelock import FileLock, Timeout
 
 from babyai_kit.atomic_files import write_json_atomically
 from babyai_kit.errors import FileWriteError, InputError, JournalError
+from babyai_kit.hostile_text import parse_json
 from babyai_kit.runs.manifest import Manifest
+from babyai_kit.runs.record_check import wrong_field
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, R, Registration, StepRecord, from_json
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MANIFEST = "run.json"
 RECONCILIATION = "reconciliation.json"
-_FILES = {StepRecord: "steps.jsonl", EpisodeRecord: "episodes.jsonl", Registration: "registered.jsonl"}
+STEPS = "steps.jsonl"
+_FILES = {StepRecord: STEPS, EpisodeRecord: "episodes.jsonl", Registration: "registered.jsonl"}
 
 
 def run_folder(results: str | Path, run: str, shard: tuple[int, int] | None = None) -> Path:
@@ -49,7 +52,14 @@ def read_steps(folder: Path) -> dict[str, list[StepRecord]]:
     """Steps by episode_id, in order of `step`; empty if there is no file. All readers raise JournalError."""
     steps: dict[str, dict[int, StepRecord]] = {}
     for record in _records(folder, StepRecord):
-        steps.setdefault(record.episode_id, {})[record.step] = record
+        by_step = steps.setdefault(record.episode_id, {})
+        if by_step.get(record.step) == record:
+            continue
+        if by_step and record.step <= next(reversed(by_step)):
+            # It was played anew from here, after a line was lost: what followed then follows no more.
+            for later in [number for number in by_step if number >= record.step]:
+                del by_step[later]
+        by_step[record.step] = record
     return {episode: [by_step[i] for i in sorted(by_step)] for episode, by_step in steps.items()}
 
 
@@ -73,13 +83,14 @@ def read_manifest(folder: Path) -> Manifest | None:
 def read_reconciliation(folder: Path) -> dict[str, Any]:
     """The latest comparison with ClickHouse (fields of Reconciliation); empty without a readable one."""
     with contextlib.suppress(JournalError):
-        return _read_json(folder / RECONCILIATION) or {}
+        content = _read_json(folder / RECONCILIATION)
+        return content if isinstance(content, dict) else {}
     return {}
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -101,11 +112,32 @@ def _records(folder: Path, kind: type[R]) -> Iterator[R]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield from_json(kind, json.loads(line))
-            except (ValueError, KeyError, TypeError):
-                raise JournalError(
-                    f"line {number} of {path} is not a valid {kind.__name__}; fix or delete that line"
-                ) from None
+                record = from_json(kind, parse_json(line))
+                wrong = wrong_field(record)
+            except KeyError as error:
+                raise _invalid(number, path, kind, f"without {error}") from None
+            except (ValueError, TypeError):
+                raise _invalid(number, path, kind, "no JSON object of its form") from None
+            if wrong:
+                raise _invalid(number, path, kind, f"{wrong} has an impossible value")
+            yield record
+
+
+def _invalid(number: int, path: Path, kind: type, reason: str) -> JournalError:
+    return JournalError(
+        f"line {number} of {path} is not a valid {kind.__name__} ({reason}); fix or delete that line"
+    )
+
+
+def line_of(path: Path, step: StepRecord) -> int | None:
+    """The number of the last line of the journal's file `path` that is this step; None if none is."""
+    found = None
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if step.inference_id.encode() in line and step.episode_id.encode() in line:
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    found = number if from_json(StepRecord, parse_json(line)) == step else found
+    return found
 
 
 class Journal:

@@ -14,13 +14,16 @@ from datetime import datetime, timezone
 from importlib import metadata
 from typing import Any
 
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config
 from babyai_kit.errors import InputError, JournalError
 from babyai_kit.runs.plan import Plan, Sampling
 
-FORMAT = 1
-"""Of what this version writes."""
+FORMAT = 2
+"""Of what this version writes. Before 2, every model was asked in JSON mode, which nobody recorded."""
+
+JSON_MODE = Dialect().as_json()
 
 PACKAGES = (
     "babyai-kit",
@@ -59,6 +62,8 @@ class Manifest:
     """Its URL, or `embedded`."""
     versions: Mapping[str, str | None]
     """Of Python and of packages."""
+    dialects: Mapping[str, Dialect] = field(default_factory=dict)
+    """How each model is asked, by name; the same in every command of the run."""
     workflow_runs: Mapping[str, str] = field(default_factory=dict)
     """Ids of workflow evaluation runs, by `variant:digest:model`."""
     merged: tuple[str, ...] = ()
@@ -73,6 +78,11 @@ class Manifest:
     def is_present(self, variant: str, digest: str) -> bool:
         """True if `digest` is that of the variant's present prompt, or the run knows no prompt of it."""
         return self.digests.get(variant, digest) == digest
+
+    def asked_in(self, dialects: Mapping[str, Dialect], config: Config) -> Manifest:
+        """The same, with the dialects and the digests that the preflight of this command found."""
+        digests = {variant: config.variants[variant].digest for variant in self.plan.variants}
+        return replace(self, dialects={**self.dialects, **dialects}, digests={**self.digests, **digests})
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,10 +101,12 @@ class Manifest:
                 )
             values = {f.name: content[f.name] for f in fields(cls) if f.name in content}
             plan = Plan.from_json(content["plan"])
+            dialects = content.get("dialects", dict.fromkeys(content["models"].values(), JSON_MODE))
             values |= {
                 "plan": plan,
                 "plans": tuple(Plan.from_json(p) for p in content.get("plans", [])) or (plan,),
                 "sampling": Sampling(**content["sampling"]),
+                "dialects": {model: Dialect.from_json(dialect) for model, dialect in dialects.items()},
                 "merged": tuple(content.get("merged", ())),
                 "format": FORMAT,
             }
@@ -142,6 +154,7 @@ def manifest_for(
         created=before.created,
         plans=before.plans if plan in before.plans else (*before.plans, plan),
         models={**before.models, **models},
+        dialects=before.dialects,
         digests={**before.digests, **digests},
         workflow_runs=before.workflow_runs,
         merged=before.merged,

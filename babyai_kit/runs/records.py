@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast, get_args
 import pandas as pd
 
 from babyai_kit.errors import ErrorKind, ServiceError
+from babyai_kit.hostile_text import visible
 
 R = TypeVar("R", "StepRecord", "EpisodeRecord", "Registration")
 
@@ -70,6 +71,8 @@ class StepRecord:
     call_s: float
     """Seconds of the answered call alone."""
     inference_id: str
+    finish_reason: str | None = None
+    """Why the model stopped: stop, length, content_filter, ...; None where it was not told."""
 
     @property
     def key(self) -> EpisodeKey:
@@ -145,6 +148,10 @@ DTYPES = {
 }
 
 
+MAX_EXAMPLE = 240
+"""Characters of an error's message in an overview."""
+
+
 def key_of(row: Mapping[str, Any]) -> EpisodeKey:
     """The key among the fields of `row`."""
     return EpisodeKey(**{name: row[name] for name in KEY_COLUMNS})
@@ -157,6 +164,8 @@ def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
     """
     if kind is EpisodeRecord and "error_kind" not in row:  # lines of runs before format 1
         row = {**row, "error_kind": _kind_in(row["error"])}
+    if kind is StepRecord and "finish_reason" not in row:  # lines of earlier versions
+        row = {**row, "finish_reason": None}
     return kind(**{f.name: row[f.name] for f in dataclasses.fields(kind)})
 
 
@@ -223,3 +232,15 @@ def to_frame(records: Iterable[EpisodeRecord]) -> pd.DataFrame:
     rows = sorted(records, key=lambda r: r.key)
     frame = pd.DataFrame([vars(r) for r in rows], columns=COLUMNS)
     return frame.astype({c: DTYPES.get(c, "object") for c in COLUMNS})
+
+
+def error_examples(episodes: pd.DataFrame) -> dict[str, str]:
+    """Of each kind of error in the table, the most frequent first, the first message, in one short line."""
+    errors = episodes[episodes["status"] == "error"]
+    kinds = errors["error_kind"].value_counts().index
+    return {kind: _short(errors.loc[errors["error_kind"] == kind, "error"].iloc[0], kind) for kind in kinds}
+
+
+def _short(error: str, kind: str) -> str:
+    message = " ".join(visible(error).split()).removeprefix(f"{kind}: ")
+    return message if len(message) <= MAX_EXAMPLE else f"{message[:MAX_EXAMPLE]} ..."

@@ -14,6 +14,7 @@ import pandas as pd
 
 from babyai_kit.errors import InputError
 from babyai_kit.runs.journal import (
+    STEPS,
     read_episodes,
     read_manifest,
     read_reconciliation,
@@ -75,7 +76,8 @@ class Run:
 
     def trajectories(self) -> list[Trajectory]:
         """Every episode with a step or row under the present prompts, by variant, task, seed, repeat."""
-        return assemble(self.manifest, self.episode_records(), self.step_records())
+        steps = self.folder / STEPS
+        return assemble(self.manifest, self.episode_records(), self.step_records(), file=steps)
 
     def planned(self) -> list[EpisodeKey]:
         """The episodes that all commands of the run asked for together, each once."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from babyai_kit.environment import TASKS
 from babyai_kit.environment.playback import Playback
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.errors import NoEpisodeError
+from babyai_kit.errors import JournalError, NoEpisodeError, ReplayError
+from babyai_kit.runs.journal import STEPS, line_of
 from babyai_kit.runs.manifest import Manifest
+from babyai_kit.runs.provenance import Provenance
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
 
 
@@ -28,6 +31,9 @@ class Trajectory:
     """In order from 0, without a gap."""
     record: EpisodeRecord | None
     """The episode's row; None while it is unfinished."""
+    missing: tuple[int, ...] = ()
+    """Numbers of the steps that were recorded once and have no line any more; `steps` ends before them."""
+    provenance: Provenance = field(default=Provenance(), repr=False, compare=False)
 
     @property
     def success(self) -> bool | None:
@@ -47,12 +53,20 @@ class Trajectory:
         """The environment before each step, with the step that follows; then once more as it was left.
 
         It is one environment that moves on between the states: take from each what is needed.
-        Raises JournalError where what was recorded is not what the environment shows.
+        Raises JournalError, which names the line, where steps are missing or what was recorded is not what
+        the environment shows.
         """
+        if self.missing:
+            all_lost = self.record is not None and len(self.missing) == self.record.episode_length
+            episode = f"{self.key.task}, seed {self.key.seed}"
+            raise self.provenance.lost(self.missing, episode, all_lost=all_lost)
         playback = Playback(self.key.task, num_dists=self.key.num_dists, seed=self.key.seed)
         with closing(playback.env):
-            for step in playback.replay(self.steps):
-                yield playback.env, step
+            try:
+                for step in playback.replay(self.steps):
+                    yield playback.env, step
+            except ReplayError as error:
+                raise _located(error, self.provenance) from None
             yield playback.env, None
 
 
@@ -60,11 +74,14 @@ def assemble(
     manifest: Manifest,
     episodes: Mapping[tuple[EpisodeKey, str], EpisodeRecord],
     steps: Mapping[str, Sequence[StepRecord]],
+    *,
+    file: Path,
 ) -> list[Trajectory]:
     """Every episode that has a step or a row and was made with the run's present prompts.
 
-    In the order of the plan: by variant, task, seed, repeat.
+    In the order of the plan: by variant, task, seed, repeat. `file`: where the steps were read, for messages.
     """
+    provenance = Provenance(file, manifest.versions)
     records = {record.episode_id: record for record in episodes.values()}
     trajectories = []
     for episode_id in {**records, **steps}:
@@ -75,8 +92,12 @@ def assemble(
         if record is None and (key, digest) in episodes:
             continue  # another attempt at the same episode was finished
         if manifest.is_present(key.variant, digest):
+            whole = record.episode_length if record else recorded[-1].step + 1
+            missing = sorted({*range(whole)} - {step.step for step in recorded})
             gapless = tuple(step for i, step in enumerate(recorded) if step.step == i)
-            trajectories.append(Trajectory(key, digest, episode_id, gapless, record))
+            trajectories.append(
+                Trajectory(key, digest, episode_id, gapless, record, tuple(missing), provenance)
+            )
     variants = manifest.plan.variants
     return sorted(
         trajectories, key=lambda t: (_rank(t.key.variant, variants), _rank(t.key.task, TASKS), t.key)
@@ -95,7 +116,8 @@ def choose(
 ) -> Trajectory:
     """The first of `trajectories` that has at least a step and is as asked; None asks nothing.
 
-    The first, and not the prettiest: nobody picked it. Raises NoEpisodeError if there is none.
+    The first, and not the prettiest: nobody picked it. One that lost steps comes only if all have. Raises
+    NoEpisodeError if there is none.
     """
     criteria = {"task": task, "variant": variant, "seed": seed, "repeat": repeat}
     criteria = {name: value for name, value in criteria.items() if value is not None}
@@ -104,9 +126,10 @@ def choose(
         for t in trajectories
         if all(getattr(t.key, name) == value for name, value in criteria.items())
         and episode_id in (None, t.episode_id)
-        and t.steps
+        and (t.steps or t.missing)
     ]
-    for trajectory in fitting:
+    # One that can be shown comes before one whose steps were lost.
+    for trajectory in sorted(fitting, key=lambda t: bool(t.missing)):
         if success is None or trajectory.success is success:
             return trajectory
     kind = {True: "successful ", False: "failed ", None: ""}[success]
@@ -115,6 +138,20 @@ def choose(
     outcomes = [t.outcome for t in fitting]
     there = ", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes))) or "none at all"
     raise NoEpisodeError(f"no {kind}episode{words}; of such episodes there are: {there}; ask for another")
+
+
+def located(error: ReplayError, folder: Path, versions: Mapping[str, str | None]) -> JournalError:
+    """`error` with the line of the run in `folder`, and what is known of its cause.
+
+    `versions`: of the packages that recorded it.
+    """
+    return _located(error, Provenance(folder / STEPS, versions))
+
+
+def _located(error: ReplayError, provenance: Provenance) -> JournalError:
+    step = error.recorded
+    line = line_of(provenance.steps, step) if isinstance(step, StepRecord) else None
+    return provenance.unlike(error, line)
 
 
 def _rank(name: str, order: Sequence[str]) -> tuple[int, str]:

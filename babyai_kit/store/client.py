@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from babyai_kit.configuration.proxies import is_loopback
 from babyai_kit.configuration.settings import load_settings
+from babyai_kit.configuration.urls import url_secrets
 from babyai_kit.errors import StoreError
+from babyai_kit.hostile_text import one_line
 from babyai_kit.local.clickhouse import ServerHandle, ensure_server_sync
 
 if TYPE_CHECKING:
@@ -33,11 +36,14 @@ def open_client(url: str, *, data: str | Path = "data") -> Client:
     """
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error
+    from clickhouse_connect.driver.httputil import default_pool_manager
 
     server = None if url else ensure_server_sync(data)
     dsn = server.url if server else url
+    # Without a pool the client takes the environment's proxy, which cannot reach this machine.
+    pool = default_pool_manager() if is_loopback(urlsplit(dsn).hostname or "") else None
     try:
-        client = clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False)
+        client = clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False, pool_mgr=pool)
     except (Error, OSError, ValueError) as error:
         if server:
             server.close()
@@ -64,6 +70,7 @@ def _close_with(client: Client, server: ServerHandle) -> None:
 
 
 def _reason(error: Exception, url: str) -> str:
-    text = " ".join(str(error).split())
-    password = urlsplit(url).password
-    return (text.replace(password, "***") if password else text)[:300]
+    text = str(error)
+    for secret in sorted(url_secrets(url), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return one_line(text, 300)

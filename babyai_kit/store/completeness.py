@@ -7,7 +7,7 @@ names counts and the others are orphans.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,12 @@ class Completeness:
     complete: frozenset[str]
     """episode_ids with every journalled step stored, each with its model call and its place in the index."""
     missing: dict[str, list[int]]
-    """By episode_id, the steps that ClickHouse does not hold, or not whole."""
+    """By episode_id, the steps that ClickHouse does not hold."""
     orphans: dict[str, list[str]]
     """By episode_id, the inference_ids that are stored and that no journalled step names."""
+    partial: dict[str, list[int]] = field(default_factory=dict)
+    """By episode_id, the steps that are stored without their model call (its tokens, cost and text), or
+    without their place in the index, as after a crash of the gateway or of ClickHouse."""
 
 
 def compare_steps(steps: Iterable[StepRecord], stored: Mapping[str, StoredStep]) -> Completeness:
@@ -36,17 +39,21 @@ def compare_steps(steps: Iterable[StepRecord], stored: Mapping[str, StoredStep])
     seen: set[str] = set()
     journalled: set[str] = set()
     missing: dict[str, list[int]] = {}
+    partial: dict[str, list[int]] = {}
     for step in steps:
         seen.add(step.episode_id)
         journalled.add(step.inference_id)
         row = stored.get(step.inference_id)
-        if row is None or not row.whole:
+        if row is None:
             missing.setdefault(step.episode_id, []).append(step.step)
+        elif not row.whole:
+            partial.setdefault(step.episode_id, []).append(step.step)
     orphans: dict[str, list[str]] = {}
     for inference_id, row in stored.items():
         if inference_id not in journalled:
             orphans.setdefault(row.episode_id, []).append(inference_id)
-    return Completeness(frozenset(seen - missing.keys()), missing, orphans)
+    whole = frozenset(seen - missing.keys() - partial.keys())
+    return Completeness(whole, missing, orphans, partial)
 
 
 def completeness(client: Client, run: str, *, results: str | Path = "results") -> Completeness:

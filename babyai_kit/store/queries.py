@@ -33,7 +33,7 @@ class StoredStep:
 
     @property
     def whole(self) -> bool:
-        """False if a kill of ClickHouse left a part of it only."""
+        """False if a crash of the gateway or of ClickHouse left a part of it only."""
         return self.model_calls > 0 and self.indexed
 
 

@@ -23,11 +23,12 @@ from expandvars import ParameterNullOrNotSet, expand
 
 from babyai_kit.cli import compose
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.addresses import COMPOSE_CLICKHOUSE, PLAYER_PORT
-from babyai_kit.configuration.gateway_toml import model_toml
+from babyai_kit.configuration.addresses import ADAPTER_PORT, COMPOSE_CLICKHOUSE, PLAYER_PORT
+from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, model_toml
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.errors import InputError
+from babyai_kit.finetune.registration import register_variant
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -54,7 +55,7 @@ def test_images_are_pinned_and_gateway_and_ui_are_of_the_clients_version():
 
 
 def test_everything_is_published_on_loopback_and_checked_for_health():
-    ports = {name: service["ports"] for name, service in SERVICES.items()}
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert ports == {
         "clickhouse": ["127.0.0.1:8123:8123"],
         "gateway": ["127.0.0.1:3000:3000"],
@@ -98,9 +99,10 @@ def test_data_outlive_the_containers_and_the_order_of_start_is_by_health():
     assert FILE["volumes"] == {"clickhouse-data": None, "player-data": None}
     assert SERVICES["player"]["volumes"] == ["player-data:/data"]
     assert SERVICES["clickhouse"]["volumes"] == ["clickhouse-data:/var/lib/clickhouse"]
-    assert SERVICES["gateway"]["depends_on"] == {"clickhouse": {"condition": "service_healthy"}}
+    healthy = {"condition": "service_healthy"}
+    assert SERVICES["gateway"]["depends_on"] == {"adapter": healthy, "clickhouse": healthy}
     assert SERVICES["ui"]["depends_on"] == {"gateway": {"condition": "service_healthy"}}
-    assert SERVICES["gateway"]["extra_hosts"] == ["host.docker.internal:host-gateway"]
+    assert SERVICES["adapter"]["extra_hosts"] == ["host.docker.internal:host-gateway"]
     assert SERVICES["player"]["profiles"] == ["offline"]
 
 
@@ -132,7 +134,7 @@ def test_the_inline_model_is_what_connect_writes(user: dict[str, str]):
     written = model_toml(
         settings,
         load_prices(CONFIG).price_of(settings.model),
-        base_url=addresses.COMPOSE_PLAYER if settings.offline else None,
+        base_url=addresses.COMPOSE_ADAPTER,
     )
     assert tomlkit.parse(inline).unwrap() == tomlkit.parse(written).unwrap()
     assert ("COMPOSE_PROFILES" in given) == settings.offline
@@ -143,7 +145,9 @@ def test_without_make_up_the_file_still_serves_a_key():
     inline = expand(
         FILE["configs"]["model"]["content"], environ={"OPENAI_API_KEY": "sk-1"}, surrounded_vars_only=True
     )
-    written = model_toml(load_settings(None, {"OPENAI_API_KEY": "sk-1"}), None)
+    written = model_toml(
+        load_settings(None, {"OPENAI_API_KEY": "sk-1"}), None, base_url=addresses.COMPOSE_ADAPTER
+    )
     assert tomlkit.parse(inline).unwrap() == tomlkit.parse(written).unwrap()
 
 
@@ -161,7 +165,9 @@ def test_loopback_is_the_host_inside_a_container(url: str, seen: str):
     assert addresses.from_container(url) == seen
 
 
-def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
+@pytest.mark.parametrize("service", ["player", "adapter"])
+def test_a_service_needs_nothing_but_what_its_image_installs(tmp_path: Path, service: str):
+    assert SERVICES["player"]["build"] == SERVICES["adapter"]["build"]
     dockerfile = SERVICES["player"]["build"]["dockerfile_inline"]
     (pattern,) = re.findall(r"grep -E '([^']+)'", dockerfile)
     installed = [
@@ -174,11 +180,14 @@ def test_the_player_needs_nothing_but_what_its_image_installs(tmp_path: Path):
     assert "!babyai_kit" in ignored
     assert "!requirements.txt" in ignored
 
-    absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tenacity", "tqdm"]
+    absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tqdm"]
     absent += ["tomlkit", "openai", "minijinja", "papermill", "IPython"]
-    command = ["--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
+    command = ["player", "--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command
-    arguments = ["player", "--host", "127.0.0.2", "--port", "0", "--folder", str(tmp_path / "data")]
+    assert SERVICES["adapter"]["command"] == ["adapter", "--host", "0.0.0.0", "--port", str(ADAPTER_PORT)]
+    arguments = [service, "--host", "127.0.0.2", "--port", "0"]
+    if service == "player":
+        arguments += ["--folder", str(tmp_path / "data")]
     script = f"""
 import sys
 for name in {absent!r}:
@@ -188,7 +197,12 @@ import runpy
 runpy.run_module("babyai_kit", run_name="__main__")
 """
     player = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"},
     )
     try:
         assert player.stdout is not None
@@ -272,3 +286,14 @@ def test_a_password_that_would_break_the_url_is_refused(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=p@ss\n")
     with pytest.raises(InputError, match="letters, digits"):
         compose.ensure_password(tmp_path / ".env")
+
+
+def test_up_lets_registered_models_be_asked_as_the_settings_say(docker, tmp_path):
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-1\n")
+    settings = load_settings(None, {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+    file = register_variant("old_sft", model="ft:old", like="baseline", config="config", settings=settings)
+    assert compose.main(["up"]) == 0
+    (provider,) = tomlkit.parse(file.read_text())["models"]["old_sft"]["providers"].values()
+    assert provider["api_base"] == addresses.COMPOSE_ADAPTER
+    assert provider["api_key_location"] == "env::OPENAI_API_KEY"
+    assert provider["timeouts"] == {"non_streaming": {"total_ms": NO_TIMEOUT_MS}}

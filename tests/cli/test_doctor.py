@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from babyai_kit.cli import health_checks as doctor
-from tests.support.project import ROOT, SETTINGS
+from tests.support.project import CONFIG, ROOT, SETTINGS
 
 pytestmark = pytest.mark.e2e
 
@@ -115,6 +115,21 @@ def test_a_dead_gateway_and_a_dead_store_are_trouble(project: Path):
 
 def test_a_setting_that_is_not_valid_is_trouble(project: Path):
     assert "AGENT_TIMEOUT_MS" in examined(project, 1, AGENT_TIMEOUT_MS="soon")["Settings"][0]
+
+
+def test_what_is_set_without_an_effect_is_told(project: Path):
+    (note,) = examined(project, 0, AGENT_MODEL="llama3")["Settings"]
+    assert note.startswith(
+        "note    Settings    AGENT_MODEL=llama3 has no effect without a model server; set "
+    )
+
+
+def test_toml_of_another_shape_is_trouble(project: Path):
+    (project / "config").unlink()
+    shutil.copytree(CONFIG, project / "config")
+    (project / "config/finetuned").mkdir()
+    (project / "config/finetuned/x.toml").write_text("models = 5\n")
+    assert "x.toml: models must be a table" in examined(project, 1)["Settings"][0]
 
 
 def test_a_port_in_use_is_reported(project: Path):

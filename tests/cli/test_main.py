@@ -13,7 +13,7 @@ from importlib import import_module
 import pytest
 import tomlkit
 
-from babyai_kit import finetune
+from babyai_kit import finetune, run_experiment
 from babyai_kit.__main__ import _parser
 from babyai_kit.experiment.options import RunOptions
 from babyai_kit.python_version import MAX_PYTHON, MIN_PYTHON, SUPPORTED
@@ -49,9 +49,10 @@ def test_supported_versions_are_the_same_everywhere():
 @pytest.mark.parametrize(
     ("command", "functions", "count"),
     [
-        (["run"], [make_plan, RunOptions, Sampling], 5),
+        (["run"], [make_plan, RunOptions, Sampling], 6),
         (["finetune", "launch"], [finetune.curate, finetune.launch], 4),
-        (["finetune", "improve"], [finetune.improve], 5),
+        (["finetune", "evaluate"], [run_experiment, finetune.evaluate], 6),
+        (["finetune", "improve"], [run_experiment, finetune.improve], 10),
     ],
 )
 def test_defaults_in_the_help_are_those_of_the_functions(

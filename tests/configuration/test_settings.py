@@ -54,10 +54,61 @@ def test_exported_variables_beat_the_file_and_empty_ones_do_not(tmp_path: Path):
     assert settings.openai_api_key == "from-file"
 
 
-@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "TENSORZERO_GATEWAY_URL", "TENSORZERO_CLICKHOUSE_URL"])
-def test_what_is_no_url_is_refused_by_name(name: str):
-    with pytest.raises(ConfigError, match=name):
-        load_settings(None, {name: "localhost"})
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [
+        (
+            {"OPENAI_API_BASE": "http://h/v1"},
+            "OPENAI_API_BASE is set and has no effect here; set OPENAI_BASE_URL",
+        ),
+        ({"OPENAI_MODEL": "m"}, "OPENAI_MODEL is set and has no effect here; set AGENT_MODEL"),
+        (
+            {"AGENT_MODEL": "llama3"},
+            "AGENT_MODEL=llama3 has no effect without a model server; set OPENAI_BASE_URL",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_told_with_what_to_set(changed: dict[str, str], note: str):
+    (line,) = load_settings(None, changed).notes
+    assert line.startswith(note)
+
+
+def test_what_has_an_effect_is_not_told():
+    server = {"OPENAI_BASE_URL": "http://h/v1", "OPENAI_API_BASE": "http://other/v1", "AGENT_MODEL": "m"}
+    assert load_settings(None, server).notes == ()
+    assert load_settings(None, {"AGENT_MODEL": LEARNER_MODEL}).notes == ()
+    assert load_settings(None, {"AGENT_MODEL": OFFLINE_MODEL}).notes == ()
+
+
+@pytest.mark.parametrize("timeout", ["0", "00", "-1", "1.5", "1e4", "soon", "86400001", "9" * 30, "1" * 5000])
+def test_a_timeout_that_is_no_number_of_milliseconds_up_to_a_day_is_refused(timeout: str):
+    with pytest.raises(ConfigError, match=r"AGENT_TIMEOUT_MS is not valid; give whole milliseconds") as error:
+        load_settings(None, {"AGENT_TIMEOUT_MS": timeout})
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("timeout", ["1", "060000", "86400000"])
+def test_a_timeout_in_milliseconds_is_taken(timeout: str):
+    assert load_settings(None, {"AGENT_TIMEOUT_MS": timeout}).timeout_ms == int(timeout)
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "many", "9" * 5000])
+def test_a_rate_that_is_no_positive_number_is_refused(rate: str):
+    with pytest.raises(ConfigError, match="AGENT_REQUESTS_PER_MINUTE is not valid; give a positive number"):
+        load_settings(None, {"AGENT_REQUESTS_PER_MINUTE": rate})
+
+
+def test_a_rate_is_taken_and_none_is_the_default():
+    assert load_settings(None, {"AGENT_REQUESTS_PER_MINUTE": " 7.5 "}).requests_per_minute == 7.5
+    assert load_settings(None, {}).requests_per_minute is None
+
+
+@pytest.mark.parametrize("key", ["sk-canary“", "sk-canary\u200b", "sk-canary\nx", "sk-canary\udcff"])
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "TENSORZERO_API_KEY"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(name: str, key: str):
+    with pytest.raises(ConfigError, match=f"{name} has a character") as error:
+        load_settings(None, {name: key})
+    assert "canary" not in str(error.value)
 
 
 def test_no_secret_in_the_repr_and_redaction_removes_them():
@@ -65,11 +116,15 @@ def test_no_secret_in_the_repr_and_redaction_removes_them():
         None,
         {
             "OPENAI_API_KEY": "sk-canary",
+            "TENSORZERO_API_KEY": "sk-t0-canary",
             "TENSORZERO_CLICKHOUSE_URL": "http://u:pw-canary@localhost:8123/db",
         },
     )
+    assert settings.gateway_api_key == "sk-t0-canary"
     assert "canary" not in repr(settings)
-    assert settings.redact("key sk-canary, password pw-canary") == "key ***, password ***"
+    assert (
+        settings.redact("keys sk-canary, sk-t0-canary, password pw-canary") == "keys ***, ***, password ***"
+    )
 
 
 def test_the_example_file_declares_every_setting_without_spaces():

@@ -87,7 +87,7 @@ def test_the_default_model_has_a_price():
 
 def test_the_model_toml_names_the_key_and_never_holds_it():
     settings = load_settings(None, {"OPENAI_API_KEY": "sk-canary"})
-    text = model_toml(settings, Price(0.15, 0.6))
+    text = model_toml(settings, Price(0.15, 0.6), base_url="http://127.0.0.1:9/v1/")
     provider = tomlkit.parse(text)["models"]["agent"]["providers"]["primary"]
     assert "canary" not in text
     assert provider["api_key_location"] == "env::OPENAI_API_KEY"
@@ -109,3 +109,90 @@ def test_every_metric_sent_is_declared():
     for name, value in sent.items():
         assert declared[name]["level"] == "episode"
         assert declared[name]["type"] == ("boolean" if isinstance(value, bool) else "float")
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "models = 5",
+        "models = [1]",
+        "models.m = 5",
+        "models.m = {}",
+        "models.m.routing = 5",
+        "models.m.routing = []",
+        'models.m = { routing = ["p"] }',
+        'models.m = { routing = ["p"], providers = 5 }',
+        'models.m = { routing = ["p"], providers = { p = 5 } }',
+        'models.m = { routing = [["p"]], providers = { p = {} } }',
+        'models.m = { routing = ["p"], providers = { p = { model_name = 5 } } }',
+        "[[models.m]]",
+        "functions = 5",
+        "functions.act = 5",
+        "functions.act.variants = 5",
+        "functions.act.variants.v = 5",
+        "functions.act.variants.v.model = 5",
+        "functions.act.variants.v.templates = 5",
+        "functions.act.variants.v.templates.user = 5",
+        "functions.act.variants.v.templates.user = {}",
+        "functions.act.variants.v.templates.user.path = 5",
+        'functions.act.variants.v.templates.user.path = "a\\u0000b"',
+        "functions.act.schemas = 5",
+        "functions.act.schemas.user = 5",
+        "functions.act.schemas.user.path = 5",
+        "functions.act.output_schema = 5",
+        f"x = {'[' * 5000}",
+        "x = \x00",
+        "\x1b[2J",
+    ],
+)
+def test_toml_of_another_shape_is_one_line_that_names_the_file(copy: Path, toml: str):
+    (copy / "finetuned").mkdir()
+    (copy / "finetuned" / "broken.toml").write_text(toml + "\n")
+    with pytest.raises(ConfigError, match=r"config.*(restore|fix)") as error:
+        load_config(copy, OFFLINE)
+    line = str(error.value)
+    assert line.isprintable()
+    assert len(line) < 500
+    assert "broken.toml" in line or "functions.act.variants.v.templates" in line or "a␀b" in line
+
+
+@pytest.mark.parametrize("content", ["{", "5", "[" * 5000, '{"properties": 5}'])
+def test_an_output_schema_that_is_none_is_named(copy: Path, content: str):
+    (copy / "functions/act/output_schema.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"output_schema\.json is not a valid JSON schema"):
+        load_config(copy, OFFLINE)
+
+
+def test_dates_among_the_settings_of_a_variant_are_digested(copy: Path):
+    (copy / "more.toml").write_text("functions.act.variants.v.extra_body = [{ value = 2026-01-01 }]\n")
+    before = load_config(copy, OFFLINE).variants["v"].digest
+    (copy / "more.toml").write_text("functions.act.variants.v.extra_body = [{ value = 2026-01-02 }]\n")
+    assert load_config(copy, OFFLINE).variants["v"].digest != before
+
+
+def test_a_folder_called_toml_is_told(copy: Path):
+    (copy / "x.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"x\.toml cannot be read"):
+        load_config(copy, OFFLINE)
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        "5",
+        "[]",
+        '{"m": 5}',
+        '{"m": {"price": 1}}',
+        '{"m": {"input": "1", "output": 1}}',
+        '{"m": {"input": NaN, "output": 1}}',
+        '{"m": {"input": 1e999, "output": 1}}',
+        '{"m": {"input": -1, "output": 1}}',
+        '{"m": {"input": true, "output": 1}}',
+        '{"m": ' + "[" * 5000,
+        "9" * 5000,
+    ],
+)
+def test_a_price_list_of_another_shape_is_told(copy: Path, prices: str):
+    (copy / "prices.json").write_text(prices)
+    with pytest.raises(ConfigError, match=r"prices\.json is not a valid price list"):
+        load_prices(copy)

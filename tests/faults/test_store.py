@@ -29,13 +29,15 @@ async def test_a_store_that_stays_away_is_told_and_reconciled_when_it_is_back(
     try:
         async with (
             OfflinePlayer(latency_s=0.05) as player,
-            open_session(player.base_url, TENSORZERO_CLICKHOUSE_URL=store.url) as session,
+            open_session(player.base_url, 2.0, TENSORZERO_CLICKHOUSE_URL=store.url) as session,
         ):
             run = asyncio.create_task(run_experiment(session, "r", **plan, max_concurrency=6))
             await until_steps(tmp_path / "r", 120)
             store.kill()
             episodes = await run
-            assert "Not compared with ClickHouse" in capsys.readouterr().out
+            told = capsys.readouterr().out
+            assert "Waiting up to 4 s for ClickHouse" in told
+            assert "Not compared with ClickHouse" in told
             with pytest.raises(StoreError, match="reconcile"):
                 await reconcile_run(session, "r", results=tmp_path)
             store.start()

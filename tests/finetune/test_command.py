@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
-from babyai_kit.__main__ import main
+from babyai_kit import run_experiment
+from babyai_kit.__main__ import _parser, main
+from babyai_kit.cli.arguments import run_options
+from babyai_kit.runs.plan import Sampling
+from babyai_kit.runs.run import Run
 
 pytestmark = pytest.mark.e2e
 
@@ -35,8 +40,14 @@ def test_from_a_run_to_the_gain(
     assert kit("finetune wait one").splitlines()[-2].endswith(output.splitlines()[-2].rpartition(" ")[2])
     (following,) = [line for line in output.splitlines() if line.startswith("Next: ")]
     kit(following.removeprefix("Next: python -m babyai_kit "))
-    output = kit("finetune evaluate two --base baseline --tuned baseline_sft --tasks goto --seeds 1000:1003")
+    output = kit(
+        "finetune evaluate two --base baseline --tuned baseline_sft --tasks goto --seeds 1000:1003 "
+        "--no-call-seeds --temperature 0.5 --max-tokens 300 --history-length 4 --concurrency 8"
+    )
     assert "baseline_sft against baseline, test block" in output
+    manifest = Run.open("two").manifest
+    assert manifest.sampling == Sampling(temperature=0.5, max_tokens=300, call_seeds=False)
+    assert manifest.plan.history_length == 4
 
     assert main(["finetune", "register", "baseline", "--model", "m", "--like", "history"]) == 2
     kit("run three --variants baseline --tasks goto --seeds 200:201")
@@ -49,6 +60,30 @@ def test_from_a_run_to_the_gain(
     job.write_text(job.read_text().replace('"succeeded"', '"running"'))
     assert main(["finetune", "wait", "one"]) == 2
     assert "the job is at the offline player, but the settings name http" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run x", "finetune improve x", "finetune evaluate x --base a --tuned b"])
+def test_every_command_that_plays_has_the_flags_of_run(command: str):
+    flags = "--temperature 0 --max-tokens 7 --no-call-seeds --concurrency 3 --history-length 2 --num-dists 1"
+    flags += " --repeats 2 --max-cost-usd 1.5 --max-tokens-total 100 --results r"
+    flags += " --requests-per-minute 9 --stop-after-invalid 0"
+    options = run_options(_parser().parse_args([*command.split(), *flags.split()]))
+    assert options == {
+        "temperature": 0.0,
+        "max_tokens": 7,
+        "call_seeds": False,
+        "max_concurrency": 3,
+        "history_length": 2,
+        "num_dists": 1,
+        "repeats": 2,
+        "max_cost_usd": 1.5,
+        "max_tokens_total": 100,
+        "requests_per_minute": 9.0,
+        "stop_after_invalid": 0,
+        "results": "r",
+    }
+    assert set(options) <= set(inspect.signature(run_experiment).parameters)
+    assert run_options(_parser().parse_args(command.split())) == {"results": "results"}
 
 
 def test_the_snippet_is_read_from_a_file(project: Path, capfd: pytest.CaptureFixture[str]):

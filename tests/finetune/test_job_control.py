@@ -10,7 +10,7 @@ import pytest
 
 from babyai_kit import finetune
 from babyai_kit.errors import InputError, ModelError
-from babyai_kit.finetune.job_answers import event_key
+from babyai_kit.finetune.provider import connected
 from babyai_kit.local.player import OfflinePlayer
 from tests.support.finetune_examples import curation
 from tests.support.third_party_server import ThirdParty
@@ -188,19 +188,19 @@ async def test_many_events_are_asked_for_once_and_cannot_steer_the_terminal(expo
         server = finetune.Server(player.base_url)
         await finetune.launch(server, export, say=quiet)
         await wait(server, export.folder)
-        async with server.connected() as client:
+        async with connected(server) as client:
             job_id = finetune.read_job(export.folder).job_id
             events = await client.events(job_id)
-            assert [e["id"] for e in events] == sorted(e["id"] for e in events)
-            known = {event_key(e) for e in events[:-2]}
+            assert [e.event_id for e in events] == sorted(e.event_id for e in events)
+            known = {e.key for e in events[:-2]}
             assert await client.events(job_id, known=known) == events[-2:]
     async with ThirdParty(["failed"], error={"message": "red \x1b[31m\nalarm"}) as other:
         other.events = [{"message": "\x1b]0;title\x07done"}]
         server = finetune.Server(other.base_url)
         (export.folder / "job.json").unlink()
         await finetune.launch(server, export, say=quiet)
-        assert (await wait(server, export.folder, say=lines.append)).error == "red [31m alarm"
-    assert lines[-1] == "  ]0;titledone"
+        assert (await wait(server, export.folder, say=lines.append)).error == "red ␛[31m alarm"
+    assert lines[-1] == "  ␛]0;title␇done"
 
 
 async def test_waiting_can_be_broken_off_and_taken_up(export: finetune.Export):

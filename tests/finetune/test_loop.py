@@ -13,6 +13,8 @@ import pytest
 from babyai_kit import TASKS, finetune, run_experiment
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.errors import InputError
+from babyai_kit.runs.plan import Sampling
+from babyai_kit.runs.run import Run
 from babyai_kit.stats.tables import ALL_TASKS
 from tests.finetune.conftest import TRAIN_SEEDS, Open
 
@@ -87,6 +89,7 @@ async def test_rounds_choose_on_validation_and_report_on_test(open_offline: Open
     blocks = {"train": range(20, 26), "validation": range(200, 202), "test": range(1020, 1023)}
     options = {"rounds": 2, "tasks": ["goto"], "min_return": 0.2, "results": tmp_path}
     options |= {"open_session": open_offline, "say": quiet, "progress": False}
+    options |= {"temperature": 0.5, "max_tokens": 300, "call_seeds": False, "history_length": 4}
     improvement = await finetune.improve("up", "history", **blocks, **options)
     assert [(r.variant, r.tuned) for r in improvement.rounds] == [
         ("history", "history_up_1"),
@@ -101,6 +104,11 @@ async def test_rounds_choose_on_validation_and_report_on_test(open_offline: Open
     assert set(improvement.evaluation.episodes["seed"]) == set(blocks["test"])
     curated = json.loads((tmp_path / "up-2-train/finetune/export.json").read_text())
     assert set(curated["seeds"]) <= set(blocks["train"])
+
+    for run in ("up-1-train", "up-2-train", "up-validation", "up-test"):
+        manifest = Run.open(run, results=tmp_path).manifest
+        assert manifest.sampling == Sampling(temperature=0.5, max_tokens=300, call_seeds=False)
+        assert manifest.plan.history_length == 4
 
     again = await finetune.improve("up", "history", **blocks, **options)
     assert [r.job for r in again.rounds] == [r.job for r in improvement.rounds]

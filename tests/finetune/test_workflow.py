@@ -24,12 +24,16 @@ pytestmark = pytest.mark.e2e
 SCRIPT = """
 import asyncio, os, sys
 from babyai_kit import connect, finetune
+from babyai_kit.errors import ModelError
 
 async def main(config, data, results, folder):
     async with connect(env_file=None, config=config, data=data, quiet=True) as session:
-        for _ in range(2):  # the second finds the job of the first
+        for _ in range(3):  # the first is refused, the third finds the job of the second
             curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=results)
-            job = await finetune.launch_workflow(session, curation, folder, n_epochs=1)
+            try:
+                job = await finetune.launch_workflow(session, curation, folder, n_epochs=1)
+            except ModelError as error:
+                print("Refused:", error)
         print(await finetune.wait(finetune.Server(job.base_url, "sk-x"), folder))
 
 asyncio.run(main(*sys.argv[1:]))
@@ -45,8 +49,11 @@ async def test_the_workflow_uploads_what_was_curated(
         curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=collected)
 
     async with OfflinePlayer(aliases=["gpt-4o-mini-2024-07-18"]) as player, aiohttp.ClientSession() as client:
+        refusals = [{"error": {"message": "Fine-tuning is closed.", "type": "invalid_request_error"}}]
 
         async def relay(http: web.Request) -> web.Response:
+            if http.match_info["rest"] == "fine_tuning/jobs" and refusals:
+                return web.json_response(refusals.pop(), status=403)
             headers = {k: v for k, v in http.headers.items() if k in ("Content-Type", "Authorization")}
             url = player.base_url + http.match_info["rest"]
             async with client.request(http.method, url, data=await http.read(), headers=headers) as answer:
@@ -71,13 +78,14 @@ async def test_the_workflow_uploads_what_was_curated(
         assert process.returncode == 0, output
         async with client.get(player.base_url + "files?purpose=fine-tune") as answer:
             uploads = (await answer.json())["data"]
-        assert len(uploads) == 1, output
+        assert len(uploads) == 2, output
         async with client.get(f"{player.base_url}files/{uploads[0]['id']}/content") as answer:
             rows = [json.loads(line) for line in (await answer.text()).splitlines()]
         await runner.cleanup()
 
     assert "succeeded, ft:gpt-4o-mini-2024-07-18:offline:act:" in output
     assert output.count("Already launched") == 1
+    assert "Refused: OpenAI did not create the job, and the gateway hides why; launch without" in output
 
     def messages(row: dict) -> tuple:
         return tuple((m["role"], m["content"]) for m in row["messages"])

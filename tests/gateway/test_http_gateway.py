@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -15,11 +11,8 @@ import pytest
 from babyai_kit import connect, load_episodes, run_experiment
 from babyai_kit.errors import ConfigError, GatewayError, InputError
 from babyai_kit.experiment.reconciliation import reconcile_run
-from babyai_kit.local.clickhouse import ensure_server
-from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.runs.journal import read_registrations, read_steps
 from babyai_kit.runs.run import Run
-from tests.support.gateway_server import gateway_server
 from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
@@ -27,34 +20,8 @@ pytestmark = pytest.mark.e2e
 PLAN: dict[str, Any] = {"variants": ["baseline", "history"], "tasks": ["goto", "open"], "seeds": [3, 4]}
 DOCUMENTED = {
     *("function_name", "variant_name", "episode_id", "input", "params", "tags"),
-    *("dryrun", "stream", "cache_options", "include_raw_response"),
+    *("dryrun", "stream", "cache_options", "include_raw_response", "extra_body", "output_schema"),
 }
-
-
-@pytest.fixture
-def remote(data: Path, monkeypatch: pytest.MonkeyPatch):
-    """A running gateway server and the settings of a user who has one."""
-
-    @asynccontextmanager
-    async def opened(
-        *, config: Path = CONFIG, version: str = "2026.6.0", model: str = "offline-player", **settings: str
-    ) -> AsyncIterator[SimpleNamespace]:
-        async with AsyncExitStack() as stack:
-            store = await ensure_server(data)
-            stack.callback(store.close)
-            player = await stack.enter_async_context(OfflinePlayer(aliases=[model]))
-            url, server = await stack.enter_async_context(
-                gateway_server(config, player.base_url, model, store.url, version)
-            )
-            monkeypatch.setenv("TENSORZERO_GATEWAY_URL", url)
-            monkeypatch.setenv("TENSORZERO_CLICKHOUSE_URL", store.url)
-            for name, value in settings.items():
-                monkeypatch.setenv(name, value)
-            yield SimpleNamespace(
-                server=server, player=player, connect=lambda: connect(env_file=None, config=CONFIG, data=data)
-            )
-
-    return opened
 
 
 def same_figures(one: pd.DataFrame, other: pd.DataFrame) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,15 +14,28 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
-from babyai_kit import connect, run_experiment
-from babyai_kit.errors import ModelError
+from babyai_kit import ACTIONS, connect, run_experiment
+from babyai_kit.configuration.dialects import Dialect
+from babyai_kit.errors import InputError, ModelError, NoValidAnswers
+from babyai_kit.experiment.retries import Backoff
+from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.runs.answers import invalid_reason
+from babyai_kit.runs.run import Run
+from tests.support.certificates import make_certificate
 from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
 
 Body = dict[str, Any]
+BASELINE_SCHEMA = {
+    "type": "object",
+    "properties": {"action": {"type": "string", "enum": list(ACTIONS)}},
+    "required": ["action"],
+    "additionalProperties": False,
+}
 PLAN: Body = {"variants": ["baseline"], "tasks": ["goto"], "seeds": [1]}
 STEPS = 64
+QUICK = Backoff(first_wait_s=0.01, max_wait_s=0.05)
 
 
 def plain(content: str | None = '{"action": "turn left"}') -> Body:
@@ -41,7 +56,9 @@ def served(data: Path, monkeypatch: pytest.MonkeyPatch):
     """A session on a server that answers each request body by a function; and the bodies it got."""
 
     @asynccontextmanager
-    async def opened(answer: Callable[[Body], Any], **settings: str) -> AsyncIterator[tuple[Any, list[Body]]]:
+    async def opened(
+        answer: Callable[[Body], Any], *, certificate: ssl.SSLContext | None = None, **settings: str
+    ) -> AsyncIterator[tuple[Any, list[Body]]]:
         asked: list[Body] = []
 
         async def chat(request: web.Request) -> web.Response:
@@ -55,8 +72,9 @@ def served(data: Path, monkeypatch: pytest.MonkeyPatch):
         app.router.add_post("/api/v1/chat/completions", chat)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1")
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate).start()
+        scheme = "https" if certificate else "http"
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/api/v1")
         monkeypatch.setenv("AGENT_MODEL", "theirs")
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
@@ -103,7 +121,10 @@ async def test_more_fields_than_expected_do_no_harm(served, tmp_path):
     step = asked[-1]
     assert step["stream"] is False
     assert (step["model"], step["temperature"], step["max_completion_tokens"]) == ("theirs", 0.5, 99)
-    assert step["response_format"] == {"type": "json_object"}
+    assert step["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "strict": True, "schema": BASELINE_SCHEMA},
+    }
     assert isinstance(step["seed"], int)
 
 
@@ -121,38 +142,124 @@ async def test_more_fields_than_expected_do_no_harm(served, tmp_path):
 )
 async def test_answers_without_an_action_are_the_agents(served, tmp_path, answer):
     async with served(answer) as (session, _):
-        row = await run_one(session, tmp_path)
+        row = await run_one(session, tmp_path, stop_after_invalid=0)
     assert row["status"] == "ok"
     assert row["invalid_actions"] == row["episode_length"]
 
 
-@pytest.mark.parametrize("status", [400, 422, 501])
-async def test_a_server_without_json_mode_is_asked_without_it(served, tmp_path, capsys, status):
+def refusing(
+    *parameters: str, status: int = 400, words: str = "{} is not supported"
+) -> Callable[[Body], Any]:
+    """A server that takes no request with one of these: a parameter, or a type of response_format."""
+
     def answer(body: Body) -> Any:
-        if "response_format" in body:
-            return web.json_response({"error": {"message": "unknown field response_format"}}, status=status)
+        sent = set(body) | {body.get("response_format", {}).get("type", "")}
+        refused = [p for p in parameters if p in sent]
+        if refused:
+            return web.json_response({"error": {"message": words.format(refused[0])}}, status=status)
         return plain()
 
+    return answer
+
+
+FORMATS = ("json_schema", "json_object")
+
+
+@pytest.mark.parametrize(
+    ("answer", "dialect"),
+    [
+        (refusing(), Dialect("schema")),
+        (refusing("json_object", words="'response_format.type' must be 'json_schema'"), Dialect("schema")),
+        (refusing("json_schema", words="Invalid value: '{}'; response_format"), Dialect("json")),
+        (refusing(*FORMATS, words="unknown field response_format"), Dialect("words")),
+        (refusing(*FORMATS, status=422, words="unknown field response_format"), Dialect("words")),
+        (refusing(*FORMATS, status=501, words="structured output is not available"), Dialect("words")),
+        (refusing(*FORMATS, words="Bad Request"), Dialect("words")),
+        (refusing("seed"), Dialect("schema", ("seed",))),
+        (refusing("seed", words="Bad Request"), Dialect("json", ("seed",))),
+        (refusing("temperature", words="temperature: only the default"), Dialect("schema", ("temperature",))),
+        (
+            refusing("max_completion_tokens", status=422, words="body.{}: Extra inputs are not permitted"),
+            Dialect("schema", ("max_completion_tokens",)),
+        ),
+        (
+            refusing("max_completion_tokens", "max_tokens", "seed", *FORMATS, words="Unknown parameter: {}"),
+            Dialect("words", ("seed", "max_completion_tokens", "max_tokens")),
+        ),
+    ],
+)
+async def test_what_a_server_refuses_is_found_out_once_and_kept(served, tmp_path, answer, dialect):
     async with served(answer) as (session, asked):
-        row = await run_one(session, tmp_path)
-    assert (row["status"], row["invalid_actions"]) == ("ok", 0)
-    assert "theirs answers only without JSON mode" in capsys.readouterr().out
-    assert sum("response_format" in body for body in asked) <= 2
-    assert len(asked) <= 3 + STEPS
+        row = await run_one(session, tmp_path, temperature=0.5, max_tokens=99)
+        assert (row["status"], row["invalid_actions"]) == ("ok", 0)
+        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": dialect}
+        before, plan = len(asked), asked[-STEPS:]
+        await run_one(session, tmp_path, seeds=[1, 2], temperature=0.5, max_tokens=99)
+        # One call to see that the model still answers, and no other form in the whole run.
+        assert len(asked) == before + 1 + STEPS
+    for body in plan + asked[before:]:
+        form = body.get("response_format", {}).get("type")
+        assert form == {"schema": "json_schema", "json": "json_object", "words": None}[dialect.answer_format]
+        sent = {"seed", "temperature", "max_completion_tokens"} - set(dialect.omitted)
+        if {"max_completion_tokens", "max_tokens"} & set(dialect.omitted) == {"max_completion_tokens"}:
+            sent.add("max_tokens")
+            assert body["max_tokens"] == 99
+        assert sent == set(body) & {"seed", "temperature", "max_completion_tokens", "max_tokens"}
 
 
-async def test_a_parameter_that_the_server_refuses_is_told_before_the_plan(served, tmp_path):
-    def answer(body: Body) -> Any:
-        if "seed" in body:
-            return web.json_response({"error": {"message": "seed is not supported"}}, status=400)
-        return plain()
+@pytest.mark.parametrize("words", ["max_tokens is too large: 99999", "temperature must be at most 1"])
+async def test_a_refused_value_is_no_refused_parameter(served, tmp_path, words):
+    def answer(_: Body) -> Any:
+        return web.json_response({"error": {"message": words}}, status=400)
 
     async with served(answer) as (session, asked):
-        with pytest.raises(ModelError, match="seed is not supported"):
+        with pytest.raises(ModelError, match=words):
             await run_one(session, tmp_path)
-        assert len(asked) == 2
-        row = await run_one(session, tmp_path, call_seeds=False)
-    assert row["status"] == "ok"
+    assert len(asked) == 1
+
+
+async def test_a_server_that_is_loading_its_model_refuses_nothing(served, tmp_path, capsys):
+    loading = iter([503] * 4)
+
+    def answer(_: Body) -> Any:
+        status = next(loading, None)
+        return web.json_response({"error": "Loading model"}, status=status) if status else plain()
+
+    async with served(answer) as (session, _):
+        row = await run_one(session, tmp_path, backoff=QUICK)
+        assert (row["status"], row["invalid_actions"]) == ("ok", 0)
+        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("schema")}
+    output = capsys.readouterr().out
+    assert "Waiting for the model server, at most 10 min: the model server is loading" in output
+
+
+async def test_the_form_that_gives_valid_answers_is_chosen(served, tmp_path):
+    """A server that takes a schema and pays no attention to it."""
+
+    def answer(body: Body) -> Body:
+        heeded = body.get("response_format", {}).get("type") == "json_object"
+        return plain() if heeded else plain("Sure! I would turn left.")
+
+    async with served(answer) as (session, _):
+        row = await run_one(session, tmp_path)
+        assert row["invalid_actions"] == 0
+        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("json")}
+
+
+async def test_a_run_never_mixes_two_ways_of_asking(served, tmp_path):
+    refused: list[str] = []
+
+    def answer(body: Body) -> Any:
+        return refusing(*refused)(body)
+
+    async with served(answer) as (session, asked):
+        first = await run_one(session, tmp_path)
+        refused.append("response_format")
+        with pytest.raises(InputError, match="asked theirs with a JSON schema, which its server now refuses"):
+            await run_one(session, tmp_path, seeds=[1, 2])
+        assert len(asked) == 1 + STEPS + 1
+        episodes = await run_experiment(session, "other", **PLAN, results=tmp_path, progress=False)
+    assert episodes.loc[0, "variant_digest"] != first["variant_digest"]
 
 
 async def test_slow_answers_are_waited_for(served, tmp_path):
@@ -173,7 +280,144 @@ async def test_a_server_that_never_answers_is_given_up_after_the_timeout_set(ser
         await asyncio.sleep(60)
         return plain()
 
-    async with served(answer, AGENT_TIMEOUT_MS="300") as (session, asked):
+    async with served(answer, AGENT_TIMEOUT_MS="100") as (session, asked):
         with pytest.raises(ModelError, match="did not answer in time"):
             await run_one(session, tmp_path)
     assert len(asked) == 3
+
+
+def reply(content: str | None, finish_reason: str = "stop") -> Body:
+    return plain() | {"choices": [plain(content)["choices"][0] | {"finish_reason": finish_reason}]}
+
+
+THOUGHT = '<think>The ball is near.</think>\n{"action": "turn left"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "remedy"),
+    [
+        (reply("", "length"), "cut off", "raise max_tokens"),
+        (reply(THOUGHT), "wrapped", "reasoning parser"),
+        (reply('```json\n{"action": "turn left"}\n```'), "wrapped", "JSON"),
+        (reply(None, "content_filter"), "refused", "read the answers"),
+        (reply(""), "empty", "chat template"),
+        (plain() | {"choices": [{"finish_reason": "SAFETY"}]}, "refused", "read the answers"),
+        (plain() | {"choices": []}, "empty", "chat template"),
+    ],
+    ids=["reasoning", "think", "fence", "filter", "empty", "no message", "no choice"],
+)
+async def test_answers_of_which_none_is_valid_stop_a_run_and_say_why(
+    served, tmp_path, capsys, answer, reason, remedy
+):
+    async with served(lambda _: answer) as (session, _):
+        with pytest.raises(NoValidAnswers, match=f"{reason}.*{remedy}"):
+            await run_one(session, tmp_path, max_concurrency=1)
+    told = capsys.readouterr().out
+    assert f"The first answer of theirs to baseline is not valid ({reason})" in told
+    run = Run.open("r", results=tmp_path)
+    (steps,) = run.step_records().values()
+    assert len(steps) == 50
+    assert {invalid_reason(step) for step in steps} == {reason}
+    assert {step.finish_reason for step in steps} <= {"length", "content_filter", "stop", None}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (402, {"error": {"message": "Insufficient Balance"}}, "out of credit"),
+        (
+            429,
+            {"error": {"message": "You exceeded it", "code": "insufficient_quota"}},
+            "billing",
+        ),
+        (401, {"error": {"message": "no"}}, "set OPENAI_API_KEY"),
+        (308, {}, "set OPENAI_BASE_URL"),
+    ],
+)
+async def test_what_only_the_user_can_mend_stops_at_once(served, tmp_path, status, body, words):
+    asked: list[int] = []
+
+    def answer(_: Body) -> Any:
+        asked.append(1)
+        headers = {"Location": "https://other.example/v1"} if status == 308 else {}
+        return plain() if len(asked) < 5 else web.json_response(body, status=status, headers=headers)
+
+    async with served(answer) as (session, _):
+        with pytest.raises(ModelError, match=words) as raised:
+            await run_one(session, tmp_path, max_concurrency=1)
+    assert raised.value.fatal
+    assert len(asked) == 5
+
+
+async def test_a_window_of_the_rate_is_waited_out_and_costs_no_try(served, tmp_path):
+    """More refusals than a call has tries, each with the time when to come back."""
+    refusals = 0
+
+    def answer(_: Body) -> Any:
+        nonlocal refusals
+        refusals += 1
+        if refusals % 15:
+            return web.json_response({"error": "slow down"}, status=429, headers={"Retry-After-Ms": "1"})
+        return plain()
+
+    async with served(answer) as (session, _):
+        row = await run_one(session, tmp_path, backoff=QUICK)
+    assert (row["status"], row["episode_length"]) == ("ok", STEPS)
+
+
+async def test_a_private_certificate_authority_is_trusted_if_the_user_names_it(served, tmp_path, monkeypatch):
+    certificate = make_certificate(tmp_path)
+    async with served(lambda _: plain(), certificate=certificate.context) as (session, _):
+        with pytest.raises(ModelError, match="certificate is not trusted; let SSL_CERT_FILE name"):
+            await run_one(session, tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    async with served(lambda _: plain(), certificate=certificate.context) as (session, _):
+        row = await run_one(session, tmp_path)
+    assert row["status"] == "ok"
+
+
+async def test_proxy_variables_do_not_reach_this_machine(served, tmp_path, monkeypatch):
+    """The gateway opens connections as they are needed, long after it was built."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with served(lambda _: plain()) as (session, _):
+        episodes = await run_experiment(
+            session,
+            "r",
+            **(PLAN | {"seeds": range(8)}),
+            max_concurrency=200,
+            results=tmp_path,
+            progress=False,
+        )
+        assert (await session.store_answers()) is True
+    assert set(episodes["status"]) == {"ok"}
+
+
+async def test_settings_apply_to_registered_models_too(tmp_path, data, monkeypatch):
+    """Address, key and time limit of the settings, whatever they were when the model was registered."""
+    config = Path(shutil.copytree(CONFIG, tmp_path / "config"))
+    (config / "finetuned").mkdir()
+    (config / "finetuned" / "old.toml").write_text(
+        """
+[models.old]
+routing = ["primary"]
+[models.old.providers.primary]
+type = "openai"
+model_name = "ft:old"
+api_base = "http://127.0.0.1:9/v1/"
+api_key_location = "none"
+timeouts = { non_streaming.total_ms = 1 }
+[functions.act.variants.old]
+type = "chat_completion"
+model = "old"
+templates.system.path = "../functions/act/system.minijinja"
+templates.user.path = "../functions/act/user.minijinja"
+json_mode = "on"
+"""
+    )
+    monkeypatch.setenv("AGENT_TIMEOUT_MS", "2000000")
+    async with OfflinePlayer(aliases=["ft:old"], latency_s=0.01) as player:
+        monkeypatch.setenv("OPENAI_BASE_URL", player.base_url)
+        async with connect(env_file=None, config=config, data=data, quiet=True) as session:
+            row = await run_one(session, tmp_path, variants=["old"])
+    assert row["status"] == "ok"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,23 @@ import nbformat
 import pytest
 
 from babyai_kit import load_episodes
+from babyai_kit.runs.plan import Sampling
+from babyai_kit.runs.run import Run
 from tests.support.processes import environment
 from tests.support.project import ROOT, make_project
+
+PARAMETERS = {
+    "SEEDS": [200, 202],
+    "TRAIN_SEEDS": [0, 3],
+    "TEST_SEEDS": [1000, 1002],
+    "LEARNER": "history",
+    "HISTORY_LENGTH": 3,
+    "TEMPERATURE": 0.5,
+    "MAX_TOKENS": 900,
+    "CALL_SEEDS": False,
+    "MAX_CONCURRENCY": 20,
+    "FIGURES": "pictures",
+}
 
 
 @pytest.mark.e2e
@@ -31,7 +48,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, data: Path):
             "RUN",
             "notebook",
             "-y",
-            "{SEEDS: [200, 202], TRAIN_SEEDS: [0, 3], TEST_SEEDS: [1000, 1002]}",
+            json.dumps(PARAMETERS),
         ],
         cwd=project,
         env=environment(),
@@ -45,6 +62,26 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, data: Path):
     assert not [o for o in outputs if o.output_type == "error"]
     assert sum("image/png" in o.get("data", {}) for o in outputs) >= 6
     assert len(load_episodes("notebook", results=project / "results")) == 40
+    # The one set of parameters applies to every run, and every name is made of this notebook's.
+    runs = [Run.open(path.name, results=project / "results") for path in (project / "results").iterdir()]
+    assert {run.manifest.run for run in runs} == {"notebook", "notebook-learn-train", "notebook-learn-test"}
+    for manifest in (run.manifest for run in runs):
+        assert manifest.sampling == Sampling(temperature=0.5, max_tokens=900, call_seeds=False)
+        assert (manifest.plan.history_length, manifest.plan.repeats) == (3, 1)
+    (variant,) = (project / "config/finetuned").iterdir()
+    assert variant.name == "history_notebook_sft.toml"
+    assert list((project / "pictures").iterdir())
+    assert not (project / "img").exists()
+
+
+def test_every_run_of_the_notebook_has_the_same_options():
+    notebook = nbformat.read(ROOT / "babyai.ipynb", as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    runs = [call for call in calls if ast.unparse(call.func) in ("run_experiment", "finetune.evaluate")]
+    assert len(runs) == 3
+    for call in runs:
+        assert "options" in {ast.unparse(k.value) for k in call.keywords if k.arg is None}, ast.unparse(call)
 
 
 def test_the_notebook_is_short_and_committed_without_outputs():

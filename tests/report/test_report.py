@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babyai_kit import load_episodes, load_replay, write_report
+from babyai_kit import load_episodes, load_failures, load_replay, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError, ModelError, RateLimited
 from babyai_kit.experiment.reconciliation import Reconciliation
 from babyai_kit.report import Report
+from babyai_kit.runs.answers import REMEDIES
 from babyai_kit.runs.journal import Journal, read_reconciliation
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.shards import merge
@@ -131,6 +132,8 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
     for digest in (*manifest["digests"].values(), manifest["run_id"]):
         assert digest in words
     assert "You are an agent in a grid world." in words  # the prompt, whose digest is still the run's
+    assert manifest["dialects"] == {"offline-player": {"answer_format": "json", "omitted": []}}
+    assert "How each model was asked offline-playerwith JSON mode" in words
     assert "50.0%" in words
     assert "83.3%" in words
     assert "has not been compared with ClickHouse yet; to do so: python -m babyai_kit reconcile r" in words
@@ -151,7 +154,7 @@ def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
     for name, value in vars(plan).items():
         parsed = getattr(args, name)
         assert (tuple(parsed) if isinstance(parsed, list) else parsed) == value
-    assert (args.temperature, args.max_tokens, args.no_call_seeds) == (0.5, 1024, True)
+    assert (args.temperature, args.max_tokens, args.call_seeds) == (0.5, 1024, False)
 
 
 def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> Non
     assert str(done.standing).startswith("INCOMPLETE: 3 of 6 planned episodes are finished; 1 ended with an")
     words = words_of(folder)
     assert str(done.standing) in words
-    assert "rate limit1" in words
+    assert "rate limit1, for example: " in words
     assert "baseline2" in words  # unfinished, by variant
     assert "if errors and missing episodes count as failures, or as successes" in words
     assert "50.0%to 100.0%" in words
@@ -178,6 +181,39 @@ def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> Non
     babyai = summary["agents"]["baseline"]["environments"]["babyai"]
     assert (babyai["episodes_played"], babyai["progression_percentage"], babyai["errors"]) == (2, 100.0, 1)
     assert babyai["tasks"]["goto"]["episodes_played"] == 2
+
+
+def test_invalid_answers_are_counted_apart_with_what_helps(tmp_path: Path) -> None:
+    wrapped = Reply(raw='```json\n{"action": "drop"}\n```')
+    episodes = [
+        play([Reply(raw="")] * 3 + [wrapped] * 2, seed=0),
+        play(["turn left"] * 4, seed=0, variant="history", stop_after=4),
+        play([Reply("fly")], seed=1, variant="history", stop_after=2),
+    ]
+    folder = write_run(tmp_path, episodes)
+    report(tmp_path)
+    words = words_of(folder)
+    assert "agentinvalidemptywrappedunknown action baseline5 of 6432 history1 of 61" in words
+    for reason in ("empty", "wrapped", "unknown action"):
+        assert f"{reason}: {REMEDIES[reason]}" in words
+    assert "cut off" not in words
+    failed = load_failures("r", results=tmp_path)
+    assert list(failed["invalid_reasons"]) == ["empty: 3, wrapped: 2"]
+
+
+def test_errors_are_told_by_an_example_of_each_kind(tmp_path: Path) -> None:
+    episodes = [
+        play([], seed=0, error=SLOW),
+        play([], seed=1, error=ModelError(f"first {HOSTILE}" + "x" * 5000, kind="server")),
+        play([], seed=2, error=ModelError("second", kind="server")),
+    ]
+    folder = write_run(tmp_path, episodes)
+    examples = report(tmp_path).standing.examples
+    assert list(examples) == ["server", "timeout"]
+    assert examples["timeout"] == "slow"
+    assert examples["server"].startswith("first ")
+    assert len(examples["server"]) < 300
+    assert "timeout1, for example: slow" in words_of(folder)
 
 
 @pytest.mark.parametrize("episodes", [[], [play(idle, stop_after=2)], [play([], error=SLOW)]])

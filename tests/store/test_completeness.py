@@ -22,8 +22,6 @@ def test_each_step_is_found_missing_or_orphaned():
     rows["twice"] = stored("twice", whole[0].episode_id, 0)
     completeness = compare_steps([*whole, *torn, *lost], rows)
     assert completeness.complete == {whole[0].episode_id}
-    assert completeness.missing == {
-        torn[0].episode_id: [0, 1],
-        lost[0].episode_id: [step.step for step in lost],
-    }
+    assert completeness.missing == {lost[0].episode_id: [step.step for step in lost]}
+    assert completeness.partial == {torn[0].episode_id: [0, 1]}
     assert completeness.orphans == {whole[0].episode_id: ["twice"]}

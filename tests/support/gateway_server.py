@@ -1,16 +1,20 @@
 """TensorZero's HTTP routes over an embedded gateway: what the gateway image would serve. Test code only.
 
 Forwards each request to the same method of the client library and answers in the documented form; keeps
-what was sent.
+what was sent. It can ask for a key, go away in the middle of its answers, tell another time, and store
+elsewhere.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import json
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,17 @@ class GatewayServer:
 
     def __init__(self, gateway: AsyncTensorZeroGateway, version: str) -> None:
         self.requests: list[tuple[str, str, dict[str, Any]]] = []
+        self.api_key = ""
+        """Without it in its header, a request is answered 401; only `/health` and `/status` are free."""
+        self.elsewhere = False
+        """Workflow evaluations are accepted and stored in no ClickHouse, as by a gateway over Postgres."""
+        self.cuts: dict[str, int] = {}
+        """By path, how many of the next answers are carried out, begun and broken off."""
+        self.time_s: float | None = None
+        """Unix time of its clock, if that is not this machine's."""
+        self._site: web.TCPSite | None = None
+        self._runner: web.AppRunner | None = None
+        self._open: set[asyncio.Transport] = set()
         self._gateway: AsyncTensorZeroGateway | None = gateway
         self._version = version
         self.app = web.Application(middlewares=[self._record])
@@ -36,6 +51,21 @@ class GatewayServer:
         self.app.router.add_post("/feedback", self._feedback)
         self.app.router.add_post("/workflow_evaluation_run", self._run)
         self.app.router.add_post("/workflow_evaluation_run/{run}/episode", self._episode)
+
+    async def listen(self, runner: web.AppRunner, port: int = 0) -> None:
+        self._runner, self._site = runner, web.TCPSite(runner, "127.0.0.1", port)
+        await self._site.start()
+
+    async def away(self, seconds: float) -> None:
+        """Break off every answer, listen no more, and come back after `seconds` at the same address."""
+        assert self._site is not None
+        assert self._runner is not None
+        port = self._runner.addresses[0][1]
+        await self._site.stop()
+        for transport in self._open:
+            transport.abort()
+        await asyncio.sleep(seconds)
+        await self.listen(self._runner, port)
 
     def sent(self, path: str) -> list[dict[str, Any]]:
         return [body for _, at, body in self.requests if at == path]
@@ -50,12 +80,33 @@ class GatewayServer:
 
     @web.middleware
     async def _record(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        transport = request.transport
+        assert isinstance(transport, asyncio.Transport)
+        self._open = {t for t in self._open if not t.is_closing()} | {transport}
         body = await request.json() if request.method == "POST" else {}
         self.requests.append((request.method, request.path, body))
+        free = request.path in ("/health", "/status")
+        if self.api_key and not free and request.headers.get("Authorization") != f"Bearer {self.api_key}":
+            words = "TensorZero authentication error: Error performing authentication: "
+            return web.json_response({"error": f"{words}Authorization header is required"}, status=401)
         try:
-            return await handler(body, request)
+            answer = await handler(body, request)
         except TensorZeroError as error:
             return web.json_response(json.loads(error.text), status=error.status_code)
+        if self.time_s is not None:
+            answer.headers["Date"] = formatdate(self.time_s, usegmt=True)
+        if self.cuts.get(request.path, 0) > 0:
+            self.cuts[request.path] -= 1
+            await self._break_off(answer, request, transport)
+        return answer
+
+    @staticmethod
+    async def _break_off(answer: web.Response, request: web.Request, transport: asyncio.Transport) -> None:
+        begun = web.StreamResponse(headers={"Content-Type": "application/json"})
+        begun.content_length = len(answer.body or b"")
+        await begun.prepare(request)
+        await begun.write(bytes(answer.body or b"")[:5])
+        transport.abort()
 
     async def _health(self, body: dict[str, Any], request: web.Request) -> web.Response:
         return web.json_response({"gateway": "ok", "clickhouse": "ok"})
@@ -94,6 +145,8 @@ class GatewayServer:
         return web.json_response({"feedback_id": str(done.feedback_id)})
 
     async def _run(self, body: dict[str, Any], request: web.Request) -> web.Response:
+        if self.elsewhere:
+            return web.json_response({"run_id": str(uuid.uuid4())})
         # The client marks its own runs; the client within, which marks them again, refuses the mark.
         tags = {k: v for k, v in body["tags"].items() if not k.startswith("tensorzero::")}
         body = {k: v for k, v in body.items() if v is not None and k != "internal"} | {"tags": tags}
@@ -101,6 +154,8 @@ class GatewayServer:
         return web.json_response({"run_id": str(done.run_id)})
 
     async def _episode(self, body: dict[str, Any], request: web.Request) -> web.Response:
+        if self.elsewhere:
+            return web.json_response({"episode_id": str(uuid.uuid4())})
         done: Any = await self.gateway.workflow_evaluation_run_episode(
             run_id=request.match_info["run"], **{k: v for k, v in body.items() if v is not None}
         )
@@ -121,9 +176,9 @@ async def gateway_server(
         )
     server = GatewayServer(gateway, version)
     del gateway
-    runner = web.AppRunner(server.app, access_log=None)
+    runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await server.listen(runner)
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}", server
     finally:

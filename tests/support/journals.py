@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import ACTIONS, expert_actions, make_env
@@ -103,7 +104,8 @@ def write_run(
     config = load_config(CONFIG, settings)
     with Journal(results / name) as journal:
         whole_plan = make_plan(config, run=name, **fields)
-        journal.write_manifest(manifest_for(None, whole_plan, Sampling(), config, settings))
+        manifest = manifest_for(None, whole_plan, Sampling(), config, settings)
+        journal.write_manifest(manifest.asked_in({manifest.model: Dialect()}, config))
         for episode in episodes:
             for step in episode.steps:
                 journal.append(replace(step, run=name))

@@ -77,8 +77,14 @@ async def ensure_server(
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         # Nobody will close the handle that the thread still brings.
-        task.add_done_callback(lambda done: None if done.exception() else done.result().close())
+        task.add_done_callback(_close_result)
         raise
+
+
+def _close_result(task: asyncio.Future[ServerHandle]) -> None:
+    # An event loop that ends cancels the task too; the process then ends with its holds.
+    if not task.cancelled() and not task.exception():
+        task.result().close()
 
 
 def ensure_server_sync(

@@ -24,6 +24,7 @@ from typing import Any
 
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.environment.tasks import ACTIONS
+from babyai_kit.hostile_text import parse_json
 from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.policy import Choice, next_target
 from babyai_kit.local.player.policy_answer import answer_fields, answer_rng, policy_answer
@@ -129,7 +130,7 @@ def _read_actions(path: Path) -> list[tuple[Prompt, int]]:
     pairs = []
     for example in read_examples(path, min_examples=1):
         try:
-            answer: Any = json.loads(example.answer)
+            answer: Any = parse_json(example.answer)
         except ValueError:
             continue
         action = answer.get("action") if isinstance(answer, dict) else None

@@ -5,10 +5,10 @@ An example is a conversation that ends with the assistant's message, which is wh
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from babyai_kit.hostile_text import parse_json
 from babyai_kit.local.player.protocol import ProtocolError
 from babyai_kit.local.player.trainer import TrainingError
 from babyai_kit.tokens import PRIMING, count_prompt
@@ -62,7 +62,7 @@ def _example(line: bytes) -> Example:
     from babyai_kit.local.player.validation import validate
 
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         raise ValueError("not valid JSON") from None
     if not isinstance(row, dict):

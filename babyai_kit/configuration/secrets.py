@@ -1,0 +1,40 @@
+"""What must not be shown, for text that may hold anything: tracebacks and logs.
+
+Nothing here relies on valid settings, since an invalid one may be why there is a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from babyai_kit.configuration.env_file import read_env_file
+from babyai_kit.configuration.urls import url_secrets
+from babyai_kit.errors import ConfigError
+
+MIN_LENGTH = 4
+"""Characters of a secret that is looked for; shorter ones would be found in any text."""
+
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)$", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/'\"]+(?=@)")
+
+
+def redacted(text: str, env_file: str | Path = ".env") -> str:
+    """`text` without the keys and passwords of `env_file` and the environment, and without the credentials of
+    any URL."""
+    for secret in sorted(_secrets(env_file), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _CREDENTIALS.sub("***", text)
+
+
+def _secrets(env_file: str | Path) -> set[str]:
+    try:
+        values = read_env_file(env_file)
+    except ConfigError:
+        values = {}
+    found: set[str] = set()
+    for name, value in [*values.items(), *os.environ.items()]:
+        found |= url_secrets(value) if "://" in value else set()
+        found |= {value.strip()} if _SECRET_NAME.search(name) else set()
+    return {secret for secret in found if len(secret) >= MIN_LENGTH}

@@ -1,0 +1,146 @@
+"""What a plan will take: calls, tokens, cost; expected, and at most.
+
+Before the first answer the expected lengths are typical ones; while the run goes, both figures are learned
+from its answers. At most is every episode at its step limit and every answer as long as `max_tokens` allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from babyai_kit.configuration.prices import Price
+from babyai_kit.configuration.variants import Config
+from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
+from babyai_kit.tokens import count_text
+
+OBSERVATION_TOKENS = 45
+"""A typical mission and observation (measured on the five tasks)."""
+MAX_OBSERVATION_TOKENS, MAX_DISTRACTOR_TOKENS = 80, 12
+"""The longest without distractors, as a step of the history, and what each distractor adds (likewise)."""
+ANSWER_TOKENS = {False: 8, True: 60}
+"""A typical answer without and with reasoning that the prompt asks for."""
+MIN_ANSWERS, MIN_EPISODES = 20, 10
+"""From so many on, a variant's answers and the run's finished episodes tell more than typical ones."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Calls, their tokens, and their cost in US dollars (None without a price)."""
+
+    calls: float = 0
+    input_tokens: float = 0
+    output_tokens: float = 0
+    cost_usd: float | None = 0.0
+
+    @property
+    def tokens(self) -> float:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Amount) -> Amount:
+        costs = self.cost_usd, other.cost_usd
+        return Amount(
+            self.calls + other.calls,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            None if costs[0] is None or costs[1] is None else costs[0] + costs[1],
+        )
+
+    @property
+    def in_tokens(self) -> str:
+        """Tokens and cost in words."""
+        cost = "no price known" if self.cost_usd is None else f"${self.cost_usd:,.2f}"
+        return f"{self.input_tokens:,.0f} input and {self.output_tokens:,.0f} output tokens, {cost}"
+
+    def __str__(self) -> str:
+        return f"{self.calls:,.0f} calls, {self.in_tokens}"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a plan."""
+
+    expected: Amount
+    at_most: Amount
+
+
+class _Lengths:
+    """Tokens of a variant's calls: typical ones, then those seen."""
+
+    def __init__(self, config: Config, key: EpisodeKey, max_tokens: int) -> None:
+        variant = config.variants[key.variant]
+        system, user = (variant.templates.get(role, "") for role in ("system", "user"))
+        shown = 1 + (key.history_length if "history" in user else 0)
+        prompt = count_text(system)
+        longest = MAX_OBSERVATION_TOKENS + MAX_DISTRACTOR_TOKENS * key.num_dists
+        self.price: Price | None = config.prices.price_of(variant.model)
+        self._typical = prompt + OBSERVATION_TOKENS * shown, ANSWER_TOKENS[variant.asks_reasoning]
+        self._max = prompt + longest * shown, max_tokens
+        self._sum = 0, 0
+        self._answers = 0
+
+    def learn(self, input_tokens: int, output_tokens: int) -> None:
+        self._answers += 1
+        self._sum = self._sum[0] + input_tokens, self._sum[1] + output_tokens
+        self._max = max(self._max[0], input_tokens), max(self._max[1], output_tokens)
+
+    def expected(self, calls: float) -> Amount:
+        if self._answers < MIN_ANSWERS:
+            return self._amount(calls, *self._typical)
+        return self._amount(calls, *(total / self._answers for total in self._sum))
+
+    def at_most(self, calls: float) -> Amount:
+        return self._amount(calls, *self._max)
+
+    def _amount(self, calls: float, input_tokens: float, output_tokens: float) -> Amount:
+        tokens = calls * input_tokens, calls * output_tokens
+        return Amount(calls, *tokens, self.price.cost_usd(*tokens) if self.price else None)
+
+
+class Forecast:
+    """The rest of a plan, given as episodes with the number of steps each may still take."""
+
+    def __init__(self, config: Config, left: Iterable[tuple[EpisodeKey, int]], max_tokens: int) -> None:
+        self._left = dict(left)
+        self._calls: dict[str, int] = {}
+        self._lengths: dict[str, _Lengths] = {}
+        for key, steps in self._left.items():
+            self._calls[key.variant] = self._calls.get(key.variant, 0) + steps
+            if key.variant not in self._lengths:
+                self._lengths[key.variant] = _Lengths(config, key, max_tokens)
+        self._ended = self._steps = self._limits = 0
+
+    def step(self, step: StepRecord) -> None:
+        """A call was answered; one of another plan changes nothing."""
+        if step.key not in self._left:
+            return
+        self._take(step.key, 1)
+        if step.input_tokens is not None and step.output_tokens is not None:
+            self._lengths[step.variant].learn(step.input_tokens, step.output_tokens)
+
+    def episode(self, episode: EpisodeRecord) -> None:
+        """An episode ended."""
+        if episode.key not in self._left:
+            return
+        self._take(episode.key, self._left[episode.key])
+        if episode.status == "ok":
+            self._ended += 1
+            self._steps += episode.episode_length
+            self._limits += episode.max_steps
+
+    def rest(self) -> Estimate:
+        """What is left now.
+
+        Episodes are expected to take the share of their step limit that the ended ones took, all of it while
+        few have ended.
+        """
+        share = self._steps / self._limits if self._ended >= MIN_EPISODES else 1.0
+        expected = at_most = Amount()
+        for variant, calls in self._calls.items():
+            expected += self._lengths[variant].expected(calls * share)
+            at_most += self._lengths[variant].at_most(calls)
+        return Estimate(expected, at_most)
+
+    def _take(self, key: EpisodeKey, steps: int) -> None:
+        self._left[key] -= steps
+        self._calls[key.variant] -= steps

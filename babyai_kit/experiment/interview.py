@@ -1,0 +1,184 @@
+"""The first calls to one model: the dialect it wants to be asked in, and an answer in it.
+
+The forms of an answer are tried from the strictest on; a parameter is left out only if it is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
+from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission
+from babyai_kit.configuration.variants import FUNCTION
+from babyai_kit.errors import (
+    GatewayAway,
+    GatewayError,
+    InputError,
+    ModelLoading,
+    RateLimited,
+    ServiceError,
+    StoreError,
+)
+from babyai_kit.experiment.pace import Pace
+from babyai_kit.experiment.patience import Backoff, Patience
+from babyai_kit.experiment.refusals import refusal
+from babyai_kit.experiment.retries import retrying
+from babyai_kit.gateway.protocol import Answer, Question
+from babyai_kit.gateway.session import Session
+from babyai_kit.runs.plan import Sampling
+
+TRIES = 3
+"""Of a call that fails without a refusal."""
+
+PASSING = (RateLimited, ModelLoading, GatewayAway, StoreError)
+"""What passes by itself, and what no wrong name or key looks like."""
+
+MAX_CALLS = 16
+"""Of one model, whatever it answers: a server that refuses now this and now that has an end."""
+
+
+class Interview:
+    """The first calls to one model."""
+
+    def __init__(
+        self,
+        session: Session,
+        variant: str,
+        sampling: Sampling,
+        backoff: Backoff,
+        say: Callable[[str], None],
+        wait_s: float,
+        pace: Pace,
+    ) -> None:
+        self._session = session
+        self._variant = variant
+        self._model = session.config.variants[variant].model
+        self._sampling = sampling
+        self._backoff = backoff
+        self._say = say
+        self._wait_s = wait_s
+        self._pace = pace
+        self._calls = 0
+
+    async def hold(self, recorded: Dialect | None) -> tuple[Dialect, Answer]:
+        """The dialect to use, and an answer in it. Raises ServiceError or InputError."""
+        if recorded is not None:
+            outcome = await self._ask(recorded)
+            if isinstance(outcome, ServiceError):
+                raise self._failure(outcome, recorded)
+            return recorded, outcome
+        accepted: list[tuple[Dialect, Answer]] = []
+        omitted: tuple[Omission, ...] = ()
+        failure: tuple[ServiceError, Dialect] | None = None
+        for answer_format in FORMATS:
+            dialect, outcome = await self._accepted(Dialect(answer_format, omitted))
+            if isinstance(outcome, ServiceError):
+                failure = failure or (outcome, dialect)
+                if refusal(outcome, dialect) is None:
+                    break
+                continue
+            omitted = dialect.omitted
+            accepted.append((dialect, outcome))
+            # Another form of request doesn't help an answer that max_tokens cuts off.
+            if decide(outcome.parsed).valid or outcome.finish_reason == "length":
+                return dialect, outcome
+        if accepted:
+            return accepted[0]
+        assert failure is not None
+        # Refused in every form without a word about what: perhaps a parameter, each alone.
+        if refusal(*failure) == "unnamed" and (found := await self._less_one(Dialect("json", omitted))):
+            return found
+        raise self._failure(failure[0])
+
+    async def _accepted(self, dialect: Dialect) -> tuple[Dialect, Answer | ServiceError]:
+        """The outcome of asking in `dialect`, less the parameters that the server refuses."""
+        outcome = await self._ask(dialect)
+        while isinstance(outcome, ServiceError):
+            refused = refusal(outcome, dialect)
+            if refused is None or refused in ("answer format", "unnamed"):
+                break
+            dialect = dialect.without(cast(Omission, refused))
+            outcome = await self._ask(dialect)
+        return dialect, outcome
+
+    async def _less_one(self, dialect: Dialect) -> tuple[Dialect, Answer] | None:
+        """`dialect` less the one parameter that a server refuses without naming it, and its answer."""
+        for parameter in OMISSIONS:
+            if self._sends(parameter, dialect):
+                without = dialect.without(parameter)
+                outcome = await self._ask(without)
+                if isinstance(outcome, Answer):
+                    return without, outcome
+        return None
+
+    def _sends(self, parameter: Omission, dialect: Dialect) -> bool:
+        """True if the request has `parameter` in it."""
+        return (
+            parameter not in dialect.omitted
+            and {
+                "seed": self._sampling.call_seeds,
+                "temperature": self._sampling.temperature is not None,
+                "max_completion_tokens": True,
+                "max_tokens": "max_completion_tokens" in dialect.omitted,
+            }[parameter]
+        )
+
+    async def _ask(self, dialect: Dialect) -> Answer | ServiceError:
+        """An answer in `dialect`, or why there is none: the refusal, or what failed in the last try."""
+        for attempt in range(1, TRIES + 1):
+            self._calls += 1
+            outcome = await self._try(dialect)
+            if isinstance(outcome, Answer) or self._calls >= MAX_CALLS:
+                return outcome
+            if outcome.fatal or not outcome.retryable or refusal(outcome, dialect):
+                return outcome
+            if attempt < TRIES:
+                await asyncio.sleep(self._wait_s)
+        return outcome
+
+    async def _try(self, dialect: Dialect) -> Answer | ServiceError:
+        """One try; what no wrong name looks like is waited for."""
+        question = Question(
+            self._variant,
+            self._session.new_episode_id(),
+            SAMPLE_ARGUMENTS,
+            seed=0 if self._sampling.call_seeds else None,
+            temperature=self._sampling.temperature,
+            max_tokens=self._sampling.max_tokens,
+            dialect=dialect,
+            dryrun=True,
+        )
+        patience = Patience(self._backoff, self._say)
+        try:
+            return await retrying(self._backoff, only=PASSING, patience=patience)(self._call, question)
+        except ServiceError as error:
+            return error
+
+    async def _call(self, question: Question) -> Answer:
+        await self._pace.turn()
+        return await self._session.ask(question)
+
+    def _failure(self, error: ServiceError, recorded: Dialect | None = None) -> ServiceError | InputError:
+        if error.kind == "unknown function":
+            where = self._session.settings.redact(self._session.settings.gateway_url)
+            return InputError(
+                f"the gateway at {where} has no variant {self._variant!r} of the function {FUNCTION!r}; give "
+                "it this project's config/ and restart it"
+            )
+        if recorded is not None and refusal(error, recorded):
+            return InputError(
+                f"this run asked {self._model} {recorded}, which its server now refuses; choose another "
+                f"name, since answers asked for in two ways do not compare: {error}"
+            )
+        if isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout":
+            # The model was not reached.
+            return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
+        return type(error)(
+            f"model {self._model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the "
+            f"server: {error}",
+            kind=error.kind,
+            retryable=False,
+            fatal=True,
+        )

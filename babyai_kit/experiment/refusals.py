@@ -1,0 +1,59 @@
+"""What a model server refuses when it answers that a request is wrong.
+
+Servers have no common code for "I don't know this parameter", so their words decide: the parameter's name
+beside a word for not knowing it. A complaint about a value (too large, not a number) is no refusal.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from babyai_kit.configuration.dialects import OMISSIONS, Dialect, Omission
+from babyai_kit.errors import ModelError, ServiceError
+
+Refusal = Omission | Literal["answer format", "unnamed"]
+"""`unnamed`: the request is refused, and nothing is said of a parameter or a model."""
+
+_FORMAT = re.compile(
+    r"response.?format|json.?(schema|object|mode)|structured|guided|grammar|output schema", re.IGNORECASE
+)
+_NOT_KNOWN = re.compile(
+    r"unsupported|not support|n't support|only the default|un(known|recogni[sz]ed|expected)|extra|"
+    r"not (permitted|allowed|implemented|available|accepted|valid)|n't allowed|forbidden|deprecated|"
+    r"invalid (parameter|field|argument|request argument)|no such|remove",
+    re.IGNORECASE,
+)
+_NAMES: dict[Omission, str] = {
+    "seed": "seed",
+    "temperature": "temperature",
+    "max_completion_tokens": "max_completion_tokens",
+    "max_tokens": "max_tokens",
+}
+
+
+def refusal(error: ServiceError, dialect: Dialect) -> Refusal | None:
+    """What the server refuses of a request in `dialect`; None if `error` is of another kind.
+
+    Only an answer that the request is wrong decides, or one of any status that names what it does not know:
+    a server that is down, busy or loading a model says nothing about parameters.
+    """
+    if not isinstance(error, ModelError) or error.kind not in ("bad request", "server"):
+        return None
+    text = str(error)
+    unknown, wrong = _NOT_KNOWN.search(text) is not None, error.kind == "bad request"
+    named = [o for o in OMISSIONS if re.search(rf"\b{_NAMES[o]}\b", text, re.IGNORECASE)]
+    if unknown:
+        sent = [o for o in named if o not in dialect.omitted and _is_sent(o, dialect)]
+        if sent:
+            return sent[0]
+    if _FORMAT.search(text) and (wrong or unknown) and dialect.answer_format != "words":
+        return "answer format"
+    if wrong and not named and "model" not in text.lower().replace("the model server", ""):
+        return "unnamed"
+    return None
+
+
+def _is_sent(parameter: Omission, dialect: Dialect) -> bool:
+    """False for the limit's older name while its newer one is sent."""
+    return parameter != "max_tokens" or "max_completion_tokens" in dialect.omitted

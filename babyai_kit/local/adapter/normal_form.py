@@ -1,0 +1,154 @@
+"""A chat completion as the gateway reads it, out of one as servers send it.
+
+What a server says is kept where it can be read and left out where it cannot; nothing is made up, and an
+answer's text is never changed but for the length that is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from babyai_kit.errors import ModelError
+from babyai_kit.local.adapter.failures import failure_of, server_words, unreadable
+
+MAX_KEPT = 64 * 1024
+"""Characters of an answer too long to be read whole that are kept."""
+
+MAX_TOKENS = 2**31 - 1
+"""More than the gateway and ClickHouse can hold counts as not told."""
+
+FINISH_REASONS = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "function_call",
+    "content_filter": "content_filter",
+    "content_filtered": "content_filter",
+    "safety": "content_filter",
+    "refusal": "content_filter",
+    "blocked": "content_filter",
+    "prohibited_content": "content_filter",
+    "recitation": "content_filter",
+    "blocklist": "content_filter",
+    "spii": "content_filter",
+}
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer."""
+
+    content: str | None
+    finish_reason: str | None
+    usage: Mapping[str, Any] | None
+    model: str
+    reasoning: str | None
+    has_message: bool
+    """False if the server sent no message at all, as some do for prompts that they block."""
+
+    def as_body(self) -> dict[str, Any]:
+        """A `chat.completion` object. Source: https://platform.openai.com/docs/api-reference/chat/object"""
+        message: dict[str, Any] = {"role": "assistant", "content": self.content}
+        if self.reasoning is not None:
+            message["reasoning_content"] = self.reasoning
+        # The gateway cannot read null.
+        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason or "unknown"}
+        body = {
+            "id": "adapted",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": self.model,
+            "choices": [choice],
+        }
+        return body if self.usage is None else body | {"usage": self.usage}
+
+
+def normal_form(body: Any) -> Completion:
+    """The answer in `body`, an answer of status 200 as parsed from JSON.
+
+    Raises ModelError for a body that holds an error, and for one that is no answer.
+    """
+    if not isinstance(body, dict):
+        raise unreadable(server_words(body, repr(body)))
+    choices = body.get("choices")
+    if not choices and (body.get("error") or "choices" not in body):
+        raise _failure_in(body)
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    message = next((choice[k] for k in ("message", "delta") if isinstance(choice.get(k), dict)), None)
+    content = _text(message.get("content")) if message else _text(choice.get("text"))
+    finish_reason = _finish_reason(choice)
+    refusal = message.get("refusal") if message else None
+    if isinstance(refusal, str) and refusal and not content:
+        content, finish_reason = refusal, "content_filter"
+    model = body.get("model")
+    return Completion(
+        content=content,
+        finish_reason=finish_reason,
+        usage=_usage(body.get("usage")),
+        model=model[:200] if isinstance(model, str) else "",
+        reasoning=_text((message or {}).get("reasoning_content")),
+        has_message=message is not None or content is not None,
+    )
+
+
+def _failure_in(body: Mapping[str, Any]) -> ModelError:
+    error = body.get("error")
+    if not error:
+        return unreadable(server_words(body))
+    code = str(error.get("code", error.get("status")) if isinstance(error, dict) else body.get("code"))
+    status = int(code) if code.isdecimal() and len(code) == 3 else None
+    return failure_of(status if status and status >= 400 else None, server_words(body))
+
+
+def _text(content: Any) -> str | None:
+    """The text of a message's content, which may come in parts."""
+    if isinstance(content, list):
+        parts = [p.get("text") if isinstance(p, dict) else p for p in content]
+        return "".join(p for p in parts if isinstance(p, str))
+    return content if isinstance(content, str) else None
+
+
+def _finish_reason(choice: Mapping[str, Any]) -> str | None:
+    reason = choice.get("finish_reason")
+    return FINISH_REASONS.get(reason.lower()) if isinstance(reason, str) else None
+
+
+def _usage(usage: Any) -> dict[str, Any] | None:
+    if not isinstance(usage, dict):
+        return None
+    counts = {
+        "prompt_tokens": _first_count(usage, "prompt_tokens", "input_tokens"),
+        "completion_tokens": _first_count(usage, "completion_tokens", "output_tokens"),
+    }
+    known: dict[str, Any] = {name: count for name, count in counts.items() if count is not None}
+    for details, name in (
+        ("prompt_tokens_details", "cached_tokens"),
+        ("completion_tokens_details", "reasoning_tokens"),
+    ):
+        found = usage.get(details)
+        count = _first_count(found, name) if isinstance(found, dict) else None
+        if count is not None:
+            known[details] = {name: count}
+    return known or None
+
+
+def _first_count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these that is a number of tokens, whatever its type."""
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, str) and value.isdecimal() and len(value) < 20:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        if 0 <= value <= MAX_TOKENS and value == int(value):
+            return int(value)
+    return None

@@ -1,0 +1,169 @@
+"""One request to the model server: bounded in time and size, through the proxy and with the certificates
+that the environment names, never redirected."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+from yarl import URL
+
+from babyai_kit.configuration.proxies import proxy_for
+from babyai_kit.configuration.urls import endpoint
+from babyai_kit.errors import ModelError
+from babyai_kit.local.adapter.failures import failure_of
+
+MAX_BYTES = 4 * 1024**2
+"""Of an answer. What follows is not read."""
+
+CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    body: bytes
+    whole: bool
+    """False if the answer went on after MAX_BYTES."""
+    retry_after_s: float | None
+
+
+class Upstream:
+    """The model server at `base_url`. An async context manager.
+
+    `timeout_s`: for one answer; `first_timeout_s`: until there has been one, since a server may load its
+    model then and starts anew if its caller leaves. Raises ConfigError for a proxy that cannot be used.
+    """
+
+    def __init__(
+        self, base_url: str, environ: Mapping[str, str], *, timeout_s: float, first_timeout_s: float
+    ) -> None:
+        self._url = URL(endpoint(base_url, "chat/completions"), encoded=True)
+        self._proxy = proxy_for(base_url, environ)
+        self._timeout_s = timeout_s
+        self._first_timeout_s = first_timeout_s
+        self._answered = False
+
+    async def __aenter__(self) -> Upstream:
+        self._client = aiohttp.ClientSession(
+            # The library's own context is as old as its import.
+            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
+            # Compressed, a small answer could be a huge one.
+            headers={"Accept-Encoding": "identity"},
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """The server's answer, whatever its status. Raises ModelError if none came."""
+        timeout_s = self._timeout_s if self._answered else self._first_timeout_s
+        try:
+            reply = await self._post(body, headers, timeout_s)
+        except asyncio.TimeoutError:
+            raise ModelError(
+                f"the model did not answer in time ({timeout_s:g} s); set a longer AGENT_TIMEOUT_MS or lower "
+                "the concurrency",
+                kind="timeout",
+                retryable=True,
+            ) from None
+        except aiohttp.ClientError as error:
+            raise _broken(error) from None
+        self._answered = self._answered or reply.status == 200
+        return reply
+
+    async def _post(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Reply:
+        request = self._client.post(
+            self._url,
+            data=body,
+            headers=headers,
+            proxy=self._proxy,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+        )
+        async with request as response:
+            if 300 <= response.status < 400:
+                raise failure_of(response.status, _place(response.headers.get("Location", "")))
+            read = bytearray()
+            async for chunk in response.content.iter_chunked(CHUNK):
+                read += chunk
+                if len(read) > MAX_BYTES:
+                    # Not for another request: the rest is still under way.
+                    response.close()
+                    break
+            body, whole = _unpacked(bytes(read), response.headers.get("Content-Encoding", ""))
+            return Reply(response.status, body, whole, retry_after_s(response.headers))
+
+
+def _unpacked(body: bytes, encoding: str) -> tuple[bytes, bool]:
+    """At most MAX_BYTES of an answer, and whether that is all of it. Some servers pack what was asked for
+    plain."""
+    if encoding in ("gzip", "deflate"):
+        with contextlib.suppress(zlib.error):
+            # 47: zlib or gzip, as the header says.
+            body = zlib.decompressobj(wbits=47).decompress(body, MAX_BYTES + 1)
+    return body[:MAX_BYTES], len(body) <= MAX_BYTES
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait as the header Retry-After (seconds or a date; RFC 9110, 10.2.3) or its form in
+    milliseconds says; None without one that can be read."""
+    for name, unit_s in (("Retry-After-Ms", 0.001), ("Retry-After", 1.0)):
+        value = headers.get(name, "").strip()
+        try:
+            seconds = float(value) * unit_s
+        except ValueError:
+            seconds = _until(value, headers.get("Date", ""))
+        if 0 <= seconds < 1e9:
+            return seconds
+    return None
+
+
+def _until(date: str, now: str) -> float:
+    """Seconds from `now`, by the server's own clock where it tells, to `date`; negative if unreadable."""
+    try:
+        start = parsedate_to_datetime(now).timestamp() if now else time.time()
+        return max(0.0, parsedate_to_datetime(date).timestamp() - start)
+    except (ValueError, TypeError, OverflowError):
+        return -1.0
+
+
+def _place(location: str) -> str:
+    """A redirect's target without what may be secret in it."""
+    try:
+        url = URL(location)
+        return str(url.with_user(None).with_query(None).with_fragment(None)) if url.host else url.path
+    except ValueError:
+        return ""
+
+
+def _broken(error: aiohttp.ClientError) -> ModelError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)):
+        return ModelError(
+            "the model server's certificate is not trusted; let SSL_CERT_FILE name a file with that of its "
+            f"authority: {reason}",
+            kind="connection",
+            fatal=True,
+        )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ModelError(
+            f"the model server cannot be reached; check that it is running: {reason}",
+            kind="connection",
+            retryable=True,
+        )
+    # A request that makes its server break off would be sent for ever if this counted as a server away.
+    return ModelError(
+        f"the model server broke off the connection; check its log: {reason}", kind="server", retryable=True
+    )

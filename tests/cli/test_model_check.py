@@ -1,0 +1,135 @@
+"""The model server's part of `doctor`, against servers that list models in odd, hostile and endless ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from babyai_kit.cli.finding import Finding
+from babyai_kit.cli.model_check import MAX_BYTES, model
+from babyai_kit.configuration.settings import load_settings
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+def listing(body: bytes, path: str = "/v1/models") -> Handler:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path != path:
+            return web.Response(status=404)
+        return web.Response(body=body, content_type="application/json")
+
+    return answer
+
+
+async def examined(handler: Handler, path: str = "/v1", **settings: str) -> Finding:
+    async with serving(handler) as url:
+        loaded = load_settings(None, {"OPENAI_BASE_URL": url + path, "AGENT_MODEL": "llama3"} | settings)
+        return await model(loaded, has_price=True)
+
+
+def names(*ids: object) -> bytes:
+    return json.dumps({"data": [{"id": name} for name in ids]}).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"5",
+        b"[]",
+        b'{"data": null}',
+        b'{"data": 5}',
+        b'{"data": {"id": "x"}}',
+        b'{"data": [null, 1, [], "x", {}, {"id": null}, {"id": 7}, {"id": ["x"]}, {"id": ""}]}',
+        b"[" * 200_000,
+        b'{"data": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+        b'{"data": [' + b'{"id": {"a": ' * 900 + b"1" + b"}}" * 900 + b"]}",
+        b"\xff\xfe",
+        b"9" * 6000,
+        b"<html>",
+    ],
+)
+async def test_an_odd_list_is_no_list(body: bytes):
+    finding = await examined(listing(body))
+    assert finding.grade == "note"
+    assert "answers and lists no models" in finding.text
+
+
+async def test_what_a_server_lists_cannot_steer_the_terminal():
+    finding = await examined(
+        listing(names("\x1b[2J\x1b]0;x\x07evil", "a\nok      Model", "‮b", "\ud800", "z" * 9000))
+    )
+    assert finding.grade == "TROUBLE"
+    assert "does not list llama3" in finding.text
+    line = str(finding)
+    assert line.isprintable()
+    assert "␛[2J" in line
+    assert len(line) < 1000
+    line.encode()
+
+
+async def test_a_flood_is_not_read_to_its_end():
+    sent = 0
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b'{"data": [')
+        while sent < 30 * MAX_BYTES:
+            await answer.write(b'{"id": "m"},' * 10_000)
+            sent += 120_000
+        return answer
+
+    finding = await examined(flood)
+    assert finding.grade == "note"
+    assert sent < 5 * MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked"),
+    [("llama3:latest", "llama3"), ("llama3", "llama3:latest"), ("models/g-1", "g-1"), ("g-1", "models/g-1")],
+)
+async def test_two_spellings_of_a_model_are_the_same(listed: str, asked: str):
+    finding = await examined(listing(names("other", listed)), AGENT_MODEL=asked)
+    assert (finding.grade, finding.text.split()[0]) == ("ok", asked)
+
+
+async def test_a_base_url_without_v1_is_told_with_the_one_that_works():
+    finding = await examined(listing(names("llama3")), path="")
+    assert finding.grade == "TROUBLE"
+    base = finding.text.split()[0]
+    assert finding.text == f"{base} does not list models, but {base}v1 does; set OPENAI_BASE_URL={base}v1"
+    right = await examined(listing(names("llama3"), "/models"), path="")
+    assert right.grade == "ok"
+
+
+async def test_a_query_is_kept():
+    async def versioned(request: web.Request) -> web.Response:
+        known = request.path_qs == "/openai/models?api-version=1"
+        return web.json_response({"data": [{"id": "llama3"}]} if known else {})
+
+    assert (await examined(versioned, path="/openai?api-version=1")).grade == "ok"
+
+
+async def test_a_status_that_is_no_list_is_told():
+    async def loading(request: web.Request) -> web.Response:
+        return web.Response(status=503, text="loading")
+
+    assert "answers with status 503 and lists no models" in (await examined(loading)).text

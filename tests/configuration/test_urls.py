@@ -1,0 +1,120 @@
+"""URLs of settings: which are taken, what they become, and that a refused one is never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from babyai_kit.configuration.settings import load_settings
+from babyai_kit.configuration.urls import endpoint, split_query, url_secrets, with_version
+from babyai_kit.errors import ConfigError
+
+NAMES = ["OPENAI_BASE_URL", "TENSORZERO_GATEWAY_URL", "TENSORZERO_CLICKHOUSE_URL"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost",
+        "localhost:8000/canary",
+        "ftp://canary@host/",
+        "http://",
+        "http:///canary",
+        "http://:8000",
+        "http:/host/canary",
+        "http://[::1",
+        "http://user:canary@[::1",
+        "http://user:canary：x@host",
+        "http://user:canary@host:port",
+        "http://user:canary@host:99999",
+        "http://user:can/canary@host:8123/db",
+        "http://user:1/canary@host:8123/db",
+        "http://user:can#canary@host:8123/db",
+        "http://user:1#canary@host:8123/db",
+        "http://user:can?canary@host:8123/db",
+        "http://user:1?canary@host:8123/db",
+        "http://user:canary%@host:8123/db",
+        "http://user:canary%zz@host:8123/db",
+        "http://user:[canary@host:8123/db",
+        "http://user:canary@host/a b",
+        "http://user:canary@host/\x1b[2J",
+        "http://user:canary@host/a\nb",
+        "“http://host/canary”",
+    ],
+)
+def test_what_is_no_url_is_refused_by_name_and_not_shown(name: str, url: str):
+    with pytest.raises(ConfigError, match=name) as error:
+        load_settings(None, {name: url})
+    assert "canary" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("password", ["pa/ss", "pa\\ss", "pa#ss", "pa?ss", "100%", "50%off", "1/2", "[x"])
+def test_a_password_that_must_be_encoded_is_told_as_that(password: str):
+    with pytest.raises(ConfigError, match=r"percent-encode .* / as %2F") as error:
+        load_settings(
+            None, {"TENSORZERO_CLICKHOUSE_URL": f"http://user:{password}@127.0.0.1:8123/tensorzero"}
+        )
+    assert password not in str(error.value).replace("/ as", "").replace("% as", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("http://localhost:11434/v1", "http://localhost:11434/v1/"),
+        ("http://localhost:11434", "http://localhost:11434/"),
+        ("http://localhost:11434/v1//", "http://localhost:11434/v1/"),
+        ("http://h/v1?api-version=1", "http://h/v1/?api-version=1"),
+        ("http://h/v1/?a=1&b=c/d@e", "http://h/v1/?a=1&b=c/d@e"),
+        ("HTTP://H/v1", "http://H/v1/"),
+        ("http://user:p%40ss@h/v1", "http://user:p%40ss@h/v1/"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000/v1/"),
+        ("https://h/models", "https://h/models/"),
+    ],
+)
+def test_a_base_url_ends_its_path_in_a_slash_and_keeps_its_query(url: str, base: str):
+    settings = load_settings(None, {"OPENAI_BASE_URL": url})
+    assert settings.openai_base_url == base
+    assert settings.notes == ()
+
+
+@pytest.mark.parametrize("ending", ["/chat/completions", "/chat/completions/", "/completions", "/models"])
+def test_an_endpoint_at_the_end_is_left_out_and_told(ending: str):
+    settings = load_settings(None, {"OPENAI_BASE_URL": f"http://h/v1{ending}?api-version=1"})
+    assert settings.openai_base_url == "http://h/v1/?api-version=1"
+    assert settings.notes == (
+        f"OPENAI_BASE_URL ends in {ending.rstrip('/')}, which is left out; set "
+        "OPENAI_BASE_URL=http://h/v1/?api-version=1",
+    )
+
+
+def test_paths_are_appended_before_the_query():
+    assert endpoint("http://h/v1/?a=1", "models") == "http://h/v1/models?a=1"
+    assert endpoint("http://h/v1/", "models") == "http://h/v1/models"
+    assert with_version("http://h/?a=1") == "http://h/v1/?a=1"
+    assert split_query("http://h/v1/?a=1&b=") == ("http://h/v1/", {"a": "1", "b": ""})
+
+
+def test_a_gateway_url_with_a_query_is_refused():
+    with pytest.raises(ConfigError, match="TENSORZERO_GATEWAY_URL must not have a query"):
+        load_settings(None, {"TENSORZERO_GATEWAY_URL": "http://h:3000/?x=1"})
+
+
+def test_passwords_lone_users_and_keys_in_queries_are_secrets():
+    assert {"p%40ss", "p@ss"} <= url_secrets("http://u:p%40ss@h/v1")
+    assert url_secrets("https://sk-1@h/v1") == {"sk-1"}
+    assert url_secrets("https://h/v1?api-version=2024&api_key=k-1") == {"k-1"}
+    assert "pa#ss" in url_secrets("http://u:pa#ss@h:8123/db")
+    assert url_secrets("http://h/v1") == url_secrets("") == set()
+
+
+def test_no_url_secret_in_the_repr_of_settings():
+    settings = load_settings(
+        None,
+        {
+            "OPENAI_BASE_URL": "http://u:pw-canary@h/v1?key=q-canary",
+            "TENSORZERO_GATEWAY_URL": "http://g-canary@h:3000",
+        },
+    )
+    assert "canary" not in repr(settings)
+    assert settings.redact("pw-canary q-canary g-canary") == "*** *** ***"

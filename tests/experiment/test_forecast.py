@@ -1,0 +1,135 @@
+"""What a plan will take: bounds that hold, expectations and what they assume, and what answers teach."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.variants import Config, load_config
+from babyai_kit.experiment.backlog import Backlog
+from babyai_kit.experiment.episode import PlannedEpisode
+from babyai_kit.experiment.estimate import announcement, forecast_of
+from babyai_kit.experiment.forecast import MIN_ANSWERS, Amount, Forecast
+from babyai_kit.runs.plan import Sampling
+from babyai_kit.runs.records import EpisodeKey
+from tests.support.journals import idle, play
+from tests.support.project import CONFIG
+
+PRICED = "gpt-4o-mini-2024-07-18"
+STEPS = play(idle).steps
+RECORD = play(idle).record
+
+
+def config_for(model: str) -> Config:
+    return load_config(CONFIG, Settings(model=model))
+
+
+def key(variant: str = "baseline", seed: int = 0, task: str = "goto") -> EpisodeKey:
+    return EpisodeKey("r", variant, "offline-player", task, 0, seed, 0, 8)
+
+
+def answered(seed: int = 0, variant: str = "baseline", **tokens: Any) -> Any:
+    return replace(STEPS[0], seed=seed, variant=variant, **tokens)
+
+
+def test_at_most_is_every_answer_at_its_limit_and_expected_is_not() -> None:
+    forecast = Forecast(config_for(PRICED), [(key(seed=s), 64) for s in range(2)], max_tokens=1024)
+    rest = forecast.rest()
+    assert rest.at_most.calls == rest.expected.calls == 128
+    assert rest.at_most.output_tokens == 128 * 1024
+    assert rest.expected.output_tokens == 128 * 8
+    assert rest.expected.input_tokens <= rest.at_most.input_tokens
+    assert rest.at_most.cost_usd == pytest.approx((rest.at_most.input_tokens * 0.15 + 128 * 1024 * 0.6) / 1e6)
+    assert 0 < (rest.expected.cost_usd or 0) < (rest.at_most.cost_usd or 0)
+
+
+@pytest.mark.parametrize(("model", "cost"), [("unknown", None), ("offline-player", 0.0)])
+def test_without_a_price_there_is_no_cost_and_a_free_model_costs_nothing(
+    model: str, cost: float | None
+) -> None:
+    rest = Forecast(config_for(model), [(key(), 64)], 1024).rest()
+    assert rest.expected.cost_usd == rest.at_most.cost_usd == cost
+    assert ("no price known" in str(rest.at_most)) == (cost is None)
+
+
+def test_both_learn_from_the_answers() -> None:
+    forecast = Forecast(config_for(PRICED), [(key(seed=s), 64) for s in range(2)], max_tokens=1024)
+    for _ in range(MIN_ANSWERS):
+        forecast.step(answered(input_tokens=1000, output_tokens=900))
+    rest = forecast.rest()
+    left = 128 - MIN_ANSWERS
+    assert rest.expected == Amount(
+        left,
+        left * 1000,
+        left * 900,
+        pytest.approx(left * (150 + 540) / 1e6),  # type: ignore[arg-type]
+    )
+    assert rest.at_most.input_tokens == left * 1000
+    assert rest.at_most.output_tokens == left * 1024
+
+
+def test_unknown_usage_teaches_nothing_and_breaks_nothing() -> None:
+    forecast = Forecast(config_for(PRICED), [(key(), 64)], 1024)
+    for tokens in ((None, None), (10, None), (None, 3)) * 10:
+        forecast.step(answered(input_tokens=tokens[0], output_tokens=tokens[1]))
+    rest = forecast.rest()
+    assert rest.expected.calls == 64 - 30
+    assert rest.expected.output_tokens == (64 - 30) * 8
+
+
+def test_answers_of_another_plan_change_nothing() -> None:
+    assert RECORD is not None
+    forecast = Forecast(config_for(PRICED), [(key(), 64)], 1024)
+    before = forecast.rest()
+    forecast.step(answered(seed=7, variant="history"))
+    forecast.episode(replace(RECORD, seed=7))
+    assert forecast.rest() == before
+
+
+def test_an_ended_episode_owes_nothing_and_many_teach_how_long_they_are() -> None:
+    assert RECORD is not None
+    forecast = Forecast(config_for(PRICED), [(key(seed=s), 64) for s in range(20)], 1024)
+    for seed in range(10):
+        assert forecast.rest().expected.calls == (20 - seed) * 64
+        forecast.episode(replace(RECORD, seed=seed, episode_length=16, max_steps=64))
+    rest = forecast.rest()
+    assert rest.at_most.calls == 640
+    assert rest.expected.calls == 160
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.none() | st.integers(0, 10**9), st.none() | st.integers(0, 10**9)),
+        max_size=40,
+    )
+)
+def test_expected_never_passes_at_most(answers: list[tuple[int, int | None, int | None]]) -> None:
+    forecast = Forecast(config_for(PRICED), [(key(seed=s), 128) for s in range(4)], 16)
+    for seed, input_tokens, output_tokens in answers:
+        forecast.step(answered(seed, input_tokens=input_tokens, output_tokens=output_tokens))
+        rest = forecast.rest()
+        for name in ("calls", "input_tokens", "output_tokens", "cost_usd"):
+            expected, at_most = getattr(rest.expected, name), getattr(rest.at_most, name)
+            assert 0 <= expected <= at_most * (1 + 1e-9)
+            assert math.isfinite(at_most)
+
+
+def test_the_announcement_tells_both_and_what_they_assume() -> None:
+    config = config_for(PRICED)
+    owed = [PlannedEpisode(key(seed=s), config.variants["baseline"].digest, f"e{s}") for s in range(2)]
+    backlog = Backlog(done=[], owed=owed)
+    sampling = Sampling(max_tokens=500)
+    told = announcement(backlog, forecast_of(config, backlog, sampling), sampling)
+    at_most, expected = told.split("\n")
+    assert at_most.startswith("0 of 2 episodes are done; the rest takes at most 128 calls, ")
+    assert "64,000 output tokens, $0.05, if every answer takes 500 tokens." in at_most
+    assert expected.startswith("Expected: ")
+    assert "1,024 output tokens, $0.0" in expected
+    assert "if an answer takes 8 tokens, or 60 where the prompt asks for reasoning" in expected

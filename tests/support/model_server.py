@@ -1,0 +1,67 @@
+"""A model server that answers by a function of the test: whatever servers in the wild do."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Body = dict[str, Any]
+
+
+def completion(
+    content: str | None = '{"action": "turn left"}', *, finish_reason: str | None = "stop", usage: Any = None
+) -> Body:
+    """A usual answer; `usage` in place of the usual one."""
+    message = {"role": "assistant", "content": content}
+    return {
+        "id": "c-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "theirs",
+        "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
+        "usage": usage or {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13},
+    }
+
+
+def refusal(status: int, message: str = "refused", **headers: str) -> web.Response:
+    """An error in OpenAI's form, with these headers (`Retry_After="60"`)."""
+    body = {"error": {"message": message, "type": "error", "code": None}}
+    return web.json_response(
+        body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()}
+    )
+
+
+@dataclass
+class ModelServer:
+    base_url: str = ""
+    asked: list[Body] = field(default_factory=list)
+    """Request bodies in order of arrival."""
+
+
+@asynccontextmanager
+async def model_server(answer: Callable[[Body], Any]) -> AsyncIterator[ModelServer]:
+    """A server whose every chat completion is `answer(body)`: a body, a response, or a coroutine of one."""
+    server = ModelServer()
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        server.asked.append(await request.json())
+        reply = answer(server.asked[-1])
+        if inspect.isawaitable(reply):
+            reply = await reply
+        return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply)
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", chat)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
