@@ -22,6 +22,9 @@ if sys.platform != "win32":
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+_BACKLOG = 1024
+"""Connections that may wait to be accepted: a run opens as many at once as it has calls in flight."""
+
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -70,7 +73,7 @@ class HttpConnections:
         assert server is not None
         server.request_handler = self._accompany(server.request_handler)
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(lambda: _Connection(self, server), backlog=512, **address)
+        listener = await loop.create_server(lambda: _Connection(self, server), backlog=_BACKLOG, **address)
         watch = asyncio.create_task(self._watch())
         try:
             yield listener

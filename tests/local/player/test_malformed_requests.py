@@ -59,8 +59,9 @@ async def test_malformed_requests_are_refused_without_a_traceback(raw, caplog, c
     ],
 )
 async def test_other_sites_are_refused(header):
+    request = b"GET /v1/models HTTP/1.1\r\nConnection: close\r\n" + header + b"\r\n\r\n"
     async with OfflinePlayer() as player:
-        status, response = await exchange(player, b"GET /v1/models HTTP/1.1\r\n" + header + b"\r\n\r\n")
+        status, response = await exchange(player, request)
     assert status == 403
     assert b'"permission_error"' in response
 
