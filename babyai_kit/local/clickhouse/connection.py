@@ -109,12 +109,12 @@ class Connection:
             raise
 
     async def _end(self, call: asyncio.Future[Any]) -> None:
+        # Or asyncio would log its error as one that nobody has seen.
+        call.add_done_callback(lambda call: call.cancelled() or call.exception())
         while not call.done():
             if self._kill is not None:
                 await self._kill(self._thread_id)
             await asyncio.wait([call], timeout=_KILL_INTERVAL_S)
-        if not call.cancelled():
-            call.exception()  # or asyncio logs it as one that nobody has seen
 
     def _guard(self, work: Callable[..., T], *args: Any) -> T:
         self._thread_id = threading.get_native_id()

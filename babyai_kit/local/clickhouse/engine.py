@@ -101,7 +101,7 @@ class Engine:
 
     async def close(self) -> None:
         """Close every connection after the work at hand; the engine then writes what is left and ends."""
-        lanes = (self.inserts, self.writes, self.reads, self.read_only)
-        connections = [connection for lane in lanes for connection in lane.connections]
-        for connection in [*connections, self._keeper, self._killer]:
+        for lane in (self.inserts, self.writes, self.reads, self.read_only):
+            await lane.close()
+        for connection in (self._keeper, self._killer):
             await asyncio.to_thread(connection.close)

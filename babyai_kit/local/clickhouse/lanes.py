@@ -46,7 +46,7 @@ class Lane:
     ) -> None:
         """`settings`: for every statement that does not say otherwise, as is its share of `memory`.
         `max_wait_s`: how long a caller waits for a connection; None: as long as it takes."""
-        self.connections = tuple(connections)
+        self._connections = tuple(connections)
         self._free = list(connections)
         self._places = asyncio.Semaphore(len(connections))
         self._settings = dict(settings or {})
@@ -80,6 +80,13 @@ class Lane:
         finally:
             self._free.append(connection)
 
+    async def close(self) -> None:
+        """Close all connections once their statements have ended; nobody may lease one afterwards."""
+        for _ in self._connections:
+            await self._places.acquire()
+        for connection in self._connections:
+            await asyncio.to_thread(connection.close)
+
     async def _take_place(self) -> None:
         place = asyncio.ensure_future(self._places.acquire())
         try:
@@ -91,7 +98,7 @@ class Lane:
         if not place.done():
             place.cancel()
             raise EngineError(
-                f"Code: 202. DB::Exception: {len(self.connections)} queries are running, and none has ended "
+                f"Code: 202. DB::Exception: {len(self._connections)} queries are running, and none has ended "
                 f"within {self._max_wait_s:.0f} s; end one of them, or try again later. "
                 "(TOO_MANY_SIMULTANEOUS_QUERIES)"
             )

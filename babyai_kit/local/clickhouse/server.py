@@ -38,7 +38,7 @@ from babyai_kit.local.clickhouse.sandbox import confine
 
 _POLL_S = 0.25
 _STOP_TIMEOUT_S = 5.0
-"""For requests under way, and then for the engine."""
+"""For requests under way, whose queries are then ended, and then for the engine."""
 
 
 def serve(
@@ -127,7 +127,8 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
         auto_decompress=False,
         # A query ends with its client.
         handler_cancellation=True,
-        shutdown_timeout=_STOP_TIMEOUT_S,
+        # aiohttp waits that long twice, and then cancels the handlers.
+        shutdown_timeout=_STOP_TIMEOUT_S / 2,
     )
     await runner.setup()
     try:
