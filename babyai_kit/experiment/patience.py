@@ -16,6 +16,9 @@ from datetime import datetime, timedelta
 from babyai_kit.errors import RateLimited, ServiceError, StoreError
 from babyai_kit.waiting_times import in_words, seconds_in
 
+REPEATED_LIMIT_S = 120.0
+"""Waits for a rate limit are told once, and later ones from this length on: some come every minute."""
+
 
 @dataclass(frozen=True)
 class Backoff:
@@ -64,7 +67,7 @@ class Patience:
         """Calls that were answered so far."""
         self._say = say
         self._silent_since: float | None = None
-        self._told = False
+        self._told = self._told_limit = False
         self._ended = False
         self._sleepers: set[asyncio.Future[None]] = set()
 
@@ -95,6 +98,7 @@ class Patience:
             raise _fatal(error, f"{reason}, then run again")
         if not self._told and max(self.silence_s, asked_s or 0.0) >= self._notice_s(error):
             self._told = True
+            self._told_limit = self._told_limit or isinstance(error, RateLimited)
             self._say(f"Waiting for {_service(error)}{self._how_long(error, asked_s)}: {error}")
 
     async def sleep(self, seconds: float) -> None:
@@ -118,7 +122,10 @@ class Patience:
             _wake(sleeper)
 
     def _notice_s(self, error: ServiceError) -> float:
-        return 0.0 if isinstance(error, StoreError) or error.kind == "loading" else self.backoff.notice_s
+        if isinstance(error, RateLimited) and self._told_limit:
+            return REPEATED_LIMIT_S
+        at_once = isinstance(error, StoreError) or error.kind == "loading"
+        return 0.0 if at_once else self.backoff.notice_s
 
     def _how_long(self, error: ServiceError, asked_s: float | None) -> str:
         if asked_s:

@@ -56,6 +56,23 @@ async def test_an_outage_uses_up_no_tries_and_is_told_once(tmp_path, capsys, kin
     assert told.count("Answered again after") == 1
 
 
+async def test_limits_that_come_again_and_again_are_told_once_and_other_absences_each_time(tmp_path, capsys):
+    count = iter(range(10**6))
+    limited = True
+
+    def reply(question: Question) -> Answer | Exception:
+        if next(count) % 4 != 3:
+            return answer()
+        return OUTAGES["rate limit" if limited else "gateway"]()
+
+    await carry_out(PlainGateway(reply), tmp_path / "limited", backoff=HURRIED)
+    assert capsys.readouterr().out.count("Waiting for the model server") == 1
+    limited = False
+    await carry_out(PlainGateway(reply), tmp_path / "away", backoff=HURRIED)
+    told = capsys.readouterr().out
+    assert told.count("Waiting for the gateway") == told.count("Answered again") > 1
+
+
 @pytest.mark.parametrize("kind", ["server", "connection"])
 async def test_a_question_that_fails_while_others_are_answered_is_an_error(tmp_path, kind):
     def reply(question: Question) -> Answer | Exception:
