@@ -99,6 +99,16 @@ async def test_a_fault_of_everybody_stops_the_run_after_all_tries(tmp_path, kind
     assert len(gateway.questions) >= 3 * HURRIED.attempts
 
 
+@pytest.mark.parametrize("answered", [0, 30])
+async def test_a_server_that_refuses_everything_from_some_moment_on_stops_the_run(tmp_path, answered):
+    calls = iter(range(answered))
+    refusal = ModelError("refused (400); read its reason: gone", kind="bad request")
+    gateway = PlainGateway(lambda question: refusal if next(calls, None) is None else answer())
+    runner = await carry_out(gateway, tmp_path, seeds=range(60), backoff=HURRIED, max_concurrency=2)
+    assert "20 episodes in a row were refused an answer" in str(runner.stopped)
+    assert len(runner.ended) < 40
+
+
 @pytest.mark.parametrize("kind", OUTAGES)
 async def test_patience_ends_and_no_episode_is_lost(tmp_path, kind):
     away = True
