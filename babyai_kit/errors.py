@@ -147,6 +147,21 @@ class GatewayError(ServiceError):
     """The TensorZero gateway failed or cannot be reached."""
 
 
+class GatewayAway(GatewayError):
+    """The gateway is not there for a while, as when it is restarted."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "gateway",
+        retryable: bool = True,
+        fatal: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
+
+
 class StoreError(ServiceError):
     """ClickHouse failed, refused, or cannot be reached."""
 

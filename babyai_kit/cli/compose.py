@@ -18,10 +18,11 @@ from babyai_kit.atomic_files import write_atomically
 from babyai_kit.cli import process
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import env_text, read_env_file
-from babyai_kit.configuration.gateway_toml import cost_toml
+from babyai_kit.configuration.gateway_toml import cost_toml, point_registered_at
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import Settings, load_settings
+from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError, KitError
 
 MIN_VERSION = (2, 23, 1)
@@ -105,6 +106,8 @@ def up(env_file: Path = Path(".env")) -> None:
             "The containers reach the model server on this machine as host.docker.internal; on Linux it must "
             "listen on more than 127.0.0.1 for that (Ollama: OLLAMA_HOST=0.0.0.0)."
         )
+    load_config("config", settings)  # an error in it is clearer than a gateway that does not start
+    point_registered_at("config", settings, base_url=addresses.COMPOSE_ADAPTER)
     _docker(["up", "--detach", "--wait"], variables)
     for name, address in ADDRESSES.items():
         print(f"{name + ':':<12}{address}")

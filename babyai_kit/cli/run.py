@@ -66,4 +66,4 @@ async def _run(args: argparse.Namespace) -> int:
     if outcome.episodes["success"].notna().any():
         rates = outcome.episodes.groupby("variant")["success"].mean().dropna()
         print("Success: " + ", ".join(f"{variant} {rate:.1%}" for variant, rate in rates.items()))
-    return 0 if outcome.complete else 1
+    return 0 if outcome.complete and outcome.stopped is None else 1

@@ -19,6 +19,7 @@ from typing import Any
 
 import tomlkit
 
+from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration.prices import FREE, Price
 from babyai_kit.configuration.settings import FIRST_TIMEOUTS, MAX_TIMEOUT_MS, Settings
 from babyai_kit.configuration.variants import MODEL_ALIAS, Config
@@ -110,8 +111,7 @@ def write_snapshot(
     price = config.prices.price_of(settings.model)
     model = model_toml(settings, price, base_url=base_url, timeout_ms=timeout_ms)
     (folder / "model.toml").write_text(model, encoding="utf-8")
-    for file in sorted((folder / "config" / FINETUNED_FOLDER).glob("*.toml")):
-        _point_at(file, base_url, api_key_location(settings), timeout_ms)
+    point_registered_at(folder / "config", settings, base_url=base_url, timeout_ms=timeout_ms)
     return f"{_GLOB.sub(_escaped, str(folder))}/**/*.toml"
 
 
@@ -123,13 +123,19 @@ def _timeouts(timeout_ms: int) -> dict[str, Any]:
     return {"non_streaming": {"total_ms": timeout_ms}}
 
 
-def _point_at(file: Path, base_url: str, key_location: str, timeout_ms: int) -> None:
-    """Let the registered model in `file` be asked as the settings' is: they apply to every variant."""
-    document: Any = tomlkit.parse(file.read_text(encoding="utf-8"))
-    for model in document.get("models", {}).values():
-        for provider in model.get("providers", {}).values():
-            if provider.get("type") == "openai":
-                provider["api_base"] = base_url
-                provider["api_key_location"] = key_location
-                provider["timeouts"] = _timeouts(timeout_ms)
-    file.write_text(tomlkit.dumps(document), encoding="utf-8")
+def point_registered_at(
+    config: str | Path, settings: Settings, *, base_url: str, timeout_ms: int = NO_TIMEOUT_MS
+) -> None:
+    """Let the models registered in the folder `config` be asked as the settings' model is: settings apply to
+    every variant, also to one that was registered under others."""
+    for file in sorted((Path(config) / FINETUNED_FOLDER).glob("*.toml")):
+        before = file.read_text(encoding="utf-8")
+        document: Any = tomlkit.parse(before)
+        for model in document.get("models", {}).values():
+            for provider in model.get("providers", {}).values():
+                if provider.get("type") == "openai":
+                    provider["api_base"] = base_url
+                    provider["api_key_location"] = api_key_location(settings)
+                    provider["timeouts"] = _timeouts(timeout_ms)
+        if (text := tomlkit.dumps(document)) != before:
+            write_atomically(file, text)

@@ -210,9 +210,7 @@ def _rate(text: str) -> float | None:
     except ValueError:
         rate = 0.0
     if rate is not None and not 0 < rate < math.inf:
-        raise ConfigError(
-            f"AGENT_REQUESTS_PER_MINUTE {text!r} is not valid; give a positive number, like 60, or none"
-        )
+        raise ConfigError("AGENT_REQUESTS_PER_MINUTE is not valid; give a positive number, like 60")
     return rate
 
 

@@ -162,6 +162,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
                 print(note)
             # The digests say how a model is asked, which for a new one is known only now.
             backlog = divided(config.asked_in(checked.dialects))
+            forecast = forecast_of(config, backlog, sampling)
         manifest = manifest.asked_in(checked.dialects, config.asked_in(checked.dialects))
         registrar, evaluated = None, options.workflow_evaluation
         if evaluated is None:

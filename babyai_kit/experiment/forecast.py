@@ -111,14 +111,18 @@ class Forecast:
         self._ended = self._steps = self._limits = 0
 
     def step(self, step: StepRecord) -> None:
-        """A call was answered."""
+        """A call was answered; one of another plan changes nothing."""
+        if step.key not in self._left:
+            return
         self._take(step.key, 1)
         if step.input_tokens is not None and step.output_tokens is not None:
             self._lengths[step.variant].learn(step.input_tokens, step.output_tokens)
 
     def episode(self, episode: EpisodeRecord) -> None:
         """An episode ended."""
-        self._take(episode.key, self._left.get(episode.key, 0))
+        if episode.key not in self._left:
+            return
+        self._take(episode.key, self._left[episode.key])
         if episode.status == "ok":
             self._ended += 1
             self._steps += episode.episode_length
@@ -138,6 +142,5 @@ class Forecast:
         return Estimate(expected, at_most)
 
     def _take(self, key: EpisodeKey, steps: int) -> None:
-        if key in self._left:
-            self._left[key] -= steps
-            self._calls[key.variant] -= steps
+        self._left[key] -= steps
+        self._calls[key.variant] -= steps

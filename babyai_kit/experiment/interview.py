@@ -13,7 +13,15 @@ from typing import cast
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
 from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission
 from babyai_kit.configuration.variants import FUNCTION
-from babyai_kit.errors import InputError, ModelLoading, RateLimited, ServiceError
+from babyai_kit.errors import (
+    GatewayAway,
+    GatewayError,
+    InputError,
+    ModelLoading,
+    RateLimited,
+    ServiceError,
+    StoreError,
+)
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff, Patience, asked_wait_s
 from babyai_kit.experiment.refusals import refusal
@@ -25,6 +33,9 @@ from babyai_kit.waiting_times import in_words
 
 TRIES = 3
 """Of a call that fails without a refusal."""
+
+PASSING = (RateLimited, ModelLoading, GatewayAway, StoreError)
+"""What passes by itself, and what no wrong name or key looks like."""
 
 MAX_TRYING_S = 60.0
 """No further try after so long: who waited for a whole answer in vain has waited enough."""
@@ -139,8 +150,7 @@ class Interview:
         return outcome
 
     async def _try(self, dialect: Dialect) -> Answer | ServiceError:
-        """One try; what no wrong name looks like (a rate limit, a model that is loading, a time to come
-        back) is waited for."""
+        """One try; what passes by itself, and what names a time to come back, is waited for."""
         question = Question(
             self._variant,
             self._session.new_episode_id(),
@@ -183,6 +193,9 @@ class Interview:
                 f"this run asked {self._model} {recorded}, which its server now refuses; choose another "
                 f"name, since answers asked for in two ways do not compare: {error}"
             )
+        if isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout":
+            # The model was not reached.
+            return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
         return type(error)(
             f"model {self._model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the "
             f"server: {error}",
@@ -193,4 +206,4 @@ class Interview:
 
 
 def _passes(error: ServiceError) -> bool:
-    return isinstance(error, (RateLimited, ModelLoading)) or asked_wait_s(error) is not None
+    return isinstance(error, PASSING) or asked_wait_s(error) is not None

@@ -7,7 +7,6 @@ together can. The user is told once what is waited for, and when the run goes on
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,9 @@ from datetime import datetime, timedelta
 
 from babyai_kit.errors import RateLimited, ServiceError, StoreError
 from babyai_kit.waiting_times import in_words, seconds_in
+
+REPEATED_LIMIT_S = 120.0
+"""Waits for a rate limit are told once, and later ones from this length on: some come every minute."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,20 @@ class Backoff:
 def asked_wait_s(error: ServiceError) -> float | None:
     """How long the service asked to wait, in seconds; None if it did not."""
     wait_s = error.retry_after_s
-    if wait_s is None and (isinstance(error, RateLimited) or error.kind in ("loading", "server")):
+    if wait_s is None and asks_everybody(error):
         wait_s = seconds_in(str(error))
-    return None if wait_s is None or math.isnan(wait_s) else max(0.0, wait_s)
+    return wait_s if wait_s is not None and wait_s > 0 else None
 
 
-def asks_to_wait(error: ServiceError) -> bool:
-    """Whether trying again later is all that is asked: no call is to blame, whoever else is answered."""
-    return isinstance(error, (StoreError, RateLimited)) or asked_wait_s(error) is not None
+def asks_everybody(error: ServiceError) -> bool:
+    """Whether the failure says nothing of the call that it hit, even if others are answered meanwhile."""
+    return isinstance(error, (StoreError, RateLimited)) or error.kind == "loading"
 
 
 def is_outage(error: ServiceError) -> bool:
     """Whether the service as a whole is away, or asks to wait."""
-    return asks_to_wait(error) or error.kind in ("connection", "gateway", "loading")
+    asked = asks_everybody(error) or asked_wait_s(error) is not None
+    return asked or error.kind in ("connection", "gateway")
 
 
 class Patience:
@@ -64,7 +67,7 @@ class Patience:
         """Calls that were answered so far."""
         self._say = say
         self._silent_since: float | None = None
-        self._told = False
+        self._told = self._told_limit = False
         self._ended = False
         self._sleepers: set[asyncio.Future[None]] = set()
 
@@ -95,6 +98,7 @@ class Patience:
             raise _fatal(error, f"{reason}, then run again")
         if not self._told and max(self.silence_s, asked_s or 0.0) >= self._notice_s(error):
             self._told = True
+            self._told_limit = self._told_limit or isinstance(error, RateLimited)
             self._say(f"Waiting for {_service(error)}{self._how_long(error, asked_s)}: {error}")
 
     async def sleep(self, seconds: float) -> None:
@@ -118,7 +122,10 @@ class Patience:
             _wake(sleeper)
 
     def _notice_s(self, error: ServiceError) -> float:
-        return 0.0 if isinstance(error, StoreError) or error.kind == "loading" else self.backoff.notice_s
+        if isinstance(error, RateLimited) and self._told_limit:
+            return REPEATED_LIMIT_S
+        at_once = isinstance(error, StoreError) or error.kind == "loading"
+        return 0.0 if at_once else self.backoff.notice_s
 
     def _how_long(self, error: ServiceError, asked_s: float | None) -> str:
         if asked_s:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from babyai_kit.errors import ServiceError
+from babyai_kit.errors import GatewayAway, ServiceError
 from babyai_kit.experiment.away import POLL_S, until_gateway_answers, until_store_answers
 from babyai_kit.experiment.feedback import send_feedback
 from babyai_kit.gateway.session import Session
@@ -189,7 +189,7 @@ async def _send_all(session: Session, owed: Sequence[_Owed], run_id: str) -> boo
             try:
                 await send_feedback(session, one.episode, run_id, stored=one.stored)
             except ServiceError as error:
-                return error.kind == "gateway"
+                return isinstance(error, GatewayAway)
             return False
 
     return any(await asyncio.gather(*map(send, owed)))

@@ -121,6 +121,8 @@ class Runner:
             except ServiceError as error:
                 self._stop(error)
                 return
+            if self.stopped and episode.status == "error":
+                return  # left unfinished: what stopped the run may well have failed this call
             self._journal.append(episode)
             self.ended.append(episode)
             self._progress.episode(episode)

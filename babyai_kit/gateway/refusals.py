@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-from babyai_kit.errors import GatewayError, RateLimited, ServiceError
+from babyai_kit.errors import GatewayAway, GatewayError, RateLimited, ServiceError
 
 _CUT = re.compile(r"Error deserializing response: (error decoding response body|EOF while parsing)")
 _OTHER_FORM = "Error deserializing response: "
@@ -31,7 +31,7 @@ def gateway_error(text: str, status: int | None, *, own_words: bool) -> ServiceE
     """
     away = _away(text, status)
     if away:
-        return GatewayError(f"{away}: {text}", kind="gateway", retryable=True)
+        return GatewayAway(f"{away}: {text}")
     if status in (401, 403):
         return key_refused(status, text)
     if status == 429:

@@ -244,7 +244,8 @@ class Session:
         finally:
             task.cancel()
         if on_timeout is StoreError:
-            raise StoreError(_no_answer("ClickHouse", timeout_s), kind="store", retryable=True)
+            service = "ClickHouse" if self.embedded else "the gateway, or the ClickHouse that it uses,"
+            raise StoreError(_no_answer(service, timeout_s), kind="store", retryable=True)
         raise GatewayError(_no_answer("the gateway", timeout_s), kind="timeout", retryable=True)
 
     async def _redacted(self, call: Awaitable[T]) -> T:

@@ -24,10 +24,11 @@ from expandvars import ParameterNullOrNotSet, expand
 from babyai_kit.cli import compose
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.addresses import ADAPTER_PORT, COMPOSE_CLICKHOUSE, PLAYER_PORT
-from babyai_kit.configuration.gateway_toml import model_toml
+from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, model_toml
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.errors import InputError
+from babyai_kit.finetune.registration import register_variant
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -285,3 +286,14 @@ def test_a_password_that_would_break_the_url_is_refused(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=p@ss\n")
     with pytest.raises(InputError, match="letters, digits"):
         compose.ensure_password(tmp_path / ".env")
+
+
+def test_up_lets_registered_models_be_asked_as_the_settings_say(docker, tmp_path):
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-1\n")
+    settings = load_settings(None, {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+    file = register_variant("old_sft", model="ft:old", like="baseline", config="config", settings=settings)
+    assert compose.main(["up"]) == 0
+    (provider,) = tomlkit.parse(file.read_text())["models"]["old_sft"]["providers"].values()
+    assert provider["api_base"] == addresses.COMPOSE_ADAPTER
+    assert provider["api_key_location"] == "env::OPENAI_API_KEY"
+    assert provider["timeouts"] == {"non_streaming": {"total_ms": NO_TIMEOUT_MS}}

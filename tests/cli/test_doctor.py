@@ -117,6 +117,13 @@ def test_a_setting_that_is_not_valid_is_trouble(project: Path):
     assert "AGENT_TIMEOUT_MS" in examined(project, 1, AGENT_TIMEOUT_MS="soon")["Settings"][0]
 
 
+def test_what_is_set_without_an_effect_is_told(project: Path):
+    (note,) = examined(project, 0, AGENT_MODEL="llama3")["Settings"]
+    assert note.startswith(
+        "note    Settings    AGENT_MODEL=llama3 has no effect without a model server; set "
+    )
+
+
 def test_toml_of_another_shape_is_trouble(project: Path):
     (project / "config").unlink()
     shutil.copytree(CONFIG, project / "config")

@@ -92,10 +92,22 @@ def test_a_timeout_in_milliseconds_is_taken(timeout: str):
     assert load_settings(None, {"AGENT_TIMEOUT_MS": timeout}).timeout_ms == int(timeout)
 
 
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "many", "9" * 5000])
+def test_a_rate_that_is_no_positive_number_is_refused(rate: str):
+    with pytest.raises(ConfigError, match="AGENT_REQUESTS_PER_MINUTE is not valid; give a positive number"):
+        load_settings(None, {"AGENT_REQUESTS_PER_MINUTE": rate})
+
+
+def test_a_rate_is_taken_and_none_is_the_default():
+    assert load_settings(None, {"AGENT_REQUESTS_PER_MINUTE": " 7.5 "}).requests_per_minute == 7.5
+    assert load_settings(None, {}).requests_per_minute is None
+
+
 @pytest.mark.parametrize("key", ["sk-canary“", "sk-canary\u200b", "sk-canary\nx", "sk-canary\udcff"])
-def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str):
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY has a character") as error:
-        load_settings(None, {"OPENAI_API_KEY": key})
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "TENSORZERO_API_KEY"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(name: str, key: str):
+    with pytest.raises(ConfigError, match=f"{name} has a character") as error:
+        load_settings(None, {name: key})
     assert "canary" not in str(error.value)
 
 
@@ -104,11 +116,15 @@ def test_no_secret_in_the_repr_and_redaction_removes_them():
         None,
         {
             "OPENAI_API_KEY": "sk-canary",
+            "TENSORZERO_API_KEY": "sk-t0-canary",
             "TENSORZERO_CLICKHOUSE_URL": "http://u:pw-canary@localhost:8123/db",
         },
     )
+    assert settings.gateway_api_key == "sk-t0-canary"
     assert "canary" not in repr(settings)
-    assert settings.redact("key sk-canary, password pw-canary") == "key ***, password ***"
+    assert (
+        settings.redact("keys sk-canary, sk-t0-canary, password pw-canary") == "keys ***, ***, password ***"
+    )
 
 
 def test_the_example_file_declares_every_setting_without_spaces():

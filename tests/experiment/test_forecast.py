@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babyai_kit.configuration.settings import Settings
@@ -83,6 +83,15 @@ def test_unknown_usage_teaches_nothing_and_breaks_nothing() -> None:
     assert rest.expected.output_tokens == (64 - 30) * 8
 
 
+def test_answers_of_another_plan_change_nothing() -> None:
+    assert RECORD is not None
+    forecast = Forecast(config_for(PRICED), [(key(), 64)], 1024)
+    before = forecast.rest()
+    forecast.step(answered(seed=7, variant="history"))
+    forecast.episode(replace(RECORD, seed=7))
+    assert forecast.rest() == before
+
+
 def test_an_ended_episode_owes_nothing_and_many_teach_how_long_they_are() -> None:
     assert RECORD is not None
     forecast = Forecast(config_for(PRICED), [(key(seed=s), 64) for s in range(20)], 1024)
@@ -94,6 +103,7 @@ def test_an_ended_episode_owes_nothing_and_many_teach_how_long_they_are() -> Non
     assert rest.expected.calls == 160
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.none() | st.integers(0, 10**9), st.none() | st.integers(0, 10**9)),

@@ -56,16 +56,35 @@ async def test_an_outage_uses_up_no_tries_and_is_told_once(tmp_path, capsys, kin
     assert told.count("Answered again after") == 1
 
 
-@pytest.mark.parametrize("kind", ["server", "connection"])
-async def test_a_question_that_fails_while_others_are_answered_is_an_error(tmp_path, kind):
+async def test_limits_that_come_again_and_again_are_told_once_and_other_absences_each_time(tmp_path, capsys):
+    count = iter(range(10**6))
+    limited = True
+
     def reply(question: Question) -> Answer | Exception:
-        failure = ModelError("no; try again", kind=kind, retryable=True)
+        if next(count) % 4 != 3:
+            return answer()
+        return OUTAGES["rate limit" if limited else "gateway"]()
+
+    await carry_out(PlainGateway(reply), tmp_path / "limited", backoff=HURRIED)
+    assert capsys.readouterr().out.count("Waiting for the model server") == 1
+    limited = False
+    await carry_out(PlainGateway(reply), tmp_path / "away", backoff=HURRIED)
+    told = capsys.readouterr().out
+    assert told.count("Waiting for the gateway") == told.count("Answered again") > 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "retry_after_s"), [("server", None), ("connection", None), ("server", 0.001)]
+)
+async def test_a_question_that_fails_while_others_are_answered_is_an_error(tmp_path, kind, retry_after_s):
+    def reply(question: Question) -> Answer | Exception:
+        failure = ModelError("no; try again", kind=kind, retryable=True, retry_after_s=retry_after_s)
         return failure if question.tags["seed"] == "1" else answer()
 
     gateway = PlainGateway(reply)
-    runner = await carry_out(gateway, tmp_path, seeds=range(60), backoff=HURRIED, max_concurrency=2)
+    runner = await carry_out(gateway, tmp_path, seeds=range(30), backoff=HURRIED, max_concurrency=2)
     assert runner.stopped is None
-    assert len(runner.ended) == 60
+    assert len(runner.ended) == 30
     (error,) = [episode for episode in runner.ended if episode.status == "error"]
     assert (error.seed, error.error_kind) == (1, kind)
     assert sum(q.tags["seed"] == "1" for q in gateway.questions) >= HURRIED.attempts
@@ -76,6 +95,7 @@ async def test_a_fault_of_everybody_stops_the_run_after_all_tries(tmp_path, kind
     gateway = PlainGateway(lambda question: FAULTS[kind]())
     runner = await carry_out(gateway, tmp_path, seeds=range(20), backoff=HURRIED)
     assert "3 episodes in a row used up their tries" in str(runner.stopped)
+    assert [episode.status for episode in runner.ended] == ["error"] * 3
     assert len(gateway.questions) >= 3 * HURRIED.attempts
 
 
@@ -102,6 +122,22 @@ async def test_patience_ends_and_no_episode_is_lost(tmp_path, kind):
     away = False
     runner = await carry_out(gateway, tmp_path, seeds=range(5), backoff=impatient)
     assert [episode.status for episode in runner.ended] == ["ok"] * 5
+
+
+@pytest.mark.parametrize("kind", ["rate limit", "loading", "store"])
+async def test_a_wait_that_is_asked_of_some_calls_alone_is_no_error_either(tmp_path, kind):
+    """One of two models is loaded, or limited, while the other answers."""
+    refusals = iter(range(4 * HURRIED.attempts))
+
+    def reply(question: Question) -> Answer | Exception:
+        waits = question.tags["seed"] == "1" and next(refusals, None) is not None
+        return OUTAGES[kind]() if waits else answer()
+
+    runner = await carry_out(
+        PlainGateway(reply), tmp_path, seeds=range(20), backoff=HURRIED, max_concurrency=2
+    )
+    assert {episode.status for episode in runner.ended} == {"ok"}
+    assert len(runner.ended) == 20
 
 
 async def test_an_answer_renews_patience(tmp_path):

@@ -190,7 +190,7 @@ def outages(folder: Path) -> list[Row]:
             client.close()
         steps = [s for of_one in read_steps(folder / name).values() for s in of_one]
         lost = {s.inference_id for s in steps if not (r := stored.get(s.inference_id)) or not r.whole}
-        named = sum(map(len, found.missing.values()))
+        named = sum(len(n) for of in (found.missing, found.partial) for n in of.values())
         reached = {r.episode_id for r in stored.values()}
         whole_feedback = sum(
             feedback.get(e.episode_id, set()) == set(metrics(e))

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
-from babyai_kit.errors import GatewayError, ModelError, RateLimited, ServiceError, StoreError
+from babyai_kit.errors import GatewayAway, GatewayError, ModelError, RateLimited, ServiceError, StoreError
 from babyai_kit.gateway.errors import call_error
 from babyai_kit.gateway.protocol import Question
 from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
@@ -76,7 +76,7 @@ async def test_a_gateway_that_is_away_is_worth_waiting_for_whatever_is_called(sa
     async with gateway_that_says(said) as gateway:
         for call in CALLS:
             error = await error_of(gateway, call)
-            assert isinstance(error, GatewayError)
+            assert isinstance(error, GatewayAway)
             assert (error.kind, error.retryable, error.fatal) == ("gateway", True, False)
 
 

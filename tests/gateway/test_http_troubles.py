@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,17 +44,18 @@ async def test_no_episode_is_lost_to_a_gateway_that_is_restarted_in_the_middle_o
     plan = PLAN | {"results": tmp_path, "progress": False}
     async with remote(**NAMED) as at, at.connect() as session:
         whole = await run_experiment(session, "whole", **plan)
-        run = asyncio.create_task(run_experiment(session, "r", **plan, max_concurrency=4, backoff=QUICK))
-        await until_steps(tmp_path / "r", 15)
+        at.server.cuts = {"/inference": 1}  # the preflight's
+        run = asyncio.create_task(run_experiment(session, "cut", **plan, max_concurrency=4, backoff=QUICK))
+        await until_steps(tmp_path / "cut", 15)
         at.server.cuts = {"/inference": 3, "/feedback": 2, "/workflow_evaluation_run": 1}
-        await until_steps(tmp_path / "r", 30)
+        await until_steps(tmp_path / "cut", 30)
         await at.server.away(1.5)
         episodes = await run
-        found = await reconcile_run(session, "r", results=tmp_path)
+        found = await reconcile_run(session, "cut", results=tmp_path)
         client = session.clickhouse()
         feedback = client.query(
             "SELECT toString(target_id) FROM BooleanMetricFeedback "
-            "WHERE tags['run'] = 'r' AND metric_name = {metric:String}",
+            "WHERE tags['run'] = 'cut' AND metric_name = {metric:String}",
             parameters={"metric": CARRIER},
         ).result_rows
         client.close()
@@ -156,9 +158,10 @@ async def test_a_clock_that_is_ahead_or_was_set_back_costs_no_episode(remote, tm
         plan = SMALL | {"workflow_evaluation": False, "results": tmp_path, "progress": False}
         episodes = await run_experiment(session, "ahead", **plan)
         monkeypatch.setattr(episode_ids.time, "time", lambda: ahead() + 2 * 86400)
-        with pytest.raises(ServiceError, match=r"this machine's clock says .*set both clocks"):
+        with pytest.raises(ServiceError, match=r"this machine's clock says .*set both clocks") as caught:
             await run_experiment(session, "far", **plan)
     assert set(episodes["status"]) == {"ok"}
+    assert "AGENT_MODEL" not in str(caught.value)
 
 
 async def test_clocks_far_apart_are_named_before_anything_is_asked(remote):
@@ -173,7 +176,7 @@ async def test_clocks_far_apart_are_named_before_anything_is_asked(remote):
             pass
 
 
-async def test_a_step_stored_without_its_model_call_is_told_as_what_it_is(remote, tmp_path):
+async def test_steps_without_a_model_call_or_without_tokens_are_told_as_what_they_are(remote, tmp_path):
     async with remote(**NAMED) as at, at.connect() as session:
         await run_experiment(session, "p", **SMALL, results=tmp_path, progress=False)
         run = Run.open("p", results=tmp_path)
@@ -183,11 +186,20 @@ async def test_a_step_stored_without_its_model_call_is_told_as_what_it_is(remote
             "ALTER TABLE ModelInference DELETE WHERE inference_id = {id:UUID} SETTINGS mutations_sync = 1",
             parameters={"id": steps[1].inference_id},
         )
+        # As the gateway stores an answer whose whole prompt was cached: null, where the journal has 0.
+        client.command(
+            "ALTER TABLE ModelInference UPDATE input_tokens = NULL WHERE inference_id = {id:UUID} "
+            "SETTINGS mutations_sync = 1",
+            parameters={"id": steps[0].inference_id},
+        )
         client.close()
-        episodes = list(run.episode_records().values())
-        found = await reconcile(session, run.manifest.run_ids, steps, episodes, patience_s=0)
+        episodes, ids = list(run.episode_records().values()), run.manifest.run_ids
+        journal = [replace(steps[0], input_tokens=0), *steps[1:]]
+        found = await reconcile(session, ids, journal, episodes, patience_s=0)
+        other = await reconcile(session, ids, steps, episodes, patience_s=0)
     assert found.partial == {steps[1].episode_id: [1]}
     assert (found.missing, found.mismatched, found.clean) == ({}, [], False)
     assert found.as_json()["partial"] == found.partial
     assert "1 stored in part, without their model call" in str(found)
     assert "token counts" not in str(found)
+    assert other.mismatched == [steps[0].inference_id]

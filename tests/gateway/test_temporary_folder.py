@@ -1,4 +1,4 @@
-"""The embedded gateway reads its configuration wherever the folder for temporary files is."""
+"""The embedded gateway starts wherever the folder for temporary files is; the start says what was ignored."""
 
 from __future__ import annotations
 
@@ -32,9 +32,14 @@ async def test_a_folder_with_the_characters_of_a_pattern_is_read(tmp_path: Path,
 
 @pytest.mark.parametrize("name", ["[tmp]", "tmp\udcff"])
 async def test_a_session_opens_with_any_tmpdir(
-    tmp_path: Path, data: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / name).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
-    async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
+    monkeypatch.setenv("OPENAI_API_BASE", "http://127.0.0.1:9/v1")
+    async with connect(env_file=None, config=CONFIG, data=data) as session:
         assert session.embedded
+    assert (
+        "Note:       OPENAI_API_BASE is set and has no effect here; set OPENAI_BASE_URL instead"
+        in capsys.readouterr().out
+    )

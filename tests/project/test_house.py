@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
+
 from tests.support.import_graph import import_graph
 from tests.support.processes import environment
 from tests.support.project import ROOT
@@ -33,6 +35,14 @@ def test_few_modules_lie_loose_and_no_room_is_in_a_cycle():
     graph = import_graph()
     assert len(graph.loose) <= MAX_LOOSE_MODULES, str(graph)
     assert not graph.cycles(), str(graph)
+
+
+def test_no_example_of_hypothesis_has_a_deadline():
+    """A busy machine must not fail a test; `tests/conftest.py` says so for all of them."""
+    assert hypothesis.settings.default is not None
+    assert hypothesis.settings.default.deadline is None
+    own = [path for path in (ROOT / "tests").rglob("*.py") if "deadline=" in path.read_text(encoding="utf-8")]
+    assert {path.name for path in own} <= {"conftest.py", Path(__file__).name}
 
 
 def test_the_readme_is_short():
