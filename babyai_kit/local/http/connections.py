@@ -182,10 +182,10 @@ class _Connection(asyncio.Protocol):
         """Close the connection if it has kept the server waiting for too long."""
         patience = self._table.patience
         unsent = self.unsent_bytes()
+        if unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
         if unsent:
-            if unsent != self._unsent:
-                self._unsent, self._unsent_since = unsent, now
-            elif now - self._unsent_since > patience.take_s:
+            if now - self._unsent_since > patience.take_s:
                 self.transport.abort()
             self._since = now
         elif self.transport.is_closing():
