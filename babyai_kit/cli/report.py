@@ -5,20 +5,27 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from babyai_kit.cli.arguments import add_command, add_run
+from babyai_kit.cli.arguments import add_command, add_filters, add_run, baseline, filters
 
 
 def add(commands: Any) -> None:
     parser = add_command(commands, "report", "write report.html and summary.json of a run")
     add_run(parser)
+    parser.add_argument(
+        "--baseline",
+        type=baseline,
+        help="what the others are compared with: a variant, or variant=NAME,model=NAME (default: the first)",
+    )
+    add_filters(parser)
     parser.set_defaults(command=_command)
 
 
 def _command(args: argparse.Namespace) -> int:
     from babyai_kit.report import write_report
 
-    report = write_report(args.run, results=args.results)
-    print(report.standing)
+    report = write_report(args.run, results=args.results, baseline=args.baseline, filters=filters(args))
+    for line in (report.standing, *report.notes):
+        print(line)
     print(report.page)
     print(report.summary)
     return 0

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, TemplateSyntaxError, meta
+
 from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Prices, load_prices
 from babyai_kit.configuration.settings import Settings
@@ -42,6 +44,11 @@ class Variant:
     def asks_reasoning(self) -> bool:
         """True if the prompt asks for `thinking` beside the action."""
         return "thinking" in self.templates.get("system", "")
+
+    @property
+    def shows_history(self) -> bool:
+        """True if the prompt shows earlier steps, or it is not known here whether it does."""
+        return "user" not in self.templates or any(map(_uses_history, self.templates.values()))
 
     @property
     def digests(self) -> frozenset[str]:
@@ -154,6 +161,15 @@ def _variant(
     digest = hashlib.sha256(json.dumps(digested, sort_keys=True, default=str).encode()).hexdigest()[:12]
     model = settings.model if alias == MODEL_ALIAS else models.get(alias, alias.split("::")[-1])
     return Variant(name=name, model=model, digest=digest, templates=templates)
+
+
+def _uses_history(template: str) -> bool:
+    """Whether the template, or another one that it includes, may use the argument `history`."""
+    try:
+        parsed = Environment().parse(template)
+    except TemplateSyntaxError:  # the gateway's own dialect of the language has a little more
+        return "history" in template
+    return "history" in meta.find_undeclared_variables(parsed) or any(meta.find_referenced_templates(parsed))
 
 
 def _check(act: dict[str, Any], place: str) -> None:

@@ -54,6 +54,7 @@ from babyai_kit.runs.plan import (
     Sampling,
     make_plan,
 )
+from babyai_kit.runs.plan_text import held_plans_note
 from babyai_kit.runs.records import EpisodeRecord, StepRecord, to_frame
 from babyai_kit.runs.trajectories import located
 
@@ -131,10 +132,12 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             "config/prices.json or leave the budget out"
         )
     config, backoff = session.config, options.backoff
-    keys = plan.keys({name: variant.model for name, variant in config.variants.items()}, options.shard)
     folder = run_folder(options.results, plan.run, options.shard)
     before = read_manifest(folder)
     manifest = manifest_for(before, plan, sampling, config, session.settings)
+    if before and (note := held_plans_note(plan, before.plans)):
+        print(note)
+    keys = plan.keys(manifest.models, options.shard, without_history=manifest.without_history)
     with Journal(folder) as journal:
         episodes, steps, registered = read_episodes(folder), read_steps(folder), read_registrations(folder)
         divided = partial(
@@ -144,6 +147,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             steps=steps,
             registered=registered,
             run_id=manifest.run_id,
+            history_length=plan.history_length,
             new_episode_id=session.new_episode_id,
         )
         backlog = divided(config.asked_in(manifest.dialects))

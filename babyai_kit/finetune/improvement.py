@@ -130,6 +130,7 @@ async def improve(
                 max_per_task=max_per_task,
                 shortest_only=shortest_only,
                 drop_detours=drop_detours,
+                episodes=episodes,
                 results=results,
             )
             say(str(curation))

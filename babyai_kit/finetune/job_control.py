@@ -50,7 +50,8 @@ async def launch(
 
     `model`: the base (default: the export's); `n_epochs`: None lets the provider choose; `seed`: of the
     training; `max_cost_usd`: launch nothing if the estimate, which is printed first, is higher. Called again
-    for the same files and model it returns the existing job, unless that failed or was cancelled.
+    for the same files, model, epochs and seed it returns the existing job, also if another one was launched
+    in between, unless it failed or was cancelled.
     Raises InputError for files that would be refused or were changed, ModelError with the provider's reason
     if it refuses.
     """
@@ -58,8 +59,9 @@ async def launch(
     model = model or export.model
     server = server_of(where) if isinstance(where, Session) else where
     base_url = _recorded_url(where)
-    job = known_job(export, model, base_url) or Job(
-        export.folder, model, export.variant, export.digests, base_url
+    settings = {"n_epochs": n_epochs, "seed": seed}
+    job = known_job(export, model, base_url, settings) or Job(
+        export.folder, model, export.variant, export.digests, base_url, settings=settings
     )
     if job.job_id:
         say(f"Already launched: {job}")

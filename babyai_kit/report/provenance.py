@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import ConfigError
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.plan import Plan, Sampling
+from babyai_kit.runs.plan_text import seeds_text
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def _command(plan: Plan, sampling: Sampling) -> str:
     flags = {
         "variants": ",".join(plan.variants),
         "tasks": ",".join(plan.tasks),
-        "seeds": _seeds(plan.seeds),
+        "seeds": seeds_text(plan.seeds),
         "num-dists": plan.num_dists,
         "repeats": plan.repeats,
         "history-length": plan.history_length,
@@ -70,8 +71,3 @@ def prompts(manifest: Manifest, config: str | Path) -> list[Prompt]:
             templates = variant.templates
         result.append(Prompt(name, digest, templates, missing))
     return result
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    first, end = seeds[0], seeds[0] + len(seeds)
-    return f"{first}:{end}" if list(seeds) == list(range(first, end)) else ",".join(map(str, seeds))

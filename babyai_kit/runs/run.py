@@ -81,7 +81,10 @@ class Run:
 
     def planned(self) -> list[EpisodeKey]:
         """The episodes that all commands of the run asked for together, each once."""
-        keys = (key for plan in self.manifest.plans for key in plan.keys(self.manifest.models))
+        models, without_history = self.manifest.models, self.manifest.without_history
+        keys = (
+            key for plan in self.manifest.plans for key in plan.keys(models, without_history=without_history)
+        )
         return list(dict.fromkeys(keys))
 
     def step_records(self) -> dict[str, list[StepRecord]]:

@@ -52,6 +52,8 @@ def merge(run: str, *, results: str | Path = "results") -> int:
                 manifest,
                 digests={**shard.manifest.digests, **manifest.digests},
                 models={**shard.manifest.models, **manifest.models},
+                without_history={**shard.manifest.without_history, **manifest.without_history},
+                plans=tuple(dict.fromkeys((*manifest.plans, *shard.manifest.plans))),
             )
         merged = tuple(i for i in dict.fromkeys(ids) if i != manifest.run_id)
         journal.write_manifest(replace(manifest, merged=merged))
