@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from babyai_kit.configuration.project import PROJECT_RESULTS
+
 if TYPE_CHECKING:
     from babyai_kit.runs.selection import Filters
 
@@ -49,7 +51,10 @@ def baseline(text: str) -> str | dict[str, str]:
 
 def add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--results", metavar="FOLDER", default="results", help="folder of the runs (default: %(default)s)"
+        "--results",
+        metavar="FOLDER",
+        default=PROJECT_RESULTS,
+        help="folder of the runs (default: results/ in the project)",
     )
 
 

@@ -18,6 +18,7 @@ from jinja2 import Environment, TemplateSyntaxError, meta
 
 from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Prices, load_prices
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
 from babyai_kit.errors import ConfigError
@@ -79,7 +80,7 @@ class Config:
         return dataclasses.replace(self, variants=variants)
 
 
-def load_config(path: str | Path, settings: Settings) -> Config:
+def load_config(path: StrPath, settings: Settings) -> Config:
     """Read `path` (a directory of TOML files as the gateway globs them) and digest every variant.
 
     Raises ConfigError for TOML that does not parse, a missing template or schema, or no function `act`.
@@ -87,7 +88,9 @@ def load_config(path: str | Path, settings: Settings) -> Config:
     path = Path(path)
     files = sorted(path.rglob("*.toml"))
     if not files:
-        raise ConfigError(f"no TOML file under {path}; run from the project's top level or name the folder")
+        raise ConfigError(
+            f"no TOML file under {path}; run in the project, or export BABYAI_PROJECT=FOLDER with its folder"
+        )
     function: dict[str, Any] = {}
     folders: dict[str, Path] = {}
     root = path

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
 from babyai_kit.configuration.models import is_free
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceError
 from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
@@ -79,7 +79,7 @@ async def run_experiment(
     stop_after_invalid: int = DEFAULT_STOP_AFTER,
     workflow_evaluation: bool | None = None,
     shard: tuple[int, int] | None = None,
-    results: str | Path = "results",
+    results: StrPath = PROJECT_RESULTS,
     progress: bool = True,
     backoff: Backoff | None = None,
 ) -> pd.DataFrame:

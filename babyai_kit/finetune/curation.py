@@ -13,10 +13,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from pathlib import Path
 
 import pandas as pd
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.variants import Variant
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.curated_metric import mark_as_curated
@@ -74,7 +74,7 @@ async def curate(
     episodes: pd.DataFrame | None = None,
     source: str = "clickhouse",
     mark_curated: bool = True,
-    results: str | Path = "results",
+    results: StrPath = PROJECT_RESULTS,
 ) -> Curation:
     """Choose examples from the episodes of `variant` in `runs`.
 
@@ -84,9 +84,9 @@ async def curate(
     left out, and so are those that repeat another example word for word; with `drop_detours` also those that
     the episode did not need (see `needed_steps`).
     `seeds`: use only these, all of the train block; None: use all, and a seed outside that block is an error.
-    `episodes`: use only those in this table, as `run_experiment` returns it: the run may hold others, of other
-    tasks or settings. `source`: "clickhouse" (what the gateway stored, read through its API) or "journal"; both
-    give the same.
+    `episodes`: use only those in this table, as `run_experiment` returns it: the run may hold others, of
+    other tasks or settings. `source`: "clickhouse" (what the gateway stored, read through its API) or
+    "journal"; both give the same.
     `mark_curated`: send the metric. Raises InputError if no example is left, with the counts, and for seeds
     outside the train block; StoreError and GatewayError if ClickHouse or the gateway does not answer.
     """

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from babyai_kit.atomic_files import write_json_atomically
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.errors import FileWriteError, InputError, JournalError
 from babyai_kit.finetune.export import Export
 from babyai_kit.finetune.job_answers import shown
@@ -63,7 +64,7 @@ class Job:
         return f"job {shown(self.job_id) or '(not created yet)'}: {self.status}{model}{error}"
 
 
-def read_job(folder: str | Path) -> Job:
+def read_job(folder: StrPath) -> Job:
     """The job of `folder` as last seen. Raises InputError if none was launched there."""
     job = _read(Path(folder) / JOB)
     if job is None or not job.job_id:

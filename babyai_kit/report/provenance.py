@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import ConfigError
@@ -52,7 +52,7 @@ def _command(plan: Plan, sampling: Sampling) -> str:
     return shlex.join(parts)
 
 
-def prompts(manifest: Manifest, config: str | Path) -> list[Prompt]:
+def prompts(manifest: Manifest, config: StrPath) -> list[Prompt]:
     """The prompts of the run's variants, from `config` where its digest is still the run's."""
     try:
         variants, unreadable = load_config(config, Settings()).variants, ""

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from babyai_kit.atomic_files import write_atomically
+from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_RESULTS, StrPath
 from babyai_kit.errors import JournalError, KitError, NoEpisodeError
 from babyai_kit.failures import CLASSES
 from babyai_kit.failures.classes import LABELS
@@ -45,6 +46,10 @@ class Report:
     page: Path
     summary: Path
     standing: Standing
+    episodes: pd.DataFrame
+    """What it is about."""
+    baseline: str | Mapping[str, Any]
+    """What the other agents are compared with."""
     notes: tuple[str, ...] = ()
     """What is shown of a run that holds several plans, and how to see the rest; a line each."""
 
@@ -52,8 +57,8 @@ class Report:
 def write_report(
     run: str,
     *,
-    results: str | Path = "results",
-    config: str | Path = "config",
+    results: StrPath = PROJECT_RESULTS,
+    config: StrPath = PROJECT_CONFIG,
     figures: Collection[str] = tuple(FIGURES),
     baseline: str | Mapping[str, Any] | None = None,
     filters: Filters | None = None,
@@ -73,8 +78,8 @@ def write_report(
     trajectories = [trajectory for trajectory in opened.trajectories() if selection.has(trajectory.key)]
     stands = standing(opened, episodes, selection.planned)
     base = tables.first_agent(episodes) if baseline is None else baseline
-    if baseline is not None and len(episodes):
-        check_baseline(episodes, baseline)
+    if baseline is not None and _variant(baseline) not in {*every_episode["variant"]}:
+        check_baseline(every_episode, baseline)
     notes = selection.notes(f"python -m babyai_kit report {opened.name}")
     drawn = _figures(episodes, figures, base)
     html = page(
@@ -107,8 +112,14 @@ def write_report(
         page=write_atomically(opened.folder / "report.html", html),
         summary=write_atomically(opened.folder / "summary.json", summary),
         standing=stands,
+        episodes=episodes,
+        baseline=base,
         notes=tuple(notes),
     )
+
+
+def _variant(baseline: str | Mapping[str, Any]) -> Any:
+    return baseline if isinstance(baseline, str) else baseline.get("variant")
 
 
 def _held(held: HeldPlan) -> dict[str, Any]:
