@@ -79,7 +79,7 @@ def write_report(
     stands = standing(opened, episodes, selection.planned)
     base = tables.first_agent(episodes) if baseline is None else baseline
     if baseline is not None and _variant(baseline) not in {*every_episode["variant"]}:
-        check_baseline(every_episode, baseline)
+        check_baseline(episodes if len(episodes) else every_episode, baseline)
     notes = selection.notes(f"python -m babyai_kit report {opened.name}")
     drawn = _figures(episodes, figures, base)
     html = page(
