@@ -29,7 +29,7 @@ from babyai_kit.report.provenance import commands, prompts
 from babyai_kit.report.standing import Standing, standing
 from babyai_kit.report.summary import make_summary
 from babyai_kit.runs.run import Run
-from babyai_kit.runs.selection import Filters, HeldPlan, select
+from babyai_kit.runs.selection import Filters, HeldPlan, results_flag, select
 from babyai_kit.runs.trajectories import Trajectory, choose
 from babyai_kit.stats import check_baseline
 
@@ -80,7 +80,7 @@ def write_report(
     base = tables.first_agent(episodes) if baseline is None else baseline
     if baseline is not None and _variant(baseline) not in {*every_episode["variant"]}:
         check_baseline(episodes if len(episodes) else every_episode, baseline)
-    notes = selection.notes(f"python -m babyai_kit report {opened.name}")
+    notes = selection.notes(f"python -m babyai_kit report {opened.name}{results_flag(results)}")
     drawn = _figures(episodes, figures, base)
     html = page(
         "report.html",
