@@ -89,6 +89,7 @@ def write_report(
         manifest=opened.manifest,
         standing=stands,
         notes=notes,
+        plans=[held.plan for held in selection.plans if held.selected],
         outcomes=[tables.outcomes(episodes), tables.by_task(episodes)],
         comparison=tables.comparison(episodes, base),
         spending=tables.spending(episodes),

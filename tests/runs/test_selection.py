@@ -97,6 +97,7 @@ def test_report_and_compare_keep_the_settings_apart(results: Path, capsys) -> No
     assert "not shown: seeds 0:2; history length 4 (4 of 4 episodes finished)" in page
     command = f"python -m babyai_kit report r --results {results} --history-length 4"
     assert command in page
+    assert "<dt>history length</dt><dd>8</dd>" in page
     assert main(command.split()[3:]) == 0
     assert main(["compare", "r", "--results", str(results), "--measures", "success"]) == 0
     out = capsys.readouterr().out
