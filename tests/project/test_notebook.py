@@ -93,6 +93,25 @@ def test_every_run_of_the_notebook_has_the_same_options():
         assert "options" in {ast.unparse(k.value) for k in call.keywords if k.arg is None}, ast.unparse(call)
 
 
+def test_only_make_figures_writes_the_tracked_figures():
+    recipes = [line.strip() for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("\t")]
+    assert [line for line in recipes if "img" in line] == [
+        "$(BIN)/python -m babyai_kit report $(RUN) --figures img"
+    ]
+    for name in ("babyai.ipynb", "learning.ipynb"):
+        notebook = nbformat.read(ROOT / name, as_version=4)
+        code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        assert "figures.save_all(" in code
+        assert not [text for text in ast.walk(ast.parse(code)) if _starts_with_img(text)], name
+
+
+def _starts_with_img(node: ast.AST) -> bool:
+    """True for a text that is a path in img/ of the working directory."""
+    if isinstance(node, ast.JoinedStr):
+        return bool(node.values) and _starts_with_img(node.values[0])
+    return isinstance(node, ast.Constant) and str(node.value).startswith("img/")
+
+
 def test_the_notebook_is_short_and_committed_without_outputs():
     notebook = nbformat.read(ROOT / "babyai.ipynb", as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -9,6 +9,7 @@ import pytest
 from babyai_kit import Run, compare, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError, UnknownBaselineError
+from babyai_kit.figures import FIGURES
 from babyai_kit.runs.plan import Plan
 from babyai_kit.runs.plan_text import held_plans_note
 from babyai_kit.runs.selection import Filters, Selection, select
@@ -111,8 +112,11 @@ def test_report_and_compare_keep_the_settings_apart(results: Path, capsys) -> No
 
 def test_the_report_takes_a_baseline_and_filters(results: Path, capsys) -> None:
     command = ["report", "r", "--results", str(results)]
-    assert main([*command, "--baseline", "history", "--seeds", "0:3"]) == 0
-    assert "Only seeds 0:3." in capsys.readouterr().out
+    assert main([*command, "--baseline", "history", "--seeds", "0:3", "--figures"]) == 0
+    out = capsys.readouterr().out
+    assert "Only seeds 0:3." in out
+    assert f"{len(FIGURES)} figures in {results / 'r/img'}/" in out
+    assert {path.stem for path in (results / "r/img").glob("*.png")} == set(FIGURES)
     page = (results / "r/report.html").read_text()
     assert "difference from history in points" in page
     assert "6 of 6 planned episodes are finished" in page
