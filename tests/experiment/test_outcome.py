@@ -1,4 +1,4 @@
-"""The lines at the end of a command: what differs from ClickHouse is told once, in words and with a command."""
+"""The lines at the end of a command: what differs from ClickHouse is told once, with what to type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: counts without a rate, totals of earlier commands too, on every screen."""
+"""What a run shows while it goes on: counts without a rate, and totals of earlier commands too."""
 
 from __future__ import annotations
 
@@ -36,13 +36,15 @@ class Recorder(LineScreen):
 
 
 def forecast(*seeds: int) -> Forecast:
-    assert FAILURE.record and SUCCESS.record
+    assert FAILURE.record
+    assert SUCCESS.record
     return Forecast(CONFIGURATION, [(replace(FAILURE.record.key, seed=seed), 64) for seed in seeds], 1024)
 
 
 async def test_counts_steps_and_totals_and_no_rate() -> None:
     screen = Recorder()
-    assert FAILURE.record and SUCCESS.record
+    assert FAILURE.record
+    assert SUCCESS.record
     before = Spent(tokens=5000, cost_usd=1.5, seconds=3600)
     with Progress(4, [FAILURE.record], forecast(1, 2, 3), show=True, before=before, screen=screen) as bar:
         for step in SUCCESS.steps:
@@ -51,9 +53,7 @@ async def test_counts_steps_and_totals_and_no_rate() -> None:
         bar.episode(replace(FAILURE.record, seed=2, status="error", success=None))
     first, last = screen.states[0], screen.states[-1]
     assert first[:2] == (1, 4)
-    assert first[2].startswith(
-        "1 of 4 done, 1 failed, 0 errors, waiting for the first answer, 5,000 tokens, $1.5"
-    )
+    assert first[2].startswith("1 of 4 done, 1 failed, 0 errors, waiting for the first answer, 5,000 tokens")
     assert last[:2] == (3, 4)
     assert last[2].startswith("2 of 4 done, 1 failed, 1 error, ")
     assert " steps/s, " in last[2]
@@ -129,9 +129,10 @@ def test_a_notebook_gets_lines_from_a_program_and_else_one_output_that_changes(a
         assert client.kc
         client.kc.allow_stdin = attended  # as a front end with a user has it
         client.execute_cell(client.nb.cells[0], 0)
-    (output,) = client.nb.cells[0].outputs
+    outputs = client.nb.cells[0].outputs
     if attended:
+        (output,) = outputs
         assert output.data["text/plain"] == "2 of 2 done, <b>"
         assert output.data["text/html"].endswith("</progress> 2 of 2 done, &lt;b&gt;")
     else:
-        assert output.text == "1 of 2 done, <b>\n2 of 2 done, <b>\n"
+        assert "".join(output.text for output in outputs) == "1 of 2 done, <b>\n2 of 2 done, <b>\n"
