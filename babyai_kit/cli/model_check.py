@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
 from babyai_kit.configuration.proxies import proxy_for
@@ -76,7 +77,7 @@ async def _list(base: str, headers: Mapping[str, str], timeout_s: float) -> tupl
             headers={"Accept-Encoding": "identity", **headers},
             auto_decompress=False,
         ) as client,
-        client.get(endpoint(base, "models"), proxy=proxy_for(base, os.environ)) as reply,
+        client.get(URL(endpoint(base, "models"), encoded=True), proxy=proxy_for(base, os.environ)) as reply,
     ):
         try:
             body = await read_at_most(reply.content, MAX_BYTES) if reply.status == 200 else None
@@ -86,8 +87,8 @@ async def _list(base: str, headers: Mapping[str, str], timeout_s: float) -> tupl
 
 
 def _names(answer: object) -> list[str]:
-    """The names in a list of models, whatever else is in it."""
-    models = answer.get("data") if isinstance(answer, dict) else None
+    """The names in a list of models, whatever else is in it; some servers send the list alone."""
+    models = answer.get("data") if isinstance(answer, dict) else answer
     rows = [row for row in models if isinstance(row, dict)] if isinstance(models, list) else []
     return list({name for row in rows if isinstance(name := row.get("id"), str) and name.strip()})
 

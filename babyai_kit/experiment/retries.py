@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from babyai_kit.errors import ServiceError
-from babyai_kit.experiment.patience import Backoff, Patience, asked_wait_s, asks_to_wait, is_outage
+from babyai_kit.experiment.patience import Backoff, Patience, asked_wait_s, asks_everybody, is_outage
 
 OnRetry = Callable[[ServiceError], None]
 """Gets each failure that is about to be waited for."""
@@ -44,7 +44,7 @@ class Retries:
                     raise
                 failures += 1
                 tries += not is_outage(error)
-                refusals += patience.answers > answers and not asks_to_wait(error)
+                refusals += patience.answers > answers and not asks_everybody(error)
                 answers = patience.answers
                 broken = tries >= backoff.attempts and patience.silence_s >= backoff.outage_s
                 if broken or refusals >= backoff.attempts:

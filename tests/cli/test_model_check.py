@@ -122,10 +122,14 @@ async def test_a_base_url_without_v1_is_told_with_the_one_that_works():
 
 async def test_a_query_is_kept():
     async def versioned(request: web.Request) -> web.Response:
-        known = request.path_qs == "/openai/models?api-version=1"
+        known = request.path_qs == "/openai/models?api-version=1%2F2"
         return web.json_response({"data": [{"id": "llama3"}]} if known else {})
 
-    assert (await examined(versioned, path="/openai?api-version=1")).grade == "ok"
+    assert (await examined(versioned, path="/openai?api-version=1%2F2")).grade == "ok"
+
+
+async def test_a_list_alone_is_a_list_too():
+    assert (await examined(listing(b'[{"id": "llama3"}]'))).grade == "ok"
 
 
 async def test_a_status_that_is_no_list_is_told():

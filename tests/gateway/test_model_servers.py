@@ -98,6 +98,17 @@ def with_null_usage(_: Body) -> Body:
     return plain() | {"usage": None}
 
 
+def with_half_a_usage(_: Body) -> Body:
+    return plain() | {"usage": {"prompt_tokens": 10, "completion_tokens": None}}
+
+
+async def test_a_priced_model_whose_server_tells_half_of_its_usage(served, tmp_path):
+    async with served(with_half_a_usage, AGENT_MODEL="gpt-4o-mini") as (session, _):
+        row = await run_one(session, tmp_path)
+    assert (row["status"], row["episode_length"], row["input_tokens"]) == ("ok", STEPS, 10 * STEPS)
+    assert pd.isna([row["output_tokens"], row["cost_usd"]]).all()
+
+
 @pytest.mark.parametrize("answer", [without_usage, with_null_usage])
 async def test_tokens_are_unknown_where_the_server_does_not_tell_them(served, tmp_path, answer):
     # A price is known, and there is nothing to multiply it with.

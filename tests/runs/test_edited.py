@@ -219,7 +219,10 @@ def test_usage_beyond_32_bits_is_a_figure_like_others(results: Path):
     assert load_episodes("r", results=results)["input_tokens"].max() == 2**40
 
 
-@pytest.mark.parametrize("content", [DEEP, "[]", "5", "null", "{", '{"text": ' + DEEP + "}", "9" * 5000])
+OF_ODD_FORM = json.dumps({"compared": "yesterday", "text": "all there", "steps": 5, "clean": True})
+
+
+@pytest.mark.parametrize("content", [DEEP, "[]", "{}", "{", '{"text": ' + DEEP + "}", OF_ODD_FORM])
 def test_a_reconciliation_that_is_none_leaves_the_report_whole(results: Path, content: str):
     (results / "r" / "reconciliation.json").write_text(content)
     assert Run.open("r", results=results).reconciliation() == {}

@@ -4,10 +4,8 @@ that the environment names, never redirected."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -18,12 +16,16 @@ from yarl import URL
 from babyai_kit.configuration.proxies import proxy_for
 from babyai_kit.configuration.urls import endpoint
 from babyai_kit.errors import ModelError
+from babyai_kit.local.adapter.body import unpacked
 from babyai_kit.local.adapter.failures import failure_of
 
 MAX_BYTES = 4 * 1024**2
 """Of an answer. What follows is not read."""
 
 CHUNK = 64 * 1024
+
+MAX_HEADER_BYTES, MAX_HEADERS = 64 * 1024, 512
+"""Of one header of an answer, and their number: what stands before a server may add many."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Reply:
     body: bytes
     whole: bool
     """False if the answer went on after MAX_BYTES."""
+    charset: str | None
+    """As the header Content-Type names it."""
     retry_after_s: float | None
 
 
@@ -60,6 +64,11 @@ class Upstream:
             # Compressed, a small answer could be a huge one.
             headers={"Accept-Encoding": "identity"},
             auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
+            # Every call is a caller of its own, and a cookie that cannot be read is no matter.
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
 
@@ -80,7 +89,7 @@ class Upstream:
             ) from None
         except aiohttp.ClientError as error:
             raise _broken(error) from None
-        self._answered = self._answered or reply.status == 200
+        self._answered = self._answered or 200 <= reply.status < 300
         return reply
 
     async def _post(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Reply:
@@ -102,18 +111,14 @@ class Upstream:
                     # Not for another request: the rest is still under way.
                     response.close()
                     break
-            body, whole = _unpacked(bytes(read), response.headers.get("Content-Encoding", ""))
-            return Reply(response.status, body, whole, retry_after_s(response.headers))
-
-
-def _unpacked(body: bytes, encoding: str) -> tuple[bytes, bool]:
-    """At most MAX_BYTES of an answer, and whether that is all of it. Some servers pack what was asked for
-    plain."""
-    if encoding in ("gzip", "deflate"):
-        with contextlib.suppress(zlib.error):
-            # 47: zlib or gzip, as the header says.
-            body = zlib.decompressobj(wbits=47).decompress(body, MAX_BYTES + 1)
-    return body[:MAX_BYTES], len(body) <= MAX_BYTES
+            plain = unpacked(bytes(read), response.headers.get("Content-Encoding", ""), MAX_BYTES + 1)
+            return Reply(
+                response.status,
+                plain[:MAX_BYTES],
+                whole=len(plain) <= MAX_BYTES,
+                charset=response.charset,
+                retry_after_s=retry_after_s(response.headers),
+            )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
