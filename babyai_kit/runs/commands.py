@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
-DEFAULT_RESULTS = "results"
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 
 
-def command_line(*words: str, results: str | Path = DEFAULT_RESULTS) -> str:
+def command_line(*words: str, results: StrPath = PROJECT_RESULTS) -> str:
     """`python -m babyai_kit WORDS`, with the folder of the runs where it is not the usual one."""
-    where = () if str(results) == DEFAULT_RESULTS else ("--results", str(results))
+    where = () if str(results) == str(PROJECT_RESULTS) else ("--results", str(results))
     return shlex.join(("python", "-m", "babyai_kit", *words, *where))

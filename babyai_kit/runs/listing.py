@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.runs.journal import MANIFEST, RUN_NAME
 
 
-def run_names(results: str | Path) -> list[str]:
+def run_names(results: StrPath) -> list[str]:
     """The runs under `results`, those in shards too, the latest first; none if there is no such folder."""
     folders = ((_began(folder), folder.name) for folder in _folders(Path(results)))
     return [name for began, name in sorted(((b, n) for b, n in folders if b is not None), reverse=True)]
