@@ -195,7 +195,7 @@ class BudgetReached(KitError):
     """The run's budget is spent; nothing failed."""
 
 
-MAX_CHOICES = 12
+MAX_CHOICES = 15
 """Names that a message lists."""
 
 
