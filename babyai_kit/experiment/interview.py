@@ -36,6 +36,7 @@ TRIES = 3
 
 PASSING = (RateLimited, ModelLoading, GatewayAway, StoreError)
 """What passes by itself, and what no wrong name or key looks like."""
+
 MAX_TRYING_S = 60.0
 """No further try after so long: who waited for a whole answer in vain has waited enough."""
 
@@ -143,15 +144,13 @@ class Interview:
                 return outcome
             if outcome.fatal or not outcome.retryable or refusal(outcome, dialect):
                 return outcome
-            wait_s = max(self._wait_s, asked_wait_s(outcome) or 0.0)
-            tried_s = time.monotonic() - started
-            if attempt == TRIES or tried_s > MAX_TRYING_S or wait_s > self._backoff.patience_s:
+            if attempt == TRIES or time.monotonic() - started > MAX_TRYING_S:
                 return outcome
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(self._wait_s)
         return outcome
 
     async def _try(self, dialect: Dialect) -> Answer | ServiceError:
-        """One try; what no wrong name looks like is waited for."""
+        """One try; what passes by itself, and what names a time to come back, is waited for."""
         question = Question(
             self._variant,
             self._session.new_episode_id(),
@@ -164,7 +163,7 @@ class Interview:
         )
         patience = Patience(self._backoff, self._say)
         try:
-            return await retrying(self._backoff, only=PASSING, patience=patience)(self._call, question)
+            return await retrying(self._backoff, only=_passes, patience=patience)(self._call, question)
         except ServiceError as error:
             return error
 
@@ -194,8 +193,9 @@ class Interview:
                 f"this run asked {self._model} {recorded}, which its server now refuses; choose another "
                 f"name, since answers asked for in two ways do not compare: {error}"
             )
-        if isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout":
-            # The model was not reached.
+        not_the_model = isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout"
+        if not_the_model or error.fatal:
+            # What to mend is said already: a key, a certificate, an account.
             return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
         return type(error)(
             f"model {self._model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the "
@@ -204,3 +204,7 @@ class Interview:
             retryable=False,
             fatal=True,
         )
+
+
+def _passes(error: ServiceError) -> bool:
+    return isinstance(error, PASSING) or asked_wait_s(error) is not None

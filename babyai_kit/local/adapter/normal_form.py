@@ -15,7 +15,7 @@ from typing import Any
 
 from babyai_kit.errors import ModelError
 from babyai_kit.local.adapter.failures import failure_of, is_filtered, unreadable
-from babyai_kit.local.adapter.words import error_in, server_words
+from babyai_kit.local.adapter.words import MAX_WORDS, error_in, server_words
 
 MAX_KEPT = 64 * 1024
 """Characters of an answer too long to be read whole that are kept."""
@@ -125,7 +125,7 @@ def normal_form(body: Any, *, retry_after_s: float | None = None) -> Completion:
 
 
 def answer_in_failure(status: int, body: Any) -> Completion | None:
-    """What the model answered, or that a content filter refused, where a server calls that a failure.
+    """What the model answered, or the words of a filter that refused, where a server calls that a failure.
 
     None for failures that are the server's. Groq answers 400 to what is not JSON; prompts that a filter
     blocks get a 400 by Azure and others, a 403 by OpenRouter.
@@ -138,7 +138,7 @@ def answer_in_failure(status: int, body: Any) -> Completion | None:
     if isinstance(text, str):
         reason = "length" if _ENDED_BY_LIMIT.search(words) else "stop"
     elif is_filtered(words):
-        text, reason = None, "content_filter"
+        text, reason = words[:MAX_WORDS], "content_filter"
     else:
         return None
     return Completion(_text(text), reason, usage=None, model="", reasoning=None, has_message=True)

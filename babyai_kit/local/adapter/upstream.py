@@ -17,12 +17,16 @@ from babyai_kit.configuration.proxies import proxy_for
 from babyai_kit.configuration.urls import endpoint
 from babyai_kit.errors import ModelError
 from babyai_kit.local.adapter.body import unpacked
+from babyai_kit.local.adapter.connections import connection_failure, proxy_refusal
 from babyai_kit.local.adapter.failures import failure_of
 
 MAX_BYTES = 4 * 1024**2
 """Of an answer. What follows is not read."""
 
 CHUNK = 64 * 1024
+
+CONNECT_S = 30.0
+"""Longest wait for a connection: a server that loads its model accepts one at once."""
 
 MAX_HEADER_BYTES, MAX_HEADERS = 64 * 1024, 512
 """Of one header of an answer, and their number: what stands before a server may add many."""
@@ -80,6 +84,8 @@ class Upstream:
         timeout_s = self._timeout_s if self._answered else self._first_timeout_s
         try:
             reply = await self._post(body, headers, timeout_s)
+        except aiohttp.ConnectionTimeoutError as error:
+            raise connection_failure(error, self._proxy) from None
         except asyncio.TimeoutError:
             raise ModelError(
                 f"the model did not answer in time ({timeout_s:g} s); set a longer AGENT_TIMEOUT_MS or lower "
@@ -88,7 +94,7 @@ class Upstream:
                 retryable=True,
             ) from None
         except aiohttp.ClientError as error:
-            raise _broken(error) from None
+            raise connection_failure(error, self._proxy) from None
         self._answered = self._answered or 200 <= reply.status < 300
         return reply
 
@@ -99,9 +105,11 @@ class Upstream:
             headers=headers,
             proxy=self._proxy,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
         )
         async with request as response:
+            if response.status == 407:
+                raise proxy_refusal(407, self._proxy, response.reason or "")
             if 300 <= response.status < 400:
                 raise failure_of(response.status, _place(response.headers.get("Location", "")))
             read = bytearray()
@@ -151,24 +159,3 @@ def _place(location: str) -> str:
         return str(url.with_user(None).with_query(None).with_fragment(None)) if url.host else url.path
     except ValueError:
         return ""
-
-
-def _broken(error: aiohttp.ClientError) -> ModelError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)):
-        return ModelError(
-            "the model server's certificate is not trusted; let SSL_CERT_FILE name a file with that of its "
-            f"authority: {reason}",
-            kind="connection",
-            fatal=True,
-        )
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return ModelError(
-            f"the model server cannot be reached; check that it is running: {reason}",
-            kind="connection",
-            retryable=True,
-        )
-    # A request that makes its server break off would be sent for ever if this counted as a server away.
-    return ModelError(
-        f"the model server broke off the connection; check its log: {reason}", kind="server", retryable=True
-    )

@@ -129,10 +129,15 @@ def test_a_failure_of_status_200(answer: Any, kind: ErrorKind, words: str) -> No
             "",
             "length",
         ),
-        (400, {"message": "filtered", "code": "content_filter"}, None, "content_filter"),
-        (400, {"message": "Content Exists Risk"}, None, "content_filter"),
-        (400, {"message": "flagged", "code": "invalid_prompt"}, None, "content_filter"),
-        (403, {"message": "x requires moderation. Your input was flagged."}, None, "content_filter"),
+        (
+            400,
+            {"message": "filtered", "code": "content_filter"},
+            "filtered (content_filter)",
+            "content_filter",
+        ),
+        (400, {"message": "Content Exists Risk"}, "Content Exists Risk", "content_filter"),
+        (400, {"message": "flagged", "code": "invalid_prompt"}, "flagged (invalid_prompt)", "content_filter"),
+        (403, {"message": "Your input was flagged."}, "Your input was flagged.", "content_filter"),
     ],
 )
 def test_what_the_model_or_a_filter_did_is_no_failure(

@@ -297,6 +297,59 @@ async def test_broken_connections(manner: str, kind: str):
     server.close()
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("status", "words", "fatal"),
+    [
+        (407, "HTTP_PROXY or HTTPS_PROXY", True),
+        (None, "cannot be reached through the proxy 127.0.0.1; check HTTP_PROXY", False),
+    ],
+)
+async def test_a_proxy_that_fails_is_named_without_its_password(
+    scheme: str, status: int | None, words: str, fatal: bool
+):
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if status is None:
+        server.close()
+        await server.wait_closed()
+    environ = {"ALL_PROXY": f"http://user:secretword@127.0.0.1:{port}"}
+    async with (
+        Adapter(
+            f"{scheme}://model.example/v1/", timeout_s=30, first_timeout_s=30, environ=environ
+        ) as adapter,
+        aiohttp.ClientSession() as client,
+        client.post(f"{adapter.base_url}chat/completions", json=QUESTION) as reply,
+    ):
+        error = error_in((reply.status, await reply.json()))
+    assert words in error["message"]
+    assert "secretword" not in error["message"]
+    assert (error["kind"], error["fatal"], error["retryable"]) == ("connection", fatal, not fatal)
+    server.close()
+
+
+async def test_https_where_the_server_speaks_http():
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response(ANSWER)
+
+    async with (
+        serving(handler) as url,
+        Adapter(
+            f"{url.replace('http', 'https')}/v1/", timeout_s=30, first_timeout_s=30, environ={}
+        ) as adapter,
+        aiohttp.ClientSession() as client,
+        client.post(f"{adapter.base_url}chat/completions", json=QUESTION) as reply,
+    ):
+        error = error_in((reply.status, await reply.json()))
+    assert error["fatal"]
+    assert "write http:// instead of https://" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
