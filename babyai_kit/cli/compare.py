@@ -36,7 +36,7 @@ def _command(args: argparse.Namespace) -> int:
     from babyai_kit.atomic_files import write_atomically
     from babyai_kit.errors import InputError
     from babyai_kit.runs.run import Run
-    from babyai_kit.runs.selection import select
+    from babyai_kit.runs.selection import results_flag, select
     from babyai_kit.stats import ALL_TASKS, compare, measure_of, reasons
 
     run = Run.open(args.run, results=args.results)
@@ -60,7 +60,7 @@ def _command(args: argparse.Namespace) -> int:
         print(f"\n{measure.title}, difference from {rows['baseline'].iloc[0]}")
         print(readable(rows, measure).to_string(index=False))
     print(f"\n{_notes(episodes, table, len(selection.planned))}")
-    for note in selection.notes(f"python -m babyai_kit compare {run.name}"):
+    for note in selection.notes(f"python -m babyai_kit compare {run.name}{results_flag(args.results)}"):
         print(note)
     return 0
 

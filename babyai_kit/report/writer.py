@@ -29,7 +29,7 @@ from babyai_kit.report.provenance import commands, prompts
 from babyai_kit.report.standing import Standing, standing
 from babyai_kit.report.summary import make_summary
 from babyai_kit.runs.run import Run
-from babyai_kit.runs.selection import Filters, HeldPlan, select
+from babyai_kit.runs.selection import Filters, HeldPlan, results_flag, select
 from babyai_kit.runs.trajectories import Trajectory, choose
 from babyai_kit.stats import check_baseline
 
@@ -79,8 +79,8 @@ def write_report(
     stands = standing(opened, episodes, selection.planned)
     base = tables.first_agent(episodes) if baseline is None else baseline
     if baseline is not None and _variant(baseline) not in {*every_episode["variant"]}:
-        check_baseline(every_episode, baseline)
-    notes = selection.notes(f"python -m babyai_kit report {opened.name}")
+        check_baseline(episodes if len(episodes) else every_episode, baseline)
+    notes = selection.notes(f"python -m babyai_kit report {opened.name}{results_flag(results)}")
     drawn = _figures(episodes, figures, base)
     html = page(
         "report.html",
@@ -89,6 +89,7 @@ def write_report(
         manifest=opened.manifest,
         standing=stands,
         notes=notes,
+        plans=[held.plan for held in selection.plans if held.selected],
         outcomes=[tables.outcomes(episodes), tables.by_task(episodes)],
         comparison=tables.comparison(episodes, base),
         spending=tables.spending(episodes),

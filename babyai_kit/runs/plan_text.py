@@ -17,9 +17,11 @@ def seeds_text(seeds: Sequence[int]) -> str:
     return f"{first}:{end}" if list(seeds) == list(range(first, end)) else ",".join(map(str, seeds))
 
 
-def describe(plan: Plan) -> str:
-    """The plan in one line."""
-    return _SEPARATOR.join(_parts(plan).values())
+def describe(plan: Plan, plans: Sequence[Plan]) -> str:
+    """In one line, what tells the plan from the other `plans` of its run."""
+    parts = _parts(plan)
+    others = [_parts(other) for other in plans]
+    return _SEPARATOR.join(text for name, text in parts.items() if any(o[name] != text for o in others))
 
 
 def held_plans_note(plan: Plan, held: Sequence[Plan]) -> str | None:

@@ -6,11 +6,13 @@ belong together; episodes under other settings are another question, and are not
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.plan import Plan
@@ -56,9 +58,6 @@ class HeldPlan:
     selected: bool
     """Whether the selection shows its settings."""
 
-    def __str__(self) -> str:
-        return f"{describe(self.plan)}: {self.finished} of {self.planned} episodes finished"
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -81,11 +80,16 @@ class Selection:
 
     def notes(self, command: str) -> list[str]:
         """For the reader, a line each: what is shown of a run with several plans, and how to see the rest by
-        `command`, such as `babyai report first`."""
+        `command`, such as `python -m babyai_kit report first`."""
         lines = []
         if len(self.plans) > 1:
             lines.append(f"This run holds {len(self.plans)} plans:")
-            lines += [f"  {'shown' if held.selected else 'not shown'}: {held}" for held in self.plans]
+            plans = [held.plan for held in self.plans]
+            lines += [
+                f"  {'shown' if held.selected else 'not shown'}: {describe(held.plan, plans)} "
+                f"({held.finished} of {held.planned} episodes finished)"
+                for held in self.plans
+            ]
             flags = dict.fromkeys(_flags(held.plan, self.plans) for held in self.plans if not held.selected)
             lines += [f"To see the others: {command} {flag}" for flag in flags]
         if limits := _limits(self.filters):
@@ -129,6 +133,11 @@ def select(run: Run, episodes: pd.DataFrame, filters: Filters | None = None) -> 
         filters=filters,
         _places=None if len(chosen) == len(groups) else frozenset(map(_place, whole)),
     )
+
+
+def results_flag(results: StrPath) -> str:
+    """What a command needs after the run's name to find it in `results`."""
+    return "" if results is PROJECT_RESULTS else f" --results {shlex.quote(str(results))}"
 
 
 def _groups(manifest: Manifest) -> dict[Settings, list[Plan]]:

@@ -9,6 +9,7 @@ import pytest
 from babyai_kit import Run, compare, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError, UnknownBaselineError
+from babyai_kit.figures import FIGURES
 from babyai_kit.runs.plan import Plan
 from babyai_kit.runs.plan_text import held_plans_note
 from babyai_kit.runs.selection import Filters, Selection, select
@@ -87,15 +88,18 @@ def test_plans_of_the_same_settings_belong_together(tmp_path: Path) -> None:
     assert rows == {("baseline", 0): 4}
     assert all(held.selected for held in selection.plans)
     assert len(selection.planned) == 4 + 1 + 3
-    assert any("3 plans" in line for line in selection.notes("babyai report r"))
+    assert any("3 plans" in line for line in selection.notes("python -m babyai_kit report r"))
 
 
 def test_report_and_compare_keep_the_settings_apart(results: Path, capsys) -> None:
     report = write_report("r", results=results, config=CONFIG, figures=["paired_differences"])
     assert (report.standing.planned, report.standing.finished) == (12, 12)
     page = report.page.read_text()
-    assert "not shown: baseline, history; goto; seeds 0:2; history length 4" in page
-    assert "python -m babyai_kit report r --history-length 4" in page
+    assert "not shown: seeds 0:2; history length 4 (4 of 4 episodes finished)" in page
+    command = f"python -m babyai_kit report r --results {results} --history-length 4"
+    assert command in page
+    assert "<dt>history length</dt><dd>8</dd>" in page
+    assert main(command.split()[3:]) == 0
     assert main(["compare", "r", "--results", str(results), "--measures", "success"]) == 0
     out = capsys.readouterr().out
     assert "12 episodes, 0 with an error" in out
@@ -103,13 +107,16 @@ def test_report_and_compare_keep_the_settings_apart(results: Path, capsys) -> No
     assert main(["compare", "r", "--results", str(results), "--history-length", "4"]) == 0
     out = capsys.readouterr().out
     assert "4 episodes, 0 with an error" in out
-    assert "python -m babyai_kit compare r --history-length 8" in out
+    assert f"python -m babyai_kit compare r --results {results} --history-length 8" in out
 
 
 def test_the_report_takes_a_baseline_and_filters(results: Path, capsys) -> None:
     command = ["report", "r", "--results", str(results)]
-    assert main([*command, "--baseline", "history", "--seeds", "0:3"]) == 0
-    assert "Only seeds 0:3." in capsys.readouterr().out
+    assert main([*command, "--baseline", "history", "--seeds", "0:3", "--figures"]) == 0
+    out = capsys.readouterr().out
+    assert "Only seeds 0:3." in out
+    assert f"{len(FIGURES)} figures in {results / 'r/img'}/" in out
+    assert {path.stem for path in (results / "r/img").glob("*.png")} == set(FIGURES)
     page = (results / "r/report.html").read_text()
     assert "difference from history in points" in page
     assert "6 of 6 planned episodes are finished" in page
