@@ -136,6 +136,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             "config/prices.json or leave the budget out"
         )
     config, backoff = session.config, options.backoff
+    session.reconcile_line = command_line("reconcile", plan.run, results=options.results)
     folder = run_folder(options.results, plan.run, options.shard)
     before = read_manifest(folder)
     manifest = manifest_for(before, plan, sampling, config, session.settings)
@@ -233,8 +234,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         invalid=invalid_answers(present),
         unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),
     )
-    reconcile_line = command_line("reconcile", plan.run, results=options.results)
-    for note in closing_notes(outcome, compared, reconcile_line):
+    for note in closing_notes(outcome, compared, session.reconcile_line):
         print(note)
     return outcome
 
