@@ -63,6 +63,7 @@ bench-learner: $(VENV)/.learner
 learn: $(VENV)/.learner
 	mkdir -p results
 	$(BIN)/python -m papermill learning.ipynb results/learning.ipynb --kernel python3 --log-output --no-progress-bar
+	$(BIN)/python -m jupyter trust results/learning.ipynb  # else Jupyter hides its replays
 
 figures: $(VENV)/.run
 	@test -n "$(RUN)" || { echo "Name the run whose figures they shall be: make figures RUN=first"; exit 2; }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
 
 from babyai_kit.configuration.models import is_learner, is_offline_player
-from babyai_kit.stats import Measure, count_errors, finished
+from babyai_kit.stats import ALL_TASKS, Measure, count_errors, finished
 
 OFFLINE = "offline player: not an LLM"
 LOCAL = "small model trained locally: not a hosted LLM"
@@ -31,12 +32,10 @@ def caption(
     if estimates["value"].notna().any():
         first = first_panel(estimates)
         several = len(first) < len(estimates)
-        kinds, others = _kinds(first), _kinds(estimates.drop(first.index))
-        if several and kinds != others:
-            kinds = f"all tasks: {kinds}; each task: {others}"
+        kinds = kinds_by_panel(estimates[estimates["value"].notna()], "interval")
         parts.append(f"Points: means; lines: 95% intervals ({kinds}).")
         if open_points is not None and open_points["value"].notna().any():
-            open_kinds = _kinds(open_points)
+            open_kinds = kinds_by_panel(open_points[open_points["value"].notna()], "interval")
             differing = f" ({open_kinds})" if open_kinds != kinds else ""
             parts.append(f"Open points: successes only{differing}.")
         parts.append(f"{sample(first[first['value'].notna()], n_known, several)}.")
@@ -113,5 +112,24 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _kinds(rows: pd.DataFrame) -> str:
-    return " or ".join(sorted(set(rows.loc[rows["value"].notna(), "interval"]))) or "none"
+def kinds_by_panel(rows: pd.DataFrame, column: str) -> str:
+    """The kinds in `column` (of interval, of test) that the rows rest on, for all tasks and each task apart
+    where these differ."""
+    if rows.empty:
+        return "none"
+    first = first_panel(rows)
+    others = rows.drop(first.index)
+    is_alike = others.empty or first[column].mode()[0] == others[column].mode()[0]
+    if is_alike or first["task"].iloc[0] != ALL_TASKS:
+        return kinds_of(rows[column])
+    return f"all tasks: {kinds_of(first[column])}; each task: {kinds_of(others[column])}"
+
+
+def kinds_of(kinds: Iterable[str]) -> str:
+    """The most frequent of the kinds, then in how many rows another one stands instead."""
+    counts = Counter(map(str, kinds)).most_common()
+    if not counts:
+        return "none"
+    total = sum(number for _, number in counts)
+    exceptions = [f"in {number} of {total} {kind}" for kind, number in sorted(counts[1:])]
+    return ", but ".join([counts[0][0], *([" and ".join(exceptions)] if exceptions else [])])

@@ -17,7 +17,7 @@ from babyai_kit.figures.agents import (
     styles_of,
     tasks_of,
 )
-from babyai_kit.figures.caption import closing, count, first_panel, sample, watermark
+from babyai_kit.figures.caption import closing, count, first_panel, kinds_of, sample, watermark
 from babyai_kit.figures.chart import STYLE, Chart, add_panels, frame, notice, panel_grid
 from babyai_kit.stats import finished, reasons
 from babyai_kit.stats import return_profiles as profiles
@@ -36,7 +36,7 @@ def return_profiles(episodes: pd.DataFrame) -> Chart:
 def success_against_steps(episodes: pd.DataFrame) -> Chart:
     """Share of episodes that reached the goal within so many steps; it ends at the success rate."""
     curves = by_step(episodes, keys_of(episodes))
-    return _figure(episodes, curves, "Success rate by number of steps", "steps")
+    return _figure(episodes, curves, "Success within N steps", "N, steps")
 
 
 def _figure(episodes: pd.DataFrame, curves: pd.DataFrame, title: str, unit: str) -> Chart:
@@ -118,7 +118,8 @@ def _caption(episodes: pd.DataFrame, curves: pd.DataFrame, keys: list[str]) -> s
         return f"{count(n_finished, 'finished episode')}. {closing(episodes)}"
     parts = ["Lines: means over seeds."]
     if len(agents_of(curves, keys)) <= MAX_BANDS:
-        kinds = " or ".join(sorted(set(known["interval"])))
-        parts.append(f"Bands: pointwise 95% intervals ({kinds}).")
+        # At most thresholds every seed may agree: a band without width there is no other kind of interval.
+        of_width = known["interval"][~known["interval"].str.startswith("no")]
+        parts.append(f"Bands: pointwise 95% intervals ({kinds_of(of_width)}).")
     parts.append(f"{sample(first, n_finished, curves['task'].nunique() > 1)}.")
     return " ".join([*parts, closing(episodes)])

@@ -14,7 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from babyai_kit.figures.agents import Agent, agents_of, label_of, name_of, rows_by_agent, styles_of, tasks_of
-from babyai_kit.figures.caption import capitalized, closing, count, has_value, seeds, watermark
+from babyai_kit.figures.caption import (
+    capitalized,
+    closing,
+    count,
+    has_value,
+    kinds_by_panel,
+    seeds,
+    watermark,
+)
 from babyai_kit.figures.chart import (
     GREY,
     STYLE,
@@ -173,13 +181,12 @@ def _scale(axes: Axes, table: pd.DataFrame, measure: Measure) -> None:
 
 def _caption(episodes: pd.DataFrame, table: pd.DataFrame, measure: Measure) -> str:
     known = table[table["difference"].notna()]
-    kinds = " or ".join(sorted(set(known["interval"])))
-    tests = " or ".join(sorted(set(known["test"]) - {"none"}))
+    kinds, tests = kinds_by_panel(known, "interval"), kinds_by_panel(known[known["test"] != "none"], "test")
     task = tasks_of(known)[0]
     first = known[known["task"] == task]
     every_task = " every task" if task == ALL_TASKS else ""
     parts = [f"Paired by seed; lines: 95% intervals ({kinds}), not corrected."]
-    parts.append(f"p: {tests or 'none'}, Holm-corrected over agents.")
+    parts.append(f"p: {tests}, Holm-corrected over agents.")
     parts.append(f"{seeds(first)} on which both agents finished{every_task}.")
     if first["detectable"].notna().any():
         least, most = (measure.number(first["detectable"].agg(end)) for end in ("min", "max"))

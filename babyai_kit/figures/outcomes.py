@@ -10,10 +10,12 @@ import pandas as pd
 
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.errors import NoSharedSeedsError, UnknownBaselineError
+from babyai_kit.figures.caption import capitalized, has_value
 from babyai_kit.figures.chart import Chart
 from babyai_kit.figures.curves import return_profiles, success_against_steps
 from babyai_kit.figures.forest import paired_differences
-from babyai_kit.figures.panels import panels
+from babyai_kit.figures.panels import models_without, panels
+from babyai_kit.stats import MEASURES, finished
 
 
 def success_rate(episodes: pd.DataFrame) -> Chart:
@@ -79,17 +81,45 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Chart]] = {
     )
 }
 
+RESTS_ON = {
+    "length_against_shortest": "optimality",
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "cost": "cost_usd",
+    "tokens_per_success": "tokens_per_success",
+    "cost_per_success": "cost_per_success",
+}
+"""The figures whose measure may be unknown, with it."""
+
+
+def known_figures(episodes: pd.DataFrame) -> dict[str, Callable[[pd.DataFrame], Chart]]:
+    """FIGURES without those of what no finished episode has, such as costs where no price is known."""
+    done = finished(episodes)
+    unknown = {
+        name
+        for name, measure in RESTS_ON.items()
+        if len(done) and not has_value(done, MEASURES[measure]).any()
+    }
+    return {name: draw for name, draw in FIGURES.items() if name not in unknown}
+
+
+def unknown_measures(episodes: pd.DataFrame) -> list[str]:
+    """A sentence for each thing that `known_figures` leaves out, such as a price that is not known."""
+    names = [measure for name, measure in RESTS_ON.items() if name not in known_figures(episodes)]
+    reasons = [models_without(episodes, MEASURES[name]) for name in names]
+    return [f"{capitalized(reason)}." for reason in dict.fromkeys(reasons)]
+
 
 def save_all(
     episodes: pd.DataFrame, folder: str | Path, baseline: str | Mapping[str, Any] = "baseline"
 ) -> list[Path]:
-    """Write every figure as NAME.png, whole or not at all.
+    """Write every figure of `known_figures` as NAME.png, whole or not at all.
 
     The differences from `baseline` are left out of a table without it, or without another agent on its seeds.
     Raises InputError where `folder` can't be written.
     """
     paths = []
-    for name, draw in FIGURES.items():
+    for name, draw in known_figures(episodes).items():
         try:
             chart = paired_differences(episodes, baseline) if draw is paired_differences else draw(episodes)
         except (UnknownBaselineError, NoSharedSeedsError):

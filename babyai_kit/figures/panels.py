@@ -34,7 +34,7 @@ def panels(episodes: pd.DataFrame, name: str, *, beside: str | None = None) -> C
     keys = keys_of(episodes)
     drawn = _estimates(episodes, name, keys)
     second = _estimates(episodes, beside, keys) if beside else None
-    note = _models_without(episodes, measure)
+    note = models_without(episodes, measure)
     with rc_context(STYLE):
         if drawn["value"].notna().any():
             both = drawn if second is None else pd.concat([drawn, second])
@@ -55,7 +55,7 @@ def panels(episodes: pd.DataFrame, name: str, *, beside: str | None = None) -> C
     return figure
 
 
-def _models_without(episodes: pd.DataFrame, measure: Measure) -> str:
+def models_without(episodes: pd.DataFrame, measure: Measure) -> str:
     """Which models have no value of `measure` at all; empty if none."""
     done = finished(episodes)
     known = has_value(done, measure).groupby(done["model"]).any()

@@ -131,7 +131,7 @@ def first_agent(episodes: pd.DataFrame) -> dict[str, Any]:
 
 
 def spending(episodes: pd.DataFrame) -> Table:
-    """Tokens, cost and time per agent."""
+    """Tokens, cost and time per agent; without columns of which nothing is known."""
     measures = ("input_tokens", "output_tokens", "tokens_per_success", "cost_per_success")
     rows: list[list[Cell]] = []
     for agent in _agents(episodes):
@@ -140,7 +140,12 @@ def spending(episodes: pd.DataFrame) -> Table:
         row: list[Cell] = [agent.name, *(_estimate(agent.summary, name) for name in measures)]
         rows.append([*row, UNKNOWN if math.isnan(cost) else f"${cost:,.4f}", f"{seconds:.2f} s"])
     head = ["agent", *(MEASURES[name].label for name in measures), "cost of all episodes", "time per call"]
-    return Table("Tokens and cost, with 95% bootstrap intervals over seeds in brackets.", head, rows)
+    known = [i for i in range(len(head)) if not rows or any(row[i] != UNKNOWN for row in rows)]
+    return Table(
+        "Tokens and cost, with 95% bootstrap intervals over seeds in brackets.",
+        [head[i] for i in known],
+        [[row[i] for i in known] for row in rows],
+    )
 
 
 def failures(episodes: pd.DataFrame, failed: pd.DataFrame) -> Table:

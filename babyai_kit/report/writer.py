@@ -19,7 +19,8 @@ from babyai_kit.errors import JournalError, KitError, NoEpisodeError
 from babyai_kit.failures import CLASSES
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.failures.tables import failures_of
-from babyai_kit.figures import FIGURES, Chart, failure_classes, paired_differences
+from babyai_kit.figures import FIGURES, Chart, failure_classes, known_figures, paired_differences
+from babyai_kit.figures.outcomes import unknown_measures
 from babyai_kit.pages import data_uri, page, part
 from babyai_kit.replay.film import film
 from babyai_kit.replay.player import TILE, framed, player_policy
@@ -93,6 +94,7 @@ def write_report(
         outcomes=[tables.outcomes(episodes), tables.by_task(episodes)],
         comparison=tables.comparison(episodes, base),
         spending=tables.spending(episodes),
+        unknown=unknown_measures(episodes),
         figures={
             "results": [drawn[name] for name in RESULTS if name in drawn],
             "comparison": [drawn[name] for name in COMPARISON if name in drawn],
@@ -141,9 +143,9 @@ def _failures(episodes: pd.DataFrame, trajectories: list[Trajectory]) -> dict[st
 def _figures(
     episodes: pd.DataFrame, names: Collection[str], baseline: str | Mapping[str, Any]
 ) -> dict[str, Markup]:
-    """The figures of these names, but for differences where there is nothing to compare."""
+    """The figures of these names, but for what is not known and differences where nothing can be compared."""
     figures = {}
-    for name, draw in FIGURES.items():
+    for name, draw in known_figures(episodes).items():
         if name not in names:
             continue
         if draw is not paired_differences:

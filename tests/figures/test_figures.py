@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError
-from babyai_kit.figures import FIGURES, picture, save_all, success_rate
+from babyai_kit.figures import FIGURES, known_figures, picture, save_all, success_rate
+from babyai_kit.figures.caption import kinds_of
+from babyai_kit.figures.outcomes import unknown_measures
 from babyai_kit.stats import estimates
 from tests.support.figures import (
     CASES,
@@ -164,7 +166,7 @@ CAPTIONS = {
     ("episode_length", "whole"): f"{MEANS} (BCa bootstrap over seeds). "
     "Open points: successes only. n=8 seeds, 160 episodes. No errors. Model: m.",
     ("episode_length", "errors"): f"{MEANS} (BCa bootstrap over seeds). "
-    "Open points: successes only (BCa bootstrap over seeds or none: one seed). "
+    "Open points: successes only (BCa bootstrap over seeds, but in 1 of 24 none: one seed). "
     "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. Model: m.",
     ("episode_length", "no success"): f"{MEANS} (no width: all equal). n=3 seeds, 30 episodes. "
     "No errors. Model: m.",
@@ -230,6 +232,24 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     assert all(one != other for one, other in pairwise(kept))
     shuffled = frame.sample(frac=1, random_state=1)
     assert [path.read_bytes() for path in save_all(shuffled, str(tmp_path / "new" / "img"))] == kept
+
+
+def test_figures_of_what_is_not_known_are_left_out(tmp_path: Path) -> None:
+    unpriced = episodes(VARIANTS[:2], tasks=("open",), cost_usd=None)
+    saved = {path.stem for path in save_all(unpriced, tmp_path)}
+    assert saved == set(known_figures(unpriced)) == set(FIGURES) - {"cost", "cost_per_success"}
+    assert unknown_measures(unpriced) == ["No price known for m, so costs are not shown."]
+    assert set(known_figures(pd.concat([unpriced, episodes(("mine",))]))) == set(FIGURES)
+    assert set(known_figures(CASES["empty"])) == set(known_figures(CASES["only errors"])) == set(FIGURES)
+    assert unknown_measures(episodes()) == []
+
+
+def test_a_caption_names_the_interval_and_counts_the_exceptions() -> None:
+    assert kinds_of(["t", "Wilson", "t", "t", "none: one seed"]) == (
+        "t, but in 1 of 5 Wilson and in 1 of 5 none: one seed"
+    )
+    assert kinds_of(["t", "t"]) == "t"
+    assert kinds_of([]) == "none"
 
 
 def test_a_save_that_fails_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch) -> None:
