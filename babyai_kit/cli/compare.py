@@ -64,6 +64,7 @@ def _command(args: argparse.Namespace) -> int:
         in_points = " in points" if measure.difference_unit == "points" else ""
         print(f"\n{measure.title}, difference from {rows['baseline'].iloc[0]}{in_points}")
         print(readable(rows, measure, selection.planned))
+        print(verdicts(rows, measure, selection.planned))
     print(f"\n{_notes(episodes, table, len(selection.planned))}")
     for note in selection.notes(f"python -m babyai_kit compare {run.name}{results_flag(args.results)}"):
         print(note)
@@ -102,6 +103,18 @@ def readable(rows: pd.DataFrame, measure: Measure, planned: Sequence[EpisodeKey]
     return text_table(["", "value", "difference", "95% interval", "p Holm", "detectable"], cells)
 
 
+def verdicts(rows: pd.DataFrame, measure: Measure, planned: Sequence[EpisodeKey]) -> str:
+    """A sentence for each agent, over all tasks or, of one task, on this."""
+    from babyai_kit.stats import ALL_TASKS, agent_columns, verdict
+
+    variants = list(dict.fromkeys(key.variant for key in planned))
+    overall = rows[rows["task"] == (ALL_TASKS if (rows["task"] == ALL_TASKS).any() else rows["task"].iloc[0])]
+    ordered = sorted(overall.to_dict("records"), key=lambda row: variants.index(row["variant"]))
+    names = [", ".join(str(row[column]) for column in agent_columns(rows)) for row in ordered]
+    sentences = [verdict(name, row, measure) for name, row in zip(names, ordered, strict=True)]
+    return "\n".join(textwrap.fill(sentence, 80, subsequent_indent="  ") for sentence in sentences)
+
+
 def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:
     """What the tables rest on."""
     from babyai_kit.figures.caption import count, model_note
@@ -119,7 +132,7 @@ def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:
         basis,
         f"model: {', '.join(models)}{model_note(models)}",
         f"intervals (not corrected): {kinds or 'none'}",
-        f"p: {tests or 'none'}; Holm: corrected over the agents compared on a measure and task",
+        f"p Holm: {tests or 'none'}, corrected over the agents compared on a measure and task",
         "detectable: smallest true difference found with 80% power on these seeds, at p < 0.05 uncorrected",
     ]
     return "\n".join(textwrap.fill(line, 80, subsequent_indent="  ") for line in lines)

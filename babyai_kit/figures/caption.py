@@ -131,5 +131,5 @@ def kinds_of(kinds: Iterable[str]) -> str:
     if not counts:
         return "none"
     total = sum(number for _, number in counts)
-    exceptions = [f"in {number} of {total} {kind}" for kind, number in sorted(counts[1:])]
+    exceptions = [f"{kind} in {number} of {total}" for kind, number in sorted(counts[1:])]
     return ", but ".join([counts[0][0], *([" and ".join(exceptions)] if exceptions else [])])

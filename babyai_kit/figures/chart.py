@@ -24,6 +24,8 @@ WIDTH = 9.0
 """Inches of a full figure: a notebook's width, and shrinks to a page's."""
 GREY = "#666666"
 """Of what stands in for a missing figure."""
+WATERMARK = "watermark"
+"""The id of its texts, by which they are told from the others."""
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.usetex": False,
@@ -51,23 +53,38 @@ class Chart(Figure):
 
 
 def frame(figure: Figure, title: str, caption: str, watermark: str = "") -> None:
-    """Title above, caption below, watermark behind."""
+    """Title above, caption below, watermark behind the data of every panel."""
     width = figure.get_size_inches()[0]
     figure.suptitle(plain(title), x=0.01, ha="left", fontsize=11, fontweight="bold")
     lines = "\n".join(textwrap.wrap(caption, int(18 * width)))
     figure.supxlabel(plain(lines), x=0.01, ha="left", fontsize=7.5, color="#444444")
     if watermark:
-        figure.text(
-            0.55,
-            0.55,
-            watermark,
-            ha="center",
-            va="center",
-            rotation=10,
-            fontsize=4 * width * min(1.0, 30 / len(watermark)),
-            color="#777777",
-            alpha=0.25,
-            zorder=-1,
+        _mark(figure, watermark)
+
+
+def _mark(figure: Figure, text: str) -> None:
+    """`text` inside the axes, so that it crosses no title and no tick label; else on the empty figure."""
+    panels = [axes for axes in figure.axes if axes.axison]
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": "#777777", "alpha": 0.3, "zorder": -1}
+    width = figure.get_size_inches()[0]
+    if not panels:
+        figure.text(0.5, 0.2, text, gid=WATERMARK, fontsize=12, **style)
+    for axes in panels:
+        place = axes.get_subplotspec()
+        columns = place.get_gridspec().ncols if place else 1
+        # What names and figures beside the rows leave of the width, and the width of a character of 1 point.
+        points = 72 * width / columns * (0.5 if columns > 1 else 0.38)
+        size = min(16.0, points / (0.56 * len(text)))
+        axes.text(
+            0.5,
+            0.5,
+            text,
+            gid=WATERMARK,
+            fontsize=size,
+            rotation=6,
+            transform=axes.transAxes,
+            in_layout=False,
+            **style,
         )
 
 

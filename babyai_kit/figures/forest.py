@@ -138,7 +138,7 @@ def _draw(axes: Axes, table: pd.DataFrame, keys: list[str], places: _Places, mea
     styles = styles_of(agents_of(table, keys))
     rows = rows_by_agent(table, ["task", *keys])
     top = min(places.headings.values())
-    annotate_row(axes, TEXT_LEFT, top, "difference  [95% interval]  p", fontweight="bold")
+    annotate_row(axes, TEXT_LEFT, top, "difference  [95% interval]  Holm's p", fontweight="bold")
     for (task, agent), y in places.rows.items():
         row = rows.get((task, *agent))
         if row is None or math.isnan(row["difference"]):
@@ -186,7 +186,7 @@ def _caption(episodes: pd.DataFrame, table: pd.DataFrame, measure: Measure) -> s
     first = known[known["task"] == task]
     every_task = " every task" if task == ALL_TASKS else ""
     parts = [f"Paired by seed; lines: 95% intervals ({kinds}), not corrected."]
-    parts.append(f"p: {tests}, Holm-corrected over agents.")
+    parts.append(f"Holm's p: {tests}, corrected over agents.")
     parts.append(f"{seeds(first)} on which both agents finished{every_task}.")
     if first["detectable"].notna().any():
         least, most = (measure.number(first["detectable"].agg(end)) for end in ("min", "max"))

@@ -24,8 +24,21 @@ from babyai_kit.figures.agents import (
     tasks_of,
 )
 from babyai_kit.figures.caption import capitalized, caption, has_value, watermark
-from babyai_kit.figures.chart import GREY, STYLE, Chart, add_panels, annotate_row, frame, notice, panel_grid
+from babyai_kit.figures.chart import (
+    GREY,
+    STYLE,
+    Chart,
+    add_panels,
+    annotate_row,
+    frame,
+    notice,
+    panel_grid,
+    plain,
+)
 from babyai_kit.stats import ALL_TASKS, Measure, estimates, finished, measure_of, reasons
+
+VALUE = "value"
+"""The id of the texts that give a point's value."""
 
 
 def panels(episodes: pd.DataFrame, name: str, *, beside: str | None = None) -> Chart:
@@ -43,6 +56,7 @@ def panels(episodes: pd.DataFrame, name: str, *, beside: str | None = None) -> C
             figure = layout(drawn, keys, (measure.start, end), _tick_text(measure), roomy=beside is not None)
             for axes in figure.axes:
                 _draw(axes, drawn, keys, shift=-0.13 if beside else 0)
+                _write_values(axes, drawn, keys, measure, shift=-0.13 if beside else 0)
                 if second is not None:
                     _draw(axes, second, keys, shift=0.17, filled=False)
         else:
@@ -141,6 +155,31 @@ def _draw(
         )
         if row["worst"] < value:
             axes.plot(row["worst"], y + 0.22, "x", color=colour, markersize=4, clip_on=False)
+
+
+def _write_values(
+    axes: Axes, table: pd.DataFrame, keys: Sequence[str], measure: Measure, shift: float
+) -> None:
+    """The value above each point, turned inwards at the ends of the scale."""
+    rows = rows_by_agent(table[table["task"] == axes.get_label()], keys)
+    start, end = axes.get_xlim()
+    for y, agent in enumerate(agents_of(table, keys)):
+        row = rows.get(agent)
+        if row is None or math.isnan(row["value"]):
+            continue
+        share = (row["value"] - start) / (end - start)
+        axes.annotate(
+            plain(measure.text(row["value"])),
+            (row["value"], y + shift),
+            xytext=(-4 if share < 0.15 else 4 if share > 0.85 else 0, 3.5),
+            textcoords="offset points",
+            ha="left" if share < 0.15 else "right" if share > 0.85 else "center",
+            va="bottom",
+            fontsize=6,
+            color="#333333",
+            gid=VALUE,
+            annotation_clip=False,
+        )
 
 
 def missing(row: Mapping[Any, Any] | None) -> str:

@@ -24,6 +24,7 @@ from babyai_kit.stats import (
     groups,
     p_value_text,
     summarize,
+    verdict,
 )
 
 Cell = str | tuple[str, str]
@@ -40,6 +41,8 @@ class Table:
     head: list[str]
     rows: list[list[Cell]]
     labels: int = 1
+    verdicts: tuple[str, ...] = ()
+    """Sentences below it."""
 
 
 def outcomes(episodes: pd.DataFrame) -> Table:
@@ -100,19 +103,19 @@ def comparison(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) -> Tab
             [
                 name_of(agent),
                 _bracketed(row, "difference", SUCCESS.difference),
-                p_value_text(row["p_value"]),
                 p_value_text(row["p_holm"]),
                 SUCCESS.number(row["detectable"]),
                 str(row["n_seeds"]),
             ]
         )
+    verdicts = tuple(verdict(name_of(agent), by_agent[agent], SUCCESS) for agent in agents_of(table, keys))
     baseline = table["baseline"].iloc[0]
     caption = (
         f"Success rate over all tasks, difference from {baseline} in points, paired by seed, "
-        "with 95% intervals in brackets, not corrected. Holm: corrected over the agents. Detectable: "
+        "with 95% intervals in brackets, not corrected. Holm's p: corrected over the agents. Detectable: "
         "smallest true difference found with 80% power on these seeds."
     )
-    return Table(caption, ["agent", "difference", "p", "p, Holm", "detectable", "seeds"], rows)
+    return Table(caption, ["agent", "difference", "Holm's p", "detectable", "seeds"], rows, verdicts=verdicts)
 
 
 def first_agent(episodes: pd.DataFrame) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from babyai_kit.stats.tables import (
     success_bounds,
     summarize,
 )
+from babyai_kit.stats.verdict import verdict
 
 __all__ = [
     "ALL_TASKS",
@@ -69,5 +70,6 @@ __all__ = [
     "success_bounds",
     "success_by_step",
     "summarize",
+    "verdict",
     "wilson",
 ]

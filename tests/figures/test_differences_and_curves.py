@@ -14,6 +14,7 @@ from babyai_kit.environment import TASKS
 from babyai_kit.episodes.table import load_episodes
 from babyai_kit.errors import NoSharedSeedsError, UnknownBaselineError
 from babyai_kit.figures import FIGURES, paired_differences, return_profiles, save_all, success_against_steps
+from babyai_kit.figures.chart import WATERMARK
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.plan import Plan, Sampling
@@ -58,8 +59,8 @@ def test_the_forest_of_any_measure(measure: str) -> None:
 
 def test_the_forest_says_what_it_rests_on() -> None:
     assert caption_of(figure_of("paired_differences", "one task")) == (
-        "Paired by seed; lines: 95% intervals (Bonett-Price), not corrected. p: exact McNemar test, "
-        "Holm-corrected over agents. n=8 seeds on which both agents finished. Smallest true difference found "
+        "Paired by seed; lines: 95% intervals (Bonett-Price), not corrected. Holm's p: exact McNemar test, "
+        "corrected over agents. n=8 seeds on which both agents finished. Smallest true difference found "
         "with 80% power: 53.2 to 69.2. No errors. Model: m."
     )
     text = caption_of(figure_of("paired_differences", "errors"))
@@ -71,7 +72,9 @@ def test_the_forest_says_what_it_rests_on() -> None:
 
 def test_what_cannot_be_compared_is_said_or_refused(tmp_path: Path) -> None:
     def instead(frame: pd.DataFrame, **wanted: str) -> str:
-        return next(t.get_text() for t in paired_differences(frame, **wanted).texts if not t.get_rotation())
+        return next(
+            t.get_text() for t in paired_differences(frame, **wanted).texts if t.get_gid() != WATERMARK
+        )
 
     assert instead(CASES["empty"]) == "no episodes"
     assert instead(CASES["one variant"], baseline="history") == "no agent to compare with history"

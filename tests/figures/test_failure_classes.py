@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from babyai_kit.environment import TASKS
 from babyai_kit.failures import CLASSES, failure_shares
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.figures import Chart, failure_classes
-from babyai_kit.figures.chart import DPI
+from babyai_kit.figures.chart import DPI, WATERMARK
 from babyai_kit.figures.failures import FILLS
 from tests.support.episode_tables import table
 from tests.support.figures import VARIANTS, caption_of, episodes, texts_of
@@ -141,8 +142,8 @@ CAPTIONS = {
 def test_the_caption_says_what_it_rests_on(case: str) -> None:
     figure = drawn(case)[2]
     assert caption_of(figure) == CAPTIONS[case]
-    marks = [t.get_text() for t in figure.texts if t.get_rotation()]
-    assert marks == (["offline player: not an LLM"] if case == "offline" else [])
+    marks = {t.get_text() for t in figure.findobj(Text) if t.get_gid() == WATERMARK}
+    assert marks == ({"offline player: not an LLM"} if case == "offline" else set())
 
 
 def test_variants_keep_their_order() -> None:

@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError
-from babyai_kit.figures import FIGURES, known_figures, picture, save_all, success_rate
+from babyai_kit.figures import FIGURES, Chart, known_figures, picture, save_all, success_rate
 from babyai_kit.figures.caption import kinds_of
+from babyai_kit.figures.chart import WATERMARK
 from babyai_kit.figures.outcomes import unknown_measures
-from babyai_kit.stats import estimates
+from babyai_kit.figures.panels import VALUE
+from babyai_kit.stats import estimates, measure_of
 from tests.support.figures import (
     CASES,
     DRAWN,
@@ -45,6 +48,24 @@ def points_of(axes: Axes, filled: bool = True) -> dict[str, tuple[float, float, 
     return points
 
 
+def marks_of(figure: Chart) -> list[str]:
+    return [t.get_text() for t in figure.findobj(Text) if t.get_gid() == WATERMARK]
+
+
+def plain_texts(axes: Axes) -> list[Text]:
+    """What is written in the axes, but for values and watermark."""
+    return [text for text in axes.texts if text.get_gid() not in (VALUE, WATERMARK)]
+
+
+@pytest.mark.parametrize("name", ["success_rate", "episode_length", "cost"])
+def test_each_point_has_its_value_beside_it(name: str) -> None:
+    measure = measure_of(MEASURES[name])
+    for axes in figure_of(name, "whole").axes:
+        values = [text.get_text() for text in axes.texts if text.get_gid() == VALUE]
+        drawn = [measure.text(value) for value, _, _ in points_of(axes).values()]
+        assert [value.replace("\\$", "$") for value in values] == drawn
+
+
 @pytest.mark.parametrize(("name", "case"), DRAWN)
 def test_every_text_can_be_read(name: str, case: str) -> None:
     figure = figure_of(name, case)
@@ -53,7 +74,13 @@ def test_every_text_can_be_read(name: str, case: str) -> None:
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
         assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
     before = [text for text in texts if text.get_zorder() > 0]  # all but the watermark
-    assert len(texts) - len(before) == (case in ("offline", "offline and other"))
+    marked = {text for text in texts if text.get_gid() == WATERMARK}
+    assert marked == set(texts) - set(before)
+    for axes in figure.axes:
+        for text in marked & set(axes.texts):
+            box, room = texts[text], axes.get_window_extent()
+            assert room.x0 <= box.x0 < box.x1 <= room.x1
+            assert room.y0 <= box.y0 < box.y1 <= room.y1
     for one, other in combinations(before, 2):
         assert not texts[one].overlaps(texts[other]), (one, other)
     for axes in (axes for axes in figure.axes if axes.axison):
@@ -166,7 +193,7 @@ CAPTIONS = {
     ("episode_length", "whole"): f"{MEANS} (BCa bootstrap over seeds). "
     "Open points: successes only. n=8 seeds, 160 episodes. No errors. Model: m.",
     ("episode_length", "errors"): f"{MEANS} (BCa bootstrap over seeds). "
-    "Open points: successes only (BCa bootstrap over seeds, but in 1 of 24 none: one seed). "
+    "Open points: successes only (BCa bootstrap over seeds, but none: one seed in 1 of 24). "
     "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. Model: m.",
     ("episode_length", "no success"): f"{MEANS} (no width: all equal). n=3 seeds, 30 episodes. "
     "No errors. Model: m.",
@@ -189,7 +216,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
         return text
 
     def beside(name: str, case: str) -> list[str]:
-        return [t.get_text() for axes in figure_of(name, case).axes for t in axes.texts]
+        return [t.get_text() for axes in figure_of(name, case).axes for t in plain_texts(axes)]
 
     assert instead("cost", "empty") == "no episodes"
     assert instead("cost", "only errors") == "no finished episode"
@@ -199,7 +226,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
     assert beside("success_rate", "whole") == []
     gap = pd.concat([episodes(), episodes(("mine",), TWO)])
     axes = success_rate(gap).axes
-    assert [t.get_text() for panel in axes for t in panel.texts] == [
+    assert [t.get_text() for panel in axes for t in plain_texts(panel)] == [
         "no complete seed block",
         *["no episodes"] * 3,
     ]
@@ -207,19 +234,20 @@ def test_what_cannot_be_drawn_is_said() -> None:
 
 @pytest.mark.parametrize(("name", "case"), DRAWN)
 def test_the_watermark_is_there_exactly_with_the_offline_player(name: str, case: str) -> None:
-    marks = [t.get_text() for t in figure_of(name, case).texts if t.get_rotation()]
+    marks = marks_of(figure_of(name, case))
     known = {
         "offline": "offline player: not an LLM",
         "offline and other": "partly offline player: not an LLM",
     }
-    assert marks == ([known[case]] if case in known else [])
+    assert set(marks) == ({known[case]} if case in known else set())
+    panels = [axes for axes in figure_of(name, case).axes if axes.axison]
+    assert len(marks) == (max(1, len(panels)) if case in known else 0)
     assert ("offline" in caption_of(figure_of(name, case))) == (case in known)
 
 
 def test_the_offline_player_is_marked_where_nothing_is_drawn() -> None:
     for frame in (episodes(model="offline-player", error=1.0), episodes(model="offline-player", **UNKNOWN)):
-        (mark,) = (t.get_text() for t in FIGURES["cost"](frame).texts if t.get_rotation())
-        assert mark == "offline player: not an LLM"
+        assert marks_of(FIGURES["cost"](frame)) == ["offline player: not an LLM"]
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -246,7 +274,7 @@ def test_figures_of_what_is_not_known_are_left_out(tmp_path: Path) -> None:
 
 def test_a_caption_names_the_interval_and_counts_the_exceptions() -> None:
     assert kinds_of(["t", "Wilson", "t", "t", "none: one seed"]) == (
-        "t, but in 1 of 5 Wilson and in 1 of 5 none: one seed"
+        "t, but Wilson in 1 of 5 and none: one seed in 1 of 5"
     )
     assert kinds_of(["t", "t"]) == "t"
     assert kinds_of([]) == "none"
