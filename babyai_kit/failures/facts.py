@@ -36,6 +36,8 @@ class Facts:
     """The objects it asked for, like "red key"; several are joined by "or"."""
     goal_seen_steps: int
     """Observations that showed such an object, since the mission's last stage began."""
+    fatal_step: int | None = None
+    """The step, counted from 0, that opened the first box that the mission names; None if none did."""
 
 
 def observe(trajectory: Trajectory) -> Facts:
@@ -47,6 +49,7 @@ def observe(trajectory: Trajectory) -> Facts:
     allowed: list[WorldObj] = []
     goals: list[WorldObj] = []
     stage: Aim | None = None
+    fatal_step: int | None = None
     ahead: WorldObj | None = None
     load: WorldObj | None = None
     for number, (env, step) in enumerate(trajectory.states()):
@@ -55,6 +58,7 @@ def observe(trajectory: Trajectory) -> Facts:
         elif _destroyed(env, ahead):
             if _among(ahead, goals):
                 destroyed_goals.append(_name(ahead))
+                fatal_step = number - 1 if fatal_step is None else fatal_step
             else:
                 wrong_objects.append(_name(ahead))
         elif env.carrying is not None and env.carrying is not load and not _among(env.carrying, allowed):
@@ -78,6 +82,7 @@ def observe(trajectory: Trajectory) -> Facts:
         stage=stage.stage,
         goal=" or ".join(stage.objects),
         goal_seen_steps=goal_seen_steps,
+        fatal_step=fatal_step,
     )
 
 

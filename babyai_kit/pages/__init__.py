@@ -56,7 +56,8 @@ def frame(inner_page: str, title: str, height: int) -> Markup:
     source = inner_page.replace("&", "&amp;").replace("'", "&#39;")
     return Markup(
         f"<iframe title='{Markup.escape(visible(title))}' sandbox='allow-scripts' srcdoc='{source}' "
-        f"style='width:100%;height:{int(height)}px;border:1px solid #ccc;border-radius:6px'></iframe>"
+        "style='box-sizing:border-box;display:block;"
+        f"width:100%;height:{int(height)}px;border:1px solid #ccc;border-radius:6px'></iframe>"
     )
 
 

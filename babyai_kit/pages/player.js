@@ -22,12 +22,19 @@ function show(index) {
   draw("grid", scene.grid, episode.width);
   draw("view", scene.view, 7);
   at("observation").textContent = scene.observation || "(empty)";
+  const moment = now === last ? "at the end" : `before step ${now + 1}`;
+  const size = `${episode.width} by ${scene.grid.length / episode.width} cells`;
+  at("grid").setAttribute("aria-label", `The level, ${size}, ${moment}; what the agent sees is lit`);
   at("view").setAttribute("aria-label", "The agent's view: " + scene.observation);
   at("thinks").hidden = !scene.thinking;
   at("thinking").textContent = scene.thinking || "";
   at("does").textContent = now === last ? "End" : "Action";
   at("action").textContent = scene.action;
   at("invalid").hidden = scene.valid;
+  at("fatal").hidden = now !== episode.fatal;
+  // Read out when the reader steps; while it plays, a sentence a step would never end.
+  at("done").setAttribute("aria-live", timer === null ? "polite" : "off");
+  at("done").textContent = (now === last ? "" : `Step ${now + 1}: `) + scene.action + (scene.valid ? "" : " (invalid answer)") + (now === episode.fatal ? " (fatal)" : "");
   at("figures").textContent = scene.figures;
   at("raw").hidden = now === last;
   at("answer").textContent = scene.answer === null ? "(no answer)" : scene.answer;
@@ -66,6 +73,11 @@ at("back").onclick = keys.ArrowLeft;
 at("forward").onclick = keys.ArrowRight;
 at("last").onclick = keys.End;
 at("play").onclick = toggle;
+if (episode.fatal !== null) {
+  at("to-fatal").hidden = false;
+  at("to-fatal").textContent = `Fatal step ${episode.fatal + 1}`;
+  at("to-fatal").onclick = () => go(episode.fatal);
+}
 at("place").max = last;
 at("place").oninput = () => go(Number(at("place").value));
 at("speed").onchange = () => { if (timer !== null) play(); };

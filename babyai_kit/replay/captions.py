@@ -39,6 +39,12 @@ def outcome_text(trajectory: Trajectory) -> str:
     return f"Failure: the goal was not reached in {steps}"
 
 
+def fatal_step(trajectory: Trajectory) -> int | None:
+    """The step, counted from 0, after which a failed episode could not succeed any more, where that is known:
+    it opened a box that the mission names."""
+    return observe(trajectory).fatal_step if trajectory.outcome == "failure" else None
+
+
 def failure_text(trajectory: Trajectory) -> str:
     """The class of a failed episode and what it means; empty for others."""
     if trajectory.outcome != "failure":

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from PIL import Image
 
 from babyai_kit import load_replay, write_report
 from babyai_kit.replay.film import film
-from babyai_kit.replay.player import TILE
+from babyai_kit.replay.player import TILE, legible
 from tests.replay.test_replay import HOSTILE
-from tests.support.journals import Reply, expert, idle, play, write_run
+from tests.support.journals import Reply, expert, idle, play, seed_where, walk_to, write_run
 from tests.support.project import CONFIG
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -124,6 +124,7 @@ def test_the_player_shows_every_step_as_it_was(seen: Seen, results: Path, tmp_pa
     replay = load_replay("r", results=results, task="open")
     page = seen.open(replay.save(tmp_path / "player.html"))
     shot = film(replay.trajectory, TILE)
+    shot = replace(shot, tiles=legible(shot.tiles))
     last = len(shot.scenes) - 1
     at(page, f"step 1 of {last}$")
     for index, scene in enumerate(shot.scenes):
@@ -182,6 +183,77 @@ def test_it_plays_pauses_and_stops_at_the_end(seen: Seen, results: Path, tmp_pat
     seen.check()
 
 
+def test_blue_can_be_seen_on_black() -> None:
+    tiles = np.array([[[[0, 0, 255], [0, 0, 0]], [[255, 0, 0], [100, 100, 100]]]], np.uint8)
+    blue, *others = legible(tiles).reshape(-1, 3)
+    shares = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in blue / 255]
+    assert (np.dot([0.2126, 0.7152, 0.0722], shares) + 0.05) / 0.05 > 3  # WCAG 2.1, contrast with black
+    assert (np.array(others) == tiles.reshape(-1, 3)[1:]).all()
+
+
+def opener(env: Any, mission: str) -> Iterator[str]:
+    """Walks to the box that the mission names, opens it and goes on."""
+    box = env.objects[0]
+    yield from walk_to(env, f"{box.color} {box.type}")
+    yield from ("toggle", "turn left", "go forward")
+
+
+def test_the_fatal_step_is_marked_and_found(seen: Seen, tmp_path: Path) -> None:
+    seed = seed_where("pickup", lambda env: env.objects[0].type == "box")
+    episode = play(opener, task="pickup", seed=seed)
+    write_run(tmp_path, [episode])
+    number = [step.action for step in episode.steps].index("toggle") + 1
+    page = seen.open(load_replay("r", results=tmp_path).save(tmp_path / "player.html"))
+    at(page, "step 1 of")
+    assert page.locator("#fatal").is_hidden()
+    assert page.locator("#to-fatal").inner_text() == f"Fatal step {number}"
+    page.locator("#to-fatal").click()
+    at(page, f"step {number} of")
+    assert page.locator("#fatal").is_visible()
+    assert page.locator("#done").text_content() == f"Step {number}: toggle (fatal)"
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#fatal").is_hidden()
+    seen.check()
+
+
+def test_what_is_drawn_is_said(seen: Seen, results: Path, tmp_path: Path) -> None:
+    page = seen.open(load_replay("r", results=results, task="open").save(tmp_path / "player.html"))
+    at(page, "step 1 of")
+    assert page.locator("#to-fatal").is_hidden()  # a success has no fatal step
+    page.keyboard.press("ArrowRight")
+    said = page.locator("#done")
+    assert said.get_attribute("role") == "status"
+    assert said.get_attribute("aria-live") == "polite"
+    assert said.text_content() == f"Step 2: {page.locator('#action').text_content()}"
+    assert "before step 2" in page.locator("#grid").get_attribute("aria-label")
+    observation = page.locator("#observation").text_content()
+    assert page.locator("#view").get_attribute("aria-label") == f"The agent's view: {observation}"
+    seen.check()
+
+
+def test_on_a_narrow_screen_the_action_is_beside_the_buttons(
+    seen: Seen, results: Path, tmp_path: Path
+) -> None:
+    seen.page.set_viewport_size({"width": 400, "height": 700})
+    page = seen.open(load_replay("r", results=results, task="open").save(tmp_path / "player.html"))
+    at(page, "step 1 of")
+    done, grid = page.locator("#done").bounding_box(), page.locator("#grid").bounding_box()
+    assert done["width"] > 100
+    assert done["y"] + done["height"] <= grid["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    seen.check()
+
+
+def test_pages_are_dark_where_the_reader_wants_it(seen: Seen, results: Path, tmp_path: Path) -> None:
+    seen.page.emulate_media(color_scheme="dark")
+    page = seen.open(load_replay("r", results=results, task="open").save(tmp_path / "player.html"))
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert max(map(int, re.findall(r"\d+", page.evaluate(colour)))) < 64
+    page.emulate_media(media="print")
+    assert page.evaluate(colour) == "rgb(255, 255, 255)"
+    seen.check()
+
+
 def test_hostile_text_is_read_and_not_run(seen: Seen, results: Path, tmp_path: Path) -> None:
     replay = load_replay("r", results=results, seed=2)
     page = seen.open(replay.save(tmp_path / "player.html"))
@@ -225,6 +297,10 @@ def test_several_players_in_one_page_do_not_meet(seen: Seen, results: Path, tmp_
     for number, frame in ((3, one), (2, two), (1, three)):
         at(frame, f"step {number} of")
     assert page.evaluate("[episode, now]") == [7, 8]
+    widths = page.evaluate(
+        "[...document.querySelectorAll('iframe')].map(f => [f.offsetWidth, f.parentElement.clientWidth])"
+    )
+    assert all(own <= room for own, room in widths)
     assert one.evaluate("try { parent.document.title } catch (error) { error.name }") == "SecurityError"
     seen.check()
 
