@@ -40,5 +40,6 @@ def _command(args: argparse.Namespace) -> int:
     print(report.summary)
     if args.figures is not None:
         folder = report.page.parent / "img" if args.figures == Path() else args.figures
-        print(f"{len(save_all(report.episodes, folder, report.baseline))} figures in {folder}/")
+        saved = save_all(report.episodes, folder, report.baseline, failures=report.failures)
+        print(f"{len(saved)} figures in {folder}/")
     return 0

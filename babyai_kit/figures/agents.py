@@ -15,6 +15,7 @@ import pandas as pd
 from babyai_kit.environment import TASKS
 from babyai_kit.figures.chart import fold, plain
 from babyai_kit.runs.plan import DEFAULT_VARIANTS
+from babyai_kit.runs.references import EXPERT, RANDOM
 from babyai_kit.stats import ALL_TASKS, groups
 
 Agent = tuple[Any, ...]
@@ -37,10 +38,13 @@ def keys_of(episodes: pd.DataFrame) -> list[str]:
 
 
 def agents_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[Agent]:
-    """The agents among the rows, the four variants first, whatever the order of the rows."""
+    """The agents among the rows: the four variants, then others, between random actions and the expert;
+    whatever the order of the rows."""
     rank = {name: i for i, name in enumerate(DEFAULT_VARIANTS)}
+    others = len(rank)
+    rank |= {RANDOM: -1, EXPERT: others + 1}
     agents = {tuple(values) for values in rows[list(keys)].itertuples(index=False)}
-    return sorted(agents, key=lambda agent: (rank.get(agent[0], len(rank)), *map(str, agent)))
+    return sorted(agents, key=lambda agent: (rank.get(agent[0], others), *map(str, agent)))
 
 
 def rows_by_agent(table: pd.DataFrame, keys: Sequence[str]) -> dict[Agent, dict[Any, Any]]:

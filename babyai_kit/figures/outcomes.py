@@ -13,6 +13,7 @@ from babyai_kit.errors import NoSharedSeedsError, UnknownBaselineError
 from babyai_kit.figures.caption import capitalized, has_value
 from babyai_kit.figures.chart import Chart
 from babyai_kit.figures.curves import return_profiles, success_against_steps
+from babyai_kit.figures.failures import failure_classes
 from babyai_kit.figures.forest import paired_differences
 from babyai_kit.figures.panels import models_without, panels
 from babyai_kit.stats import MEASURES, finished
@@ -70,8 +71,8 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Chart]] = {
         paired_differences,
         success_against_steps,
         episode_return,
-        return_profiles,
         episode_length,
+        return_profiles,
         length_against_shortest,
         input_tokens,
         output_tokens,
@@ -111,11 +112,16 @@ def unknown_measures(episodes: pd.DataFrame) -> list[str]:
 
 
 def save_all(
-    episodes: pd.DataFrame, folder: str | Path, baseline: str | Mapping[str, Any] = "baseline"
+    episodes: pd.DataFrame,
+    folder: str | Path,
+    baseline: str | Mapping[str, Any] = "baseline",
+    *,
+    failures: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Write every figure of `known_figures` as NAME.png, whole or not at all.
 
     The differences from `baseline` are left out of a table without it, or without another agent on its seeds.
+    `failures`: the table of `load_failures`, for `failure_classes`, which is left out without it.
     Raises InputError where `folder` can't be written.
     """
     paths = []
@@ -125,4 +131,7 @@ def save_all(
         except (UnknownBaselineError, NoSharedSeedsError):
             continue
         paths.append(write_atomically(Path(folder) / f"{name}.png", chart.png()))
+    if failures is not None:
+        chart = failure_classes(episodes, failures)
+        paths.append(write_atomically(Path(folder) / "failure_classes.png", chart.png()))
     return paths

@@ -14,6 +14,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, MaxNLocator
 
+from babyai_kit.figures import published
 from babyai_kit.figures.agents import (
     agents_of,
     keys_of,
@@ -54,6 +55,10 @@ def panels(episodes: pd.DataFrame, name: str, *, beside: str | None = None) -> C
             largest = both[["value", "high"]].replace(math.inf, math.nan).max().max()
             end = measure.limit or measure.start + (1.03 * (largest - measure.start) or 1.0)
             figure = layout(drawn, keys, (measure.start, end), _tick_text(measure), roomy=beside is not None)
+            if measure.is_rate and published.are_comparable(episodes):
+                agents = agents_of(drawn, keys)
+                published.draw_marks(figure.axes[0], agents)
+                note = ". ".join(filter(None, (note, capitalized(published.note(agents)))))
             for axes in figure.axes:
                 _draw(axes, drawn, keys, shift=-0.13 if beside else 0)
                 _write_values(axes, drawn, keys, measure, shift=-0.13 if beside else 0)

@@ -51,6 +51,8 @@ class Report:
     """What it is about."""
     baseline: str | Mapping[str, Any]
     """What the other agents are compared with."""
+    failures: pd.DataFrame | None = None
+    """Its failed episodes, as `load_failures` gives them; None where they do not replay."""
     notes: tuple[str, ...] = ()
     """What is shown of a run that holds several plans, and how to see the rest; a line each."""
 
@@ -81,6 +83,7 @@ def write_report(
     base = tables.first_agent(episodes) if baseline is None else baseline
     if baseline is not None and _variant(baseline) not in {*every_episode["variant"]}:
         check_baseline(episodes if len(episodes) else every_episode, baseline)
+    failures = _result_or_reason(lambda: failures_of(trajectories))
     notes = selection.notes(f"python -m babyai_kit report {opened.name}{results_flag(results)}")
     drawn = _figures(episodes, figures, base)
     html = page(
@@ -100,7 +103,7 @@ def write_report(
             "comparison": [drawn[name] for name in COMPARISON if name in drawn],
             "spending": [drawn[name] for name in drawn if name not in (*RESULTS, *COMPARISON)],
         },
-        failures=_result_or_reason(lambda: _failures(episodes, trajectories)),
+        failures=failures if isinstance(failures, str) else _failures(episodes, failures),
         invalid_answers=invalid_answers(trajectories),
         replays=[_replay(trajectories, success) for success in (True, False)],
         commands=commands(opened.manifest),
@@ -117,6 +120,7 @@ def write_report(
         standing=stands,
         episodes=episodes,
         baseline=base,
+        failures=None if isinstance(failures, str) else failures,
         notes=tuple(notes),
     )
 
@@ -130,8 +134,7 @@ def _held(held: HeldPlan) -> dict[str, Any]:
     return held.plan.as_json() | counts
 
 
-def _failures(episodes: pd.DataFrame, trajectories: list[Trajectory]) -> dict[str, Any]:
-    failed = failures_of(trajectories)
+def _failures(episodes: pd.DataFrame, failed: pd.DataFrame) -> dict[str, Any]:
     return {
         "count": len(failed),
         "figure": _figure(failure_classes(episodes, failed)),

@@ -15,9 +15,10 @@ from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError
 from babyai_kit.figures import FIGURES, Chart, known_figures, picture, save_all, success_rate
 from babyai_kit.figures.caption import kinds_of
-from babyai_kit.figures.chart import WATERMARK
+from babyai_kit.figures.chart import GREY, WATERMARK
 from babyai_kit.figures.outcomes import unknown_measures
 from babyai_kit.figures.panels import VALUE
+from babyai_kit.figures.published import EXAMPLE, LEADERBOARD
 from babyai_kit.stats import estimates, measure_of
 from tests.support.figures import (
     CASES,
@@ -33,6 +34,7 @@ from tests.support.figures import (
     figure_of,
     texts_of,
 )
+from tests.support.project import ROOT
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -173,10 +175,15 @@ def test_names_stand_as_they_are() -> None:
     assert max(map(len, label.get_text().replace("\\$", "$").split("\n"))) <= 26
 
 
+PUBLISHED = (
+    "Grey, published and not measured with this kit: strokes, BALROG's leaderboard (Llama 3.1 8B 36%, "
+    "gpt-4o-mini 50.4%, Claude 3.5 Sonnet 68%, GPT-4o 77.6%, Gemini 2.5 Pro 80%); small diamonds, "
+    "gpt-4o-mini in TensorZero's example."
+)
 MEANS = "Points: means; lines: 95% intervals"
 CAPTIONS = {
     ("success_rate", "whole"): f"{MEANS} (all tasks: t over seeds; each task: Wilson). "
-    "n=8 seeds, 160 episodes. No errors. Model: m.",
+    f"n=8 seeds, 160 episodes. No errors. {PUBLISHED} Model: m.",
     ("success_rate", "one task"): f"{MEANS} (Wilson). n=8 seeds, 32 episodes. No errors. Model: m.",
     ("success_rate", "one episode"): f"{MEANS} (Wilson). n=1 seed, 1 episode. No errors. Model: m.",
     ("success_rate", "one error"): "0 finished episodes. 1 error excluded. Model: m.",
@@ -184,10 +191,10 @@ CAPTIONS = {
     ("success_rate", "empty"): "0 finished episodes. No errors. Model: none.",
     ("success_rate", "errors"): f"{MEANS} (all tasks: t over seeds; each task: Wilson). "
     "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. "
-    "x: the rate with errors and missing episodes counted as failures. Model: m.",
+    f"x: the rate with errors and missing episodes counted as failures. {PUBLISHED} Model: m.",
     ("success_rate", "unfinished"): f"{MEANS} (all tasks: t over seeds; each task: Wilson). "
     "n=4 to 5 seeds with every task finished, 85 of 145 episodes. No errors. "
-    "x: the rate with errors and missing episodes counted as failures. Model: m.",
+    f"x: the rate with errors and missing episodes counted as failures. {PUBLISHED} Model: m.",
     ("episode_return", "offline"): f"{MEANS} (BCa bootstrap over seeds). n=8 seeds, 160 episodes. "
     "No errors. Model: offline-player (offline player: not an LLM).",
     ("episode_length", "whole"): f"{MEANS} (BCa bootstrap over seeds). "
@@ -270,6 +277,36 @@ def test_figures_of_what_is_not_known_are_left_out(tmp_path: Path) -> None:
     assert set(known_figures(pd.concat([unpriced, episodes(("mine",))]))) == set(FIGURES)
     assert set(known_figures(CASES["empty"])) == set(known_figures(CASES["only errors"])) == set(FIGURES)
     assert unknown_measures(episodes()) == []
+
+
+def test_published_scores_are_beside_what_they_can_be_compared_with() -> None:
+    docs = (ROOT / "docs" / "balrog.md").read_text(encoding="utf-8")
+    for model, share in LEADERBOARD.items():
+        assert f"{model} | {100 * share:.1f}" in docs
+    for variant, share in EXAMPLE.items():
+        assert f"gpt-4o-mini, {variant.replace('_', ' ')} | {100 * share:.0f}" in docs
+    first, *others = figure_of("success_rate", "whole").axes
+
+    def marks(axes: Axes) -> list[float]:
+        return [line.get_xdata()[0] for line in axes.lines if line.get_color() == GREY]
+
+    assert marks(first) == [*LEADERBOARD.values(), *EXAMPLE.values()]
+    assert not any(map(marks, others))
+    for case in ("one task", "two levels"):
+        assert not any(map(marks, success_rate(CASES[case]).axes))
+
+
+def test_references_are_at_the_ends() -> None:
+    names = ("expert", "tuned", "history", "random")
+    (axes, *_) = success_rate(episodes(names)).axes
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert labels == ["random", "history", "tuned", "expert"]
+
+
+def test_failures_are_saved_with_the_others(tmp_path: Path) -> None:
+    frame = episodes(VARIANTS[:1], tasks=("open",), success=True)
+    failures = pd.DataFrame({"episode_id": [], "failure": []})
+    assert "failure_classes" in {path.stem for path in save_all(frame, tmp_path, failures=failures)}
 
 
 def test_a_caption_names_the_interval_and_counts_the_exceptions() -> None:

@@ -1,0 +1,46 @@
+"""Scores that others published, as marks beside what was measured; docs/balrog.md has their links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from babyai_kit.environment import TASKS
+from babyai_kit.figures.agents import Agent
+from babyai_kit.figures.chart import GREY
+
+LEADERBOARD = {
+    "Llama 3.1 8B": 0.36,
+    "gpt-4o-mini": 0.504,
+    "Claude 3.5 Sonnet": 0.68,
+    "GPT-4o": 0.776,
+    "Gemini 2.5 Pro": 0.80,
+}
+"""Success over the five tasks on BALROG's leaderboard, by model, from text; shares from 0 to 1."""
+EXAMPLE = {"baseline": 0.56, "reasoning": 0.47, "history": 0.61, "history_and_reasoning": 0.64}
+"""Success of gpt-4o-mini in TensorZero's BabyAI example, by variant."""
+
+
+def are_comparable(episodes: pd.DataFrame) -> bool:
+    """Whether the episodes are of BALROG's five tasks without distractors, as the published ones."""
+    return set(episodes["task"]) == set(TASKS) and set(episodes["num_dists"]) == {0}
+
+
+def draw_marks(axes: Axes, agents: Sequence[Agent]) -> None:
+    """The leaderboard along the lower edge, the example's in the row of its variant."""
+    for value in LEADERBOARD.values():
+        axes.axvline(value, 0, 0.06, color=GREY, linewidth=1.6)
+    for y, agent in enumerate(agents):
+        if agent[0] in EXAMPLE:
+            axes.plot(EXAMPLE[agent[0]], y, "D", color=GREY, markerfacecolor="none", markersize=3.5, zorder=1)
+
+
+def note(agents: Sequence[Agent]) -> str:
+    """What the marks are, without the full stop."""
+    models = ", ".join(f"{model} {100 * value:g}%" for model, value in LEADERBOARD.items())
+    text = f"grey, published and not measured with this kit: strokes, BALROG's leaderboard ({models})"
+    if any(agent[0] in EXAMPLE for agent in agents):
+        text += "; small diamonds, gpt-4o-mini in TensorZero's example"
+    return text
