@@ -17,7 +17,7 @@ from babyai_kit.figures.agents import (
     styles_of,
     tasks_of,
 )
-from babyai_kit.figures.caption import closing, count, first_panel, kinds_of, sample, watermark
+from babyai_kit.figures.caption import closing, count, first_panel, sample, watermark
 from babyai_kit.figures.chart import STYLE, Chart, add_panels, frame, notice, panel_grid
 from babyai_kit.stats import finished, reasons
 from babyai_kit.stats import return_profiles as profiles
@@ -119,7 +119,20 @@ def _caption(episodes: pd.DataFrame, curves: pd.DataFrame, keys: list[str]) -> s
     parts = ["Lines: means over seeds."]
     if len(agents_of(curves, keys)) <= MAX_BANDS:
         # At most thresholds every seed may agree: a band without width there is no other kind of interval.
-        of_width = known["interval"][~known["interval"].str.startswith("no")]
-        parts.append(f"Bands: pointwise 95% intervals ({kinds_of(of_width)}).")
+        of_width = known[~known["interval"].str.startswith("no")]
+        parts.append(f"Bands: pointwise 95% intervals ({_band_kinds(of_width)}).")
     parts.append(f"{sample(first, n_finished, curves['task'].nunique() > 1)}.")
     return " ".join([*parts, closing(episodes)])
+
+
+def _band_kinds(rows: pd.DataFrame) -> str:
+    """The kind of most thresholds, and those at rates near 0 and 1, for all tasks and each task apart."""
+    first = first_panel(rows)
+    texts = []
+    for name, part in (("all tasks", first), ("each task", rows.drop(first.index))):
+        usual, *extreme = part["interval"].value_counts().index if len(part) else ("",)
+        text = f"{usual}, at extreme rates {' and '.join(sorted(extreme))}" if extreme else str(usual)
+        texts += [(name, text)] if text else []
+    if len({text for _, text in texts}) < 2:
+        return "".join(text for _, text in texts[:1]) or "none"
+    return "; ".join(f"{name}: {text}" for name, text in texts)

@@ -123,6 +123,11 @@ def test_curves_say_what_they_rest_on() -> None:
     assert caption_of(success_against_steps(CASES["errors"])).endswith(
         "n=4 to 5 seeds with every task finished, 85 of 139 episodes. 21 errors excluded. Model: m."
     )
+    bands = caption_of(success_against_steps(CASES["whole"])).partition("Bands: ")[2]
+    assert bands.startswith(
+        "pointwise 95% intervals (all tasks: t over seeds, at extreme rates Wilson over seeds"
+    )
+    assert "; each task: Wilson). n=8 seeds" in bands
     assert "Bands" not in caption_of(figure_of("return_profiles", "two models"))
     only_errors = caption_of(return_profiles(CASES["only errors"]))
     assert only_errors == "0 finished episodes. 160 errors excluded. Model: m."
