@@ -7,17 +7,18 @@ to a request in words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 AnswerFormat = Literal["schema", "json", "words"]
 """`schema`: the answer is held to the JSON schema. `json`: it is some JSON object (JSON mode). `words`: the
 prompt alone asks for JSON."""
 
 Omission = Literal["seed", "temperature", "max_completion_tokens", "max_tokens"]
-"""A parameter that the server refuses, so that it is left out. Without max_completion_tokens, the limit is
-sent as max_tokens; without both, there is none."""
+"""A parameter that is left out, mostly since the server refuses it. The limit of an answer has two names: it
+is sent as max_completion_tokens, without that as max_tokens, and without both there is none."""
 
 FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerFormat)
 OMISSIONS: tuple[Omission, ...] = get_args(Omission)
@@ -33,10 +34,10 @@ class Dialect:
     omitted: tuple[Omission, ...] = ()
     """In the order of OMISSIONS."""
 
-    def without(self, parameter: Omission) -> Dialect:
-        """The same, less one more parameter."""
-        omitted = {*self.omitted, parameter}
-        return Dialect(self.answer_format, tuple(o for o in OMISSIONS if o in omitted))
+    def omitting(self, parameters: Iterable[Omission]) -> Dialect:
+        """The same, with these parameters left out and no others."""
+        parameters = set(parameters)
+        return Dialect(self.answer_format, tuple(o for o in OMISSIONS if o in parameters))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,7 +52,21 @@ class Dialect:
 
     def __str__(self) -> str:
         text = f"with {_IN_WORDS[self.answer_format]}"
-        return text + (f", without {' and '.join(self.omitted)}" if self.omitted else "")
+        left_out: list[str] = [o for o in self.omitted if o in ("seed", "temperature")]
+        if {"max_completion_tokens", "max_tokens"} <= set(self.omitted):
+            left_out.append("a limit of tokens")
+        return text + (f", without {' and '.join(left_out)}" if left_out else "")
+
+
+def first_dialect(base_url: str) -> Dialect:
+    """In which a model's server is asked first.
+
+    OpenAI's newer models refuse the limit's older name; other servers know it, and some (Ollama) pay no
+    attention to the newer one. `base_url`: empty if it is not known.
+    """
+    host = urlsplit(base_url).hostname or ""
+    openai = not host or host.endswith(("openai.com", "openai.azure.com"))
+    return Dialect("schema", () if openai else ("max_completion_tokens",))
 
 
 def strict_schema(output_schema: Mapping[str, Any], *, reasoning: bool) -> dict[str, Any]:

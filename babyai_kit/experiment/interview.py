@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import cast
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
-from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission
+from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission, first_dialect
 from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.errors import (
     GatewayAway,
@@ -69,6 +69,7 @@ class Interview:
         self._wait_s = wait_s
         self._pace = pace
         self._calls = 0
+        self._refused: set[Omission] = set()
         self._told = False
 
     async def hold(self, recorded: Dialect | None) -> tuple[Dialect, Answer]:
@@ -79,16 +80,16 @@ class Interview:
                 raise self._failure(outcome, recorded)
             return recorded, outcome
         accepted: list[tuple[Dialect, Answer]] = []
-        omitted: tuple[Omission, ...] = ()
+        omitted = first_dialect(self._session.settings.openai_base_url).omitted
         failure: tuple[ServiceError, Dialect] | None = None
         for answer_format in FORMATS:
             dialect, outcome = await self._accepted(Dialect(answer_format, omitted))
+            omitted = dialect.omitted
             if isinstance(outcome, ServiceError):
                 failure = failure or (outcome, dialect)
                 if refusal(outcome, dialect) is None:
                     break
                 continue
-            omitted = dialect.omitted
             accepted.append((dialect, outcome))
             # Another form of request doesn't help an answer that max_tokens cuts off.
             if decide(outcome.parsed).valid or outcome.finish_reason == "length":
@@ -108,7 +109,7 @@ class Interview:
             refused = refusal(outcome, dialect)
             if refused is None or refused in ("answer format", "unnamed"):
                 break
-            dialect = dialect.without(cast(Omission, refused))
+            dialect = self._without(dialect, cast(Omission, refused))
             outcome = await self._ask(dialect)
         return dialect, outcome
 
@@ -116,11 +117,19 @@ class Interview:
         """`dialect` less the one parameter that a server refuses without naming it, and its answer."""
         for parameter in OMISSIONS:
             if self._sends(parameter, dialect):
-                without = dialect.without(parameter)
+                without = self._without(dialect, parameter)
                 outcome = await self._ask(without)
                 if isinstance(outcome, Answer):
                     return without, outcome
         return None
+
+    def _without(self, dialect: Dialect, refused: Omission) -> Dialect:
+        """`dialect` less a parameter; the limit of tokens has another name to try."""
+        self._refused.add(refused)
+        omitted = {*dialect.omitted, refused}
+        if refused == "max_tokens" and "max_completion_tokens" not in self._refused:
+            omitted.discard("max_completion_tokens")
+        return dialect.omitting(omitted)
 
     def _sends(self, parameter: Omission, dialect: Dialect) -> bool:
         """True if the request has `parameter` in it."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from babyai_kit.agents.template_agent import decide
-from babyai_kit.configuration.dialects import Dialect
+from babyai_kit.configuration.dialects import Dialect, first_dialect
 from babyai_kit.experiment.interview import Interview
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
@@ -53,8 +53,8 @@ async def preflight(
 
     `recorded`: dialects that the run has used before, by model: they are used again and not found out anew.
     `say` gets a line when a model is waited for. `wait_s`: between tries. `pace`: of the run, whose calls
-    these are among. Raises InputError if the gateway
-    knows no such function or variant, else the last ServiceError, with the model's name and what to check.
+    these are among. Raises InputError if the gateway knows no such function or variant, else the last
+    ServiceError, with the model's name and what to check.
     """
     dialects = dict(recorded or {})
     asked: set[str] = set()
@@ -68,7 +68,7 @@ async def preflight(
         new = model not in dialects
         dialect, answer = await interview.hold(dialects.get(model))
         dialects[model] = dialect
-        if new and dialect != Dialect("schema"):
+        if new and dialect != first_dialect(session.settings.openai_base_url):
             notes.append(f"{model} is asked {dialect}; run.json keeps this for the whole run.")
         notes += _about(session, variant, model, answer)
     return Preflight(tuple(dict.fromkeys(notes)), dialects)

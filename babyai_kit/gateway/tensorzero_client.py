@@ -249,11 +249,7 @@ def _finish_reason(reason: FinishReason | None) -> str | None:
 def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]]]:
     """The gateway's parameters of a call, and what it is to write into the request to the model server."""
     omitted = question.dialect.omitted
-    params: dict[str, Any] = {
-        "seed": question.seed,
-        "temperature": question.temperature,
-        "max_tokens": question.max_tokens,
-    }
+    params: dict[str, Any] = {"seed": question.seed, "temperature": question.temperature}
     params = {name: value for name, value in params.items() if name not in omitted and value is not None}
     extra_body: list[ExtraBody | dict[str, Any]] = []
     if question.schema is not None:
@@ -263,9 +259,11 @@ def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | di
         extra_body.append({"pointer": "/response_format", "value": response_format})
     elif question.dialect.answer_format == "words":
         params["json_mode"] = "off"
-    if "max_completion_tokens" in omitted and "max_tokens" in params:
-        # The gateway knows only the newer name.
-        extra_body.append({"pointer": "/max_tokens", "value": params.pop("max_tokens")})
+    if question.max_tokens is not None:
+        if "max_completion_tokens" not in omitted:
+            params["max_tokens"] = question.max_tokens  # which the gateway sends under the newer name
+        elif "max_tokens" not in omitted:
+            extra_body.append({"pointer": "/max_tokens", "value": question.max_tokens})
     return params, extra_body
 
 

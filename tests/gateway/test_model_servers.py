@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from babyai_kit import ACTIONS, connect, run_experiment
-from babyai_kit.configuration.dialects import Dialect
+from babyai_kit.configuration.dialects import Dialect, first_dialect
 from babyai_kit.errors import InputError, ModelError, NoValidAnswers
 from babyai_kit.experiment.retries import Backoff
 from babyai_kit.local.player import OfflinePlayer
@@ -131,7 +131,8 @@ async def test_more_fields_than_expected_do_no_harm(served, tmp_path):
     assert (row["status"], row["invalid_actions"], row["input_tokens"]) == ("ok", 0, 10 * STEPS)
     step = asked[-1]
     assert step["stream"] is False
-    assert (step["model"], step["temperature"], step["max_completion_tokens"]) == ("theirs", 0.5, 99)
+    assert (step["model"], step["temperature"], step["max_tokens"]) == ("theirs", 0.5, 99)
+    assert "max_completion_tokens" not in step
     assert step["response_format"] == {
         "type": "json_schema",
         "json_schema": {"name": "answer", "strict": True, "schema": BASELINE_SCHEMA},
@@ -176,46 +177,65 @@ def refusing(
 FORMATS = ("json_schema", "json_object")
 
 
+OLDER = ("max_completion_tokens",)
+"""The limit of tokens goes under its older name to servers that are not OpenAI's."""
+INSTEAD = "Unsupported parameter: '{}' is not supported with this model. Use 'max_completion_tokens' instead."
+DIALECTS = [
+    (refusing(), Dialect("schema", OLDER)),
+    (refusing("json_object", words="'response_format.type' must be 'json_schema'"), Dialect("schema", OLDER)),
+    (refusing("json_schema", words="Invalid value: '{}'; response_format"), Dialect("json", OLDER)),
+    (refusing(*FORMATS, status=422, words="unknown field response_format"), Dialect("words", OLDER)),
+    (refusing(*FORMATS, status=501, words="structured output is not available"), Dialect("words", OLDER)),
+    (refusing(*FORMATS, words="Bad Request"), Dialect("words", OLDER)),
+    (refusing("seed"), Dialect("schema", ("seed", *OLDER))),
+    (refusing("seed", words="Bad Request"), Dialect("json", ("seed", *OLDER))),
+    (refusing("temperature", words="{}: only the default"), Dialect("schema", ("temperature", *OLDER))),
+    (refusing(*OLDER, status=422, words="body.{}: Extra inputs are not permitted"), Dialect("schema", OLDER)),
+    (refusing("max_tokens", words=INSTEAD), Dialect("schema", ("max_tokens",))),
+    (
+        refusing(*OLDER, "max_tokens", "seed", *FORMATS, words="Unknown parameter: {}"),
+        Dialect("words", ("seed", *OLDER, "max_tokens")),
+    ),
+]
+
+
+async def test_what_a_server_refuses_is_found_out_once_and_kept(served, tmp_path):
+    answering: list[Callable[[Body], Any]] = []
+    async with served(lambda body: answering[-1](body)) as (session, asked):
+        for number, (answer, dialect) in enumerate(DIALECTS):
+            answering.append(answer)
+            plan = PLAN | {"temperature": 0.5, "max_tokens": 99, "results": tmp_path, "progress": False}
+            row = (await run_experiment(session, f"r{number}", **plan)).loc[0]
+            assert (row["status"], row["invalid_actions"]) == ("ok", 0)
+            assert Run.open(f"r{number}", results=tmp_path).manifest.dialects == {"theirs": dialect}
+            before = len(asked)
+            await run_experiment(session, f"r{number}", **(plan | {"seeds": [1, 2]}))
+            # One call to see that the model still answers, and no other form in the whole run.
+            assert len(asked) == before + 1 + STEPS
+            for body in asked[before - STEPS :]:
+                form = body.get("response_format", {}).get("type")
+                forms = {"schema": "json_schema", "json": "json_object", "words": None}
+                assert form == forms[dialect.answer_format]
+                omitted = set(dialect.omitted)
+                limit = {"max_completion_tokens"} if not omitted & set(OLDER) else {"max_tokens"} - omitted
+                assert {body[name] for name in limit} <= {99}
+                assert set(body) & {"seed", "temperature", "max_completion_tokens", "max_tokens"} == (
+                    {"seed", "temperature"} - omitted | limit
+                )
+
+
 @pytest.mark.parametrize(
-    ("answer", "dialect"),
+    ("url", "newer"),
     [
-        (refusing(), Dialect("schema")),
-        (refusing("json_object", words="'response_format.type' must be 'json_schema'"), Dialect("schema")),
-        (refusing("json_schema", words="Invalid value: '{}'; response_format"), Dialect("json")),
-        (refusing(*FORMATS, words="unknown field response_format"), Dialect("words")),
-        (refusing(*FORMATS, status=422, words="unknown field response_format"), Dialect("words")),
-        (refusing(*FORMATS, status=501, words="structured output is not available"), Dialect("words")),
-        (refusing(*FORMATS, words="Bad Request"), Dialect("words")),
-        (refusing("seed"), Dialect("schema", ("seed",))),
-        (refusing("seed", words="Bad Request"), Dialect("json", ("seed",))),
-        (refusing("temperature", words="temperature: only the default"), Dialect("schema", ("temperature",))),
-        (
-            refusing("max_completion_tokens", status=422, words="body.{}: Extra inputs are not permitted"),
-            Dialect("schema", ("max_completion_tokens",)),
-        ),
-        (
-            refusing("max_completion_tokens", "max_tokens", "seed", *FORMATS, words="Unknown parameter: {}"),
-            Dialect("words", ("seed", "max_completion_tokens", "max_tokens")),
-        ),
+        ("", True),
+        ("https://api.openai.com/v1/", True),
+        ("https://mine.openai.azure.com/openai/v1/", True),
+        ("http://127.0.0.1:11434/v1/", False),
+        ("https://api.mistral.ai/v1/", False),
     ],
 )
-async def test_what_a_server_refuses_is_found_out_once_and_kept(served, tmp_path, answer, dialect):
-    async with served(answer) as (session, asked):
-        row = await run_one(session, tmp_path, temperature=0.5, max_tokens=99)
-        assert (row["status"], row["invalid_actions"]) == ("ok", 0)
-        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": dialect}
-        before, plan = len(asked), asked[-STEPS:]
-        await run_one(session, tmp_path, seeds=[1, 2], temperature=0.5, max_tokens=99)
-        # One call to see that the model still answers, and no other form in the whole run.
-        assert len(asked) == before + 1 + STEPS
-    for body in plan + asked[before:]:
-        form = body.get("response_format", {}).get("type")
-        assert form == {"schema": "json_schema", "json": "json_object", "words": None}[dialect.answer_format]
-        sent = {"seed", "temperature", "max_completion_tokens"} - set(dialect.omitted)
-        if {"max_completion_tokens", "max_tokens"} & set(dialect.omitted) == {"max_completion_tokens"}:
-            sent.add("max_tokens")
-            assert body["max_tokens"] == 99
-        assert sent == set(body) & {"seed", "temperature", "max_completion_tokens", "max_tokens"}
+def test_under_which_name_the_limit_of_tokens_goes_first(url: str, newer: bool):
+    assert first_dialect(url) == Dialect("schema", () if newer else OLDER)
 
 
 @pytest.mark.parametrize("words", ["max_tokens is too large: 99999", "temperature must be at most 1"])
@@ -239,7 +259,7 @@ async def test_a_server_that_is_loading_its_model_refuses_nothing(served, tmp_pa
     async with served(answer) as (session, _):
         row = await run_one(session, tmp_path, backoff=QUICK)
         assert (row["status"], row["invalid_actions"]) == ("ok", 0)
-        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("schema")}
+        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("schema", OLDER)}
     output = capsys.readouterr().out
     assert "Waiting for the model server, at most 10 min: the model server is loading" in output
 
@@ -267,7 +287,7 @@ async def test_the_form_that_gives_valid_answers_is_chosen(served, tmp_path):
     async with served(answer) as (session, _):
         row = await run_one(session, tmp_path)
         assert row["invalid_actions"] == 0
-        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("json")}
+        assert Run.open("r", results=tmp_path).manifest.dialects == {"theirs": Dialect("json", OLDER)}
 
 
 async def test_a_run_never_mixes_two_ways_of_asking(served, tmp_path):

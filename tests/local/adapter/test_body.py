@@ -26,8 +26,8 @@ def raw_deflate(body: bytes) -> bytes:
     [
         (TEXT.encode(), ""),
         (TEXT.encode(), "identity"),
-        (gzip.compress(TEXT.encode()), "gzip"),
-        (gzip.compress(TEXT.encode()), " X-GZIP"),
+        (gzip.compress(TEXT.encode(), mtime=0), "gzip"),
+        (gzip.compress(TEXT.encode(), mtime=0), " X-GZIP"),
         (zlib.compress(TEXT.encode()), "deflate"),
         (raw_deflate(TEXT.encode()), "deflate"),
         (TEXT.encode(), "gzip"),
