@@ -33,7 +33,7 @@ from babyai_kit.experiment.reconciliation import Reconciliation, reconcile
 from babyai_kit.experiment.retries import retrying
 from babyai_kit.experiment.runner import Runner
 from babyai_kit.experiment.store_watch import store_watch
-from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations
+from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations, show_comparison
 from babyai_kit.gateway.session import Session
 from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.runs.journal import (
@@ -170,7 +170,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         if evaluated:
             ids = await open_evaluations(session, backlog.owed, manifest, retrying(backoff))
             manifest = replace(manifest, workflow_runs=ids)
-            registrar = Registrar(session, journal, ids)
+            registrar = Registrar(session, journal, manifest)
         journal.write_manifest(manifest)
         show = options.progress and bool(backlog.owed)
         with Progress(len(keys), backlog.done, forecast, show=show) as bar:
@@ -214,6 +214,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
     )
     for note in closing_notes(outcome):
         print(note)
+    if evaluated:
+        show_comparison(manifest, session.settings.ui_url)
     return outcome
 
 

@@ -66,6 +66,8 @@ class Manifest:
     """How each model is asked, by name; the same in every command of the run."""
     workflow_runs: Mapping[str, str] = field(default_factory=dict)
     """Ids of workflow evaluation runs, by `variant:digest:model`."""
+    seed_first: bool = False
+    """How their tasks are named: `seed 3, goto`, or `goto, seed 3` as in earlier versions of the kit."""
     merged: tuple[str, ...] = ()
     """The run_ids of merged shards."""
     format: int = FORMAT
@@ -138,6 +140,7 @@ def manifest_for(
         models=models,
         digests=digests,
         gateway=settings.redact(settings.gateway_url) or "embedded",
+        seed_first=True,
         versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     )
     if before is None:
@@ -157,6 +160,8 @@ def manifest_for(
         dialects=before.dialects,
         digests={**before.digests, **digests},
         workflow_runs=before.workflow_runs,
+        # Episodes are compared under one name, so a run keeps the names that it began with.
+        seed_first=before.seed_first or not before.workflow_runs,
         merged=before.merged,
     )
 
