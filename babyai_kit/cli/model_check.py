@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
 from babyai_kit.configuration.proxies import proxy_for
@@ -18,6 +19,7 @@ from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.urls import endpoint, with_version
 from babyai_kit.gateway.http_gateway import read_at_most
 from babyai_kit.hostile_text import one_line, parse_json
+from babyai_kit.local.adapter.connections import connection_failure, proxy_refusal
 
 MAX_BYTES = 4_000_000
 """Read of a list; the longest known ones have some hundred kilobytes."""
@@ -45,10 +47,17 @@ async def model(settings: Settings, *, has_price: bool, timeout_s: float = 10.0)
                 better = settings.redact(with_version(base)).rstrip("/")
                 text = f"{where} does not list models, but {better} does; set OPENAI_BASE_URL={better}"
                 return Finding(TROUBLE, "Model", text)
-    except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+    except aiohttp.ClientError as error:
+        # As a run says it; the library's text can hold a proxy's password.
+        reason = settings.redact(str(connection_failure(error, proxy_for(base, os.environ))))
+        return Finding(TROUBLE, "Model", f"{where} does not answer: {reason}")
+    except (asyncio.TimeoutError, ValueError) as error:
         reason = settings.redact(one_line(str(error), 300)) or type(error).__name__
         text = f"{where} does not answer ({reason}); start it, or correct OPENAI_BASE_URL"
         return Finding(TROUBLE, "Model", text)
+    if status == 407:
+        reason = str(proxy_refusal(407, proxy_for(base, os.environ), "Proxy Authentication Required"))
+        return Finding(TROUBLE, "Model", f"{where} does not answer: {reason}")
     if status in (401, 403):
         return Finding(TROUBLE, "Model", f"{where} refuses the key ({status}); set OPENAI_API_KEY in .env")
     if models and _canonical(settings.model) not in map(_canonical, models):
@@ -76,7 +85,7 @@ async def _list(base: str, headers: Mapping[str, str], timeout_s: float) -> tupl
             headers={"Accept-Encoding": "identity", **headers},
             auto_decompress=False,
         ) as client,
-        client.get(endpoint(base, "models"), proxy=proxy_for(base, os.environ)) as reply,
+        client.get(URL(endpoint(base, "models"), encoded=True), proxy=proxy_for(base, os.environ)) as reply,
     ):
         try:
             body = await read_at_most(reply.content, MAX_BYTES) if reply.status == 200 else None
@@ -86,8 +95,8 @@ async def _list(base: str, headers: Mapping[str, str], timeout_s: float) -> tupl
 
 
 def _names(answer: object) -> list[str]:
-    """The names in a list of models, whatever else is in it."""
-    models = answer.get("data") if isinstance(answer, dict) else None
+    """The names in a list of models, whatever else is in it; some servers send the list alone."""
+    models = answer.get("data") if isinstance(answer, dict) else answer
     rows = [row for row in models if isinstance(row, dict)] if isinstance(models, list) else []
     return list({name for row in rows if isinstance(name := row.get("id"), str) and name.strip()})
 

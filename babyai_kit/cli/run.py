@@ -63,7 +63,7 @@ async def _run(args: argparse.Namespace) -> int:
         )
         sampling = Sampling(**given(args, "temperature", "max_tokens", "call_seeds"))
         outcome = await execute(session, plan, sampling, options)
-    if len(outcome.episodes):
-        rates = outcome.episodes.groupby("variant")["success"].mean()
+    if outcome.episodes["success"].notna().any():
+        rates = outcome.episodes.groupby("variant")["success"].mean().dropna()
         print("Success: " + ", ".join(f"{variant} {rate:.1%}" for variant, rate in rates.items()))
     return 0 if outcome.complete and outcome.stopped is None else 1

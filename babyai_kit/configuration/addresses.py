@@ -8,6 +8,8 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 HOST = "127.0.0.1"
+CONTAINERS_HOST = "host.docker.internal"
+"""This machine as a container sees it; Docker Desktop leads it to loopback."""
 
 LOCAL_CLICKHOUSE_PORT = 18123
 CLICKHOUSE_USER = CLICKHOUSE_DATABASE = "babyai"
@@ -32,10 +34,10 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 
 
 def from_container(url: str) -> str:
-    """`url` as a container sees it: this machine's loopback is `host.docker.internal` there."""
+    """`url` as a container sees it: this machine's loopback is CONTAINERS_HOST there."""
     parts = urlsplit(url)
     if parts.hostname not in _LOOPBACK:
         return url
     credentials = parts.netloc.rpartition("@")[0]
-    host = f"host.docker.internal:{parts.port}" if parts.port else "host.docker.internal"
+    host = f"{CONTAINERS_HOST}:{parts.port}" if parts.port else CONTAINERS_HOST
     return parts._replace(netloc=f"{credentials}@{host}" if credentials else host).geturl()

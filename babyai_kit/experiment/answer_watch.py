@@ -1,4 +1,4 @@
-"""Tells early that answers are not valid, and stops a run in which none is.
+"""Tells early that answers are not valid or too long, and stops a run in which none is valid.
 
 An invalid answer is the agent's and counts as one. But a model whose every answer is cut off or wrapped
 measures a setting, and whole runs have been paid for that before anybody looked.
@@ -22,11 +22,14 @@ class AnswerWatch:
     """Counts the answers of one command.
 
     `stop_after`: answers of which none is valid that stop the run, over all variants; 0: it never stops.
-    `say` gets a line for a variant most of whose answers are not valid, and one more if none of
-    `stop_after` (DEFAULT_STOP_AFTER without it) is.
+    `say` gets a line for a variant most of whose answers are not valid, one more if none of
+    `stop_after` (DEFAULT_STOP_AFTER without it) is, and one for a model whose answer has more tokens than
+    `max_tokens`, the limit that was sent (None: none was).
     """
 
-    def __init__(self, stop_after: int, say: Callable[[str], None]) -> None:
+    def __init__(self, stop_after: int, say: Callable[[str], None], *, max_tokens: int | None = None) -> None:
+        self._max_tokens = max_tokens
+        self._unlimited: set[str] = set()
         self._stop_after = stop_after
         self._say = say
         self._answers: Counter[str] = Counter()
@@ -41,6 +44,7 @@ class AnswerWatch:
     def count(self, step: StepRecord) -> NoValidAnswers | None:
         """Count an answer. The error stops the run."""
         variant, reason = step.variant, invalid_reason(step)
+        self._tell_length(step)
         self._answers[variant] += 1
         reasons = self._invalid.setdefault(variant, Counter())
         if reason is None:
@@ -50,6 +54,18 @@ class AnswerWatch:
         if hopeless is None:
             self._tell(variant, self._answers[variant], reasons)
         return hopeless
+
+    def _tell_length(self, step: StepRecord) -> None:
+        # Some servers pay no attention to the limit's newer name, and none to what they do not know.
+        if step.model in self._unlimited or not self._max_tokens:
+            return
+        if step.output_tokens is not None and step.output_tokens > self._max_tokens:
+            self._unlimited.add(step.model)
+            self._say(
+                f"An answer of {step.model} has {step.output_tokens:,} tokens, though at most "
+                f"{self._max_tokens:,} were asked for: the rest may cost more than estimated; limit answers "
+                "at the server (with Ollama: num_predict)."
+            )
 
     def _tell(self, variant: str, answers: int, reasons: Counter[InvalidReason]) -> None:
         invalid = reasons.total()

@@ -6,6 +6,7 @@ The forms of an answer are tried from the strictest on; a parameter is left out 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -22,18 +23,25 @@ from babyai_kit.errors import (
     StoreError,
 )
 from babyai_kit.experiment.pace import Pace
-from babyai_kit.experiment.patience import Backoff, Patience
+from babyai_kit.experiment.patience import Backoff, Patience, asked_wait_s
 from babyai_kit.experiment.refusals import refusal
 from babyai_kit.experiment.retries import retrying
 from babyai_kit.gateway.protocol import Answer, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
+from babyai_kit.waiting_times import in_words
 
 TRIES = 3
 """Of a call that fails without a refusal."""
 
 PASSING = (RateLimited, ModelLoading, GatewayAway, StoreError)
 """What passes by itself, and what no wrong name or key looks like."""
+
+MAX_TRYING_S = 60.0
+"""No further try after so long: who waited for a whole answer in vain has waited enough."""
+
+NOTICE_S = 10.0
+"""Without an answer, the user is told after so long."""
 
 MAX_CALLS = 16
 """Of one model, whatever it answers: a server that refuses now this and now that has an end."""
@@ -61,6 +69,7 @@ class Interview:
         self._wait_s = wait_s
         self._pace = pace
         self._calls = 0
+        self._told = False
 
     async def hold(self, recorded: Dialect | None) -> tuple[Dialect, Answer]:
         """The dialect to use, and an answer in it. Raises ServiceError or InputError."""
@@ -127,6 +136,7 @@ class Interview:
 
     async def _ask(self, dialect: Dialect) -> Answer | ServiceError:
         """An answer in `dialect`, or why there is none: the refusal, or what failed in the last try."""
+        started = time.monotonic()
         for attempt in range(1, TRIES + 1):
             self._calls += 1
             outcome = await self._try(dialect)
@@ -134,12 +144,13 @@ class Interview:
                 return outcome
             if outcome.fatal or not outcome.retryable or refusal(outcome, dialect):
                 return outcome
-            if attempt < TRIES:
-                await asyncio.sleep(self._wait_s)
+            if attempt == TRIES or time.monotonic() - started > MAX_TRYING_S:
+                return outcome
+            await asyncio.sleep(self._wait_s)
         return outcome
 
     async def _try(self, dialect: Dialect) -> Answer | ServiceError:
-        """One try; what no wrong name looks like is waited for."""
+        """One try; what passes by itself, and what names a time to come back, is waited for."""
         question = Question(
             self._variant,
             self._session.new_episode_id(),
@@ -152,13 +163,23 @@ class Interview:
         )
         patience = Patience(self._backoff, self._say)
         try:
-            return await retrying(self._backoff, only=PASSING, patience=patience)(self._call, question)
+            return await retrying(self._backoff, only=_passes, patience=patience)(self._call, question)
         except ServiceError as error:
             return error
 
     async def _call(self, question: Question) -> Answer:
         await self._pace.turn()
-        return await self._session.ask(question)
+        notice = asyncio.get_running_loop().call_later(NOTICE_S, self._tell)
+        try:
+            return await self._session.ask(question)
+        finally:
+            notice.cancel()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            limit = in_words(self._session.settings.first_timeout_s)
+            self._say(f"Waiting for the first answer of {self._model}, at most {limit}.")
 
     def _failure(self, error: ServiceError, recorded: Dialect | None = None) -> ServiceError | InputError:
         if error.kind == "unknown function":
@@ -182,3 +203,7 @@ class Interview:
             retryable=False,
             fatal=True,
         )
+
+
+def _passes(error: ServiceError) -> bool:
+    return isinstance(error, PASSING) or asked_wait_s(error) is not None

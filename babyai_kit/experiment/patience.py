@@ -7,7 +7,6 @@ together can. The user is told once what is waited for, and when the run goes on
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,19 +42,20 @@ class Backoff:
 def asked_wait_s(error: ServiceError) -> float | None:
     """How long the service asked to wait, in seconds; None if it did not."""
     wait_s = error.retry_after_s
-    if wait_s is None and (isinstance(error, RateLimited) or error.kind in ("loading", "server")):
+    if wait_s is None and asks_everybody(error):
         wait_s = seconds_in(str(error))
-    return None if wait_s is None or math.isnan(wait_s) else max(0.0, wait_s)
+    return wait_s if wait_s is not None and wait_s > 0 else None
 
 
-def asks_to_wait(error: ServiceError) -> bool:
-    """Whether trying again later is all that is asked: no call is to blame, whoever else is answered."""
-    return isinstance(error, (StoreError, RateLimited)) or asked_wait_s(error) is not None
+def asks_everybody(error: ServiceError) -> bool:
+    """Whether the failure says nothing of the call that it hit, even if others are answered meanwhile."""
+    return isinstance(error, (StoreError, RateLimited)) or error.kind == "loading"
 
 
 def is_outage(error: ServiceError) -> bool:
     """Whether the service as a whole is away, or asks to wait."""
-    return asks_to_wait(error) or error.kind in ("connection", "gateway", "loading")
+    asked = asks_everybody(error) or asked_wait_s(error) is not None
+    return asked or error.kind in ("connection", "gateway")
 
 
 class Patience:

@@ -21,9 +21,13 @@ _FORMAT = re.compile(
 _NOT_KNOWN = re.compile(
     r"unsupported|not support|n't support|only the default|un(known|recogni[sz]ed|expected)|extra|"
     r"not (permitted|allowed|implemented|available|accepted|valid)|n't allowed|forbidden|deprecated|"
-    r"invalid (parameter|field|argument|request argument)|no such|remove",
+    r"invalid (parameter|field|argument|request argument)|no such|remove|no endpoints found that",
     re.IGNORECASE,
 )
+_NO_PARAMETER = re.compile(r"model|context|too (large|long)", re.IGNORECASE)
+"""What a refused request is about where no parameter is."""
+_SOME_PARAMETER = re.compile(r"requested parameters", re.IGNORECASE)
+"""OpenRouter's answer where no provider takes all of them."""
 _NAMES: dict[Omission, str] = {
     "seed": "seed",
     "temperature": "temperature",
@@ -40,7 +44,8 @@ def refusal(error: ServiceError, dialect: Dialect) -> Refusal | None:
     """
     if not isinstance(error, ModelError) or error.kind not in ("bad request", "server"):
         return None
-    text = str(error)
+    # Our own words come first.
+    text = str(error).partition(": ")[2]
     unknown, wrong = _NOT_KNOWN.search(text) is not None, error.kind == "bad request"
     named = [o for o in OMISSIONS if re.search(rf"\b{_NAMES[o]}\b", text, re.IGNORECASE)]
     if unknown:
@@ -49,7 +54,7 @@ def refusal(error: ServiceError, dialect: Dialect) -> Refusal | None:
             return sent[0]
     if _FORMAT.search(text) and (wrong or unknown) and dialect.answer_format != "words":
         return "answer format"
-    if wrong and not named and "model" not in text.lower().replace("the model server", ""):
+    if not named and ((wrong and not _NO_PARAMETER.search(text)) or _SOME_PARAMETER.search(text)):
         return "unnamed"
     return None
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from babyai_kit.errors import ServiceError
-from babyai_kit.experiment.patience import Backoff, Patience, asked_wait_s, asks_to_wait, is_outage
+from babyai_kit.experiment.patience import Backoff, Patience, asked_wait_s, asks_everybody, is_outage
 
 OnRetry = Callable[[ServiceError], None]
 """Gets each failure that is about to be waited for."""
@@ -29,7 +29,7 @@ class Retries:
 
     patience: Patience
     on_retry: OnRetry
-    only: type[ServiceError] | tuple[type[ServiceError], ...]
+    only: Callable[[ServiceError], bool]
 
     async def __call__(self, call: Callable[..., Awaitable[T]], *args: object) -> T:
         """The result of `call(*args)`. Raises its last failure, or what `Patience.failed` makes of it."""
@@ -40,11 +40,11 @@ class Retries:
             try:
                 result = await call(*args)
             except ServiceError as error:
-                if not (isinstance(error, self.only) and error.retryable):
+                if not (error.retryable and self.only(error)):
                     raise
                 failures += 1
                 tries += not is_outage(error)
-                refusals += patience.answers > answers and not asks_to_wait(error)
+                refusals += patience.answers > answers and not asks_everybody(error)
                 answers = patience.answers
                 broken = tries >= backoff.attempts and patience.silence_s >= backoff.outage_s
                 if broken or refusals >= backoff.attempts:
@@ -64,7 +64,7 @@ def retrying(
     backoff: Backoff,
     on_retry: OnRetry = lambda error: None,
     *,
-    only: type[ServiceError] | tuple[type[ServiceError], ...] = ServiceError,
+    only: Callable[[ServiceError], bool] = lambda error: True,
     patience: Patience | None = None,
 ) -> Retries:
     """Call it with a coroutine function: it is called until it succeeds or trying again cannot help.

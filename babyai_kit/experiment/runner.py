@@ -38,6 +38,9 @@ LIVE_PER_SLOT = 4
 MAX_FAILED_IN_A_ROW = 3
 """Episodes that use up their tries, with no call answered in between, after which the run stops."""
 
+MAX_REFUSED_IN_A_ROW = 20
+"""Likewise, episodes of which a request was refused: some refusals are about one prompt."""
+
 
 class _Stopped(Exception):
     """No new call may start; says nothing about why."""
@@ -77,7 +80,7 @@ class Runner:
         self._slots = CallSlots(max_concurrency)
         self._live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
         self._budget = budget
-        self._answers = AnswerWatch(stop_after_invalid, progress.say)
+        self._answers = AnswerWatch(stop_after_invalid, progress.say, max_tokens=sampling.max_tokens)
         self._patience = Patience(backoff, progress.say)
         self._persistently = retrying(backoff, self._on_retry, patience=self._patience)
         self._pace = pace or Pace(None, backoff)
@@ -118,6 +121,8 @@ class Runner:
             except ServiceError as error:
                 self._stop(error)
                 return
+            if self.stopped and episode.status == "error":
+                return  # left unfinished: what stopped the run may well have failed this call
             self._journal.append(episode)
             self.ended.append(episode)
             self._progress.episode(episode)
@@ -181,9 +186,13 @@ class Runner:
         """Stop before a service that is gone turns the whole plan into errors."""
         self._failed_in_a_row += 1
         error = self._failure
-        if error and error.retryable and self._failed_in_a_row >= MAX_FAILED_IN_A_ROW:
+        if error is None:
+            return
+        most = MAX_FAILED_IN_A_ROW if error.retryable else MAX_REFUSED_IN_A_ROW
+        if self._failed_in_a_row >= most:
+            how = "used up their tries" if error.retryable else "were refused an answer"
             reason = (
-                f"{MAX_FAILED_IN_A_ROW} episodes in a row used up their tries and no call was answered "
+                f"{self._failed_in_a_row} episodes in a row {how} and no call was answered "
                 f"meanwhile; check that the model is still served, then run again: {error}"
             )
             self._stop(type(error)(reason, kind=error.kind, retryable=False, fatal=True))

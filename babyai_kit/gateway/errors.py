@@ -13,7 +13,8 @@ import re
 from babyai_kit.errors import ConfigError, GatewayError, ModelError, ServiceError, StoreError
 from babyai_kit.gateway.refusals import gateway_error
 from babyai_kit.hostile_text import visible
-from babyai_kit.local.adapter.failures import failure_of, from_body, server_words, unreadable
+from babyai_kit.local.adapter.failures import failure_of, from_body, unreadable
+from babyai_kit.local.adapter.words import server_words
 
 _UPSTREAM = re.compile(r"All model providers failed to infer with errors: [\w-]+: ")
 _STATUS = re.compile(r"Error (\d{3}) [^:]*? from \S+ client: ")

@@ -13,7 +13,10 @@ from babyai_kit.errors import GatewayAway, GatewayError, RateLimited, ServiceErr
 
 _CUT = re.compile(r"Error deserializing response: (error decoding response body|EOF while parsing)")
 _OTHER_FORM = "Error deserializing response: "
-_OTHER_STORE = re.compile(r"Postgres|Valkey|Database error: ")
+_OTHER_STORE = re.compile(
+    r"Error connecting to (Postgres|Valkey)|"
+    r"(Database error|(Postgres|Valkey) query failed): .*(timed out|communicating|connect|terminating|shut)"
+)
 _VARIANTS = re.compile(r"All variants failed|No fallback variants")
 """The gateway's own 502, which is not a proxy's."""
 _PROXY_STATUSES = {502, 503, 504, *range(520, 531)}

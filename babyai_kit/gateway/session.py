@@ -212,6 +212,14 @@ class Session:
                     flush=True,
                 )
             in_time = await closing
+        except asyncio.CancelledError:
+            if self.embedded:
+                print(
+                    "Left without waiting for the last rows; python -m babyai_kit reconcile RUN names what "
+                    "ClickHouse lacks.",
+                    flush=True,
+                )
+            raise
         finally:
             closing.cancel()
         if not in_time:

@@ -42,6 +42,10 @@ FLUSH_S = 0.4
 EXIT_GRACE_S = 0.3
 """The gateway's threads can crash an interpreter that exits sooner after the drop (measured)."""
 
+CANCEL_GRACE_S = 1.0
+"""A call that was cancelled holds the gateway until a thread of it has noticed, on a busy machine some tenths
+of a second later (measured). Dropped before that, it would not be waited for."""
+
 PAGE = 1000
 """Inferences listed by one call."""
 
@@ -54,6 +58,7 @@ class TensorZeroGateway:
 
     def __init__(self, client: AsyncTensorZeroGateway) -> None:
         self._client: AsyncTensorZeroGateway | None = client
+        self._cancelled_at: float | None = None
 
     @classmethod
     async def embedded(cls, config_glob: str, clickhouse_url: str | None) -> TensorZeroGateway:
@@ -195,9 +200,11 @@ class TensorZeroGateway:
         return job
 
     async def close(self, timeout_s: float) -> bool:
+        loop, dropped = asyncio.get_running_loop(), asyncio.Event()
         holder = [self._client]
         self._client = None
-        loop, dropped = asyncio.get_running_loop(), asyncio.Event()
+        if self._cancelled_at is not None:
+            await asyncio.sleep(max(0.0, self._cancelled_at + CANCEL_GRACE_S - loop.time()))
 
         def drop() -> None:
             # Pending rows drain only when the last reference goes; the client's close() flushes nothing.
@@ -228,6 +235,9 @@ class TensorZeroGateway:
     def _calling(self) -> Iterator[None]:
         try:
             yield
+        except asyncio.CancelledError:
+            self._cancelled_at = asyncio.get_running_loop().time()
+            raise
         except BaseTensorZeroError as error:
             raise _typed(error) from None
 

@@ -17,6 +17,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -82,9 +83,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def read_reconciliation(folder: Path) -> dict[str, Any]:
     """The latest comparison with ClickHouse (fields of Reconciliation); empty without a readable one."""
-    with contextlib.suppress(JournalError):
+    with contextlib.suppress(JournalError, ValueError):
         content = _read_json(folder / RECONCILIATION)
-        return content if isinstance(content, dict) else {}
+        forms = {"compared": str, "text": str, "steps": int, "clean": bool}
+        if isinstance(content, dict) and all(isinstance(content.get(n), form) for n, form in forms.items()):
+            datetime.fromisoformat(content["compared"])
+            return content
     return {}
 
 

@@ -18,6 +18,7 @@ from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config
 from babyai_kit.errors import InputError, JournalError
+from babyai_kit.runs.manifest_check import check_manifest
 from babyai_kit.runs.plan import Plan, Sampling
 
 FORMAT = 2
@@ -112,7 +113,9 @@ class Manifest:
                 "merged": tuple(content.get("merged", ())),
                 "format": FORMAT,
             }
-            return cls(**values)
+            manifest = cls(**values)
+            check_manifest(manifest)
+            return manifest
         except (KeyError, TypeError, AttributeError, ValueError):
             raise JournalError(f"{where} is damaged; move its folder away and run again") from None
 

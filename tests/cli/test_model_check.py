@@ -122,10 +122,14 @@ async def test_a_base_url_without_v1_is_told_with_the_one_that_works():
 
 async def test_a_query_is_kept():
     async def versioned(request: web.Request) -> web.Response:
-        known = request.path_qs == "/openai/models?api-version=1"
+        known = request.path_qs == "/openai/models?api-version=1%2F2"
         return web.json_response({"data": [{"id": "llama3"}]} if known else {})
 
-    assert (await examined(versioned, path="/openai?api-version=1")).grade == "ok"
+    assert (await examined(versioned, path="/openai?api-version=1%2F2")).grade == "ok"
+
+
+async def test_a_list_alone_is_a_list_too():
+    assert (await examined(listing(b'[{"id": "llama3"}]'))).grade == "ok"
 
 
 async def test_a_status_that_is_no_list_is_told():
@@ -133,3 +137,19 @@ async def test_a_status_that_is_no_list_is_told():
         return web.Response(status=503, text="loading")
 
     assert "answers with status 503 and lists no models" in (await examined(loading)).text
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(407, "did not let the request through"), (None, "through the proxy 127.0.0.1")]
+)
+async def test_a_proxy_that_fails_is_told_as_by_a_run_without_its_password(monkeypatch, status, words):
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=status or 200)
+
+    async with serving(refuse) as url:
+        address = url if status else "http://127.0.0.1:9"
+        monkeypatch.setenv("ALL_PROXY", address.replace("//", "//user:secretword@"))
+        settings = load_settings(None, {"OPENAI_BASE_URL": "http://model.example/v1", "AGENT_MODEL": "m"})
+        finding = await model(settings, has_price=True)
+    assert words in finding.text
+    assert "secretword" not in finding.text

@@ -110,3 +110,12 @@ async def test_answers_of_an_earlier_command_do_not_count(tmp_path):
         )
         assert "first 30 answers" in str(runner.stopped)
         assert steps_in(tmp_path) == before + 30
+
+
+async def test_answers_longer_than_the_limit_are_told_once(tmp_path, capsys):
+    lengths = iter([1024, 5000, 6000])
+    gateway = PlainGateway(lambda question: answer(output_tokens=next(lengths, None)))
+    await carry_out(gateway, tmp_path, backoff=QUICK)
+    told = capsys.readouterr().out
+    assert told.count("has 5,000 tokens, though at most 1,024 were asked for") == 1
+    assert "6,000" not in told

@@ -73,16 +73,18 @@ async def test_limits_that_come_again_and_again_are_told_once_and_other_absences
     assert told.count("Waiting for the gateway") == told.count("Answered again") > 1
 
 
-@pytest.mark.parametrize("kind", ["server", "connection"])
-async def test_a_question_that_fails_while_others_are_answered_is_an_error(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "retry_after_s"), [("server", None), ("connection", None), ("server", 0.001)]
+)
+async def test_a_question_that_fails_while_others_are_answered_is_an_error(tmp_path, kind, retry_after_s):
     def reply(question: Question) -> Answer | Exception:
-        failure = ModelError("no; try again", kind=kind, retryable=True)
+        failure = ModelError("no; try again", kind=kind, retryable=True, retry_after_s=retry_after_s)
         return failure if question.tags["seed"] == "1" else answer()
 
     gateway = PlainGateway(reply)
-    runner = await carry_out(gateway, tmp_path, seeds=range(60), backoff=HURRIED, max_concurrency=2)
+    runner = await carry_out(gateway, tmp_path, seeds=range(30), backoff=HURRIED, max_concurrency=2)
     assert runner.stopped is None
-    assert len(runner.ended) == 60
+    assert len(runner.ended) == 30
     (error,) = [episode for episode in runner.ended if episode.status == "error"]
     assert (error.seed, error.error_kind) == (1, kind)
     assert sum(q.tags["seed"] == "1" for q in gateway.questions) >= HURRIED.attempts
@@ -93,7 +95,18 @@ async def test_a_fault_of_everybody_stops_the_run_after_all_tries(tmp_path, kind
     gateway = PlainGateway(lambda question: FAULTS[kind]())
     runner = await carry_out(gateway, tmp_path, seeds=range(20), backoff=HURRIED)
     assert "3 episodes in a row used up their tries" in str(runner.stopped)
+    assert [episode.status for episode in runner.ended] == ["error"] * 3
     assert len(gateway.questions) >= 3 * HURRIED.attempts
+
+
+@pytest.mark.parametrize("answered", [0, 30])
+async def test_a_server_that_refuses_everything_from_some_moment_on_stops_the_run(tmp_path, answered):
+    calls = iter(range(answered))
+    refusal = ModelError("refused (400); read its reason: gone", kind="bad request")
+    gateway = PlainGateway(lambda question: refusal if next(calls, None) is None else answer())
+    runner = await carry_out(gateway, tmp_path, seeds=range(60), backoff=HURRIED, max_concurrency=2)
+    assert "20 episodes in a row were refused an answer" in str(runner.stopped)
+    assert len(runner.ended) < 40
 
 
 @pytest.mark.parametrize("kind", OUTAGES)
@@ -109,6 +122,22 @@ async def test_patience_ends_and_no_episode_is_lost(tmp_path, kind):
     away = False
     runner = await carry_out(gateway, tmp_path, seeds=range(5), backoff=impatient)
     assert [episode.status for episode in runner.ended] == ["ok"] * 5
+
+
+@pytest.mark.parametrize("kind", ["rate limit", "loading", "store"])
+async def test_a_wait_that_is_asked_of_some_calls_alone_is_no_error_either(tmp_path, kind):
+    """One of two models is loaded, or limited, while the other answers."""
+    refusals = iter(range(4 * HURRIED.attempts))
+
+    def reply(question: Question) -> Answer | Exception:
+        waits = question.tags["seed"] == "1" and next(refusals, None) is not None
+        return OUTAGES[kind]() if waits else answer()
+
+    runner = await carry_out(
+        PlainGateway(reply), tmp_path, seeds=range(20), backoff=HURRIED, max_concurrency=2
+    )
+    assert {episode.status for episode in runner.ended} == {"ok"}
+    assert len(runner.ended) == 20
 
 
 async def test_an_answer_renews_patience(tmp_path):

@@ -51,7 +51,7 @@ def test_any_text_comes_back_from_the_journal(tmp_path_factory, texts):
     live = LiveEpisode(PlannedEpisode(KEY, "d", "e"))
     with Journal(folder) as journal:
         for text in texts:
-            journal.append(live.take(Answer(text, {"thinking": text}, 1, 1, None, 0.1, "i")))
+            journal.append(live.take(Answer(text, {"thinking": text}, 1, 1, None, "i")))
     (steps,) = read_steps(folder).values()
     assert [s.answer for s in steps] == texts
     assert not any(s.valid for s in steps)
@@ -99,5 +99,5 @@ def test_the_input_of_a_step_that_holds_such_an_answer_is_json():
     live = LiveEpisode(PlannedEpisode(KEY, "d", "e"))
     for text in CORPUS:
         if not live.done:
-            live.take(Answer(text, None, 1, 1, None, 0.1, "i"))
+            live.take(Answer(text, None, 1, 1, None, "i"))
     json.dumps(template_arguments("m", "o", live.steps), allow_nan=False)

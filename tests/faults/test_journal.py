@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -13,13 +14,13 @@ from typing import Any
 import pytest
 
 from babyai_kit import load_episodes, run_experiment
-from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
+from babyai_kit.errors import JournalError
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.episode import LiveEpisode
 from babyai_kit.local.clickhouse import ensure_server_sync
 from babyai_kit.local.player import OfflinePlayer
-from babyai_kit.runs.journal import Journal, read_episodes, read_registrations, read_steps
+from babyai_kit.runs.journal import Journal, read_episodes, read_manifest, read_registrations, read_steps
 from tests.support.journal_cuts import FILES, resume_all, tears
 from tests.support.processes import environment, same_figures
 from tests.support.project import CONFIG, make_project
@@ -41,7 +42,7 @@ async def test_a_journal_torn_at_any_byte_loads_and_its_run_ends_the_same(open_s
     assert all(same_figures(table, whole) for table in tables)
 
     folder, torn = tmp_path / "r", tmp_path / "each"
-    config = load_config(CONFIG, load_settings(None, {}))
+    config = load_config(CONFIG, session.settings).asked_in(read_manifest(folder).dialects)
     keys = [record.key for record in read_episodes(folder).values()]
     steps = sum(map(len, read_steps(folder).values()))
     for tear in tears(folder):
@@ -63,6 +64,25 @@ async def test_a_journal_torn_at_any_byte_loads_and_its_run_ends_the_same(open_s
             assert LiveEpisode(planned).planned.episode_id != "new"
         assert steps - 1 <= sum(map(len, read_steps(torn).values())) <= steps
         shutil.rmtree(torn)
+
+
+async def test_a_run_that_goes_on_names_the_line_that_somebody_changed(open_session, tmp_path):
+    async with OfflinePlayer() as player, open_session(player.base_url) as session:
+        plan = PLAN | {"seeds": [6], "results": tmp_path, "progress": False}
+        await run_experiment(session, "r", **plan)
+        (tmp_path / "r/episodes.jsonl").write_text("")
+        file = tmp_path / "r/steps.jsonl"
+        lines = file.read_text().splitlines(keepends=True)
+        row = json.loads(lines[3])
+        lines[3] = json.dumps(row | {"observation": f"{row['observation']}!"}) + "\n"
+        file.write_text("".join(lines))
+        with pytest.raises(
+            JournalError, match=r"another observation at line 4 of .*; that line or one of this"
+        ):
+            await run_experiment(session, "r", **plan)
+        # As the message says: without the episode's lines from there on, it is played on.
+        file.write_text("".join(lines[:3]))
+        assert len(await run_experiment(session, "r", **plan)) == 1
 
 
 def kit(project: Path, *words: str, before: tuple[str, ...] = (), **more: Any) -> subprocess.CompletedProcess:

@@ -17,7 +17,7 @@ from tests.support.project import make_project
 
 pytestmark = pytest.mark.e2e
 
-PLAN = ["--variants", "baseline,history", "--tasks", "goto", "--seeds", "0:8", "--concurrency", "8"]
+PLAN = ["--variants", "baseline,history", "--tasks", "goto", "--seeds", "0:40", "--concurrency", "8"]
 
 
 def wait_until(log: Path, is_there) -> None:

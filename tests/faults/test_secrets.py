@@ -30,8 +30,8 @@ async def indiscreet(asked: asyncio.Queue[str]) -> web.AppRunner:
     async def chat(request: web.Request) -> web.Response:
         key = request.headers["Authorization"]
         asked.put_nowait(key)
-        text = await request.text()
-        if "pick up" in text.split("Mission")[-1]:
+        asked_for = (await request.json())["messages"][-1]["content"]
+        if "pick up" in asked_for:
             return web.json_response({"error": {"message": f"What is {key}?"}}, status=400)
         if asked.qsize() > 90:
             return web.json_response({"error": {"message": f"Incorrect key: {key}"}}, status=401)

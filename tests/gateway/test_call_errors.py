@@ -124,6 +124,11 @@ OTHERS = {
         "unknown function",
         GatewayError,
     ),
+    "postgres": (
+        answer(500, '{"error": "Postgres query failed: relation does not exist"}'),
+        "refused",
+        GatewayError,
+    ),
     "too large": (answer(413, "length limit exceeded"), "refused", GatewayError),
     "own 502": (answer(502, '{"error": "No fallback variants remaining"}'), "refused", GatewayError),
 }

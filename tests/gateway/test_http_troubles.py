@@ -45,17 +45,17 @@ async def test_no_episode_is_lost_to_a_gateway_that_is_restarted_in_the_middle_o
     async with remote(**NAMED) as at, at.connect() as session:
         whole = await run_experiment(session, "whole", **plan)
         at.server.cuts = {"/inference": 1}  # the preflight's
-        run = asyncio.create_task(run_experiment(session, "r", **plan, max_concurrency=4, backoff=QUICK))
-        await until_steps(tmp_path / "r", 15)
+        run = asyncio.create_task(run_experiment(session, "cut", **plan, max_concurrency=4, backoff=QUICK))
+        await until_steps(tmp_path / "cut", 15)
         at.server.cuts = {"/inference": 3, "/feedback": 2, "/workflow_evaluation_run": 1}
-        await until_steps(tmp_path / "r", 30)
+        await until_steps(tmp_path / "cut", 30)
         await at.server.away(1.5)
         episodes = await run
-        found = await reconcile_run(session, "r", results=tmp_path)
+        found = await reconcile_run(session, "cut", results=tmp_path)
         client = session.clickhouse()
         feedback = client.query(
             "SELECT toString(target_id) FROM BooleanMetricFeedback "
-            "WHERE tags['run'] = 'r' AND metric_name = {metric:String}",
+            "WHERE tags['run'] = 'cut' AND metric_name = {metric:String}",
             parameters={"metric": CARRIER},
         ).result_rows
         client.close()

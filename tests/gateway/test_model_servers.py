@@ -98,6 +98,17 @@ def with_null_usage(_: Body) -> Body:
     return plain() | {"usage": None}
 
 
+def with_half_a_usage(_: Body) -> Body:
+    return plain() | {"usage": {"prompt_tokens": 10, "completion_tokens": None}}
+
+
+async def test_a_priced_model_whose_server_tells_half_of_its_usage(served, tmp_path):
+    async with served(with_half_a_usage, AGENT_MODEL="gpt-4o-mini") as (session, _):
+        row = await run_one(session, tmp_path)
+    assert (row["status"], row["episode_length"], row["input_tokens"]) == ("ok", STEPS, 10 * STEPS)
+    assert pd.isna([row["output_tokens"], row["cost_usd"]]).all()
+
+
 @pytest.mark.parametrize("answer", [without_usage, with_null_usage])
 async def test_tokens_are_unknown_where_the_server_does_not_tell_them(served, tmp_path, answer):
     # A price is known, and there is nothing to multiply it with.
@@ -233,6 +244,19 @@ async def test_a_server_that_is_loading_its_model_refuses_nothing(served, tmp_pa
     assert "Waiting for the model server, at most 10 min: the model server is loading" in output
 
 
+async def test_a_server_that_says_when_to_come_back_is_waited_for(served, tmp_path):
+    away = iter(range(5))
+
+    def answer(_: Body) -> Any:
+        if next(away, None) is None:
+            return plain()
+        return web.Response(status=503, headers={"Retry-After-Ms": "5"})
+
+    async with served(answer) as (session, _):
+        row = await run_one(session, tmp_path, backoff=QUICK)
+    assert (row["status"], row["invalid_actions"]) == ("ok", 0)
+
+
 async def test_the_form_that_gives_valid_answers_is_chosen(served, tmp_path):
     """A server that takes a schema and pays no attention to it."""
 
@@ -319,6 +343,24 @@ async def test_answers_of_which_none_is_valid_stop_a_run_and_say_why(
     assert len(steps) == 50
     assert {invalid_reason(step) for step in steps} == {reason}
     assert {step.finish_reason for step in steps} <= {"length", "content_filter", "stop", None}
+
+
+async def test_what_a_filter_refuses_or_a_server_breaks_off_in_the_middle_of_a_run(served, tmp_path):
+    """The first is the agent's, the second is not, whatever the status."""
+    refused = {"message": "The response was filtered", "code": "content_filter"}
+    broken = [{"index": 0, "finish_reason": "error", "message": {"content": ""}, "error": {"code": 502}}]
+    odd = {
+        20: web.json_response({"error": refused}, status=400),
+        30: plain() | {"choices": broken},
+        31: plain() | {"choices": [broken[0] | {"error": None}]},
+    }
+    asked = iter(range(10**6))
+    async with served(lambda _: odd.get(next(asked), plain())) as (session, _):
+        row = await run_one(session, tmp_path, max_concurrency=1, backoff=QUICK)
+    assert (row["status"], row["episode_length"], row["invalid_actions"]) == ("ok", STEPS, 1)
+    (steps,) = Run.open("r", results=tmp_path).step_records().values()
+    (invalid,) = [step for step in steps if not step.valid]
+    assert (invalid.finish_reason, invalid_reason(invalid)) == ("content_filter", "refused")
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,9 @@ class TurningGateway:
 def session_on(gateway: TurningGateway, **settings: str) -> Session:
     configured = Settings(model="gpt-4o-mini-2024-07-18", **settings)  # type: ignore[arg-type]
     config = load_config(CONFIG, configured)
-    return Session(gateway, config, configured, clickhouse_url="http://127.0.0.1:9/nowhere")
+    return Session(
+        gateway, config, configured, clickhouse_url="http://127.0.0.1:9/nowhere", store_timeout_s=1.0
+    )
 
 
 async def test_a_run_needs_no_more_than_the_protocol(tmp_path: Path, capsys) -> None:

@@ -8,7 +8,6 @@ package index; asks no model and no other service but its own on 127.0.0.1.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import re
@@ -195,19 +194,15 @@ async def model_servers() -> AsyncIterator[tuple[str, str]]:
         yield refusing.base_url, answering.base_url
 
 
-async def main(names: list[str]) -> int:
+async def main() -> int:
     with tempfile.TemporaryDirectory(prefix="first-hour-") as folder:
-        clone = Path(folder) / "clone"
-        hour = Hour(fresh_clone(clone), shell_environment(Path(folder)))
+        hour = Hour(fresh_clone(Path(folder) / "clone"), shell_environment(Path(folder)))
         async with model_servers() as (refusing, answering):
             for name, user in users(refusing, answering).items():
-                if not names or name in names:
-                    await hour.follow(name, user)
+                await hour.follow(name, user)
     print("README holds." if not hour.wrong else f"{hour.wrong} commands ended otherwise.")
     return int(bool(hour.wrong))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("users", nargs="*", help="nothing, key, server, docker (default: all, in this order)")
-    sys.exit(asyncio.run(main(parser.parse_args().users)))
+    sys.exit(asyncio.run(main()))

@@ -219,12 +219,49 @@ def test_usage_beyond_32_bits_is_a_figure_like_others(results: Path):
     assert load_episodes("r", results=results)["input_tokens"].max() == 2**40
 
 
-@pytest.mark.parametrize("content", [DEEP, "[]", "5", "null", "{", '{"text": ' + DEEP + "}", "9" * 5000])
+OF_ODD_FORM = json.dumps({"compared": "yesterday", "text": "all there", "steps": 5, "clean": True})
+
+
+@pytest.mark.parametrize("content", [DEEP, "[]", "{}", "{", '{"text": ' + DEEP + "}", OF_ODD_FORM])
 def test_a_reconciliation_that_is_none_leaves_the_report_whole(results: Path, content: str):
     (results / "r" / "reconciliation.json").write_text(content)
     assert Run.open("r", results=results).reconciliation() == {}
     if content == DEEP:
         assert write_report("r", results=results, config=CONFIG, figures=()).page.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("created",), "yesterday"),
+        (("created",), 5),
+        (("run_id",), None),
+        (("models",), ["m"]),
+        (("models", "baseline"), {}),
+        (("versions",), "x"),
+        (("sampling", "max_tokens"), "x"),
+        (("plan", "repeats"), 10**30),
+        (("plan", "seeds"), ["x"]),
+        (("plan", "seeds"), [2**64]),
+        (("plan", "seeds"), []),
+        (("plan", "tasks"), [["x"]]),
+        (("plan", "variants"), ["unknown"]),
+        (("plan", "history_length"), None),
+        (("plans",), [5]),
+        (("plans", 0, "num_dists"), 1.5),
+        (("merged",), [5]),
+        (("dialects",), 5),
+    ],
+)
+def test_a_manifest_with_an_impossible_value_is_damaged(results: Path, path: tuple, value: object):
+    file = results / "r" / "run.json"
+    part = content = json.loads(file.read_text())
+    for name in path[:-1]:
+        part = part[name]
+    part[path[-1]] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(JournalError, match=r"is damaged; move"):
+        Run.open("r", results=results)
 
 
 @pytest.mark.parametrize("content", [DEEP, '{"plan": ' + DEEP + "}", "9" * 5000])

@@ -12,30 +12,70 @@ from typing import Any
 
 from babyai_kit.errors import ErrorKind, ModelError, ModelLoading, RateLimited
 from babyai_kit.hostile_text import visible
-
-MAX_WORDS = 200
-"""Characters of a server's own words in a message."""
+from babyai_kit.local.adapter.words import MAX_WORDS
+from babyai_kit.waiting_times import seconds_in
 
 _TYPE = "babyai_kit_adapter"
-_MESSAGES = ("error", "message", "detail", "errors", "msg", "reason")
-_NO_CREDIT = re.compile(
-    r"insufficient.{0,3}(quota|balance|funds|credit)|out of credits?|no credits?|credit balance|"
-    r"billing (hard )?limit|billing.not.active|payment required|exceeded your current quota.{0,40}billing",
-    re.IGNORECASE,
+
+
+def _pattern(*alternatives: str) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives), re.IGNORECASE)
+
+
+_NO_CREDIT = _pattern(
+    r"insufficient.{0,3}(quota|balance|funds|credit)",
+    r"(out of|used all|no|any|more|purchase) (\w+ )?credits?\b(?! were)",
+    r"credit (balance|limit)|credits? (\w+ )?(exhausted|depleted)",
+    r"(billing|spend(ing)?|budget)[ _](hard[ _])?limit|over budget|budget.{1,10}exceeded",
+    r"billing.not.active|payment required",
+    r"suspended.{0,80}(billing|pay|spending)",
+    r"exceeded your current quota.{0,40}billing",
 )
-_LOADING = re.compile(
+_BAD_KEY = _pattern(
+    r"api.?key.{0,12}(not valid|invalid|expired)|(invalid|incorrect|missing|expired).{0,6}api.?key"
+)
+_FILTERED = _pattern(
+    r"content.?(filter|policy|management policy)|responsible.?ai.?policy|usage polic(y|ies)|invalid_prompt",
+    r"content exists risk|data_?inspection_?failed|(input|prompt) was flagged|requires moderation",
+)
+_TOO_LONG = _pattern(
+    r"context.{0,8}(length|window|size)|(prompt|input) is too long|too many (input )?tokens",
+    r"max(_completion)?_tokens\W.{0,40}too (large|long)",
+)
+_RATE = _pattern(r"rate.?limit|too many requests|resource.?exhausted")
+_OVERLOADED = _pattern(
+    r"overload|\bbusy\b|\bcapacity\b|too many|pending requests|queue (is )?full|slots? (un|not )available"
+)
+_LOADING = _pattern(
     r"\b(loading|load(ed)? yet|warming up|starting up|still starting|not (yet )?ready|initiali[sz]ing)\b",
-    re.IGNORECASE,
+    r"\bscal(ed to zero|ing up)\b|\bcold.?start",
 )
-_COMES_BACK = re.compile(r"(retry|try again|retry.?delay).{0,20}\d", re.IGNORECASE)
+_CANNOT_LOAD = _pattern(r"\b(error|fail(ed|ure)?|unable|could not|cannot|can't)\b.{0,20}\bload")
+_NOT_LOADED = _pattern(r"model (\w+ )?(unloaded|crashed)|no models? .{0,20}loaded")
+_COMES_BACK = _pattern(r"(retry|try again|retry.?delay).{0,20}\d")
+
+_WRONG_REQUEST = {*range(400, 408), *range(410, 418), 421, 422, 426, 428, 431, 451, 501, 505}
+"""Statuses that say the same whenever the same is asked."""
 
 
 def failure_of(status: int | None, words: str, *, retry_after_s: float | None = None) -> ModelError:
     """The typed error for an answer with `status` (None: unknown, 500 or more or one that the gateway does
     not tell), the server's `words` and its Retry-After, if any."""
     text = f" ({status})" if status else ""
-    status = status or 500
-    if status == 402 or (status in (403, 429) and _out_of_credit(words, retry_after_s)):
+    refused = status in (400, 403, 412, 413, 422)
+    asked_s = seconds_in(words) if retry_after_s is None else retry_after_s
+    if refused and is_filtered(words):
+        message = f"the content filter of the model server refused the prompt{text}; read its reason"
+        return _error("bad request", message, words)
+    if refused and _TOO_LONG.search(words):
+        message = (
+            f"prompt and answer do not fit the model's context{text}; lower --max-tokens or serve the model "
+            "with a longer context"
+        )
+        return _error("bad request", message, words)
+    if status == 402 or (
+        (refused or status in (None, 429)) and _NO_CREDIT.search(words) and not _comes_back(words, asked_s)
+    ):
         return _error(
             "quota",
             f"the account at the model server is out of credit{text}; add credit or check the billing there, "
@@ -43,25 +83,23 @@ def failure_of(status: int | None, words: str, *, retry_after_s: float | None = 
             words,
             fatal=True,
         )
-    if status in (401, 403):
+    if status in (401, 403) or (refused and _BAD_KEY.search(words)):
+        which = "" if status != 403 else " to one that may use this model, or read why"
         return _error(
             "key refused",
-            f"the model server refused the key{text}; set OPENAI_API_KEY in .env",
+            f"the model server refused the key{text}; set OPENAI_API_KEY in .env{which}",
             words,
             fatal=True,
         )
-    if status in (429, 529):
+    if status in (429, 498, 529) or (status is None and _RATE.search(words)):
         message = f"the model server limits the rate{text}; lower the concurrency or the requests per minute"
-        return _error("rate limit", message, words, retryable=True, retry_after_s=retry_after_s)
-    if (status >= 500 or status in (409, 425)) and _LOADING.search(words):
+        return _error("rate limit", message, words, retryable=True, retry_after_s=asked_s)
+    if (status or 500) >= 500 and status != 501 and _OVERLOADED.search(words):
+        message = f"the model server is overloaded{text}; lower the concurrency or run again later"
+        return _error("rate limit", message, words, retryable=True, retry_after_s=asked_s)
+    if _is_loading(status or 500, words):
         message = f"the model server is loading the model{text}; it is waited for"
-        return _error("loading", message, words, retryable=True, retry_after_s=retry_after_s)
-    if status in (404, 405):
-        message = (
-            f"the model server does not know the model or the address{text}; check AGENT_MODEL, and that "
-            "OPENAI_BASE_URL ends as the server's documentation says, mostly in /v1"
-        )
-        return _error("server", message, words, retryable=True)
+        return _error("loading", message, words, retryable=True, retry_after_s=asked_s)
     if status in (408, 504, 524):
         return _error(
             "timeout",
@@ -70,14 +108,29 @@ def failure_of(status: int | None, words: str, *, retry_after_s: float | None = 
             retryable=True,
             retry_after_s=retry_after_s,
         )
+    return _failed(status or 500, text, words, asked_s)
+
+
+def is_filtered(words: str) -> bool:
+    """True if a content filter refused this prompt, and not an account."""
+    return bool(_FILTERED.search(words)) and not re.search(r"\b(your account|organi[sz]ation)\b", words, re.I)
+
+
+def _failed(status: int, text: str, words: str, asked_s: float | None) -> ModelError:
+    if status in (404, 405):
+        message = (
+            f"the model server does not know the model or the address{text}; check AGENT_MODEL, and that "
+            "OPENAI_BASE_URL ends as the server's documentation says, mostly in /v1"
+        )
+        return _error("server", message, words, retryable=True)
     if 300 <= status < 400:
         message = f"the model server is at another address{text}; set OPENAI_BASE_URL to it"
         return _error("bad request", message, words, fatal=True)
-    if 400 <= status < 500 or status == 501:
+    if status in _WRONG_REQUEST and not _NOT_LOADED.search(words):
         message = f"the model server refused the request{text}; read its reason"
         return _error("bad request", message, words)
     message = f"the model server failed{text}; try again"
-    return _error("server", message, words, retryable=True, retry_after_s=retry_after_s)
+    return _error("server", message, words, retryable=True, retry_after_s=asked_s)
 
 
 def unreadable(reason: str) -> ModelError:
@@ -106,32 +159,17 @@ def _error(
     return made(text, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
 
 
-def _out_of_credit(words: str, retry_after_s: float | None) -> bool:
-    """True if waiting does not help: some providers use the same words for a limit that comes back."""
-    return bool(_NO_CREDIT.search(words)) and retry_after_s is None and not _COMES_BACK.search(words)
+def _comes_back(words: str, retry_after_s: float | None) -> bool:
+    """True if waiting helps: some providers use the words for a spent account for a limit that comes back."""
+    return retry_after_s is not None or bool(_COMES_BACK.search(words))
 
 
-def server_words(body: Any, text: str = "") -> str:
-    """What an error `body`, as parsed from JSON, says in its own words; else what its `text` says."""
-    if isinstance(body, list) and body:
-        return server_words(body[0], text)
-    if not isinstance(body, dict):
-        title = re.search(r"<title>([^<]*)</title>", text, re.IGNORECASE)
-        return title.group(1) if title else re.sub(r"<[^>]*>", " ", text[: 4 * MAX_WORDS])
-    message = next((value for key in _MESSAGES if (value := body.get(key))), None)
-    if isinstance(message, (dict, list)):
-        return server_words(message) or json.dumps(message)[:MAX_WORDS]
-    if not isinstance(message, str):
-        return json.dumps(body)[:MAX_WORDS] if body else ""
-    # The parameter is named beside the message by OpenAI (param) and by FastAPI (loc).
-    place = body.get("loc")
-    notes = [
-        body.get("code"),
-        body.get("param"),
-        " ".join(map(str, place)) if isinstance(place, list) else None,
-    ]
-    named = [note for note in notes if isinstance(note, str) and note and note not in message]
-    return f"{message} ({', '.join(named)})" if named else message
+def _is_loading(status: int, words: str) -> bool:
+    return (
+        (status >= 500 or status in (409, 424, 425))
+        and bool(_LOADING.search(words))
+        and not _CANNOT_LOAD.search(words)
+    )
 
 
 def as_body(error: ModelError) -> dict[str, Any]:

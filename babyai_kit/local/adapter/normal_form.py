@@ -6,13 +6,16 @@ answer's text is never changed but for the length that is kept.
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from babyai_kit.errors import ModelError
-from babyai_kit.local.adapter.failures import failure_of, server_words, unreadable
+from babyai_kit.local.adapter.failures import failure_of, is_filtered, unreadable
+from babyai_kit.local.adapter.words import MAX_WORDS, error_in, server_words
 
 MAX_KEPT = 64 * 1024
 """Characters of an answer too long to be read whole that are kept."""
@@ -25,10 +28,15 @@ FINISH_REASONS = {
     "eos": "stop",
     "eos_token": "stop",
     "end_turn": "stop",
+    "endturn": "stop",
+    "complete": "stop",
     "stop_sequence": "stop",
     "length": "length",
     "max_tokens": "length",
     "max_output_tokens": "length",
+    "max_length": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
     "tool_calls": "tool_calls",
     "function_call": "function_call",
     "content_filter": "content_filter",
@@ -40,7 +48,16 @@ FINISH_REASONS = {
     "recitation": "content_filter",
     "blocklist": "content_filter",
     "spii": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "sensitive": "content_filter",
+    "error_toxic": "content_filter",
 }
+
+BROKEN_OFF = {"error", "abort", "aborted", "cancelled", "network_error", "insufficient_system_resource"}
+"""Reasons to finish that are a server's failure: the model had not ended its answer."""
+
+_ENDED_BY_LIMIT = re.compile(r"max\w*.completion.tokens reached", re.IGNORECASE)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -72,8 +89,8 @@ class Completion:
         return body if self.usage is None else body | {"usage": self.usage}
 
 
-def normal_form(body: Any) -> Completion:
-    """The answer in `body`, an answer of status 200 as parsed from JSON.
+def normal_form(body: Any, *, retry_after_s: float | None = None) -> Completion:
+    """The answer in `body`, an answer of status 200 as parsed from JSON. `retry_after_s`: its Retry-After.
 
     Raises ModelError for a body that holds an error, and for one that is no answer.
     """
@@ -81,11 +98,18 @@ def normal_form(body: Any) -> Completion:
         raise unreadable(server_words(body, repr(body)))
     choices = body.get("choices")
     if not choices and (body.get("error") or "choices" not in body):
-        raise _failure_in(body)
+        raise _failure_in(body, retry_after_s)
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    if choice.get("error"):
+        raise _failure_in(choice, retry_after_s)
+    reason = _reason(choice)
+    if reason in BROKEN_OFF:
+        raise failure_of(None, f"it broke the answer off (finish_reason {reason})")
     message = next((choice[k] for k in ("message", "delta") if isinstance(choice.get(k), dict)), None)
     content = _text(message.get("content")) if message else _text(choice.get("text"))
-    finish_reason = _finish_reason(choice)
+    if not content and body.get("error"):
+        raise _failure_in(body, retry_after_s)
+    finish_reason = FINISH_REASONS.get(reason)
     refusal = message.get("refusal") if message else None
     if isinstance(refusal, str) and refusal and not content:
         content, finish_reason = refusal, "content_filter"
@@ -100,26 +124,53 @@ def normal_form(body: Any) -> Completion:
     )
 
 
-def _failure_in(body: Mapping[str, Any]) -> ModelError:
+def answer_in_failure(status: int, body: Any) -> Completion | None:
+    """What the model answered, or the words of a filter that refused, where a server calls that a failure.
+
+    None for failures that are the server's. Groq answers 400 to what is not JSON; prompts that a filter
+    blocks get a 400 by Azure and others, a 403 by OpenRouter.
+    """
+    if status not in (400, 403, 422):
+        return None
+    error = error_in(body)
+    text = error.get("failed_generation")
+    words = server_words(body)
+    if isinstance(text, str):
+        reason = "length" if _ENDED_BY_LIMIT.search(words) else "stop"
+    elif is_filtered(words):
+        text, reason = words[:MAX_WORDS], "content_filter"
+    else:
+        return None
+    return Completion(_text(text), reason, usage=None, model="", reasoning=None, has_message=True)
+
+
+def _failure_in(body: Mapping[str, Any], retry_after_s: float | None) -> ModelError:
     error = body.get("error")
     if not error:
         return unreadable(server_words(body))
     code = str(error.get("code", error.get("status")) if isinstance(error, dict) else body.get("code"))
     status = int(code) if code.isdecimal() and len(code) == 3 else None
-    return failure_of(status if status and status >= 400 else None, server_words(body))
+    status = status if status and status >= 400 else None
+    return failure_of(status, server_words(body), retry_after_s=retry_after_s)
 
 
 def _text(content: Any) -> str | None:
-    """The text of a message's content, which may come in parts."""
+    """The text of a message's content, which may come in parts or, in JSON mode, as the object itself.
+
+    Half of a surrogate pair, where a limit cut between the halves, is no text and cannot be passed on.
+    """
     if isinstance(content, list):
         parts = [p.get("text") if isinstance(p, dict) else p for p in content]
-        return "".join(p for p in parts if isinstance(p, str))
-    return content if isinstance(content, str) else None
+        content = "".join(p for p in parts if isinstance(p, str))
+    elif isinstance(content, dict):
+        content = json.dumps(content)
+    return _LONE_SURROGATE.sub("\ufffd", content) if isinstance(content, str) else None
 
 
-def _finish_reason(choice: Mapping[str, Any]) -> str | None:
+def _reason(choice: Mapping[str, Any]) -> str:
+    """The reason to finish, without its details, as in `content_filter: PROHIBITED_CONTENT`."""
     reason = choice.get("finish_reason")
-    return FINISH_REASONS.get(reason.lower()) if isinstance(reason, str) else None
+    return re.split(r"[:\s]", reason.strip().lower())[0] if isinstance(reason, str) else ""
 
 
 def _usage(usage: Any) -> dict[str, Any] | None:

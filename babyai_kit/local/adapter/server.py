@@ -8,16 +8,16 @@ import os
 import secrets
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
 
-import pydantic_core
 from aiohttp import web
 
 from babyai_kit.configuration.addresses import HOST
 from babyai_kit.errors import InputError, ModelError
-from babyai_kit.local.adapter.failures import as_body, failure_of, server_words, unreadable
-from babyai_kit.local.adapter.normal_form import MAX_KEPT, Completion, normal_form
-from babyai_kit.local.adapter.upstream import MAX_BYTES, Reply, Upstream
+from babyai_kit.local.adapter.body import decoded, parsed
+from babyai_kit.local.adapter.failures import as_body, failure_of, unreadable
+from babyai_kit.local.adapter.normal_form import MAX_KEPT, Completion, answer_in_failure, normal_form
+from babyai_kit.local.adapter.upstream import MAX_BYTES, Upstream
+from babyai_kit.local.adapter.words import server_words
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: a run opens as many at once as it has calls in flight."""
@@ -105,22 +105,18 @@ class Adapter:
 
     async def _ask(self, body: bytes, headers: Mapping[str, str]) -> Completion:
         reply = await self._upstream.post(body, headers)
-        content = _parsed(reply)
-        if reply.status != 200:
-            text = reply.body[:4096].decode(errors="replace")
-            raise failure_of(reply.status, server_words(content, text), retry_after_s=reply.retry_after_s)
+        text = decoded(reply.body, reply.charset)
+        content = parsed(text, whole=reply.whole)
+        if not 200 <= reply.status < 300:
+            refused = answer_in_failure(reply.status, content)
+            if refused is not None:
+                return refused
+            words = server_words(content, text[:4096])
+            raise failure_of(reply.status, words, retry_after_s=reply.retry_after_s)
         if content is None:
-            raise unreadable(server_words(None, reply.body[:4096].decode(errors="replace")))
-        answer = normal_form(content)
+            raise unreadable(server_words(None, text[:4096]) if text.strip() else "the answer is empty")
+        answer = normal_form(content, retry_after_s=reply.retry_after_s)
         return answer if reply.whole else _cut(answer)
-
-
-def _parsed(reply: Reply) -> Any:
-    """The body as JSON, as far as it goes; None if it is none."""
-    try:
-        return pydantic_core.from_json(reply.body, allow_partial="off" if reply.whole else "trailing-strings")
-    except ValueError:
-        return None
 
 
 def _cut(answer: Completion) -> Completion:

@@ -4,10 +4,8 @@ that the environment names, never redirected."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -18,12 +16,20 @@ from yarl import URL
 from babyai_kit.configuration.proxies import proxy_for
 from babyai_kit.configuration.urls import endpoint
 from babyai_kit.errors import ModelError
+from babyai_kit.local.adapter.body import unpacked
+from babyai_kit.local.adapter.connections import connection_failure, proxy_refusal
 from babyai_kit.local.adapter.failures import failure_of
 
 MAX_BYTES = 4 * 1024**2
 """Of an answer. What follows is not read."""
 
 CHUNK = 64 * 1024
+
+CONNECT_S = 30.0
+"""Longest wait for a connection: a server that loads its model accepts one at once."""
+
+MAX_HEADER_BYTES, MAX_HEADERS = 64 * 1024, 512
+"""Of one header of an answer, and their number: what stands before a server may add many."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Reply:
     body: bytes
     whole: bool
     """False if the answer went on after MAX_BYTES."""
+    charset: str | None
+    """As the header Content-Type names it."""
     retry_after_s: float | None
 
 
@@ -60,6 +68,11 @@ class Upstream:
             # Compressed, a small answer could be a huge one.
             headers={"Accept-Encoding": "identity"},
             auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
+            # Every call is a caller of its own, and a cookie that cannot be read is no matter.
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
 
@@ -71,6 +84,8 @@ class Upstream:
         timeout_s = self._timeout_s if self._answered else self._first_timeout_s
         try:
             reply = await self._post(body, headers, timeout_s)
+        except aiohttp.ConnectionTimeoutError as error:
+            raise connection_failure(error, self._proxy) from None
         except asyncio.TimeoutError:
             raise ModelError(
                 f"the model did not answer in time ({timeout_s:g} s); set a longer AGENT_TIMEOUT_MS or lower "
@@ -79,8 +94,8 @@ class Upstream:
                 retryable=True,
             ) from None
         except aiohttp.ClientError as error:
-            raise _broken(error) from None
-        self._answered = self._answered or reply.status == 200
+            raise connection_failure(error, self._proxy) from None
+        self._answered = self._answered or 200 <= reply.status < 300
         return reply
 
     async def _post(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Reply:
@@ -90,9 +105,11 @@ class Upstream:
             headers=headers,
             proxy=self._proxy,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
         )
         async with request as response:
+            if response.status == 407:
+                raise proxy_refusal(407, self._proxy, response.reason or "")
             if 300 <= response.status < 400:
                 raise failure_of(response.status, _place(response.headers.get("Location", "")))
             read = bytearray()
@@ -102,18 +119,14 @@ class Upstream:
                     # Not for another request: the rest is still under way.
                     response.close()
                     break
-            body, whole = _unpacked(bytes(read), response.headers.get("Content-Encoding", ""))
-            return Reply(response.status, body, whole, retry_after_s(response.headers))
-
-
-def _unpacked(body: bytes, encoding: str) -> tuple[bytes, bool]:
-    """At most MAX_BYTES of an answer, and whether that is all of it. Some servers pack what was asked for
-    plain."""
-    if encoding in ("gzip", "deflate"):
-        with contextlib.suppress(zlib.error):
-            # 47: zlib or gzip, as the header says.
-            body = zlib.decompressobj(wbits=47).decompress(body, MAX_BYTES + 1)
-    return body[:MAX_BYTES], len(body) <= MAX_BYTES
+            plain = unpacked(bytes(read), response.headers.get("Content-Encoding", ""), MAX_BYTES + 1)
+            return Reply(
+                response.status,
+                plain[:MAX_BYTES],
+                whole=len(plain) <= MAX_BYTES,
+                charset=response.charset,
+                retry_after_s=retry_after_s(response.headers),
+            )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -146,24 +159,3 @@ def _place(location: str) -> str:
         return str(url.with_user(None).with_query(None).with_fragment(None)) if url.host else url.path
     except ValueError:
         return ""
-
-
-def _broken(error: aiohttp.ClientError) -> ModelError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)):
-        return ModelError(
-            "the model server's certificate is not trusted; let SSL_CERT_FILE name a file with that of its "
-            f"authority: {reason}",
-            kind="connection",
-            fatal=True,
-        )
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return ModelError(
-            f"the model server cannot be reached; check that it is running: {reason}",
-            kind="connection",
-            retryable=True,
-        )
-    # A request that makes its server break off would be sent for ever if this counted as a server away.
-    return ModelError(
-        f"the model server broke off the connection; check its log: {reason}", kind="server", retryable=True
-    )

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import base64
 import hmac
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from babyai_kit.configuration.addresses import CLICKHOUSE_USER
 from babyai_kit.local.clickhouse.http_errors import RequestError
+from babyai_kit.local.http.loopback import foreign_reason
 
 
 def check_origin(request: web.Request) -> None:
-    """Refuse other sites' pages, which may reach this server by a name that points here (DNS rebinding)."""
-    host = request.headers.get("Host", "")
-    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-    if name.lower().rstrip(".") not in ("127.0.0.1", "localhost", "[::1]"):
-        raise _access_denied("this server answers to 127.0.0.1 and localhost only")
-    for header in ("Origin", "Referer"):
-        origin = request.headers.get(header)
-        # Another port of this machine is another site, too: a notebook shows what models wrote.
-        if origin is not None and urlsplit(origin).netloc != host:
-            raise _access_denied(f"requests with a foreign {header} are refused")
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-        raise _access_denied("requests from other sites are refused")
+    """Refuse what is not meant for this machine, and other sites' pages."""
+    reason = foreign_reason(request)
+    if reason is not None:
+        raise RequestError(403, 497, "ACCESS_DENIED", reason)
 
 
 def check_password(request: web.Request, password: str) -> None:
@@ -50,7 +42,3 @@ def _credentials(request: web.Request) -> tuple[str, str]:
             return "", ""
         return (user, given) if scheme.lower() == "basic" else ("", "")
     return request.query.get("user", ""), request.query.get("password", "")
-
-
-def _access_denied(reason: str) -> RequestError:
-    return RequestError(403, 497, "ACCESS_DENIED", reason)

@@ -6,15 +6,18 @@ To be imported in the server process only: chDB replaces the process's memory al
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import chdb
 
+from babyai_kit.local.clickhouse.engine_config import MAX_SECONDS
 from babyai_kit.local.clickhouse.sql import split_settings
 from babyai_kit.local.clickhouse.statement_filter import Statement
 
@@ -23,15 +26,27 @@ T = TypeVar("T")
 STREAMED = {"Native", "JSONEachRow", "JSONCompactEachRow", "RowBinary", "TabSeparated", "TSV", "CSV"}
 """Formats whose chunks, one after the other, are the whole result (others repeat a header per chunk)."""
 
+_KILL_INTERVAL_S = 0.1
+"""A statement may escape the first try: the engine does not know it before it is parsed."""
+
 _CODE = re.compile(r"Code: (\d+)\. ")
 _SOURCE = re.compile(r"\n?: \(in file/uri /dev/fd/\d+\)")
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+_REMEDIES = {
+    "TIMEOUT_EXCEEDED": f"allow up to {MAX_SECONDS} s with SETTINGS max_execution_time = SECONDS",
+    "MEMORY_LIMIT_EXCEEDED": "allow more with SETTINGS max_memory_usage = BYTES, up to half of the memory",
+}
+"""By the name of an error, what ends its text."""
 
 
 class EngineError(Exception):
     """An error of the engine, or one in its form: `Code: N. DB::Exception: ... (NAME)`."""
 
     def __init__(self, text: str) -> None:
+        for name, remedy in _REMEDIES.items():
+            text = text.replace(f". ({name})", f"; {remedy}. ({name})")
         start = text.find("Code: ")
         if start < 0:
             text = f"Code: 1002. DB::Exception: {text} (UNKNOWN_EXCEPTION)"
@@ -60,24 +75,56 @@ class Connection:
     Methods block; call them in `run`.
     """
 
-    def __init__(self, target: str, spool_dir: Path, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        target: str,
+        spool_dir: Path,
+        read_only: bool,
+        *,
+        kill: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        """`kill` ends the statement of a thread, given by its native id; None where callers share a
+        connection, and would end each other's."""
         self._target = target
         self._spool_dir = spool_dir
         self._read_only = read_only
+        self._kill = kill
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="chdb")
+        self._thread_id = 0
         self._chdb: Any = None
+        self._configured: dict[str, bytes] = {}
         self.database = ""
         self.settings: dict[str, str] = {}
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
-        """Call `work` in this connection's thread. Raises EngineError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guard, work, *args)
+        """Call `work` in this connection's thread. Raises EngineError.
+
+        When the caller is cancelled, so is the statement, and the connection is idle again on return.
+        """
+        call = asyncio.get_running_loop().run_in_executor(self._thread, self._guard, work, *args)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await self._end(call)
+            raise
+
+    async def _end(self, call: asyncio.Future[Any]) -> None:
+        # Or asyncio would log its error as one that nobody has seen.
+        call.add_done_callback(lambda call: call.cancelled() or call.exception())
+        while not call.done():
+            if self._kill is not None:
+                await self._kill(self._thread_id)
+            await asyncio.wait([call], timeout=_KILL_INTERVAL_S)
 
     def _guard(self, work: Callable[..., T], *args: Any) -> T:
+        self._thread_id = threading.get_native_id()
         if self._chdb is None:
             self._open()
         try:
             return work(*args)
+        except UnicodeDecodeError as error:
+            # chDB could not decode the text of its own error, which quotes what a client sent.
+            raise EngineError(error.object.decode("utf-8", "replace")) from None
         except RuntimeError as error:
             raise EngineError(str(error)) from None
 
@@ -85,6 +132,12 @@ class Connection:
         self._chdb = chdb.connect(self._target)
         self.database = "default"
         self.settings = {}
+        changed = self._chdb.query(
+            "SELECT name, value FROM system.settings WHERE changed", "JSONCompactEachRow"
+        )
+        self._configured = {
+            name: value.encode() for name, value in map(json.loads, changed.bytes().splitlines())
+        }
         if self._read_only:
             # As for GET in ClickHouse: settings may change, data may not, and there is no way back.
             self._chdb.query("SET readonly = 2", "Null")
@@ -103,7 +156,9 @@ class Connection:
     def prepare(self, database: str, settings: Mapping[str, str]) -> None:
         """Make `database` and `settings` this connection's, by the differences only."""
         for name in self.settings.keys() - settings.keys():
-            self._chdb.query(f"SET {name} = DEFAULT", "Null")
+            # DEFAULT is the engine's own default, which the configuration may have replaced.
+            default = quote(self._configured[name]) if name in self._configured else b"DEFAULT"
+            self._chdb.query(b"SET %s = %s" % (name.encode(), default), "Null")
             del self.settings[name]
         for name, value in settings.items():
             if self.settings.get(name) != value:

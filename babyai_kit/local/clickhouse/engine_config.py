@@ -18,11 +18,18 @@ GRANTS = (
 """No SOURCES (file, url, s3, remote, ...), no dictionaries (theirs may run programs), no SYSTEM, BACKUP,
 users or named collections."""
 
+MAX_QUERY_S = 60
+"""How long a query runs unless it says otherwise (SETTINGS max_execution_time), in seconds."""
+
+MAX_SECONDS = 3600
+"""How long any statement may run, in seconds. Migrations and mutations may take that long, queries must ask
+for it."""
+
 SETTINGS = {
     "max_threads": "2",
     "max_insert_threads": "1",
     "input_format_parallel_parsing": "0",
-    "max_execution_time": "300",
+    "max_execution_time": str(MAX_SECONDS),
     "max_temporary_data_on_disk_size_for_user": str(8 << 30),
     # chDB's defaults are for one trusting user.
     "allow_introspection_functions": "0",
@@ -79,19 +86,24 @@ FROZEN = (
 """Settings that no request may change."""
 
 
-def write_config(folder: Path, *, max_query_bytes: int) -> Path:
+def write_config(folder: Path, *, memory_bytes: int) -> Path:
     """Write the engine's configuration into `folder` and return the path of its main file.
 
-    `max_query_bytes`: memory that one query may use, and that all may use together.
+    `memory_bytes`: the machine's memory. One statement may use half of it, all together nine tenths.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
+    most = memory_bytes // 2
     settings = SETTINGS | {
-        "max_memory_usage": str(max_query_bytes),
-        "max_memory_usage_for_user": str(max_query_bytes),
+        "max_memory_usage": str(most),
+        "max_memory_usage_for_user": str(memory_bytes * 9 // 10),
     }
     profile = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in settings.items())
     frozen = "".join(f"<{name}><const/></{name}>" for name in FROZEN)
-    bounded = f"<max_memory_usage><min>1</min><max>{max_query_bytes}</max></max_memory_usage>"
+    # 0 would be without limit.
+    bounded = (
+        f"<max_memory_usage><min>1</min><max>{most}</max></max_memory_usage>"
+        f"<max_execution_time><min>0.001</min><max>{MAX_SECONDS}</max></max_execution_time>"
+    )
     users = (
         f"<clickhouse><profiles><default>{profile}<constraints>{frozen}{bounded}</constraints></default></profiles>"
         "<users><default><password></password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"

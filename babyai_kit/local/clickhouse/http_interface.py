@@ -18,6 +18,8 @@ from babyai_kit.local.clickhouse.http_errors import RequestError, error_response
 from babyai_kit.local.clickhouse.query_handler import QueryHandler
 from babyai_kit.local.clickhouse.query_request import read_request
 from babyai_kit.local.clickhouse.statement_filter import ForbiddenStatement
+from babyai_kit.local.http.connections import HttpConnections
+from babyai_kit.local.http.malformed import BAD_REQUESTS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -30,6 +32,7 @@ class HttpInterface:
         self._password = password
         self._spool_dir = spool_dir
         self._queries = QueryHandler(engine)
+        self.connections = HttpConnections()
         self.stop_requested = asyncio.Event()
         """Set when a client that knows the password asks the server to end."""
         self.application = web.Application(middlewares=[self._guard])
@@ -44,6 +47,7 @@ class HttpInterface:
             check_origin(request)
             if not _is_ping(request):
                 check_password(request, self._password)
+                self.connections.recognize(request)
             return await handler(request)
         except RequestError as error:
             return error_response(str(error), error.status)
@@ -52,6 +56,9 @@ class HttpInterface:
         except web.HTTPException as error:
             text = f"Code: 48. DB::Exception: {error.reason}. (NOT_IMPLEMENTED)"
             return error_response(text, error.status)
+        except BAD_REQUESTS:
+            text = "Code: 36. DB::Exception: the body of the request is malformed. (BAD_ARGUMENTS)"
+            return error_response(text, 400)
         except ConnectionError:
             raise
         except Exception as error:
@@ -77,10 +84,7 @@ class HttpInterface:
             return await self._ping(request)
         started = time.perf_counter()
         query = await read_request(request, self._spool_dir, request.match_info["database"] or "default")
-        try:
-            return await self._queries.respond(request, query, started)
-        finally:
-            query.close()
+        return await self._queries.respond(request, query, started)
 
 
 def _is_ping(request: web.Request) -> bool:

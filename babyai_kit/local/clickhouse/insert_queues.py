@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from babyai_kit.local.clickhouse.connection import EngineError
-from babyai_kit.local.clickhouse.engine import Engine
+from babyai_kit.local.clickhouse.lanes import Lane
 from babyai_kit.local.clickhouse.statement_filter import Statement
 
 GROUPED = {"JSONEachRow", "JSONCompactEachRow", "JSONStringsEachRow"}
@@ -61,14 +61,14 @@ class InsertQueues:
 
     def __init__(
         self,
-        engine: Engine,
+        lane: Lane,
         *,
         window_s: float = 0.005,
         max_group_bytes: int = 2 << 20,
         max_body_bytes: int = 512 << 10,
     ) -> None:
         """`window_s`: how long a group waits for more inserts. Bodies above `max_body_bytes` go alone."""
-        self._engine = engine
+        self._lane = lane
         self._window_s = window_s
         self._max_group_bytes = max_group_bytes
         self._max_body_bytes = max_body_bytes
@@ -111,7 +111,7 @@ class InsertQueues:
     async def _write(self, key: _Key, group: list[_PendingInsert]) -> None:
         database, statement, input_format, settings = key
         try:
-            async with self._engine.lease(database, dict(settings)) as connection:
+            async with self._lane.lease(database, dict(settings)) as connection:
                 rows = [insert.rows for insert in group]
                 written = await connection.run(connection.insert, statement, input_format, rows)
         except EngineError as error:

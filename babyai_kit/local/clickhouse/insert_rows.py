@@ -28,6 +28,10 @@ class InsertRequest(NamedTuple):
     size: int
     """Bytes of rows."""
 
+    def statement_text(self) -> bytes:
+        """The statement without its rows."""
+        return self.sql + b" FORMAT " + self.format.encode()
+
     def pieces(self) -> Iterator[bytes]:
         """The rows, a megabyte at a time."""
         self.text.seek(self.start)

@@ -7,8 +7,9 @@ when the client has taken the last one. Other formats are held whole, up to MAX_
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from babyai_kit.local.clickhouse.insert_rows import (
     read_statement,
     split_insert,
 )
+from babyai_kit.local.clickhouse.lanes import Lane
 from babyai_kit.local.clickhouse.query_request import ExternalTable, QueryRequest
 from babyai_kit.local.clickhouse.responses import ResponseWriter, Summary
 from babyai_kit.local.clickhouse.statement_filter import Statement
@@ -45,10 +47,15 @@ class QueryHandler:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._inserts = InsertQueues(engine)
+        self._inserts = InsertQueues(engine.inserts)
+        self._changes: set[asyncio.Task[web.StreamResponse]] = set()
 
     async def respond(self, request: web.Request, query: QueryRequest, started: float) -> web.StreamResponse:
-        """Run `query`, which came with `request`. Raises RequestError, ForbiddenStatement or EngineError."""
+        """Run `query`, which came with `request`, and close it.
+
+        A query ends with its caller, who is cancelled when the client leaves. What changes something runs on,
+        so that nothing is left half done. Raises RequestError, ForbiddenStatement or EngineError.
+        """
         writer = ResponseWriter(
             request=request,
             query_id=query.query_id or str(uuid.uuid4()),
@@ -56,37 +63,52 @@ class QueryHandler:
             timezone=self._engine.timezone,
             started=started,
         )
-        insert = None if query.external else split_insert(query)
-        if insert is None:
-            statement = await self._engine.inspect(read_statement(query))
-            return await self._run(query, statement, writer)
-        written = await self._insert(query, insert)
-        return await writer.whole(b"", Summary(read=written, written=written, result=written), None)
+        with contextlib.ExitStack() as files:
+            files.callback(query.close)
+            insert = None if query.external else split_insert(query)
+            if insert is not None and query.read_only:
+                raise EngineError(_READ_ONLY)
+            statement = await self._engine.inspect(
+                read_statement(query) if insert is None else insert.statement_text()
+            )
+            if insert is not None:
+                change = asyncio.create_task(self._insert(query, insert, statement, writer))
+            elif statement.returns_rows:
+                return await self._run(query, statement, self._engine.reads, writer)
+            else:
+                change = asyncio.create_task(self._run(query, statement, self._engine.writes, writer))
+            self._changes.add(change)
+            change.add_done_callback(self._changes.discard)
+            change.add_done_callback(_close_with(files.pop_all()))
+        return await asyncio.shield(change)
 
-    async def _insert(self, query: QueryRequest, insert: InsertRequest) -> int:
+    async def _insert(
+        self, query: QueryRequest, insert: InsertRequest, statement: Statement, writer: ResponseWriter
+    ) -> web.StreamResponse:
         """INSERT with rows: in a group where the format allows it, else as a stream of its own."""
-        if query.read_only:
-            raise EngineError(_READ_ONLY)
-        statement = await self._engine.inspect(insert.sql + b" FORMAT " + insert.format.encode())
         if self._inserts.accepts(insert.format, insert.size):
             rows = insert.read_all(insert.size)
-            return await self._inserts.add(query.database, statement, insert.format, query.settings, rows)
-        pieces = insert.pieces()
-        if insert.format == "Values":
-            # Such rows may hold expressions and parameters.
-            rows = insert.read_all(MAX_SQL_BYTES)
-            await asyncio.to_thread(self._engine.inspect_values, rows)
-            pieces = iter([rows])
-        async with self._engine.lease(query.database, query.settings) as connection:
-            return await connection.run(connection.insert, statement, insert.format, pieces, query.params)
+            written = await self._inserts.add(query.database, statement, insert.format, query.settings, rows)
+        else:
+            pieces = insert.pieces()
+            if insert.format == "Values":
+                # Such rows may hold expressions and parameters.
+                rows = insert.read_all(MAX_SQL_BYTES)
+                await asyncio.to_thread(self._engine.inspect_values, rows)
+                pieces = iter([rows])
+            async with self._engine.inserts.lease(query.database, query.settings) as connection:
+                written = await connection.run(
+                    connection.insert, statement, insert.format, pieces, query.params
+                )
+        return await writer.whole(b"", Summary(read=written, written=written, result=written), None)
 
     async def _run(
-        self, query: QueryRequest, statement: Statement, writer: ResponseWriter
+        self, query: QueryRequest, statement: Statement, lane: Lane, writer: ResponseWriter
     ) -> web.StreamResponse:
         output_format = statement.format or query.default_format
-        async with self._engine.lease(
-            query.database, query.settings, read_only=query.read_only
-        ) as connection:
+        if query.read_only:
+            lane = self._engine.read_only
+        async with lane.lease(query.database, query.settings) as connection:
             try:
                 for table in query.external:
                     await self._load(table, connection)
@@ -135,6 +157,17 @@ class QueryHandler:
             return await writer.whole(first.bytes(), Summary(result=first.rows_read()), output_format)
         finally:
             await connection.run(stream.close)
+
+
+def _close_with(files: contextlib.ExitStack) -> Callable[[asyncio.Task[Any]], None]:
+    """A callback for the end of a task. Its error is seen there, even if nobody waits for it any more."""
+
+    def close(task: asyncio.Task[Any]) -> None:
+        files.close()
+        if not task.cancelled():
+            task.exception()
+
+    return close
 
 
 async def _chunks(connection: Connection, stream: Any, first: Any, second: Any) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from aiohttp import BodyPartReader, web
 from babyai_kit.local.clickhouse.content_encoding import is_supported
 from babyai_kit.local.clickhouse.http_errors import RequestError
 from babyai_kit.local.clickhouse.spool import MAX_BODY_BYTES, Spool, too_large_error
+from babyai_kit.local.http.malformed import BAD_REQUESTS
 
 MAX_FIELDS = 1000
 
@@ -102,6 +103,7 @@ async def read_request(request: web.Request, spool_dir: Path, default_database: 
                 spool.write(body, piece)
             if body is not text and body.tell():
                 await asyncio.to_thread(spool.decompress, body, encoding, text)
+        _check_text(values, tables)
     except BaseException:
         spool.close()
         raise
@@ -120,6 +122,19 @@ async def read_request(request: web.Request, spool_dir: Path, default_database: 
         params=params,
         external=[_external_table(name, rows, values) for name, rows in tables.items()],
     )
+
+
+def _check_text(values: Mapping[str, str], tables: Mapping[str, IO[bytes]]) -> None:
+    """Raise RequestError for what would not do as text. Only SQL may hold any bytes."""
+    try:
+        for name, value in values.items():
+            (name + (value if name != "query" else "")).encode()
+        "".join(tables).encode()
+    except UnicodeEncodeError:
+        raise RequestError(400, 36, "BAD_ARGUMENTS", "a parameter is not valid UTF-8") from None
+    if not values.get("query_id", "").isprintable():
+        # It goes into a header of the response.
+        raise RequestError(400, 36, "BAD_ARGUMENTS", "query_id contains control characters")
 
 
 def _encoded(sql: str) -> bytes:
@@ -172,6 +187,7 @@ async def _read_form(request: web.Request, spool: Spool) -> tuple[dict[str, str]
             else:
                 fields[part.name] = file.read().decode("utf-8", "surrogateescape")
                 file.close()
-    except (ValueError, AssertionError, RuntimeError) as error:
-        raise RequestError(400, 36, "BAD_ARGUMENTS", f"not a multipart form: {error}") from None
+    except (ValueError, AssertionError, RuntimeError, *BAD_REQUESTS):
+        reason = "the body is not a multipart form; send SQL as text, or check the boundary"
+        raise RequestError(400, 36, "BAD_ARGUMENTS", reason) from None
     return fields, tables

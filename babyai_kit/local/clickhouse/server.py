@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 from babyai_kit.configuration.addresses import (
     CLICKHOUSE_DATABASE,
@@ -39,7 +38,7 @@ from babyai_kit.local.clickhouse.sandbox import confine
 
 _POLL_S = 0.25
 _STOP_TIMEOUT_S = 5.0
-"""For requests under way, and then for the engine."""
+"""For requests under way, whose queries are then ended, and then for the engine."""
 
 
 def serve(
@@ -99,7 +98,8 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
     listener = _listen(directory, port)
     _prepare_directories(directory)
     _raise_file_limit()
-    config = write_config(directory.config_dir, max_query_bytes=_memory_bytes() // 2)
+    memory_bytes = _memory_bytes()
+    config = write_config(directory.config_dir, memory_bytes=memory_bytes)
     from aiohttp import web
 
     # It would log every malformed request, with its headers.
@@ -110,7 +110,7 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
     from babyai_kit.local.clickhouse.engine import Engine
     from babyai_kit.local.clickhouse.http_interface import HttpInterface
 
-    engine = Engine(directory.engine_dir, config, directory.spool_dir)
+    engine = Engine(directory.engine_dir, config, directory.spool_dir, memory_bytes=memory_bytes)
     await engine.start(CLICKHOUSE_DATABASE)
     state = ServerState(
         pid=os.getpid(),
@@ -125,26 +125,27 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
         handle_signals=False,
         access_log=None,
         auto_decompress=False,
-        shutdown_timeout=_STOP_TIMEOUT_S,
+        # A query ends with its client.
+        handler_cancellation=True,
+        # aiohttp waits that long twice, and then cancels the handlers.
+        shutdown_timeout=_STOP_TIMEOUT_S / 2,
     )
     await runner.setup()
-    accepting = await accept_connections(runner.server, listener, max_connections=_max_connections())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, interface.stop_requested.set)
-    write_state(directory, state)
-    if by_hand:
-        print(
-            f"ClickHouse over chDB on http://{HOST}:{state.port}, user {CLICKHOUSE_USER}, "
-            f"password in {directory.password_file}; Ctrl-C stops it",
-            flush=True,
-        )
     try:
-        if by_hand:
-            await interface.stop_requested.wait()
-        else:
-            await _wait_for_end(users, interface.stop_requested, grace_s)
+        async with interface.connections.listen(runner, sock=listener):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, interface.stop_requested.set)
+            write_state(directory, state)
+            if by_hand:
+                print(
+                    f"ClickHouse over chDB on http://{HOST}:{state.port}, user {CLICKHOUSE_USER}, "
+                    f"password in {directory.password_file}; Ctrl-C stops it",
+                    flush=True,
+                )
+                await interface.stop_requested.wait()
+            else:
+                await _wait_for_end(users, interface.stop_requested, grace_s)
     finally:
-        accepting.close()
         directory.state_file.unlink(missing_ok=True)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(runner.cleanup(), _STOP_TIMEOUT_S + 1)
@@ -195,31 +196,6 @@ async def _wait_for_end(users: Lock, stop_requested: asyncio.Event, grace_s: flo
             idle_s += _POLL_S
         else:
             return
-
-
-async def accept_connections(server: Any, listener: socket.socket, *, max_connections: int) -> asyncio.Server:
-    """Let `server`, an aiohttp one, serve `listener`; connections beyond the limit are answered with 503."""
-
-    def protocol() -> asyncio.BaseProtocol:
-        return _ServiceUnavailable() if len(server.connections) >= max_connections else server()
-
-    return await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=512)
-
-
-class _ServiceUnavailable(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.write(
-                b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            )
-        transport.close()
-
-
-def _max_connections() -> int:
-    """2000, or less where the engine's own files would have no room beside them."""
-    return min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 def _raise_file_limit() -> None:

@@ -28,15 +28,10 @@ class FileEndpoint:
     async def _upload(self, http: web.Request) -> web.Response:
         if not http.content_type.startswith("multipart/"):
             raise ProtocolError(400, "Invalid body: expected multipart/form-data.")
-        purpose, filename, content = "", "", None
-        parts = await http.multipart()
-        while (part := await parts.next()) is not None:
-            if not isinstance(part, BodyPartReader):
-                continue
-            if part.name == "purpose":
-                purpose = (await _read(part)).decode("utf-8", "replace")
-            elif part.name == "file":
-                filename, content = Path(part.filename or "file").name, await _read(part)
+        try:
+            purpose, filename, content = await _read_form(http)
+        except (ValueError, AssertionError, RuntimeError):
+            raise ProtocolError(400, "Invalid body: not a multipart form.") from None
         if content is None:
             raise ProtocolError(400, "'file' is a required property", param="file")
         if purpose not in PURPOSES:
@@ -65,6 +60,20 @@ class FileEndpoint:
         file_id = http.match_info["id"]
         self._store.delete(file_id)
         return web.json_response({"id": file_id, "object": "file", "deleted": True})
+
+
+async def _read_form(http: web.Request) -> tuple[str, str, bytes | None]:
+    """Purpose, file name and content; None if there is no file."""
+    purpose, filename, content = "", "", None
+    parts = await http.multipart()
+    while (part := await parts.next()) is not None:
+        if not isinstance(part, BodyPartReader):
+            continue
+        if part.name == "purpose":
+            purpose = (await _read(part)).decode("utf-8", "replace")
+        elif part.name == "file":
+            filename, content = Path(part.filename or "file").name, await _read(part)
+    return purpose, filename, content
 
 
 async def _read(part: BodyPartReader) -> bytes:

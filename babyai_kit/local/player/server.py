@@ -16,9 +16,12 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
+from babyai_kit.configuration.addresses import CONTAINERS_HOST, HOST, PLAYER_PORT
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
+from babyai_kit.local.http.connections import HttpConnections
+from babyai_kit.local.http.loopback import foreign_reason
+from babyai_kit.local.http.malformed import BAD_REQUESTS, LOGGER
 from babyai_kit.local.player.call_counts import CallCounts
 from babyai_kit.local.player.chat_endpoint import CHAT_PATH, ChatEndpoint, Script
 from babyai_kit.local.player.count_table import TableTrainer
@@ -92,6 +95,7 @@ class OfflinePlayer:
             capacity=capacity,
             usage=usage,
         )
+        self._connections = HttpConnections()
         self._cleanup = contextlib.AsyncExitStack()
 
     @property
@@ -125,10 +129,12 @@ class OfflinePlayer:
             self._chat.closing = asyncio.get_running_loop().create_future()
             stack.callback(self._chat.closing.set_result, None)
             try:
-                await web.TCPSite(runner, self._host, self.port, backlog=1024).start()
+                listener = await stack.enter_async_context(
+                    self._connections.listen(runner, host=self._host, port=self.port)
+                )
             except OSError as error:
                 raise InputError(f"port {self.port} is taken; use another, or 0 for any") from error
-            self.port = runner.addresses[0][1]
+            self.port = listener.sockets[0].getsockname()[1]
             tuning.resume()
             self._cleanup = stack.pop_all()
         return self
@@ -151,6 +157,7 @@ class OfflinePlayer:
         return web.AppRunner(
             app,
             access_log=None,
+            logger=LOGGER,
             # A handler ends with its client, so that a stalled call does not outlive the client.
             handler_cancellation=True,
             shutdown_timeout=self._shutdown_timeout_s,
@@ -158,12 +165,18 @@ class OfflinePlayer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Check the key and put every refusal into OpenAI's form."""
+        """Check who asks, and put every refusal into OpenAI's form."""
         try:
+            reason = foreign_reason(request, names={CONTAINERS_HOST}) if self._host == HOST else None
+            if reason is not None:
+                raise ProtocolError(403, f"Forbidden: {reason}.", code="forbidden")
             self._check_key(request)
+            self._connections.recognize(request)
             return await handler(request)
         except ProtocolError as error:
             refusal = error
+        except BAD_REQUESTS:
+            refusal = ProtocolError(400, "The body of the request is malformed.")
         except web.HTTPException as error:
             refusal = ProtocolError(error.status, f"{request.method} {request.path}: {error.reason}")
         return web.json_response(refusal.body(), status=refusal.status, headers=refusal.headers)

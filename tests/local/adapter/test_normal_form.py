@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from babyai_kit.errors import ErrorKind, ModelError
-from babyai_kit.local.adapter.normal_form import normal_form
+from babyai_kit.local.adapter.normal_form import answer_in_failure, normal_form
 
 ANSWER = '{"action": "drop"}'
 
@@ -37,6 +37,10 @@ def choice(**changed: Any) -> dict[str, Any]:
         (choice(finish_reason="MAX_TOKENS"), ANSWER, "length"),
         (choice(finish_reason="SAFETY"), ANSWER, "content_filter"),
         (choice(finish_reason=7), ANSWER, None),
+        (choice(finish_reason="content_filter: PROHIBITED_CONTENT"), ANSWER, "content_filter"),
+        (choice(finish_reason="model_length"), ANSWER, "length"),
+        (choice(message={"content": {"action": "drop"}}), ANSWER, "stop"),
+        (choice(message={"content": "a \ud83d"}), "a \ufffd", "stop"),
         (choice(index=...), ANSWER, "stop"),
         (body(choices=body()["choices"] * 2), ANSWER, "stop"),
         (body({"content": [{"type": "text", "text": '{"action": '}, {"text": '"drop"}'}]}), ANSWER, "stop"),
@@ -97,6 +101,12 @@ def test_usage_of_any_shape(usage: Any, known: Any) -> None:
         ({"error": {"message": "slow down", "code": "429"}}, "rate limit", "slow down"),
         ({"error": "model is loading"}, "loading", "model is loading"),
         ({"error": {"message": "Insufficient credits", "code": 402}}, "quota", "Insufficient credits"),
+        ({"error": {"message": "You exceeded it", "code": "insufficient_quota"}}, "quota", "exceeded it"),
+        (choice(error={"code": 502, "message": "Upstream error"}), "server", "502.*Upstream error"),
+        (choice(error={"code": 429, "message": "slow"}, finish_reason="error"), "rate limit", "slow"),
+        (choice(finish_reason="error"), "server", "broke the answer off"),
+        (choice(finish_reason="abort", message={"content": '{"act'}), "server", "broke the answer off"),
+        (body({"content": ""}, error={"message": "gone"}), "server", "gone"),
         ({"detail": "welcome"}, "bad answer", "welcome"),
         ({}, "bad answer", "cannot be read"),
         ([], "bad answer", "cannot be read"),
@@ -107,6 +117,52 @@ def test_a_failure_of_status_200(answer: Any, kind: ErrorKind, words: str) -> No
     with pytest.raises(ModelError, match=words) as raised:
         normal_form(answer)
     assert raised.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "content", "finish_reason"),
+    [
+        (400, {"code": "json_validate_failed", "failed_generation": "I turn."}, "I turn.", "stop"),
+        (
+            400,
+            {"message": "max completion tokens reached before a valid document", "failed_generation": ""},
+            "",
+            "length",
+        ),
+        (
+            400,
+            {"message": "filtered", "code": "content_filter"},
+            "filtered (content_filter)",
+            "content_filter",
+        ),
+        (400, {"message": "Content Exists Risk"}, "Content Exists Risk", "content_filter"),
+        (400, {"message": "flagged", "code": "invalid_prompt"}, "flagged (invalid_prompt)", "content_filter"),
+        (403, {"message": "Your input was flagged."}, "Your input was flagged.", "content_filter"),
+    ],
+)
+def test_what_the_model_or_a_filter_did_is_no_failure(
+    status: int, error: Any, content: str | None, finish_reason: str
+) -> None:
+    for whole in ({"error": error}, [{"error": error}]):
+        answer = answer_in_failure(status, whole)
+        assert answer is not None
+        assert (answer.content, answer.finish_reason) == (content, finish_reason)
+        assert answer.has_message
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "seed is not supported"}}),
+        (400, {"error": "no"}),
+        (403, {"error": {"message": "Your account was flagged for violating the usage policy"}}),
+        (500, {"error": {"message": "content_filter"}}),
+        (400, None),
+        (400, []),
+    ],
+)
+def test_other_failures_hold_no_answer(status: int, body: Any) -> None:
+    assert answer_in_failure(status, body) is None
 
 
 JSON = st.recursive(

@@ -147,6 +147,71 @@ async def test_a_flood_is_read_and_kept_to_a_bound(whole: bool):
     assert sent < 4 * MAX_BYTES
 
 
+async def test_an_answer_of_any_success_with_many_large_headers_is_read():
+    async def handler(_: web.Request) -> web.Response:
+        headers = {f"X-Header-{i}": "v" for i in range(200)} | {"X-Large": "x" * 20_000}
+        return web.json_response(ANSWER, status=201, headers=headers | {"Set-Cookie": "a b;\t=,"})
+
+    async with adapting(handler) as at:
+        status, body = await at.ask()
+    assert (status, body["choices"][0]["finish_reason"]) == (200, "stop")
+
+
+async def test_answers_in_other_encodings_and_as_events_are_read():
+    replies = iter(
+        [
+            web.Response(body=b"\xef\xbb\xbf" + json.dumps(ANSWER).encode()),
+            web.Response(body=json.dumps(ANSWER).encode("utf-16")),
+            web.Response(text=f"data: {json.dumps(ANSWER)}\n\n", content_type="text/event-stream"),
+        ]
+    )
+
+    async def handler(_: web.Request) -> web.Response:
+        return next(replies)
+
+    async with adapting(handler) as at:
+        for _ in range(3):
+            status, body = await at.ask()
+            assert (status, body["choices"][0]["message"]["content"]) == (200, '{"action": "drop"}')
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "words"),
+    [
+        (lambda: web.Response(), "bad answer", "the answer is empty"),
+        (lambda: web.Response(status=204), "bad answer", "the answer is empty"),
+        (
+            lambda: web.Response(body=b"\x00", headers={"Content-Encoding": "br"}),
+            "bad answer",
+            "packed as br",
+        ),
+        (
+            lambda: web.Response(text="<title>x | 520: unknown error</title>", status=520),
+            "server",
+            "520: unknown error",
+        ),
+    ],
+)
+async def test_what_is_no_answer_is_told(response: Callable[[], web.Response], kind: str, words: str):
+    async def handler(_: web.Request) -> web.Response:
+        return response()
+
+    async with adapting(handler) as at:
+        error = error_in(await at.ask())
+    assert error["kind"] == kind
+    assert words in error["message"]
+
+
+async def test_an_answer_that_a_server_calls_a_failure_is_the_agents():
+    async def handler(_: web.Request) -> web.Response:
+        error = {"message": "Failed to generate JSON", "code": "json_validate_failed"}
+        return web.json_response({"error": error | {"failed_generation": "I drop it."}}, status=400)
+
+    async with adapting(handler) as at:
+        status, body = await at.ask()
+    assert (status, body["choices"][0]["message"]["content"]) == (200, "I drop it.")
+
+
 async def test_a_packed_flood_is_not_unpacked():
     packed = gzip.compress(json.dumps(ANSWER | {"x": "y" * 100_000_000}).encode())
 
@@ -230,6 +295,59 @@ async def test_broken_connections(manner: str, kind: str):
     ):
         assert error_in((reply.status, await reply.json()))["kind"] == kind
     server.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("status", "words", "fatal"),
+    [
+        (407, "HTTP_PROXY or HTTPS_PROXY", True),
+        (None, "cannot be reached through the proxy 127.0.0.1; check HTTP_PROXY", False),
+    ],
+)
+async def test_a_proxy_that_fails_is_named_without_its_password(
+    scheme: str, status: int | None, words: str, fatal: bool
+):
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if status is None:
+        server.close()
+        await server.wait_closed()
+    environ = {"ALL_PROXY": f"http://user:secretword@127.0.0.1:{port}"}
+    async with (
+        Adapter(
+            f"{scheme}://model.example/v1/", timeout_s=30, first_timeout_s=30, environ=environ
+        ) as adapter,
+        aiohttp.ClientSession() as client,
+        client.post(f"{adapter.base_url}chat/completions", json=QUESTION) as reply,
+    ):
+        error = error_in((reply.status, await reply.json()))
+    assert words in error["message"]
+    assert "secretword" not in error["message"]
+    assert (error["kind"], error["fatal"], error["retryable"]) == ("connection", fatal, not fatal)
+    server.close()
+
+
+async def test_https_where_the_server_speaks_http():
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response(ANSWER)
+
+    async with (
+        serving(handler) as url,
+        Adapter(
+            f"{url.replace('http', 'https')}/v1/", timeout_s=30, first_timeout_s=30, environ={}
+        ) as adapter,
+        aiohttp.ClientSession() as client,
+        client.post(f"{adapter.base_url}chat/completions", json=QUESTION) as reply,
+    ):
+        error = error_in((reply.status, await reply.json()))
+    assert error["fatal"]
+    assert "write http:// instead of https://" in error["message"]
 
 
 @pytest.mark.parametrize(

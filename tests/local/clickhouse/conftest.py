@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -65,8 +66,14 @@ class Http:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHandle]:
-    with ensure_server_sync(tmp_path_factory.mktemp("clickhouse"), port=0) as handle:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server's data directory."""
+    return tmp_path_factory.mktemp("clickhouse")
+
+
+@pytest.fixture(scope="session")
+def server(folder: Path) -> Iterator[ServerHandle]:
+    with ensure_server_sync(folder, port=0) as handle:
         yield handle
 
 

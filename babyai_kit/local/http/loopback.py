@@ -1,0 +1,40 @@
+"""Whether a request is meant for this machine, and comes from no foreign web page.
+
+Browsers send pages' requests to 127.0.0.1 too, and a foreign name may lead there (DNS rebinding). Headers are
+compared as text: what a parser would make of a malformed one does not matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from aiohttp import web
+
+_NAMES = {"127.0.0.1", "localhost", "[::1]"}
+_HOST = re.compile(r"(\[::1\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
+_SITE = re.compile(r"https?://([^/?#\\]*)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
+
+
+def foreign_reason(request: web.BaseRequest, *, names: Collection[str] = ()) -> str | None:
+    """Why `request` must be refused, as a clause that repeats nothing of it; None if it need not be.
+
+    `names`: what this machine is called besides 127.0.0.1 and localhost, in lower case.
+    """
+    headers = request.headers
+    hosts = headers.getall("Host", [])
+    match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    known = match is not None and match.group(1).lower() in _NAMES.union(names)
+    if match is None or not known or not 0 < int(match.group(2) or 80) < 65536:
+        return "this server answers to 127.0.0.1 and localhost only"
+    if not request.raw_path.startswith("/"):
+        return "the target of a request must be a path"
+    for header in ("Origin", "Referer"):
+        for origin in headers.getall(header, []):
+            site = _SITE.fullmatch(origin)
+            # Another port of this machine is another site, too: a notebook shows what models wrote.
+            if site is None or site.group(1).lower() != hosts[0].lower():
+                return f"requests with a foreign {header} are refused"
+    if any(value not in ("none", "same-origin") for value in headers.getall("Sec-Fetch-Site", [])):
+        return "requests from other sites are refused"
+    return None
