@@ -13,6 +13,7 @@ from babyai_kit.__main__ import _parser, main
 from babyai_kit.cli.arguments import run_options
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.run import Run
+from tests.support.project import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -41,6 +42,10 @@ def test_from_a_run_to_the_gain(
     assert fields.pop("Model").endswith("not offline-player")
     assert fields == {"Function": "act", "Metric": "curated", "Prompt": "baseline"}
     assert "No UI sees this run" in form
+    page = (ROOT / "docs/ui.md").read_text()
+    assert re.findall(r"(?m)^  ([A-Z][a-zA-Z ]+?) {2,}", form) == re.findall(
+        r"(?m)^\| ([A-Z][a-zA-Z ]+) \|", page
+    )
     output = kit("finetune launch one --variant baseline --min-return 0.2 --dry-run --model gpt-9")
     assert re.search(r"(?m)^  Model +gpt-9$", output)
     output = kit("finetune launch one --variant baseline --min-return 0.2")

@@ -27,6 +27,7 @@ from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment.tasks import MAX_STEPS
 from babyai_kit.runs.records import COLUMNS, KEY_COLUMNS
+from tests.project.first_hour import users
 from tests.support.import_graph import NESTED, import_graph
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
@@ -175,6 +176,17 @@ def test_the_game_is_explained_first(file: str):
     assert all(f"*{action}*" in " ".join(start.split()) for action in ACTIONS)
     assert "**Success" in start
     assert "1 - 0.9 x steps / maximum" in " ".join(start.split())
+
+
+def test_the_first_hour_types_every_command_of_readme():
+    """`make test-long` follows README; here only that it leaves nothing out and expects nothing else."""
+    typed = []
+    for user in users("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1").values():
+        lines = [line for language, block in user.blocks() if language == "sh" for line in block.splitlines()]
+        assert all(any(line.startswith(start) for line in lines) for start in user.ends), user.lead
+        assert all(any(line.startswith(start) for start in user.ends) for line in lines), user.lead
+        typed += lines
+    assert typed == [line for block in blocks("README.md", "sh") for line in block.splitlines()]
 
 
 def test_the_picture_of_the_game_is_what_make_picture_draws():
