@@ -193,8 +193,9 @@ class Interview:
                 f"this run asked {self._model} {recorded}, which its server now refuses; choose another "
                 f"name, since answers asked for in two ways do not compare: {error}"
             )
-        if isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout":
-            # The model was not reached.
+        not_the_model = isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout"
+        if not_the_model or error.fatal:
+            # What to mend is said already: a key, a certificate, an account.
             return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
         return type(error)(
             f"model {self._model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the "

@@ -27,7 +27,7 @@ _NO_CREDIT = _pattern(
     r"(out of|used all|no|any|more|purchase) (\w+ )?credits?\b(?! were)",
     r"credit (balance|limit)|credits? (\w+ )?(exhausted|depleted)",
     r"(billing|spend(ing)?|budget)[ _](hard[ _])?limit|over budget|budget.{1,10}exceeded",
-    r"billing.not.active|payment required",
+    r"billing.not.active|requires billing|payment required|arrearage|reached your .{0,20}usage limits?",
     r"suspended.{0,80}(billing|pay|spending)",
     r"exceeded your current quota.{0,40}billing",
 )
