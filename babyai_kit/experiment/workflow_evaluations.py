@@ -1,6 +1,7 @@
 """Workflow evaluations: how TensorZero's UI compares variants, task by task.
 
-Each variant of a run is a workflow evaluation run, and each episode is registered with it under its task and
+Each variant of a run is a workflow evaluation run (and another one under each other history length or number
+of distractors, so that no mean mixes them), and each episode is registered with it under its task and
 seed, so that the UI lays equal episodes side by side. Ids are created once and journalled before the first
 call; a resumed run uses them again. At the end of a run, the UI's page that compares its variants is shown.
 """
@@ -40,29 +41,55 @@ def task_name(key: EpisodeKey, *, seed_first: bool = True) -> str:
 async def open_evaluations(
     session: Session, owed: Iterable[PlannedEpisode], manifest: Manifest, persistently: Retries
 ) -> dict[str, str]:
-    """Ids of the workflow evaluation runs by `variant:digest:model`, those of `manifest` among them.
+    """Ids of the workflow evaluation runs by place (see `Evaluated`), those of `manifest` among them.
 
     There is one for every variant with an episode that has not begun, under its present prompt and model.
     """
     ids = dict(manifest.workflow_runs)
     for planned in owed:
-        key, place = planned.key, evaluation_of(planned)
-        if planned.begun or place in ids:
+        key, evaluated = planned.key, Evaluated.of(planned, manifest)
+        if planned.begun or evaluated.place in ids:
             continue
         tags = {"run": key.run, "run_id": manifest.run_id, "model": key.model}
-        ids[place] = await persistently(
-            session.start_evaluation, key.variant, PROJECT, f"{key.run}: {key.variant}", tags
+        ids[evaluated.place] = await persistently(
+            session.start_evaluation, key.variant, PROJECT, f"{key.run}: {evaluated.name}", tags
         )
     return ids
 
 
-def evaluation_of(planned: PlannedEpisode) -> str:
-    """The place of an episode's evaluation run among the manifest's."""
-    return _place(planned.key.variant, planned.variant_digest, planned.key.model)
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """What one workflow evaluation run evaluates."""
+
+    variant: str
+    digest: str
+    model: str
+    settings: str
+    """Those that differ from the first plan of the run, such as `history 4`; mostly empty."""
+
+    @classmethod
+    def of(cls, planned: PlannedEpisode, manifest: Manifest) -> Evaluated:
+        key = planned.key
+        settings = _settings(manifest, key.history_length, key.num_dists)
+        return cls(key.variant, planned.variant_digest, key.model, settings)
+
+    @property
+    def place(self) -> str:
+        """Its place among the manifest's workflow runs."""
+        return ":".join(filter(None, (self.variant, self.digest, self.model, self.settings)))
+
+    @property
+    def name(self) -> str:
+        """As the UI shows it, after the run's name."""
+        return ", ".join(filter(None, (self.variant, self.settings)))
 
 
-def _place(variant: str, digest: str, model: str) -> str:
-    return f"{variant}:{digest}:{model}"
+def _settings(manifest: Manifest, history_length: int, num_dists: int) -> str:
+    first = manifest.plans[0]
+    # 0 is the key's of a variant that shows no history.
+    history = "" if history_length in (0, first.history_length) else f"history {history_length}"
+    distractors = "" if num_dists == first.num_dists else f"distractors {num_dists}"
+    return ", ".join(filter(None, (history, distractors)))
 
 
 def show_comparison(manifest: Manifest, ui_url: str) -> None:
@@ -70,8 +97,13 @@ def show_comparison(manifest: Manifest, ui_url: str) -> None:
 
     The page compares so many at once as MAX_COMPARED; of more, the first are chosen.
     """
-    places = [_place(v, manifest.digests[v], manifest.models[v]) for v in manifest.plan.variants]
-    ids = [manifest.workflow_runs[place] for place in places if place in manifest.workflow_runs]
+    plan, found = manifest.plan, manifest.workflow_runs
+    ids = []
+    for variant in plan.variants:
+        digest, model = manifest.digests[variant], manifest.models[variant]
+        settings = (_settings(manifest, length, plan.num_dists) for length in (plan.history_length, 0))
+        places = [Evaluated(variant, digest, model, text).place for text in settings]
+        ids += [found[place] for place in places if place in found][:1]
     if ids:
         first = f" (the first {MAX_COMPARED} of {len(ids)})" if len(ids) > MAX_COMPARED else ""
         show_link(f"Compare the variants in TensorZero's UI{first}", comparison_page(ui_url, PROJECT, ids))
@@ -90,7 +122,7 @@ class Registrar:
 
         Raises ServiceError if the gateway keeps failing, and what `persistently` raises.
         """
-        evaluation_id = self._manifest.workflow_runs.get(evaluation_of(planned))
+        evaluation_id = self._manifest.workflow_runs.get(Evaluated.of(planned, self._manifest).place)
         if planned.begun or evaluation_id is None:
             return planned
         key = planned.key

@@ -66,7 +66,7 @@ class Manifest:
     dialects: Mapping[str, Dialect] = field(default_factory=dict)
     """How each model is asked, by name; the same in every command of the run."""
     workflow_runs: Mapping[str, str] = field(default_factory=dict)
-    """Ids of workflow evaluation runs, by `variant:digest:model`."""
+    """Ids of workflow evaluation runs, by `variant:digest:model` and settings of later plans, if others."""
     seed_first: bool = False
     """How their tasks are named: `seed 3, goto`, or `goto, seed 3` as in earlier versions of the kit."""
     merged: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pandas as pd
@@ -155,6 +156,22 @@ async def test_a_run_that_goes_on_keeps_the_names_of_its_tasks(remote, tmp_path)
     names = [name for name in names if "seed" in name]
     assert names[:1] == ["seed 3, goto"]
     assert sorted(names[1:]) == ["goto, seed 3", "goto, seed 4", "goto, seed 4", "goto, seed 5"]
+
+
+async def test_other_settings_under_one_name_are_compared_apart(remote, tmp_path, capsys):
+    """A mean of the UI must not mix history lengths or numbers of distractors."""
+    plan: dict[str, Any] = {"variants": ["history"], "tasks": ["goto"], "seeds": [3], "results": tmp_path}
+    names = []
+    async with remote() as at, at.connect() as session:
+        for settings in ({}, {"history_length": 2}, {"num_dists": 1}, {"history_length": 2}, {}):
+            await run_experiment(session, "r", **plan, **settings, progress=False)
+            chosen = re.findall(r"run_ids=(\S+)", capsys.readouterr().out)
+            ids = {v: k for k, v in Run.open("r", results=tmp_path).manifest.workflow_runs.items()}
+            names.append([ids[run_id].split(":")[-1] for run_id in chosen])
+    assert names == [["offline-player"], ["history 2"], ["distractors 1"], ["history 2"], ["offline-player"]]
+    runs = [body for body in at.server.sent("/workflow_evaluation_run") if body["project_name"] == "babyai"]
+    shown = [run["display_name"] for run in runs]
+    assert shown == ["r: history", "r: history, history 2", "r: history, distractors 1"]
 
 
 async def test_the_links_lead_to_the_ui_of_the_settings(remote, tmp_path, capsys):
