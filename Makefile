@@ -1,6 +1,7 @@
-# make run    set up, execute the notebook; leaves results/babyai.ipynb and the figures in img/
+# make run    set up, execute the notebook; leaves results/babyai.ipynb and the run in results/first/
 # make test   lint, types, all tests
 # make learn  with PyTorch: a small language model learns from its own episodes (learning.ipynb)
+# make figures RUN=first  the figures of README and docs/, img/*.png, from that run; nothing else changes them
 # make bench  timings, as tables and JSON under results/bench/
 # make soak   faults by the hundred (about half an hour): a table, and JSON in results/soak.json
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test lint unit e2e bench bench-learner learn soak up down clean test-long picture
+.PHONY: run test lint unit e2e bench bench-learner learn soak up down clean test-long picture figures
 
 run: $(VENV)/.run
 	mkdir -p results
@@ -67,6 +68,10 @@ bench-learner: $(VENV)/.learner
 learn: $(VENV)/.learner
 	mkdir -p results
 	$(BIN)/python -m papermill learning.ipynb results/learning.ipynb --kernel python3 --log-output --no-progress-bar
+
+figures: $(VENV)/.run
+	@test -n "$(RUN)" || { echo "Name the run whose figures they shall be: make figures RUN=first"; exit 2; }
+	$(BIN)/python -m babyai_kit report $(RUN) --figures img
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

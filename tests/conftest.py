@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from babyai_kit.configuration.project import PROJECT_SETTING
 from babyai_kit.local.clickhouse import ensure_server_sync
 from tests.support.project import SETTINGS
 
@@ -22,7 +23,8 @@ hypothesis.settings.load_profile("kit")
 @pytest.fixture(scope="session", autouse=True)
 def _no_ambient_settings() -> Iterator[None]:
     """A developer's keys and servers must not take part in the tests."""
-    kept = {name: os.environ.pop(name) for name in SETTINGS if name in os.environ}
+    names = [name for name in (*SETTINGS, PROJECT_SETTING) if name in os.environ]
+    kept = {name: os.environ.pop(name) for name in names}
     yield
     os.environ.update(kept)
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from babyai_kit.configuration.project import PROJECT_RESULTS
+
+if TYPE_CHECKING:
+    from babyai_kit.runs.selection import Filters
 
 
 def add_command(commands: Any, name: str, summary: str) -> Any:
@@ -18,9 +23,38 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
 
 
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Which episodes of a run to look at; read by `filters`."""
+    flag = parser.add_argument
+    flag("--variants", type=names, metavar="NAME,...", help="only these (default: all)")
+    flag("--tasks", type=names, metavar="NAME,...", help="only these (default: all)")
+    flag("--seeds", type=seeds, help="only these, like 200:220 or 1,5 (default: all)")
+    several = "if the run has several (default: that with the most seeds)"
+    flag("--history-length", type=whole_numbers, metavar="N,...", help=f"only this, {several}")
+    flag("--num-dists", type=whole_numbers, metavar="N,...", help=f"only this, {several}")
+
+
+def filters(args: argparse.Namespace) -> Filters:
+    """The flags of `add_filters`."""
+    from babyai_kit.runs.selection import Filters
+
+    return Filters(**given(args, "variants", "tasks", "seeds", "history_length", "num_dists"))
+
+
+def baseline(text: str) -> str | dict[str, str]:
+    """A variant, or `variant=NAME,model=NAME`."""
+    if "=" not in text:
+        return text
+    pairs = [part.partition("=") for part in text.split(",")]
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
 def add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--results", metavar="FOLDER", default="results", help="folder of the runs (default: %(default)s)"
+        "--results",
+        metavar="FOLDER",
+        default=PROJECT_RESULTS,
+        help="folder of the runs (default: results/ in the project)",
     )
 
 
@@ -93,6 +127,14 @@ def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 def names(text: str) -> list[str]:
     """`a,b` as a list."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def whole_numbers(text: str) -> list[int]:
+    """`4` or `4,8`."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid number; use 8 or 4,8") from None
 
 
 def seeds(text: str) -> list[int]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyai_kit.cli.arguments import add_command, add_run, names
+from babyai_kit.cli.arguments import add_command, add_filters, add_run, baseline, filters, names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
     add_run(parser)
     parser.add_argument(
         "--baseline",
-        type=_baseline,
+        type=baseline,
         default="baseline",
         help="a variant or, if several models played it, variant=NAME,model=NAME",
     )
@@ -28,27 +28,23 @@ def add(commands: Any) -> None:
         "--per-task", action="store_true", help="also print single tasks for measures other than success"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the whole table, unrounded")
+    add_filters(parser)
     parser.set_defaults(command=_command)
-
-
-def _baseline(text: str) -> str | dict[str, str]:
-    if "=" not in text:
-        return text
-    pairs = [part.partition("=") for part in text.split(",")]
-    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _command(args: argparse.Namespace) -> int:
     from babyai_kit.atomic_files import write_atomically
     from babyai_kit.errors import InputError
     from babyai_kit.runs.run import Run
+    from babyai_kit.runs.selection import results_flag, select
     from babyai_kit.stats import ALL_TASKS, compare, measure_of, reasons
 
     run = Run.open(args.run, results=args.results)
-    episodes = run.episodes()
+    selection = select(run, run.episodes(), filters(args))
+    episodes = selection.rows(run.episodes())
     table = compare(episodes, args.baseline, measures=args.measures)
     if table.empty:
-        raise InputError(f"run {args.run} has only one agent; run another variant on the same seeds")
+        raise InputError(f"only one agent of run {args.run}; run another variant on the same seeds")
     if args.csv:
         write_atomically(args.csv, table.to_csv(index=False))
     one_task = table["task"].nunique() == 2
@@ -63,7 +59,9 @@ def _command(args: argparse.Namespace) -> int:
             rows = rows[rows["task"] == ALL_TASKS]
         print(f"\n{measure.title}, difference from {rows['baseline'].iloc[0]}")
         print(readable(rows, measure).to_string(index=False))
-    print(f"\n{_notes(episodes, table, len(run.planned()))}")
+    print(f"\n{_notes(episodes, table, len(selection.planned))}")
+    for note in selection.notes(f"python -m babyai_kit compare {run.name}{results_flag(args.results)}"):
+        print(note)
     return 0
 
 

@@ -21,6 +21,7 @@ from babyai_kit.configuration.env_file import env_text, read_env_file
 from babyai_kit.configuration.gateway_toml import cost_toml, point_registered_at
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.configuration.prices import load_prices
+from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_ENV, StrPath, project_root
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError, KitError
@@ -35,7 +36,7 @@ ADDRESSES = {
 }
 
 
-def environment(settings: Settings, config: str | Path = "config") -> dict[str, str]:
+def environment(settings: Settings, config: StrPath = PROJECT_CONFIG) -> dict[str, str]:
     """The variables that docker-compose.yml needs for the model in `settings`; they override .env."""
     offline = not settings.openai_base_url
     model = OFFLINE_MODEL if offline and not settings.model_named else settings.model
@@ -92,9 +93,10 @@ def ensure_password(env_file: Path) -> bool:
     return True
 
 
-def up(env_file: Path = Path(".env")) -> None:
+def up(env_file: StrPath = PROJECT_ENV) -> None:
     """Start the services, wait until all are healthy, and print their addresses."""
     _check_compose()
+    env_file = Path(env_file)
     settings = load_settings(env_file)
     for note in settings.notes:
         print(f"Note:       {note}")
@@ -106,8 +108,8 @@ def up(env_file: Path = Path(".env")) -> None:
             "The containers reach the model server on this machine as host.docker.internal; on Linux it must "
             "listen on more than 127.0.0.1 for that (Ollama: OLLAMA_HOST=0.0.0.0)."
         )
-    load_config("config", settings)  # an error in it is clearer than a gateway that does not start
-    point_registered_at("config", settings, base_url=addresses.COMPOSE_ADAPTER)
+    load_config(PROJECT_CONFIG, settings)  # an error in it is clearer than a gateway that does not start
+    point_registered_at(Path(PROJECT_CONFIG), settings, base_url=addresses.COMPOSE_ADAPTER)
     _docker(["up", "--detach", "--wait"], variables)
     for name, address in ADDRESSES.items():
         print(f"{name + ':':<12}{address}")
@@ -136,7 +138,9 @@ def _check_compose() -> None:
 
 
 def _docker(arguments: list[str], variables: dict[str, str]) -> None:
-    process = subprocess.run(["docker", "compose", *arguments], env=os.environ | variables)
+    process = subprocess.run(
+        ["docker", "compose", *arguments], env=os.environ | variables, cwd=project_root()
+    )
     if process.returncode:
         raise KitError("docker compose failed; see its output above, and `docker compose logs`")
 

@@ -24,6 +24,13 @@ from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
 from babyai_kit.cli.gateway_check import gateway
 from babyai_kit.cli.model_check import model
 from babyai_kit.configuration import addresses
+from babyai_kit.configuration.project import (
+    PROJECT_CONFIG,
+    PROJECT_DATA,
+    PROJECT_ENV,
+    PROJECT_RESULTS,
+    StrPath,
+)
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import KitError, StoreError
@@ -40,7 +47,7 @@ PORTS = {
 
 
 async def examine(
-    *, env_file: str | Path | None = ".env", config: str | Path = "config", data: str | Path = "data"
+    *, env_file: StrPath | None = PROJECT_ENV, config: StrPath = PROJECT_CONFIG, data: StrPath = PROJECT_DATA
 ) -> list[Finding]:
     """Check every part; one finding or more of each, in the order in which a run needs them."""
     findings = [python(), packages(), *disk(Path(data))]
@@ -95,7 +102,7 @@ def _requirements() -> Iterator[Requirement]:
 
 
 def disk(data: Path) -> Iterator[Finding]:
-    for name, folder in (("data", data), ("results", Path("results"))):
+    for name, folder in (("data", data), ("results", Path(PROJECT_RESULTS))):
         existing = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
         free = shutil.disk_usage(existing).free / 1e9
         if not os.access(existing, os.W_OK) or not existing.is_dir():
@@ -106,7 +113,7 @@ def disk(data: Path) -> Iterator[Finding]:
             yield Finding(OK, "Disk", f"{free:.0f} GB free")
 
 
-def store(settings: Settings, data: str | Path) -> Finding:
+def store(settings: Settings, data: StrPath) -> Finding:
     """Connect, starting the local server if that is configured, and count. Blocks."""
     if settings.gateway_url and not settings.clickhouse_url:
         text = (

@@ -10,6 +10,7 @@ from typing import Any
 
 from babyai_kit.cli.arguments import add_command
 from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
+from babyai_kit.configuration.project import PROJECT_DATA
 
 
 def add(commands: Any) -> None:
@@ -44,7 +45,7 @@ def serve_player(args: argparse.Namespace) -> int:
     if args.learner:
         from babyai_kit.local.learner import make_learner
 
-        trainers.append(make_learner(Path(args.folder or "data") / "learner"))
+        trainers.append(make_learner(Path(args.folder or PROJECT_DATA) / "learner"))
     faults = FaultPlan.parse(args.faults, seed=args.fault_seed, retry_after_s=args.retry_after_s)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(

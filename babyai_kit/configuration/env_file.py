@@ -7,10 +7,11 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.errors import ConfigError
 
 
-def read_env_file(path: str | Path | None) -> dict[str, str]:
+def read_env_file(path: StrPath | None) -> dict[str, str]:
     """The names in `path` that have a value; none if there is no such file.
 
     Raises ConfigError for a file that cannot be read or is not UTF-8 (with or without a byte order mark).
@@ -19,7 +20,7 @@ def read_env_file(path: str | Path | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def env_text(path: str | Path) -> str:
+def env_text(path: StrPath) -> str:
     """The text of `path`, empty if there is no such file. Raises ConfigError as `read_env_file` does."""
     try:
         content = Path(path).read_bytes()

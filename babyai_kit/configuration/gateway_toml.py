@@ -21,6 +21,7 @@ import tomlkit
 
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration.prices import FREE, Price
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.settings import FIRST_TIMEOUTS, MAX_TIMEOUT_MS, Settings
 from babyai_kit.configuration.variants import MODEL_ALIAS, Config
 from babyai_kit.errors import ConfigError
@@ -92,7 +93,7 @@ def snapshot_folder() -> Iterator[Path]:
 def write_snapshot(
     config: Config,
     settings: Settings,
-    folder: str | Path,
+    folder: StrPath,
     *,
     base_url: str,
     timeout_ms: int = NO_TIMEOUT_MS,
@@ -124,7 +125,7 @@ def _timeouts(timeout_ms: int) -> dict[str, Any]:
 
 
 def point_registered_at(
-    config: str | Path, settings: Settings, *, base_url: str, timeout_ms: int = NO_TIMEOUT_MS
+    config: StrPath, settings: Settings, *, base_url: str, timeout_ms: int = NO_TIMEOUT_MS
 ) -> None:
     """Let the models registered in the folder `config` be asked as the settings' model is: settings apply to
     every variant, also to one that was registered under others."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from babyai_kit.configuration.models import base_model, is_free
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.errors import ConfigError
 from babyai_kit.hostile_text import parse_json
 
@@ -50,7 +51,7 @@ class Prices:
         return price.training if price else None
 
 
-def load_prices(config: str | Path) -> Prices:
+def load_prices(config: StrPath) -> Prices:
     """Read `config`/prices.json. Raises ConfigError if it is missing or not valid."""
     file = Path(config) / "prices.json"
     try:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from babyai_kit.configuration.env_file import read_env_file
+from babyai_kit.configuration.project import PROJECT_ENV, StrPath
 from babyai_kit.configuration.urls import url_secrets
 from babyai_kit.errors import ConfigError
 
@@ -20,7 +20,7 @@ _SECRET_NAME = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)$", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/'\"]+(?=@)")
 
 
-def redacted(text: str, env_file: str | Path = ".env") -> str:
+def redacted(text: str, env_file: StrPath = PROJECT_ENV) -> str:
     """`text` without the keys and passwords of `env_file` and the environment, and without the credentials of
     any URL."""
     for secret in sorted(_secrets(env_file), key=len, reverse=True):
@@ -28,7 +28,7 @@ def redacted(text: str, env_file: str | Path = ".env") -> str:
     return _CREDENTIALS.sub("***", text)
 
 
-def _secrets(env_file: str | Path) -> set[str]:
+def _secrets(env_file: StrPath) -> set[str]:
     try:
         values = read_env_file(env_file)
     except ConfigError:

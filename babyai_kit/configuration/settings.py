@@ -9,12 +9,12 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import read_env_file
 from babyai_kit.configuration.models import DEFAULT_MODEL, LEARNER_MODEL, OFFLINE_MODEL
+from babyai_kit.configuration.project import PROJECT_ENV, StrPath
 from babyai_kit.configuration.urls import base_url, checked_url, url_secrets
 from babyai_kit.errors import ConfigError
 
@@ -119,7 +119,9 @@ class Settings:
         return self.redact(f"Settings({', '.join(shown)})")
 
 
-def load_settings(env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    env_file: StrPath | None = PROJECT_ENV, environ: Mapping[str, str] | None = None
+) -> Settings:
     """Read the settings from `env_file` (if it exists), with exported variables taking precedence.
 
     A gateway over HTTP whose ClickHouse is not named is taken for docker-compose.yml's if

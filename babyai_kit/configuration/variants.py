@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, TemplateSyntaxError, meta
+
 from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Prices, load_prices
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
 from babyai_kit.errors import ConfigError
@@ -42,6 +45,11 @@ class Variant:
     def asks_reasoning(self) -> bool:
         """True if the prompt asks for `thinking` beside the action."""
         return "thinking" in self.templates.get("system", "")
+
+    @property
+    def shows_history(self) -> bool:
+        """True if the prompt shows earlier steps, or it is not known here whether it does."""
+        return "user" not in self.templates or any(map(_uses_history, self.templates.values()))
 
     @property
     def digests(self) -> frozenset[str]:
@@ -72,7 +80,7 @@ class Config:
         return dataclasses.replace(self, variants=variants)
 
 
-def load_config(path: str | Path, settings: Settings) -> Config:
+def load_config(path: StrPath, settings: Settings) -> Config:
     """Read `path` (a directory of TOML files as the gateway globs them) and digest every variant.
 
     Raises ConfigError for TOML that does not parse, a missing template or schema, or no function `act`.
@@ -80,7 +88,9 @@ def load_config(path: str | Path, settings: Settings) -> Config:
     path = Path(path)
     files = sorted(path.rglob("*.toml"))
     if not files:
-        raise ConfigError(f"no TOML file under {path}; run from the project's top level or name the folder")
+        raise ConfigError(
+            f"no TOML file under {path}; run in the project, or export BABYAI_PROJECT=FOLDER with its folder"
+        )
     function: dict[str, Any] = {}
     folders: dict[str, Path] = {}
     root = path
@@ -154,6 +164,15 @@ def _variant(
     digest = hashlib.sha256(json.dumps(digested, sort_keys=True, default=str).encode()).hexdigest()[:12]
     model = settings.model if alias == MODEL_ALIAS else models.get(alias, alias.split("::")[-1])
     return Variant(name=name, model=model, digest=digest, templates=templates)
+
+
+def _uses_history(template: str) -> bool:
+    """Whether the template, or another one that it includes, may use the argument `history`."""
+    try:
+        parsed = Environment().parse(template)
+    except TemplateSyntaxError:  # the gateway's own dialect of the language has a little more
+        return "history" in template
+    return "history" in meta.find_undeclared_variables(parsed) or any(meta.find_referenced_templates(parsed))
 
 
 def _check(act: dict[str, Any], place: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.runs.journal import run_folder
 from babyai_kit.runs.records import present, to_frame
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def load_episodes(
     run: str,
     *,
-    results: str | Path = "results",
+    results: StrPath = PROJECT_RESULTS,
     source: str = "journal",
     all_versions: bool = False,
     client: Client | None = None,

@@ -31,10 +31,11 @@ def divide(
     registered: Mapping[tuple[EpisodeKey, str], str],
     *,
     run_id: str,
+    history_length: int | None = None,
     new_episode_id: Callable[[], str],
 ) -> Backlog:
     """Divide the planned `keys` by what the journal's `episodes`, `steps` (by episode_id) and `registered`
-    ids of workflow evaluations hold.
+    ids of workflow evaluations hold. `history_length`: the plan's, of the steps sent with a call.
 
     An episode that ended by an error is owed again, from its steps; so is one whose last steps were torn off
     the file.
@@ -56,6 +57,7 @@ def divide(
                 episode_id=episode_id or new_episode_id(),
                 steps=_gapless(steps.get(episode_id, ())) if episode_id else (),
                 tags=_tags(key, digest, run_id),
+                sent_history=history_length,
                 registered=episode_id is not None and registered.get((key, digest)) == episode_id,
             )
         )

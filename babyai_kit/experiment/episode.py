@@ -34,6 +34,9 @@ class PlannedEpisode:
     """Steps answered before, in order from 0."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Sent with every call, beside the step's number."""
+    sent_history: int | None = None
+    """Earlier steps sent with a call; None: those of the key. A prompt that shows none is sent them too, so
+    that another variant can be asked on the same step in the UI."""
     registered: bool = False
     """True if the id comes from a workflow evaluation, whose run names the variant."""
 
@@ -126,7 +129,8 @@ async def run_episode(
     do not replay, and whatever `slot` and `record` raise.
     """
     sampling = sampling or Sampling()
-    memory = memory or LastSteps(planned.key.history_length)
+    length = planned.key.history_length if planned.sent_history is None else planned.sent_history
+    memory = memory or LastSteps(length)
     episode = LiveEpisode(planned)
 
     async def take_step() -> None:

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
 from babyai_kit.configuration.models import is_free
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceError
 from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
@@ -54,6 +54,7 @@ from babyai_kit.runs.plan import (
     Sampling,
     make_plan,
 )
+from babyai_kit.runs.plan_text import held_plans_note
 from babyai_kit.runs.records import EpisodeRecord, StepRecord, to_frame
 from babyai_kit.runs.trajectories import located
 
@@ -78,7 +79,7 @@ async def run_experiment(
     stop_after_invalid: int = DEFAULT_STOP_AFTER,
     workflow_evaluation: bool | None = None,
     shard: tuple[int, int] | None = None,
-    results: str | Path = "results",
+    results: StrPath = PROJECT_RESULTS,
     progress: bool = True,
     backoff: Backoff | None = None,
 ) -> pd.DataFrame:
@@ -131,10 +132,12 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             "config/prices.json or leave the budget out"
         )
     config, backoff = session.config, options.backoff
-    keys = plan.keys({name: variant.model for name, variant in config.variants.items()}, options.shard)
     folder = run_folder(options.results, plan.run, options.shard)
     before = read_manifest(folder)
     manifest = manifest_for(before, plan, sampling, config, session.settings)
+    if before and (note := held_plans_note(plan, before.plans)):
+        print(note)
+    keys = plan.keys(manifest.models, options.shard, without_history=manifest.without_history)
     with Journal(folder) as journal:
         episodes, steps, registered = read_episodes(folder), read_steps(folder), read_registrations(folder)
         divided = partial(
@@ -144,6 +147,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             steps=steps,
             registered=registered,
             run_id=manifest.run_id,
+            history_length=plan.history_length,
             new_episode_id=session.new_episode_id,
         )
         backlog = divided(config.asked_in(manifest.dialects))

@@ -69,8 +69,8 @@ class _Lengths:
 
     def __init__(self, config: Config, key: EpisodeKey, max_tokens: int) -> None:
         variant = config.variants[key.variant]
-        system, user = (variant.templates.get(role, "") for role in ("system", "user"))
-        shown = 1 + (key.history_length if "history" in user else 0)
+        system = variant.templates.get("system", "")
+        shown = 1 + (key.history_length if variant.shows_history else 0)
         prompt = count_text(system)
         longest = MAX_OBSERVATION_TOKENS + MAX_DISTRACTOR_TOKENS * key.num_dists
         self.price: Price | None = config.prices.price_of(variant.model)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
 from babyai_kit.experiment.budget import Limits
@@ -28,7 +28,7 @@ class RunOptions:
     """Let the UI compare the variants; None: if the gateway is reached over HTTP."""
     shard: tuple[int, int] | None = None
     """(i, n): every n-th seed from the i-th on."""
-    results: str | Path = "results"
+    results: StrPath = PROJECT_RESULTS
     progress: bool = True
     stop_after_invalid: int = DEFAULT_STOP_AFTER
     """Answers of which none is valid that stop the command; 0: it goes on."""

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import GatewayAway, ServiceError
 from babyai_kit.experiment.away import POLL_S, until_gateway_answers, until_store_answers
 from babyai_kit.experiment.feedback import send_feedback
@@ -149,7 +149,7 @@ async def reconcile(
     )
 
 
-async def reconcile_run(session: Session, run: str, *, results: str | Path = "results") -> Reconciliation:
+async def reconcile_run(session: Session, run: str, *, results: StrPath = PROJECT_RESULTS) -> Reconciliation:
     """Reconcile the run on disk under `results`. Raises InputError if there is none."""
     opened = Run.open(run, results=results)
     with Journal(opened.folder) as journal:

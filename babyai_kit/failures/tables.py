@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.failures.classes import CLASSES, classify
 from babyai_kit.failures.facts import observe
 from babyai_kit.runs.answers import count_reasons, counts_text
@@ -28,7 +28,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def load_failures(run: str, *, results: str | Path = "results") -> pd.DataFrame:
+def load_failures(run: str, *, results: StrPath = PROJECT_RESULTS) -> pd.DataFrame:
     """A row per failed episode of `run`: status ok, goal not reached, made with the run's present prompts.
 
     COLUMNS: the episode's key, variant_digest and episode_id; failure (its class, one of CLASSES); is_CLASS

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from babyai_kit.configuration.prices import load_prices
+from babyai_kit.configuration.project import PROJECT_CONFIG, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.export import Export
 
@@ -28,7 +28,7 @@ class TrainingEstimate:
 
 
 def estimate_training(
-    export: Export, *, model: str | None = None, n_epochs: int | None = None, config: str | Path = "config"
+    export: Export, *, model: str | None = None, n_epochs: int | None = None, config: StrPath = PROJECT_CONFIG
 ) -> TrainingEstimate:
     """For a job of `model` (default: the export's) over `n_epochs`; None, where the provider chooses, is
     estimated as 3. Raises InputError for `n_epochs` below 1."""

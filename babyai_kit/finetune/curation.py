@@ -13,10 +13,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from pathlib import Path
 
 import pandas as pd
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.variants import Variant
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.curated_metric import mark_as_curated
@@ -71,9 +71,10 @@ async def curate(
     shortest_only: bool = False,
     drop_detours: bool = False,
     seeds: Iterable[int] | None = None,
+    episodes: pd.DataFrame | None = None,
     source: str = "clickhouse",
     mark_curated: bool = True,
-    results: str | Path = "results",
+    results: StrPath = PROJECT_RESULTS,
 ) -> Curation:
     """Choose examples from the episodes of `variant` in `runs`.
 
@@ -83,7 +84,9 @@ async def curate(
     left out, and so are those that repeat another example word for word; with `drop_detours` also those that
     the episode did not need (see `needed_steps`).
     `seeds`: use only these, all of the train block; None: use all, and a seed outside that block is an error.
-    `source`: "clickhouse" (what the gateway stored, read through its API) or "journal"; both give the same.
+    `episodes`: use only those in this table, as `run_experiment` returns it: the run may hold others, of
+    other tasks or settings. `source`: "clickhouse" (what the gateway stored, read through its API) or
+    "journal"; both give the same.
     `mark_curated`: send the metric. Raises InputError if no example is left, with the counts, and for seeds
     outside the train block; StoreError and GatewayError if ClickHouse or the gateway does not answer.
     """
@@ -99,14 +102,17 @@ async def curate(
         raise InputError(f"max_per_task {max_per_task!r} is not valid; use at least 1, or None for no limit")
     wanted = None if seeds is None else set(seeds)
     check_block(wanted or (), "train", "training")
-    episodes = [e for run in runs for e in await SOURCES[source](session, run, variant, results)]
+    found = [e for run in runs for e in await SOURCES[source](session, run, variant, results)]
     if wanted is not None:
-        episodes = [e for e in episodes if e.row.seed in wanted]
-    check_block((e.row.seed for e in episodes), "train", "training")
+        found = [e for e in found if e.row.seed in wanted]
+    if episodes is not None:
+        ids = set(episodes["episode_id"])
+        found = [e for e in found if e.row.episode_id in ids]
+    check_block((e.row.seed for e in found), "train", "training")
     rules = episode_rules(
         variants[variant], min_return=min_return, max_per_task=max_per_task, shortest_only=shortest_only
     )
-    chosen, episode_stages = apply_rules(episodes, rules)
+    chosen, episode_stages = apply_rules(found, rules)
     examples, step_stages = make_examples(chosen, variants[variant], drop_detours=drop_detours)
     stages = [*episode_stages, *step_stages]
     if not examples:

@@ -11,10 +11,10 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.environment.playback import Playback
 from babyai_kit.gateway.protocol import StoredInference
 from babyai_kit.gateway.session import Session
@@ -51,7 +51,7 @@ class SourceEpisode:
     """Stored inferences of it that belong to no step (after a kill or a client timeout)."""
 
 
-async def from_journal(session: Session, run: str, variant: str, results: str | Path) -> list[SourceEpisode]:
+async def from_journal(session: Session, run: str, variant: str, results: StrPath) -> list[SourceEpisode]:
     """Finished episodes of `variant` in the journal of `run`; ClickHouse says which are complete there."""
     on_disk = Run.open(run, results=results)
     records = await asyncio.to_thread(on_disk.step_records)
@@ -63,9 +63,7 @@ async def from_journal(session: Session, run: str, variant: str, results: str | 
     return episodes
 
 
-async def from_clickhouse(
-    session: Session, run: str, variant: str, results: str | Path
-) -> list[SourceEpisode]:
+async def from_clickhouse(session: Session, run: str, variant: str, results: StrPath) -> list[SourceEpisode]:
     """The same from what the gateway stored. Where the journal is at hand, it says which of several
     inferences of one step counted; where it is not, such steps leave their episode incomplete.
     """

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, NoSharedSeedsError
 from babyai_kit.experiment.experiment import run_experiment
@@ -70,7 +70,7 @@ async def evaluate(
     seeds: Iterable[int] = TEST,
     train: Iterable[int] = TRAIN,
     num_dists: int = 0,
-    results: str | Path = "results",
+    results: StrPath = PROJECT_RESULTS,
     **options: Any,
 ) -> Evaluation:
     """Run `base` and `tuned` on the same test episodes, as `run`, and compare them, paired by seed.

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, ModelError
 from babyai_kit.experiment.experiment import run_experiment
@@ -86,7 +86,7 @@ async def improve(
     validation_fraction: float = 0.2,
     n_epochs: int | None = None,
     open_session: Callable[[], AbstractAsyncContextManager[Session]] = connect,
-    results: str | Path = "results",
+    results: StrPath = PROJECT_RESULTS,
     say: Callable[[str], None] = print,
     **options: Any,
 ) -> Improvement:
@@ -130,6 +130,7 @@ async def improve(
                 max_per_task=max_per_task,
                 shortest_only=shortest_only,
                 drop_detours=drop_detours,
+                episodes=episodes,
                 results=results,
             )
             say(str(curation))

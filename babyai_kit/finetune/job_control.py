@@ -10,9 +10,9 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from babyai_kit.configuration.project import PROJECT_CONFIG, StrPath
 from babyai_kit.errors import InputError, ModelError
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.export import Export, read_export
@@ -50,7 +50,8 @@ async def launch(
 
     `model`: the base (default: the export's); `n_epochs`: None lets the provider choose; `seed`: of the
     training; `max_cost_usd`: launch nothing if the estimate, which is printed first, is higher. Called again
-    for the same files and model it returns the existing job, unless that failed or was cancelled.
+    for the same files, model, epochs and seed it returns the existing job, also if another one was launched
+    in between, unless it failed or was cancelled.
     Raises InputError for files that would be refused or were changed, ModelError with the provider's reason
     if it refuses.
     """
@@ -58,13 +59,14 @@ async def launch(
     model = model or export.model
     server = server_of(where) if isinstance(where, Session) else where
     base_url = _recorded_url(where)
-    job = known_job(export, model, base_url) or Job(
-        export.folder, model, export.variant, export.digests, base_url
+    settings = {"n_epochs": n_epochs, "seed": seed}
+    job = known_job(export, model, base_url, settings) or Job(
+        export.folder, model, export.variant, export.digests, base_url, settings=settings
     )
     if job.job_id:
         say(f"Already launched: {job}")
         return job
-    config = where.config.path if isinstance(where, Session) else "config"
+    config = where.config.path if isinstance(where, Session) else PROJECT_CONFIG
     estimate = estimate_training(export, model=model, n_epochs=n_epochs, config=config)
     say(f"Fine-tuning {model}: {estimate}.")
     check_budget(estimate, max_cost_usd)
@@ -82,7 +84,7 @@ async def launch(
     return job
 
 
-async def poll(where: Session | Server, folder: str | Path) -> Job:
+async def poll(where: Session | Server, folder: StrPath) -> Job:
     """Ask once for the state of the job of `folder`. Raises InputError if none was launched there."""
     job = read_job(folder)
     if job.ended:
@@ -93,7 +95,7 @@ async def poll(where: Session | Server, folder: str | Path) -> Job:
 
 async def wait(
     where: Session | Server,
-    folder: str | Path,
+    folder: StrPath,
     *,
     timeout_s: float | None = None,
     first_wait_s: float = 0.25,
@@ -150,7 +152,7 @@ async def wait(
             pause = min(pause * 1.5, longest_wait_s)
 
 
-async def cancel(where: Session | Server, folder: str | Path) -> Job:
+async def cancel(where: Session | Server, folder: StrPath) -> Job:
     """Cancel the job of `folder`; a job that has ended meanwhile is returned as it ended."""
     job = read_job(folder)
     if job.ended:

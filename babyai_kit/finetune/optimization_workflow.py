@@ -55,7 +55,8 @@ async def launch_workflow(
         )
     files = export(curation, folder, validation_fraction=0.0)
     model = model or files.model
-    known = known_job(files, model, None)
+    settings: dict[str, Any] = {"n_epochs": n_epochs, "seed": seed}
+    known = known_job(files, model, None, settings)
     if known and known.job_id:
         say(f"Already launched: {known}")
         return known
@@ -63,7 +64,6 @@ async def launch_workflow(
     say(f"Fine-tuning {model}: {estimate}.")
     check_budget(estimate, max_cost_usd)
     dataset = await make_dataset(session, curation)
-    settings: dict[str, Any] = {"n_epochs": n_epochs, "seed": seed}
     optimizer = {"type": "openai_sft", "model": model, "suffix": suffix}
     optimizer |= {name: value for name, value in settings.items() if value is not None}
     try:
@@ -85,6 +85,7 @@ async def launch_workflow(
         base_url=handle["job_api_url"].partition("fine_tuning/jobs")[0],
         job_id=handle["job_id"],
         status="created",
+        settings=settings,
     )
     say(str(write_job(job)))
     return job

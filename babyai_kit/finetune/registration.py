@@ -18,6 +18,7 @@ from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.gateway_toml import FINETUNED_FOLDER, api_key_location, cost_toml
 from babyai_kit.configuration.prices import Price, load_prices
+from babyai_kit.configuration.project import PROJECT_CONFIG, StrPath
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import FUNCTION, load_config
 from babyai_kit.errors import InputError
@@ -34,7 +35,7 @@ def register_variant(
     snippet: str | None = None,
     like: str | None = None,
     price: Price | None = None,
-    config: str | Path = "config",
+    config: StrPath = PROJECT_CONFIG,
     settings: Settings | None = None,
 ) -> Path:
     """Add the variant `name` of the function `act`, played by a fine-tuned model; returns its file.
@@ -80,7 +81,7 @@ def register_variant(
     return file
 
 
-def unregister_variant(name: str, *, config: str | Path = "config") -> None:
+def unregister_variant(name: str, *, config: StrPath = PROJECT_CONFIG) -> None:
     """Remove a variant that `register_variant` added. Raises InputError if there is none."""
     file = Path(config) / FINETUNED_FOLDER / f"{name}.toml"
     if not VARIANT_NAME.fullmatch(name) or not file.exists():

@@ -18,6 +18,7 @@ from babyai_kit.configuration import addresses
 from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, snapshot_folder, write_snapshot
 from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL, is_learner
+from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_DATA, PROJECT_ENV, StrPath
 from babyai_kit.configuration.proxies import no_proxy
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import Config, load_config
@@ -39,9 +40,9 @@ from babyai_kit.store.gateway_tables import migrating
 @asynccontextmanager
 async def connect(
     *,
-    env_file: str | Path | None = ".env",
-    config: str | Path = "config",
-    data: str | Path = "data",
+    env_file: StrPath | None = PROJECT_ENV,
+    config: StrPath = PROJECT_CONFIG,
+    data: StrPath = PROJECT_DATA,
     quiet: bool = False,
     store_timeout_s: float = STORE_TIMEOUT_S,
 ) -> AsyncIterator[Session]:
@@ -108,7 +109,7 @@ async def connect(
         yield session
 
 
-def _reviving(data: str | Path) -> Callable[[], Awaitable[None]]:
+def _reviving(data: StrPath) -> Callable[[], Awaitable[None]]:
     """How a local server that died is started again: under its old URL, held by the session's first hold."""
 
     async def revive() -> None:

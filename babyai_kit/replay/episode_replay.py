@@ -9,6 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from babyai_kit.atomic_files import write_atomically
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.replay.captions import about
 from babyai_kit.replay.film import film
@@ -72,7 +73,7 @@ class Replay:
 def load_replay(
     run: str,
     *,
-    results: str | Path = "results",
+    results: StrPath = PROJECT_RESULTS,
     task: str | None = None,
     variant: str | None = None,
     seed: int | None = None,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import ConfigError
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.plan import Plan, Sampling
+from babyai_kit.runs.plan_text import seeds_text
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def _command(plan: Plan, sampling: Sampling) -> str:
     flags = {
         "variants": ",".join(plan.variants),
         "tasks": ",".join(plan.tasks),
-        "seeds": _seeds(plan.seeds),
+        "seeds": seeds_text(plan.seeds),
         "num-dists": plan.num_dists,
         "repeats": plan.repeats,
         "history-length": plan.history_length,
@@ -51,7 +52,7 @@ def _command(plan: Plan, sampling: Sampling) -> str:
     return shlex.join(parts)
 
 
-def prompts(manifest: Manifest, config: str | Path) -> list[Prompt]:
+def prompts(manifest: Manifest, config: StrPath) -> list[Prompt]:
     """The prompts of the run's variants, from `config` where its digest is still the run's."""
     try:
         variants, unreadable = load_config(config, Settings()).variants, ""
@@ -70,8 +71,3 @@ def prompts(manifest: Manifest, config: str | Path) -> list[Prompt]:
             templates = variant.templates
         result.append(Prompt(name, digest, templates, missing))
     return result
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    first, end = seeds[0], seeds[0] + len(seeds)
-    return f"{first}:{end}" if list(seeds) == list(range(first, end)) else ",".join(map(str, seeds))

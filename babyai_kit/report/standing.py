@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,7 +15,7 @@ from babyai_kit.runs.run import Run
 
 @dataclass(frozen=True)
 class Standing:
-    """Counts of episodes, over all plans that the run was given."""
+    """Counts of episodes, of those that a report is about: usually of all plans that the run was given."""
 
     planned: int
     finished: int
@@ -56,9 +56,9 @@ class Standing:
         )
 
 
-def standing(run: Run, episodes: pd.DataFrame) -> Standing:
-    """The standing of the run with this table of `Run.episodes`."""
-    planned = run.planned()
+def standing(run: Run, episodes: pd.DataFrame, planned: Sequence[EpisodeKey] | None = None) -> Standing:
+    """The standing of the run with this table of `Run.episodes`; `planned`: by default all of its plans."""
+    planned = run.planned() if planned is None else planned
     keys = [EpisodeKey(*values) for values in episodes[KEY_COLUMNS].itertuples(index=False, name=None)]
     status = dict(zip(keys, episodes["status"], strict=True))
     kinds = dict(zip(keys, episodes["error_kind"], strict=True))

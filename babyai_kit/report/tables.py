@@ -82,11 +82,10 @@ def by_task(episodes: pd.DataFrame) -> Table:
     return Table("Success rate per task, with 95% Wilson intervals in brackets.", ["agent", *tasks], rows)
 
 
-def comparison(episodes: pd.DataFrame) -> Table | str:
-    """Success of every agent against the first, which is the baseline if there is one; or why there is
-    nothing to compare."""
+def comparison(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) -> Table | str:
+    """Success of every agent against `baseline`; or why there is nothing to compare."""
     try:
-        table = compare(episodes, first_agent(episodes), measures=["success"])
+        table = compare(episodes, baseline, measures=["success"])
     except KitError as error:
         return str(error)
     if table.empty:
@@ -117,13 +116,18 @@ def comparison(episodes: pd.DataFrame) -> Table | str:
 
 
 def first_agent(episodes: pd.DataFrame) -> dict[str, Any]:
-    """The settings of the agent that others are compared with: the first in the order of the figures.
+    """The settings of the agent that others are compared with: of the first variant in the order of the
+    figures, the agent with the most seeds.
 
     Without num_dists: levels of it are compared each by itself.
     """
     keys = [key for key in keys_of(episodes) if key != "num_dists"]
     agents = agents_of(episodes, keys)
-    return dict(zip(keys, agents[0], strict=True)) if agents else {}
+    if not agents:
+        return {}
+    of_first = [agent for agent in agents if agent[0] == agents[0][0]]
+    largest = max(of_first, key=lambda agent: rows_of(episodes, keys, agent)["seed"].nunique())
+    return dict(zip(keys, largest, strict=True))
 
 
 def spending(episodes: pd.DataFrame) -> Table:

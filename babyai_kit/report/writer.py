@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from babyai_kit.atomic_files import write_atomically
+from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_RESULTS, StrPath
 from babyai_kit.errors import JournalError, KitError, NoEpisodeError
 from babyai_kit.failures import CLASSES
 from babyai_kit.failures.classes import LABELS
@@ -28,7 +29,9 @@ from babyai_kit.report.provenance import commands, prompts
 from babyai_kit.report.standing import Standing, standing
 from babyai_kit.report.summary import make_summary
 from babyai_kit.runs.run import Run
+from babyai_kit.runs.selection import Filters, HeldPlan, results_flag, select
 from babyai_kit.runs.trajectories import Trajectory, choose
+from babyai_kit.stats import check_baseline
 
 T = TypeVar("T")
 
@@ -43,33 +46,52 @@ class Report:
     page: Path
     summary: Path
     standing: Standing
+    episodes: pd.DataFrame
+    """What it is about."""
+    baseline: str | Mapping[str, Any]
+    """What the other agents are compared with."""
+    notes: tuple[str, ...] = ()
+    """What is shown of a run that holds several plans, and how to see the rest; a line each."""
 
 
 def write_report(
     run: str,
     *,
-    results: str | Path = "results",
-    config: str | Path = "config",
+    results: StrPath = PROJECT_RESULTS,
+    config: StrPath = PROJECT_CONFIG,
     figures: Collection[str] = tuple(FIGURES),
+    baseline: str | Mapping[str, Any] | None = None,
+    filters: Filters | None = None,
 ) -> Report:
     """Write report.html and summary.json into the run's folder, each whole or not at all.
 
     The page of an unfinished run says so. `config`: where the prompts are, shown if they are still the run's.
-    `figures`: those of FIGURES to draw. Raises InputError for an unknown run or a folder that cannot be
-    written, JournalError for a run that cannot be read.
+    `figures`: those of FIGURES to draw. `baseline`: what the others are compared with, as in `compare`;
+    None: the variant that comes first in the figures. `filters`: what the page is about; None: all episodes
+    of the settings that the run has most seeds of. Raises InputError for an unknown run or baseline, filters
+    that leave nothing and a folder that cannot be written, JournalError for a run that cannot be read.
     """
     opened = Run.open(run, results=results)
-    episodes, trajectories = opened.episodes(), opened.trajectories()
-    stands = standing(opened, episodes)
-    drawn = _figures(episodes, figures)
+    every_episode = opened.episodes()
+    selection = select(opened, every_episode, filters)
+    episodes = selection.rows(every_episode)
+    trajectories = [trajectory for trajectory in opened.trajectories() if selection.has(trajectory.key)]
+    stands = standing(opened, episodes, selection.planned)
+    base = tables.first_agent(episodes) if baseline is None else baseline
+    if baseline is not None and _variant(baseline) not in {*every_episode["variant"]}:
+        check_baseline(episodes if len(episodes) else every_episode, baseline)
+    notes = selection.notes(f"python -m babyai_kit report {opened.name}{results_flag(results)}")
+    drawn = _figures(episodes, figures, base)
     html = page(
         "report.html",
         policy=player_policy(),
         style=part("report.css"),
         manifest=opened.manifest,
         standing=stands,
+        notes=notes,
+        plans=[held.plan for held in selection.plans if held.selected],
         outcomes=[tables.outcomes(episodes), tables.by_task(episodes)],
-        comparison=tables.comparison(episodes),
+        comparison=tables.comparison(episodes, base),
         spending=tables.spending(episodes),
         figures={
             "results": [drawn[name] for name in RESULTS if name in drawn],
@@ -85,12 +107,25 @@ def write_report(
         n_journalled=sum(map(len, opened.step_records().values())),
         reconciliation=opened.reconciliation(),
     )
-    summary = json.dumps(make_summary(opened.manifest, episodes, stands), indent=2, allow_nan=False) + "\n"
+    content = make_summary(opened.manifest, episodes, stands) | {"plans": list(map(_held, selection.plans))}
+    summary = json.dumps(content, indent=2, allow_nan=False) + "\n"
     return Report(
         page=write_atomically(opened.folder / "report.html", html),
         summary=write_atomically(opened.folder / "summary.json", summary),
         standing=stands,
+        episodes=episodes,
+        baseline=base,
+        notes=tuple(notes),
     )
+
+
+def _variant(baseline: str | Mapping[str, Any]) -> Any:
+    return baseline if isinstance(baseline, str) else baseline.get("variant")
+
+
+def _held(held: HeldPlan) -> dict[str, Any]:
+    counts = {"planned": held.planned, "finished": held.finished, "in_this_summary": held.selected}
+    return held.plan.as_json() | counts
 
 
 def _failures(episodes: pd.DataFrame, trajectories: list[Trajectory]) -> dict[str, Any]:
@@ -103,7 +138,9 @@ def _failures(episodes: pd.DataFrame, trajectories: list[Trajectory]) -> dict[st
     }
 
 
-def _figures(episodes: pd.DataFrame, names: Collection[str]) -> dict[str, Markup]:
+def _figures(
+    episodes: pd.DataFrame, names: Collection[str], baseline: str | Mapping[str, Any]
+) -> dict[str, Markup]:
     """The figures of these names, but for differences where there is nothing to compare."""
     figures = {}
     for name, draw in FIGURES.items():
@@ -113,7 +150,7 @@ def _figures(episodes: pd.DataFrame, names: Collection[str]) -> dict[str, Markup
             figures[name] = _figure(draw(episodes))
             continue
         try:
-            figures[name] = _figure(paired_differences(episodes, tables.first_agent(episodes)))
+            figures[name] = _figure(paired_differences(episodes, baseline))
         except KitError:
             continue  # the page says why in place of the comparison
     return figures

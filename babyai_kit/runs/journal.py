@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from babyai_kit.atomic_files import write_json_atomically
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.errors import FileWriteError, InputError, JournalError
 from babyai_kit.hostile_text import parse_json
 from babyai_kit.runs.manifest import Manifest
@@ -38,7 +39,7 @@ STEPS = "steps.jsonl"
 _FILES = {StepRecord: STEPS, EpisodeRecord: "episodes.jsonl", Registration: "registered.jsonl"}
 
 
-def run_folder(results: str | Path, run: str, shard: tuple[int, int] | None = None) -> Path:
+def run_folder(results: StrPath, run: str, shard: tuple[int, int] | None = None) -> Path:
     """`results/RUN`, or `results/RUN/shards/i-of-n`. Raises InputError for an invalid run name."""
     if not isinstance(run, str) or not RUN_NAME.fullmatch(run):
         raise InputError(

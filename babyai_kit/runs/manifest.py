@@ -21,8 +21,9 @@ from babyai_kit.errors import InputError, JournalError
 from babyai_kit.runs.manifest_check import check_manifest
 from babyai_kit.runs.plan import Plan, Sampling
 
-FORMAT = 2
-"""Of what this version writes. Before 2, every model was asked in JSON mode, which nobody recorded."""
+FORMAT = 3
+"""Of what this version writes. Before 2, every model was asked in JSON mode, which nobody recorded. Before 3,
+the keys of all agents had the plan's history length, also of those whose prompt shows no history."""
 
 JSON_MODE = Dialect().as_json()
 
@@ -65,12 +66,18 @@ class Manifest:
     """Of Python and of packages."""
     dialects: Mapping[str, Dialect] = field(default_factory=dict)
     """How each model is asked, by name; the same in every command of the run."""
+    without_history: Mapping[str, int] = field(default_factory=dict)
+    """The variants whose present prompt shows no history, with the history length in their episodes' keys. It
+    is 0, so that another history length does not make another agent of them; in a run that an earlier version
+    began, it is what their episodes have."""
     workflow_runs: Mapping[str, str] = field(default_factory=dict)
     """Ids of workflow evaluation runs, by `variant:digest:model` and settings of later plans, if others."""
     seed_first: bool = False
     """How their tasks are named: `seed 3, goto`, or `goto, seed 3` as in earlier versions of the kit."""
     merged: tuple[str, ...] = ()
     """The run_ids of merged shards."""
+    first_format: int = FORMAT
+    """The format that the run began with."""
     format: int = FORMAT
 
     @property
@@ -111,6 +118,7 @@ class Manifest:
                 "sampling": Sampling(**content["sampling"]),
                 "dialects": {model: Dialect.from_json(dialect) for model, dialect in dialects.items()},
                 "merged": tuple(content.get("merged", ())),
+                "first_format": content.get("first_format", content.get("format", 0)),
                 "format": FORMAT,
             }
             manifest = cls(**values)
@@ -131,6 +139,11 @@ def manifest_for(
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     models = {variant: config.variants[variant].model for variant in plan.variants}
     digests = {variant: config.variants[variant].digest for variant in plan.variants}
+    without_history = {
+        variant: 0 if before is None else _history_in_keys(before, variant)
+        for variant in plan.variants
+        if not config.variants[variant].shows_history
+    }
     manifest = Manifest(
         run=plan.run,
         run_id=str(uuid.uuid4()),
@@ -143,6 +156,7 @@ def manifest_for(
         models=models,
         digests=digests,
         gateway=settings.redact(settings.gateway_url) or "embedded",
+        without_history=without_history,
         seed_first=True,
         versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     )
@@ -162,11 +176,24 @@ def manifest_for(
         models={**before.models, **models},
         dialects=before.dialects,
         digests={**before.digests, **digests},
+        without_history={
+            **{v: length for v, length in before.without_history.items() if v not in plan.variants},
+            **without_history,
+        },
         workflow_runs=before.workflow_runs,
         # Episodes are compared under one name, so a run keeps the names that it began with.
         seed_first=before.seed_first or not before.workflow_runs,
         merged=before.merged,
+        first_format=before.first_format,
     )
+
+
+def _history_in_keys(run: Manifest, variant: str) -> int:
+    """The history length in the keys of a variant of `run` that shows no history."""
+    plans = [plan for plan in run.plans if variant in plan.variants]
+    if variant in run.without_history or run.first_format >= 3 or not plans:
+        return run.without_history.get(variant, 0)
+    return max(plans, key=lambda plan: len(plan.seeds)).history_length
 
 
 def _version(package: str) -> str | None:

@@ -65,12 +65,19 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def keys(self, models: Mapping[str, str], shard: tuple[int, int] | None = None) -> list[EpisodeKey]:
+    def keys(
+        self,
+        models: Mapping[str, str],
+        shard: tuple[int, int] | None = None,
+        *,
+        without_history: Mapping[str, int] | None = None,
+    ) -> list[EpisodeKey]:
         """Every planned episode, whole seeds first: a run that stops early leaves complete seed blocks.
 
         `models`: the model of each variant. `shard` (i, n) keeps every n-th seed, counted from i: a shard
-        holds whole seed blocks too.
+        holds whole seed blocks too. `without_history`: see Manifest.
         """
+        fixed = without_history or {}
         seeds = self.seeds if shard is None else self.seeds[shard[0] :: shard[1]]
         return [
             EpisodeKey(
@@ -81,7 +88,7 @@ class Plan:
                 num_dists=self.num_dists,
                 seed=seed,
                 repeat=repeat,
-                history_length=self.history_length,
+                history_length=fixed.get(variant, self.history_length),
             )
             for seed in seeds
             for repeat in range(self.repeats)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.runs.journal import (
     STEPS,
@@ -42,7 +43,7 @@ class Run:
         return self.manifest.run
 
     @classmethod
-    def open(cls, name: str, *, results: str | Path = "results") -> Run:
+    def open(cls, name: str, *, results: StrPath = PROJECT_RESULTS) -> Run:
         """The run `name` under `results`.
 
         Raises InputError if there is none, JournalError if it is damaged or of a later format.
@@ -81,7 +82,10 @@ class Run:
 
     def planned(self) -> list[EpisodeKey]:
         """The episodes that all commands of the run asked for together, each once."""
-        keys = (key for plan in self.manifest.plans for key in plan.keys(self.manifest.models))
+        models, without_history = self.manifest.models, self.manifest.without_history
+        keys = (
+            key for plan in self.manifest.plans for key in plan.keys(models, without_history=without_history)
+        )
         return list(dict.fromkeys(keys))
 
     def step_records(self) -> dict[str, list[StepRecord]]:

@@ -6,15 +6,15 @@ Joining twice adds nothing.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.runs.journal import Journal, read_episodes, read_registrations, read_steps, run_folder
 from babyai_kit.runs.records import Registration
 from babyai_kit.runs.run import Run
 
 
-def merge(run: str, *, results: str | Path = "results") -> int:
+def merge(run: str, *, results: StrPath = PROJECT_RESULTS) -> int:
     """Append what the shards of `run` hold and the run does not; return the number of episodes added.
 
     Raises InputError if there are no shards or they were sampled differently, JournalError if a shard or
@@ -52,6 +52,8 @@ def merge(run: str, *, results: str | Path = "results") -> int:
                 manifest,
                 digests={**shard.manifest.digests, **manifest.digests},
                 models={**shard.manifest.models, **manifest.models},
+                without_history={**shard.manifest.without_history, **manifest.without_history},
+                plans=tuple(dict.fromkeys((*manifest.plans, *shard.manifest.plans))),
             )
         merged = tuple(i for i in dict.fromkeys(ids) if i != manifest.run_id)
         journal.write_manifest(replace(manifest, merged=merged))

@@ -5,7 +5,7 @@ Of arrays: `estimators` (rates), `resampling` (bootstrap, sign flips), `paired` 
 says what is measured and how it is named and formatted.
 """
 
-from babyai_kit.stats.comparison import agent_columns, compare
+from babyai_kit.stats.comparison import agent_columns, check_baseline, compare
 from babyai_kit.stats.curves import return_profiles, success_by_step
 from babyai_kit.stats.estimators import (
     CONFIDENCE,
@@ -46,6 +46,7 @@ __all__ = [
     "bonett_price",
     "bootstrap",
     "cells",
+    "check_baseline",
     "clustered_success",
     "compare",
     "complete_blocks",

@@ -85,9 +85,7 @@ def _compare_level(
     episodes: pd.DataFrame, baseline: str | Mapping[str, Any], measures: list[Measure], by: Sequence[str]
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """(columns that name an agent, rows) of the episodes of one num_dists."""
-    columns, split = groups(episodes, by)
-    if split and "model" not in columns and episodes["model"].nunique() > 1:
-        columns, split = groups(episodes, [*columns, "model"])
+    columns, split = _agents(episodes, by)
     base = _find_baseline(columns, split, baseline)
     base_name = _name_of(base)
     agents = [group for group in split if group is not base]
@@ -106,6 +104,21 @@ def _compare_level(
         for agent in agents
     ]
     return columns, rows
+
+
+def check_baseline(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) -> None:
+    """Raises UnknownBaselineError, which says what there is, unless `baseline` means one agent of every level
+    of num_dists in the table."""
+    for _, rows in episodes.groupby("num_dists"):
+        _find_baseline(*_agents(rows, ("variant",)), baseline)
+
+
+def _agents(episodes: pd.DataFrame, by: Sequence[str]) -> tuple[list[str], list[Group]]:
+    """(columns that name an agent, agents); models are told apart."""
+    columns, split = groups(episodes, by)
+    if split and "model" not in columns and episodes["model"].nunique() > 1:
+        columns, split = groups(episodes, [*columns, "model"])
+    return columns, split
 
 
 def _name_of(agent: Group) -> str:

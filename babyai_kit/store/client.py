@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from babyai_kit.configuration.project import PROJECT_DATA, PROJECT_ENV, StrPath
 from babyai_kit.configuration.proxies import is_loopback
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.urls import url_secrets
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 
-def clickhouse_client(*, env_file: str | Path | None = ".env", data: str | Path = "data") -> Client:
+def clickhouse_client(*, env_file: StrPath | None = PROJECT_ENV, data: StrPath = PROJECT_DATA) -> Client:
     """A clickhouse_connect client of the configured ClickHouse, starting the local server if needed.
 
     Blocks; close it when done: the local server ends with its last user. Raises StoreError if ClickHouse
@@ -26,7 +26,7 @@ def clickhouse_client(*, env_file: str | Path | None = ".env", data: str | Path 
     return open_client(load_settings(env_file).clickhouse_url, data=data)
 
 
-def open_client(url: str, *, data: str | Path = "data") -> Client:
+def open_client(url: str, *, data: StrPath = PROJECT_DATA) -> Client:
     """A clickhouse_connect client of `url` or, if that is empty, of the local server of directory `data`.
 
     The local server is started if needed and held until `client.close()` or the end of the process. Clients

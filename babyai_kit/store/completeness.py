@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.runs.records import StepRecord
 from babyai_kit.runs.run import Run
 from babyai_kit.store.queries import StoredStep, stored_steps
@@ -56,7 +56,7 @@ def compare_steps(steps: Iterable[StepRecord], stored: Mapping[str, StoredStep])
     return Completeness(whole, missing, orphans, partial)
 
 
-def completeness(client: Client, run: str, *, results: str | Path = "results") -> Completeness:
+def completeness(client: Client, run: str, *, results: StrPath = PROJECT_RESULTS) -> Completeness:
     """Compare the run on disk under `results` with the store behind `client`; blocks.
 
     Episodes of earlier prompts and unfinished ones are among those compared. Raises InputError if there is

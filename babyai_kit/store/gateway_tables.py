@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from babyai_kit.configuration.addresses import CLICKHOUSE_DATABASE
+from babyai_kit.configuration.project import PROJECT_DATA, StrPath
 from babyai_kit.errors import StoreError
 from babyai_kit.local.clickhouse.data_directory import DataDirectory
 from babyai_kit.local.clickhouse.launcher import ServerHandle
@@ -30,7 +30,7 @@ _DATA_TABLES = (
 
 @contextlib.asynccontextmanager
 async def migrating(
-    server: ServerHandle, path: str | Path = "data", *, timeout_s: float = 180.0
+    server: ServerHandle, path: StrPath = PROJECT_DATA, *, timeout_s: float = 180.0
 ) -> AsyncIterator[None]:
     """Around the building of a gateway on `server`, the local server of directory `path`.
 

@@ -196,3 +196,21 @@ def test_a_price_list_of_another_shape_is_told(copy: Path, prices: str):
     (copy / "prices.json").write_text(prices)
     with pytest.raises(ConfigError, match=r"prices\.json is not a valid price list"):
         load_prices(copy)
+
+
+@pytest.mark.parametrize(
+    ("template", "shows"),
+    [
+        ("{{ observation }}", False),
+        ("{# no history here #}{{ observation }}, without any history", False),
+        ("{% for step in history %}{{ step.action }}{% endfor %}{{ observation }}", True),
+        ("{{ history | length }}", True),
+        ("{% include 'past' %}{{ observation }}", True),
+        ("{{ history[1:] }}{% not jinja %}", True),
+    ],
+)
+def test_a_variant_shows_history_if_its_template_uses_it(copy: Path, template: str, shows: bool):
+    (copy / "functions/act/user.minijinja").write_text(template)
+    variants = load_config(copy, OFFLINE).variants
+    assert (variants["baseline"].shows_history, variants["reasoning"].shows_history) == (shows, shows)
+    assert variants["history"].shows_history

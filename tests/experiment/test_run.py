@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from babyai_kit import ACTIONS, TASKS, connect, load_episodes, make_env, run_experiment
+from babyai_kit import ACTIONS, TASKS, Run, connect, load_episodes, make_env, run_experiment
 from babyai_kit.errors import ConfigError, InputError, JournalError, ModelError
 from babyai_kit.experiment.reconciliation import reconcile_run
 from babyai_kit.gateway.session import Session
@@ -99,6 +99,32 @@ async def test_the_journal_holds_the_episode_as_it_was(open_session, tmp_path):
         seen, reward, *_ = env.step(ACTIONS.index(step.action))
         assert step.reward == reward
         assert step.valid == (json.loads(step.answer)["action"] == step.action)
+
+
+async def test_another_history_length_concerns_only_the_variants_that_show_history(open_session, tmp_path):
+    plan = {"tasks": ["goto"], "seeds": [1, 2], "results": tmp_path}
+    async with OfflinePlayer() as player, open_session(player) as session:
+        first = await run_experiment(session, "r", ["baseline", "history"], **plan, history_length=8)
+        before = requests_of(player)
+        again = await run_experiment(session, "r", ["baseline"], **plan, history_length=2)
+        assert requests_of(player) == before
+        both = await run_experiment(session, "r", ["baseline", "history"], **plan, history_length=2)
+        client = session.clickhouse()
+        from_store = load_episodes("r", results=tmp_path, source="clickhouse", client=client)
+        sent = client.query(
+            "SELECT max(length(JSONExtractArrayRaw("
+            "input, 'messages', 1, 'content', 1, 'arguments', 'history'))) "
+            "FROM JsonInference WHERE variant_name = 'baseline' AND tags['run_id'] = {id:String}",
+            parameters={"id": Run.open("r", results=tmp_path).manifest.run_id},
+        ).result_rows
+    pd.testing.assert_frame_equal(again, first[first["variant"] == "baseline"].reset_index(drop=True))
+    lengths = {variant: set(rows["history_length"]) for variant, rows in both.groupby("variant")}
+    assert lengths == {"baseline": {0}, "history": {2}}
+    assert not set(both["episode_id"]) & set(first.loc[first["variant"] == "history", "episode_id"])
+    assert len(from_store) == 6
+    pd.testing.assert_frame_equal(load_episodes("r", results=tmp_path), from_store)
+    # The call carries it all the same: in the UI, another variant can be asked on the same step.
+    assert 0 < sent[0][0] <= 8
 
 
 async def test_a_second_run_calls_nobody_and_a_wider_plan_only_the_rest(open_session, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from babyai_kit import run_experiment
 from babyai_kit.__main__ import _parser, main
 from babyai_kit.cli.arguments import run_options
+from babyai_kit.configuration.project import PROJECT_RESULTS
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.run import Run
 from tests.support.project import ROOT
@@ -96,7 +97,7 @@ def test_every_command_that_plays_has_the_flags_of_run(command: str):
         "results": "r",
     }
     assert set(options) <= set(inspect.signature(run_experiment).parameters)
-    assert run_options(_parser().parse_args(command.split())) == {"results": "results"}
+    assert run_options(_parser().parse_args(command.split())) == {"results": PROJECT_RESULTS}
 
 
 def test_the_snippet_is_read_from_a_file(project: Path, capfd: pytest.CaptureFixture[str]):

@@ -72,6 +72,17 @@ async def test_a_new_choice_takes_the_old_one_back(open_offline: Open, collected
     assert len({e.task for e in narrow.examples}) == len({e.episode_id for e in narrow.examples}) == 5
 
 
+async def test_only_the_episodes_of_a_table_are_learned_from(open_offline: Open, collected: Path):
+    """A run may hold more, of tasks or seeds that the plan no longer has."""
+    table = load_episodes("collect", results=collected)
+    table = table[(table["task"] == "goto") & (table["seed"] < 5)]
+    async with open_offline() as session:
+        options = {"episodes": table, "mark_curated": False, "results": collected}
+        some = await finetune.curate(session, "collect", "baseline", **options)
+    assert {e.episode_id for e in some.examples} == set(table.loc[table["success"], "episode_id"])
+    assert some.counts["episodes"].iloc[0] == len(table)
+
+
 async def test_prompts_are_rendered_as_the_model_got_them(open_session, tmp_path: Path):  # noqa: F811
     got: set[tuple] = set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,46 @@ async def test_upload_job_events_and_model(export: finetune.Export):
     assert lines.index("  first") < lines.index("  second")
     assert lines.count("  first") == 1
     assert not any("canary" in text for text in [*lines, (export.folder / "job.json").read_text()])
+
+
+async def test_a_job_is_found_again_by_what_it_was_made_from(export: finetune.Export):
+    """Changing one's mind and back: the learner's examples, the base, the epochs; each is paid for once."""
+    folder = export.folder
+    async with ThirdParty(["succeeded"]) as other:
+        server = finetune.Server(other.base_url)
+
+        async def launched(examples: Any, **options: Any) -> finetune.Job:
+            again = finetune.export(examples, folder)
+            job = await finetune.launch(server, again, say=quiet, **options)
+            return await wait(server, folder) if not job.ended else job
+
+        one, two = curation(), curation(seeds=range(20, 30))
+        first = await launched(one)
+        second = await launched(two)
+        longer = await launched(two, n_epochs=4)
+        based = await launched(one, model="another")
+        assert len({job.job_id for job in (first, second, longer, based)}) == len(other.created) == 4
+        for job, examples, options in (
+            (first, one, {}),
+            (longer, two, {"n_epochs": 4}),
+            (based, one, {"model": "another"}),
+            (first, one, {}),
+        ):
+            assert await launched(examples, **options) == job == finetune.read_job(folder)
+        assert len(other.created) == 4
+
+
+async def test_what_was_uploaded_before_another_launch_is_found_again(export: finetune.Export):
+    """The answer to the first launch was lost, so that its job may exist."""
+    async with ThirdParty(["succeeded"]) as other:
+        server = finetune.Server(other.base_url, max_retries=0)
+        first = await finetune.launch(server, export, say=quiet)
+        content = json.loads((export.folder / "job.json").read_text())
+        (export.folder / "job.json").write_text(json.dumps(content | {"job_id": ""}))
+        other_examples = finetune.export(curation(seeds=range(20, 30)), export.folder)
+        await wait(server, (await finetune.launch(server, other_examples, say=quiet)).folder)
+        again = await finetune.launch(server, finetune.export(curation(), export.folder), say=quiet)
+        assert (again.job_id, len(other.created)) == (first.job_id, 2)
 
 
 @pytest.mark.parametrize(

@@ -27,20 +27,23 @@ PARAMETERS = {
     "MAX_TOKENS": 900,
     "CALL_SEEDS": False,
     "MAX_CONCURRENCY": 20,
-    "FIGURES": "pictures",
 }
 
 
 @pytest.mark.e2e
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, data: Path):
+    """Also where README sends people: from `results/`, and with figures that nobody tracks."""
     project = make_project(tmp_path, data, "babyai.ipynb")
+    (project / "results").mkdir()
     done = subprocess.run(
         [
             sys.executable,
             "-m",
             "papermill",
             "babyai.ipynb",
-            "results.ipynb",
+            "results/babyai.ipynb",
+            "--cwd",
+            "results",
             "--kernel",
             "python3",
             "--no-progress-bar",
@@ -57,21 +60,27 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, data: Path):
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    executed = nbformat.read(project / "results.ipynb", as_version=4)
+    executed = nbformat.read(project / "results/babyai.ipynb", as_version=4)
     outputs = [o for cell in executed.cells if cell.cell_type == "code" for o in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error"]
     assert sum("image/png" in o.get("data", {}) for o in outputs) >= 6
     assert len(load_episodes("notebook", results=project / "results")) == 40
     # The one set of parameters applies to every run, and every name is made of this notebook's.
-    runs = [Run.open(path.name, results=project / "results") for path in (project / "results").iterdir()]
+    runs = [Run.open(path.name, results=project / "results") for path in (project / "results").glob("*/")]
     assert {run.manifest.run for run in runs} == {"notebook", "notebook-learn-train", "notebook-learn-test"}
     for manifest in (run.manifest for run in runs):
         assert manifest.sampling == Sampling(temperature=0.5, max_tokens=900, call_seeds=False)
         assert (manifest.plan.history_length, manifest.plan.repeats) == (3, 1)
     (variant,) = (project / "config/finetuned").iterdir()
     assert variant.name == "history_notebook_sft.toml"
-    assert list((project / "pictures").iterdir())
-    assert not (project / "img").exists()
+    assert (project / "results/notebook/img/success_rate.png").exists()
+    assert {path.name for path in project.iterdir()} == {
+        "babyai_kit",
+        "babyai.ipynb",
+        "config",
+        "data",
+        "results",
+    }
 
 
 def test_every_run_of_the_notebook_has_the_same_options():
@@ -82,6 +91,25 @@ def test_every_run_of_the_notebook_has_the_same_options():
     assert len(runs) == 3
     for call in runs:
         assert "options" in {ast.unparse(k.value) for k in call.keywords if k.arg is None}, ast.unparse(call)
+
+
+def test_only_make_figures_writes_the_tracked_figures():
+    recipes = [line.strip() for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("\t")]
+    assert [line for line in recipes if "img" in line] == [
+        "$(BIN)/python -m babyai_kit report $(RUN) --figures img"
+    ]
+    for name in ("babyai.ipynb", "learning.ipynb"):
+        notebook = nbformat.read(ROOT / name, as_version=4)
+        code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        assert "figures.save_all(" in code
+        assert not [text for text in ast.walk(ast.parse(code)) if _starts_with_img(text)], name
+
+
+def _starts_with_img(node: ast.AST) -> bool:
+    """True for a text that is a path in img/ of the working directory."""
+    if isinstance(node, ast.JoinedStr):
+        return bool(node.values) and _starts_with_img(node.values[0])
+    return isinstance(node, ast.Constant) and str(node.value).startswith("img/")
 
 
 def test_the_notebook_is_short_and_committed_without_outputs():

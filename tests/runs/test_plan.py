@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError
-from babyai_kit.runs.manifest import manifest_for
+from babyai_kit.runs.manifest import Manifest, manifest_for
 from babyai_kit.runs.plan import Sampling, make_plan
 from tests.support.project import CONFIG
 
@@ -78,3 +79,31 @@ def test_one_run_name_has_one_sampling(config):
         manifest_for(first, plan, Sampling(0.5, 100), config, SETTINGS)
     with pytest.raises(InputError, match="max_tokens=100"):
         manifest_for(first, plan, Sampling(1.0, 99), config, SETTINGS)
+
+
+def test_only_a_prompt_that_shows_history_has_its_length_in_the_key(config, models):
+    for length in (8, 4):
+        plan = make_plan(config, run="a", seeds=[1], history_length=length)
+        manifest = manifest_for(None, plan, Sampling(), config, SETTINGS)
+        keys = plan.keys(models, without_history=manifest.without_history)
+        lengths = {key.variant: key.history_length for key in keys}
+        assert lengths == {
+            "baseline": 0,
+            "reasoning": 0,
+            "history": length,
+            "history_and_reasoning": length,
+        }
+
+
+def test_episodes_of_before_format_3_are_found_under_their_key(config, models):
+    first = make_plan(config, run="a", variants=["baseline"], seeds=range(9), history_length=8)
+    content = json.loads(json.dumps(manifest_for(None, first, Sampling(), config, SETTINGS).as_json()))
+    for name in ("without_history", "first_format"):
+        del content[name]
+    before = Manifest.from_json(content | {"format": 2}, "run.json")
+    assert {key.history_length for key in first.keys(models, without_history=before.without_history)} == {8}
+    # With another length, in this and in a later command, these stay what they were.
+    for length in (4, 2):
+        plan = make_plan(config, run="a", variants=["baseline", "reasoning"], history_length=length)
+        before = manifest_for(before, plan, Sampling(), config, SETTINGS)
+        assert before.without_history == {"baseline": 8, "reasoning": 0}

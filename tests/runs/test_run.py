@@ -64,7 +64,9 @@ def test_a_run_of_before_formats_gives_the_same(results: Path) -> None:
 def test_a_run_of_a_later_format_is_refused_in_one_line(results: Path) -> None:
     path = results / "r" / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": FORMAT + 1}))
-    with pytest.raises(JournalError, match=r"has format 3, which a later version of the kit wrote; install"):
+    with pytest.raises(
+        JournalError, match=rf"has format {FORMAT + 1}, which a later version of the kit wrote; install"
+    ):
         Run.open("r", results=results)
 
 

@@ -19,7 +19,7 @@ from babyai_kit.environment.distances import steps_to_face
 from babyai_kit.errors import ModelError, ServiceError
 from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
 from babyai_kit.gateway.protocol import Answer
-from babyai_kit.runs.journal import Journal
+from babyai_kit.runs.journal import Journal, read_manifest
 from babyai_kit.runs.manifest import manifest_for
 from babyai_kit.runs.plan import Sampling, make_plan
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
@@ -65,6 +65,7 @@ def play(
     model: str = "offline-player",
     num_dists: int = 0,
     repeat: int = 0,
+    history_length: int = 8,
     run: str = "r",
     error: ServiceError | None = None,
     stop_after: int | None = None,
@@ -73,9 +74,10 @@ def play(
 
     `error`: it ends with this after the policy's answers; `stop_after`: it is left unfinished there.
     """
-    digest = load_config(CONFIG, Settings()).variants[variant].digest
-    key = EpisodeKey(run, variant, model, task, num_dists, seed, repeat, 8)
-    live = LiveEpisode(PlannedEpisode(key, digest, f"episode-{next(_NUMBERS)}"))
+    prompt = load_config(CONFIG, Settings()).variants[variant]
+    length = history_length if prompt.shows_history else 0
+    key = EpisodeKey(run, variant, model, task, num_dists, seed, repeat, length)
+    live = LiveEpisode(PlannedEpisode(key, prompt.digest, f"episode-{next(_NUMBERS)}"))
     answers = iter(policy(live.env, live.mission) if callable(policy) else policy)
     while not live.done and (stop_after is None or len(live.steps) < stop_after):
         reply = next(answers, None)
@@ -112,6 +114,16 @@ def write_run(
             if episode.record:
                 journal.append(replace(episode.record, run=name))
     return results / name
+
+
+def add_plan(results: Path, name: str = "r", *, model: str = "offline-player", **plan: Any) -> None:
+    """Give run `name` another plan, as a later command does."""
+    settings = replace(Settings(), model=model)
+    config = load_config(CONFIG, settings)
+    with Journal(results / name) as journal:
+        later = make_plan(config, run=name, **plan)
+        manifest = manifest_for(read_manifest(results / name), later, Sampling(), config, settings)
+        journal.write_manifest(manifest.asked_in({manifest.model: Dialect()}, config))
 
 
 def expert(env: Any, mission: str) -> Iterator[str]:

@@ -99,14 +99,17 @@ class ThirdParty:
         if answer := await self._refused("create", http):
             return answer
         self.created.append(body)
-        return web.json_response({"id": "j1"})
+        return web.json_response({"id": f"j{len(self.created)}"})
 
     async def _list(self, http: web.Request) -> web.StreamResponse:
         if answer := await self._refused("list", http):
             return answer
         if not self.lists_jobs:
             return web.Response(status=404)
-        rows = [{"id": "j1", "training_file": body["training_file"]} for body in self.created]
+        rows = [
+            {"id": f"j{number}", "training_file": body["training_file"]}
+            for number, body in enumerate(self.created, start=1)
+        ]
         return web.json_response({"data": rows})
 
     async def _show(self, http: web.Request) -> web.StreamResponse:

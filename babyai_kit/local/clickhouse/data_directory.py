@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from babyai_kit.atomic_files import write_json_atomically
+from babyai_kit.configuration.project import StrPath
 
 EXIT_TAKEN = 3
 """Exit status of a server whose data directory another process serves."""
@@ -23,7 +24,7 @@ EXIT_TAKEN = 3
 class DataDirectory:
     """The data directory and the names in it. Creating one creates nothing on disk."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: StrPath) -> None:
         self.path = Path(path).expanduser().resolve()
         self.state_file = self.path / "clickhouse.json"
         self.password_file = self.path / "clickhouse.password"

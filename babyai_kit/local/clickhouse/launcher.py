@@ -23,6 +23,7 @@ from babyai_kit.configuration.addresses import (
     HOST,
     LOCAL_CLICKHOUSE_PORT,
 )
+from babyai_kit.configuration.project import PROJECT_DATA, StrPath
 from babyai_kit.errors import StoreError
 from babyai_kit.local.clickhouse.data_directory import (
     EXIT_TAKEN,
@@ -68,7 +69,7 @@ class ServerHandle:
 
 
 async def ensure_server(
-    path: str | Path = "data", port: int = LOCAL_CLICKHOUSE_PORT, *, start_timeout_s: float = 60.0
+    path: StrPath = PROJECT_DATA, port: int = LOCAL_CLICKHOUSE_PORT, *, start_timeout_s: float = 60.0
 ) -> ServerHandle:
     """`ensure_server_sync` for the event loop: the waiting happens in a thread."""
     call = asyncio.to_thread(ensure_server_sync, path, port, start_timeout_s=start_timeout_s)
@@ -88,7 +89,7 @@ def _close_result(task: asyncio.Future[ServerHandle]) -> None:
 
 
 def ensure_server_sync(
-    path: str | Path = "data", port: int = LOCAL_CLICKHOUSE_PORT, *, start_timeout_s: float = 60.0
+    path: StrPath = PROJECT_DATA, port: int = LOCAL_CLICKHOUSE_PORT, *, start_timeout_s: float = 60.0
 ) -> ServerHandle:
     """Find the server of directory `path`, or start it, and hold it.
 

@@ -23,6 +23,7 @@ from babyai_kit.configuration.addresses import (
     HOST,
     LOCAL_CLICKHOUSE_PORT,
 )
+from babyai_kit.configuration.project import PROJECT_DATA, StrPath
 from babyai_kit.local.clickhouse.data_directory import (
     EXIT_TAKEN,
     DataDirectory,
@@ -42,7 +43,7 @@ _STOP_TIMEOUT_S = 5.0
 
 
 def serve(
-    path: str | Path = "data", port: int = LOCAL_CLICKHOUSE_PORT, *, by_hand: bool, grace_s: float = 2.0
+    path: StrPath = PROJECT_DATA, port: int = LOCAL_CLICKHOUSE_PORT, *, by_hand: bool, grace_s: float = 2.0
 ) -> int:
     """Serve the ClickHouse of directory `path` on 127.0.0.1 until told to stop; return an exit status.
 

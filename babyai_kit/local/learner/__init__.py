@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babyai_kit.configuration.models import LEARNER_MODEL
+from babyai_kit.configuration.project import PROJECT_DATA, StrPath
 from babyai_kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def make_learner(folder: str | Path, *, progress: bool = True) -> LazyTrainer:
     return LazyTrainer(load, models=(LEARNER_MODEL,), owner=OWNER, fingerprint=FINGERPRINT)
 
 
-def job_curve(job_id: str, data: str | Path = "data") -> pd.DataFrame:
+def job_curve(job_id: str, data: StrPath = PROJECT_DATA) -> pd.DataFrame:
     """The metrics of a fine-tuning job of the server under `data`, a row per report in order of `step`.
 
     Columns: step, train_loss and valid_loss (nats per token), train_ and valid_mean_token_accuracy (0 to 1).

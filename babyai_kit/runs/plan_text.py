@@ -1,0 +1,69 @@
+"""Plans in words: what one asks for, and how it differs from those that its run already holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from babyai_kit.environment import TASKS
+from babyai_kit.runs.plan import Plan
+
+_SEPARATOR = "; "
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """`200:220` for whole ranges, otherwise `1,5,9`: as the flag --seeds takes them."""
+    first, end = seeds[0], seeds[0] + len(seeds)
+    return f"{first}:{end}" if list(seeds) == list(range(first, end)) else ",".join(map(str, seeds))
+
+
+def describe(plan: Plan, plans: Sequence[Plan]) -> str:
+    """In one line, what tells the plan from the other `plans` of its run."""
+    parts = _parts(plan)
+    others = [_parts(other) for other in plans]
+    return _SEPARATOR.join(text for name, text in parts.items() if any(o[name] != text for o in others))
+
+
+def held_plans_note(plan: Plan, held: Sequence[Plan]) -> str | None:
+    """What to say of the plans that a run holds beside `plan`; None if there are none."""
+    others = [other for other in held if other != plan]
+    if not others:
+        return None
+    latest, now = _parts(others[-1]), _parts(plan)
+    differing = [name for name in now if now[name] != latest[name]]
+    there, here = (_SEPARATOR.join(parts[name] for name in differing) for parts in (latest, now))
+    number = "another plan" if len(others) == 1 else f"{len(others)} other plans, the latest"
+    return (
+        f"Run {plan.run!r} already holds {number}: {there}. This one has: {here}. Both are kept, and "
+        "episodes of different settings are never averaged together. For a run of its own, choose a new "
+        f"name, such as {_next_name(plan.run)!r}."
+    )
+
+
+def _parts(plan: Plan) -> dict[str, str]:
+    """The plan's parts in words, by field."""
+    tasks = f"all {len(TASKS)} tasks" if set(plan.tasks) == set(TASKS) else ", ".join(plan.tasks)
+    repeats = "1 repeat" if plan.repeats == 1 else f"{plan.repeats} repeats"
+    objects = "no distracting objects"
+    if plan.num_dists:
+        objects = "1 distracting object" if plan.num_dists == 1 else f"{plan.num_dists} distracting objects"
+    return {
+        "variants": ", ".join(plan.variants),
+        "tasks": tasks,
+        "seeds": f"seeds {_short(seeds_text(plan.seeds))}",
+        "history_length": f"history length {plan.history_length}",
+        "num_dists": objects,
+        "repeats": repeats,
+    }
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _next_name(run: str) -> str:
+    """`first-2`, `first-3`."""
+    match = re.fullmatch(r"(.+)-(\d{1,4})", run)
+    name, number = (match[1], int(match[2]) + 1) if match else (run, 2)
+    end = f"-{number}"
+    return f"{name[: 64 - len(end)]}{end}"
