@@ -1,4 +1,5 @@
 # make run    set up, execute the notebook; leaves results/babyai.ipynb and the run in results/first/
+# make doctor what is configured, reachable and missing; sets up the environment first
 # make test   lint, types, all tests
 # make learn  with PyTorch: a small language model learns from its own episodes (learning.ipynb)
 # make figures RUN=first  the figures of README and docs/, img/*.png, from that run; nothing else changes them
@@ -18,12 +19,15 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test lint unit e2e bench bench-learner learn soak up down clean test-long picture figures
+.PHONY: doctor run test test-long lint unit e2e bench bench-learner learn figures picture soak up down clean
 
 run: $(VENV)/.run
 	mkdir -p results
 	$(BIN)/python -m papermill babyai.ipynb results/babyai.ipynb --kernel python3 --log-output --no-progress-bar
 	$(BIN)/python -m jupyter trust results/babyai.ipynb  # else Jupyter hides its replays
+
+doctor: $(VENV)/.run
+	@$(BIN)/python -m babyai_kit doctor
 
 test: lint $(VENV)/.learner
 	$(PYTEST)

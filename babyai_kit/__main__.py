@@ -45,16 +45,27 @@ with _leaving_at_once():
         version = sys.version.split()[0]
         sys.exit(f"error: this is Python {version}, but {SUPPORTED} is needed; run it with python3.12")
 
+    from babyai_kit.missing_packages import missing_packages, remedy
+
+    if sys.argv[1:2] == ["doctor"] and (missing := missing_packages()):
+        # Whoever has no environment asks here what to do.
+        print(f"{'ok':<8}{'Python':<12}{sys.version.split()[0]}, {sys.executable}")
+        others = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        print(f"{'TROUBLE':<8}{'Packages':<12}{', '.join(missing[:3])}{others} missing; type: {remedy()}")
+        sys.exit("1 problem. The other checks need these packages.")
+
     import argparse
     from collections.abc import Sequence
 
     try:
-        from babyai_kit.cli import COMMANDS, process
+        from babyai_kit.cli import add_commands, process
+        from babyai_kit.cli.colour import painted
+        from babyai_kit.cli.parser import Parser, Version
         from babyai_kit.errors import InputError, KitError
         from babyai_kit.hostile_text import one_line
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        sys.exit(f"error: the package {package} is missing; run: pip install -r requirements.txt")
+        sys.exit(f"error: the package {package} is missing; type: {remedy()}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,11 +74,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.command(args)
     except InputError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        _print_error(error)
         return 2
     except KitError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        _print_error(error)
         return 1
+
+
+def _print_error(error: KitError) -> None:
+    print(painted("error:", "red", sys.stderr), one_line(str(error)), file=sys.stderr)
 
 
 def run() -> None:
@@ -76,13 +91,12 @@ def run() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m babyai_kit",
         description="Measure and improve LLM agents on BALROG's BabyAI-Text.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add(commands)
+    parser.add_argument("--version", action=Version)
+    add_commands(parser)
     return parser
 
 

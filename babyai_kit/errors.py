@@ -8,6 +8,8 @@ Every message is one line that ends with the remedy.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Literal
 
 import gymnasium.error
@@ -191,3 +193,28 @@ class ReplayError(JournalError):
 
 class BudgetReached(KitError):
     """The run's budget is spent; nothing failed."""
+
+
+MAX_CHOICES = 15
+"""Names that a message lists."""
+
+
+def unknown(what: str, name: object, choices: Iterable[str]) -> str:
+    """The message for a `name` that is none of `choices`: `unknown task 'gotoo'; did you mean 'goto'? There
+    are: goto, pickup, open`."""
+    return f"unknown {what} {name!r}; {what_there_is(name, choices)}"
+
+
+def what_there_is(name: object, choices: Iterable[str]) -> str:
+    """The one of `choices` that was probably meant by `name`, and what there is."""
+    names = list(choices)
+    close = difflib.get_close_matches(str(name).lower(), [choice.lower() for choice in names], n=1)
+    meant = next((choice for choice in names if close and choice.lower() == close[0]), None)
+    listed = ", ".join(names[:MAX_CHOICES]) + (", ..." if len(names) > MAX_CHOICES else "")
+    return f"did you mean {meant!r}? There are: {listed}" if meant else f"choose from {listed}"
+
+
+def show_in_one_line(error: BaseException, line: str) -> None:
+    """Let a notebook show `line` for `error` and not a traceback; an earlier line stays."""
+    if not hasattr(error, "_render_traceback_"):  # IPython's name for this
+        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from babyai_kit.configuration.project import PROJECT_RESULTS
 
 if TYPE_CHECKING:
+    from babyai_kit.configuration.variants import Config
     from babyai_kit.runs.selection import Filters
 
 
@@ -61,10 +62,10 @@ def add_results(parser: argparse.ArgumentParser) -> None:
 def add_episode_flags(parser: argparse.ArgumentParser) -> None:
     """How episodes are played and the model is asked, in every command that plays some."""
     flag = parser.add_argument
-    flag("--num-dists", type=int, metavar="N", help="distracting objects (default: none)")
+    flag("--num-dists", type=int, metavar="N", help="distracting objects (default: 0)")
     flag("--repeats", type=int, metavar="N", help="episodes per seed (default: 1)")
     flag("--history-length", type=int, metavar="N", help="steps that the history variants show (default: 8)")
-    flag("--temperature", type=float, metavar="T", help="default: the model server's own")
+    flag("--temperature", type=float, metavar="T", help="0 to 2 (default: that of the model server)")
     flag("--max-tokens", type=int, metavar="N", help="limit of one answer (default: 1024)")
     flag(
         "--no-call-seeds",
@@ -90,12 +91,14 @@ def add_episode_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_run_budget(parser: argparse.ArgumentParser, of: str = "the run") -> None:
     """What a run, or each run `of` the command, may take."""
-    parser.add_argument("--max-cost-usd", type=float, metavar="USD", help=f"budget of {of}, in dollars")
+    parser.add_argument(
+        "--max-cost-usd", type=float, metavar="USD", help=f"budget of {of}, in dollars (default: none)"
+    )
     parser.add_argument(
         "--max-tokens-total",
         type=int,
         metavar="N",
-        help=f"budget of {of}, prompts and answers together",
+        help=f"budget of {of}, prompts and answers together (default: none)",
     )
 
 
@@ -117,6 +120,25 @@ def run_options(args: argparse.Namespace) -> dict[str, Any]:
         "max_tokens_total",
         "results",
     )
+
+
+def project_config() -> Config:
+    """The project's configuration under its settings, read without starting anything. Raises ConfigError."""
+    from babyai_kit.configuration.project import PROJECT_CONFIG
+    from babyai_kit.configuration.settings import load_settings
+    from babyai_kit.configuration.variants import load_config
+
+    return load_config(PROJECT_CONFIG, load_settings())
+
+
+def check_variants(*names: str) -> None:
+    """Raises InputError for a variant that the project does not have."""
+    from babyai_kit.errors import InputError, unknown
+
+    variants = project_config().variants
+    for name in names:
+        if name not in variants:
+            raise InputError(unknown("variant", name, variants))
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,7 @@ from babyai_kit.cli.arguments import add_command, add_filters, add_run, baseline
 if TYPE_CHECKING:
     import pandas as pd
 
+    from babyai_kit.runs.records import EpisodeKey
     from babyai_kit.stats import Measure
 
 
@@ -57,37 +61,45 @@ def _command(args: argparse.Namespace) -> int:
             rows = rows[rows["task"] != ALL_TASKS]
         elif not (measure.is_rate or args.per_task):
             rows = rows[rows["task"] == ALL_TASKS]
-        print(f"\n{measure.title}, difference from {rows['baseline'].iloc[0]}")
-        print(readable(rows, measure).to_string(index=False))
+        in_points = " in points" if measure.difference_unit == "points" else ""
+        print(f"\n{measure.title}, difference from {rows['baseline'].iloc[0]}{in_points}")
+        print(readable(rows, measure, selection.planned))
     print(f"\n{_notes(episodes, table, len(selection.planned))}")
     for note in selection.notes(f"python -m babyai_kit compare {run.name}{results_flag(args.results)}"):
         print(note)
     return 0
 
 
-def readable(rows: pd.DataFrame, measure: Measure) -> pd.DataFrame:
-    """Rows of `compare` as text."""
-    import pandas as pd
+def readable(rows: pd.DataFrame, measure: Measure, planned: Sequence[EpisodeKey]) -> str:
+    """Rows of `compare` as text: a table for each task, tasks and agents in the order of `planned`."""
+    from babyai_kit.cli.text_table import text_table
+    from babyai_kit.stats import ALL_TASKS, UNKNOWN, agent_columns, p_value_text
 
-    from babyai_kit.stats import UNKNOWN, agent_columns, p_value_text
-
-    intervals = [
-        f"{measure.difference(low)} to {measure.difference(high)}"
-        for low, high in zip(rows["low"], rows["high"], strict=True)
-    ]
-    return pd.DataFrame(
-        {
-            **{name: rows[name].astype(str) for name in ("task", *agent_columns(rows))},
-            "value": rows["value"].map(measure.number),
-            "baseline": rows["baseline_value"].map(measure.number),
-            "difference": rows["difference"].map(measure.difference),
-            "95% interval": pd.Series(intervals, rows.index).where(rows["low"].notna(), UNKNOWN),
-            "p": rows["p_value"].map(p_value_text),
-            "p (Holm)": rows["p_holm"].map(p_value_text),
-            "detectable": rows["detectable"].map(measure.number),
-            "seeds": rows["n_seeds"].astype(str),
-        }
+    tasks = [ALL_TASKS, *dict.fromkeys(key.task for key in planned)]
+    variants = list(dict.fromkeys(key.variant for key in planned))
+    cells, heads = [], []
+    ordered = sorted(
+        rows.to_dict("records"), key=lambda row: (tasks.index(row["task"]), variants.index(row["variant"]))
     )
+    for row in ordered:
+        if row["task"] not in heads:
+            heads.append(row["task"])
+            base = f"{row['task']}: {row['baseline']} {measure.text(row['baseline_value'])}"
+            counts = sorted({other["n_seeds"] for other in ordered if other["task"] == row["task"]})
+            seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+            cells.append([f"{base}, {seeds} seeds", *[""] * 5])
+        low, high = (measure.difference(row[end]) for end in ("low", "high"))
+        cells.append(
+            [
+                f" {', '.join(str(row[column]) for column in agent_columns(rows))}",
+                measure.number(row["value"]),
+                measure.difference(row["difference"]),
+                UNKNOWN if math.isnan(row["low"]) else f"{low} to {high}",
+                p_value_text(row["p_holm"]),
+                measure.number(row["detectable"]),
+            ]
+        )
+    return text_table(["", "value", "difference", "95% interval", "p Holm", "detectable"], cells)
 
 
 def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:
@@ -110,4 +122,4 @@ def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:
         f"p: {tests or 'none'}; Holm: corrected over the agents compared on a measure and task",
         "detectable: smallest true difference found with 80% power on these seeds, at p < 0.05 uncorrected",
     ]
-    return "\n".join(lines)
+    return "\n".join(textwrap.fill(line, 80, subsequent_indent="  ") for line in lines)

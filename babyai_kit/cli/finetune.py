@@ -15,6 +15,7 @@ from babyai_kit.cli.arguments import (
     add_results,
     add_run,
     add_run_budget,
+    check_variants,
     given,
     names,
     run_options,
@@ -127,6 +128,7 @@ async def _launch(args: argparse.Namespace) -> int:
 
     folder = _folder(args)
     options = given(args, "model", "suffix", "n_epochs", "max_cost_usd")
+    check_variants(args.variant)
     async with connect() as session:
         curation = await finetune.curate(
             session, args.run, args.variant, **given(args, "source", "results"), **_curation(args)
@@ -157,17 +159,19 @@ def _curation(args: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _wait(args: argparse.Namespace) -> int:
-    from babyai_kit.finetune import wait
+    from babyai_kit.finetune import read_job, wait
     from babyai_kit.gateway.connect import connect
 
+    read_job(_folder(args))
     async with connect(quiet=True) as session:
         return _report(await wait(session, _folder(args)))
 
 
 async def _cancel(args: argparse.Namespace) -> int:
-    from babyai_kit.finetune import cancel
+    from babyai_kit.finetune import cancel, read_job
     from babyai_kit.gateway.connect import connect
 
+    read_job(_folder(args))
     async with connect(quiet=True) as session:
         job = await cancel(session, _folder(args))
     return 0 if job.outcome == "cancelled" else _report(job)
@@ -208,6 +212,7 @@ async def _evaluate(args: argparse.Namespace) -> int:
     from babyai_kit.gateway.connect import connect
 
     options = given(args, "base", "tuned", "tasks", "seeds", "train")
+    check_variants(args.base, args.tuned)
     async with connect() as session:
         print(await evaluate(session, args.run, **options, **run_options(args)))
     return 0

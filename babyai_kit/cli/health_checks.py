@@ -34,6 +34,7 @@ from babyai_kit.configuration.project import (
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import KitError, StoreError
+from babyai_kit.missing_packages import remedy
 from babyai_kit.python_version import SUPPORTED, is_supported
 from babyai_kit.store.client import open_client
 
@@ -85,7 +86,7 @@ def packages() -> Finding:
         if not requirement.specifier.contains(version, prereleases=True):
             problems.append(f"{requirement.name} {version} is not {requirement.specifier}")
     if problems:
-        return Finding(TROUBLE, "Packages", f"{'; '.join(problems)}; run: pip install -r requirements.txt")
+        return Finding(TROUBLE, "Packages", f"{'; '.join(problems)}; type: {remedy()}")
     return Finding(OK, "Packages", f"{len(requirements)} packages, all as requirements.txt asks")
 
 

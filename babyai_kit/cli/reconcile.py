@@ -24,7 +24,9 @@ def _command(args: argparse.Namespace) -> int:
 async def _reconcile(args: argparse.Namespace) -> int:
     from babyai_kit.experiment.reconciliation import reconcile_run
     from babyai_kit.gateway.connect import connect
+    from babyai_kit.runs.run import Run
 
+    Run.open(args.run, results=args.results)  # before the seconds that services take to start
     async with connect() as session:
         reconciliation = await reconcile_run(session, args.run, results=args.results)
     print(reconciliation)

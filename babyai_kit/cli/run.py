@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import Any
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from babyai_kit.cli.arguments import (
     add_command,
@@ -13,18 +15,32 @@ from babyai_kit.cli.arguments import (
     add_run_budget,
     given,
     names,
+    project_config,
     seeds,
     shard,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from babyai_kit.configuration.variants import Config
+    from babyai_kit.experiment.options import RunOptions
+    from babyai_kit.experiment.outcome import Outcome
+    from babyai_kit.runs.plan import Plan
 
 
 def add(commands: Any) -> None:
     parser = add_command(commands, "run", "run a plan, or continue it")
     add_run(parser)
     flag = parser.add_argument
-    flag("--variants", type=names, help="default: the four of config/tensorzero.toml")
-    flag("--tasks", type=names, help="default: the five tasks")
-    flag("--seeds", type=seeds, help="half-open, like 200:220 (the default), or a list, like 1,5")
+    flag("--variants", type=names, metavar="NAME,...", help="ways to prompt (default: the four of the kit)")
+    flag("--tasks", type=names, metavar="NAME,...", help="default: the five tasks")
+    flag(
+        "--seeds",
+        type=seeds,
+        metavar="SEEDS",
+        help="half-open, like 200:220 (the default), or a list, like 1,5",
+    )
     add_episode_flags(parser)
     add_run_budget(parser)
     parser.add_argument(
@@ -34,9 +50,29 @@ def add(commands: Any) -> None:
         help="let the UI compare the variants (default: if the gateway is reached over HTTP)",
     )
     parser.add_argument(
-        "--shard", type=shard, default=None, metavar="I/N", help="this share of the seeds only"
+        "--shard",
+        type=shard,
+        default=None,
+        metavar="I/N",
+        help="this share of the seeds only, like 0/4 (default: all of them)",
     )
+    parser.notes = _names
     parser.set_defaults(command=_command)
+
+
+def _names() -> str:
+    """What the help says of the names that there are."""
+    from babyai_kit.environment import TASKS
+    from babyai_kit.errors import KitError
+
+    try:
+        variants: Iterable[str] = project_config().variants
+    except KitError:
+        from babyai_kit.runs.plan import DEFAULT_VARIANTS as variants
+    return (
+        f"tasks:\n  {', '.join(TASKS)},\n  or a level of minigrid, like BabyAI-BossLevel-v0\n"
+        f"variants:\n  {', '.join(variants)}\nmodel:\n  that of AGENT_MODEL in .env"
+    )
 
 
 def _command(args: argparse.Namespace) -> int:
@@ -48,22 +84,68 @@ async def _run(args: argparse.Namespace) -> int:
     from babyai_kit.experiment.experiment import execute
     from babyai_kit.experiment.options import RunOptions
     from babyai_kit.gateway.connect import connect
+    from babyai_kit.runs.journal import run_folder
     from babyai_kit.runs.plan import Sampling, make_plan
 
+    def checked_plan(config: Config) -> Plan:
+        asked = given(args, "variants", "tasks", "seeds", "num_dists", "repeats", "history_length")
+        return make_plan(config, run=args.run, **asked)
+
+    options = RunOptions(
+        limits=Limits(args.max_cost_usd, args.max_tokens_total),
+        **given(args, "max_concurrency", "requests_per_minute", "stop_after_invalid"),
+        **given(args, "workflow_evaluation", "shard", "results"),
+    )
+    sampling = Sampling(**given(args, "temperature", "max_tokens", "call_seeds"))
+    # Services take seconds to start: what is wrong in the command is said before.
+    run_folder(options.results, args.run)
+    sampling.check()
+    checked_plan(project_config())
     async with connect() as session:
-        plan = make_plan(
-            session.config,
-            run=args.run,
-            **given(args, "variants", "tasks", "seeds", "num_dists", "repeats", "history_length"),
-        )
-        options = RunOptions(
-            limits=Limits(args.max_cost_usd, args.max_tokens_total),
-            **given(args, "max_concurrency", "requests_per_minute", "stop_after_invalid"),
-            **given(args, "workflow_evaluation", "shard", "results"),
-        )
-        sampling = Sampling(**given(args, "temperature", "max_tokens", "call_seeds"))
+        plan = checked_plan(session.config)
         outcome = await execute(session, plan, sampling, options)
-    if outcome.episodes["success"].notna().any():
-        rates = outcome.episodes.groupby("variant")["success"].mean().dropna()
-        print("Success: " + ", ".join(f"{variant} {rate:.1%}" for variant, rate in rates.items()))
+    print(closing(outcome, plan, options))
     return 0 if outcome.complete and outcome.stopped is None else 1
+
+
+def closing(outcome: Outcome, plan: Plan, options: RunOptions) -> str:
+    """The end of the command: success with intervals, where the run is, and what to type next."""
+    from babyai_kit.runs.commands import command_line
+    from babyai_kit.runs.journal import run_folder
+
+    lines = [""]
+    if outcome.episodes["status"].eq("ok").any():
+        lines += [outcome_table(outcome.episodes, plan.variants), ""]
+    lines.append(f"Folder:  {run_folder(options.results, plan.run, options.shard)}")
+    if not outcome.complete or outcome.stopped is not None:
+        return "\n".join(lines)
+    done = "merge" if options.shard else "compare" if len(plan.variants) > 1 else "report"
+    lines.append(f"Next:    {command_line(done, plan.run, results=options.results)}")
+    return "\n".join(lines)
+
+
+def outcome_table(episodes: pd.DataFrame, variants: Sequence[str]) -> str:
+    """A row per agent in the order of the plan; rates are of seeds that are whole."""
+    from babyai_kit.cli.text_table import text_table
+    from babyai_kit.stats import MEASURES, UNKNOWN, groups, summarize
+
+    success, length, tokens = (MEASURES[n] for n in ("success", "episode_length", "input_tokens"))
+    columns, _ = groups(episodes, ("variant",))
+    rows = []
+    table = summarize(episodes)
+    order = {variant: number for number, variant in enumerate(variants)}
+    for _, row in table.sort_values("variant", key=lambda names: names.map(order), kind="stable").iterrows():
+        interval = f"{success.number(row['success_low'])} to {success.number(row['success_high'])}"
+        rows.append(
+            [
+                ", ".join(str(row[column]) for column in columns),
+                success.text(row["success"]),
+                UNKNOWN if math.isnan(row["success_low"]) else interval,
+                length.number(row["episode_length"]),
+                tokens.number(row["input_tokens"]),
+                str(row["n_seeds"]),
+                str(row["n_errors"]),
+            ]
+        )
+    head = ["agent", "success", "95% interval", "steps", "tokens in", "seeds", "errors"]
+    return text_table(head, rows)

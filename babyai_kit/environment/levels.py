@@ -12,7 +12,7 @@ from minigrid.envs.babyai.core.roomgrid_level import RoomGridLevel
 
 from babyai_kit.environment.tasks import TASKS
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.errors import InputError, UnknownTaskError
+from babyai_kit.errors import InputError, UnknownTaskError, unknown
 
 PREFIX = "BabyAI-"
 
@@ -37,10 +37,7 @@ def level_class(level_id: str) -> type[LevelEnv]:
     """
     spec = gymnasium.registry.get(level_id)
     if spec is None or not level_id.startswith(PREFIX) or spec.entry_point is None:
-        raise UnknownTaskError(
-            f"{level_id!r} is not a task; use one of {', '.join(TASKS)}, or an id of minigrid such as "
-            "BabyAI-BossLevel-v0"
-        )
+        raise UnknownTaskError(unknown("task", level_id, (*TASKS, *level_ids())))
     level = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
     if not (isinstance(level, type) and issubclass(level, RoomGridLevel)):
         raise UnknownTaskError(f"{level_id} is not a BabyAI level; use one that derives from RoomGridLevel")

@@ -11,7 +11,7 @@ from minigrid.core.world_object import WorldObj
 from babyai_kit.environment.generation import generate
 from babyai_kit.environment.tasks import MAX_DISTRACTORS, ROOM_SIZE, TASKS, find_task
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.errors import InputError, UnknownTaskError
+from babyai_kit.errors import InputError, UnknownTaskError, unknown
 
 
 class TaskEnv(TextEnv):
@@ -27,7 +27,7 @@ class TaskEnv(TextEnv):
     def __init__(self, task: str, *, num_dists: int = 0, render_mode: str | None = None) -> None:
         constants = find_task(task) if isinstance(task, str) else None
         if constants is None:
-            raise UnknownTaskError(f"{task!r} is not a task; use one of {', '.join(TASKS)}")
+            raise UnknownTaskError(unknown("task", task, TASKS))
         if type(num_dists) is not int or not 0 <= num_dists <= MAX_DISTRACTORS:
             raise InputError(
                 f"{num_dists!r} is not a valid num_dists; use an int from 0 to {MAX_DISTRACTORS}"

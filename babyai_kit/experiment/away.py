@@ -32,7 +32,7 @@ async def until_store_answers(session: Session) -> None:
 
     if not await _until(answers, "ClickHouse, to compare the journal with it", session.patience_s):
         raise StoreError(
-            "ClickHouse does not answer; when it is back, run: python -m babyai_kit reconcile RUN",
+            f"ClickHouse does not answer; when it is back, run: {session.reconcile_line}",
             kind="store",
         )
 

@@ -7,6 +7,7 @@ the run returns when its feedback is stored and journal and ClickHouse have been
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pandas as pd
 from babyai_kit.configuration.models import is_free
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.environment import TASKS
-from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceError
+from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceError, show_in_one_line
 from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
@@ -32,14 +33,17 @@ from babyai_kit.experiment.progress import Progress
 from babyai_kit.experiment.reconciliation import Reconciliation, reconcile
 from babyai_kit.experiment.retries import retrying
 from babyai_kit.experiment.runner import Runner
+from babyai_kit.experiment.spent import spent
 from babyai_kit.experiment.store_watch import store_watch
 from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations, show_comparison
 from babyai_kit.gateway.session import Session
 from babyai_kit.gateway.storage_check import check_storage
+from babyai_kit.runs.commands import command_line
 from babyai_kit.runs.journal import (
     Journal,
     read_episodes,
     read_manifest,
+    read_reconciliation,
     read_registrations,
     read_steps,
     run_folder,
@@ -132,6 +136,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             "config/prices.json or leave the budget out"
         )
     config, backoff = session.config, options.backoff
+    session.reconcile_line = command_line("reconcile", plan.run, results=options.results)
     folder = run_folder(options.results, plan.run, options.shard)
     before = read_manifest(folder)
     manifest = manifest_for(before, plan, sampling, config, session.settings)
@@ -167,6 +172,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             # The digests say how a model is asked, which for a new one is known only now.
             backlog = divided(config.asked_in(checked.dialects))
             forecast = forecast_of(config, backlog, sampling)
+        else:
+            print(f"{len(keys):,} of {len(keys):,} done, nothing to run.")
         manifest = manifest.asked_in(checked.dialects, config.asked_in(checked.dialects))
         registrar, evaluated = None, options.workflow_evaluation
         if evaluated is None:
@@ -177,7 +184,9 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             registrar = Registrar(session, journal, manifest)
         journal.write_manifest(manifest)
         show = options.progress and bool(backlog.owed)
-        with Progress(len(keys), backlog.done, forecast, show=show) as bar:
+        earlier = [step for record in backlog.done for step in steps.get(record.episode_id, ())]
+        earlier += [step for planned in backlog.owed for step in planned.steps]
+        with Progress(len(keys), backlog.done, forecast, show=show, before=spent(earlier)) as bar:
             runner = Runner(
                 session,
                 journal,
@@ -199,10 +208,19 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             async with store_watch(session, bar.say):
                 try:
                     await runner.all(backlog.owed)
+                except (asyncio.CancelledError, KeyboardInterrupt) as stop:
+                    done = len(backlog.done) + sum(record.status == "ok" for record in runner.ended)
+                    show_in_one_line(
+                        stop,
+                        f"Interrupted: {done:,} of {len(keys):,} episodes of {plan.run!r} are done. Run this "
+                        "again to go on where it stopped.",
+                    )
+                    raise
                 except ReplayError as error:
                     raise located(error, folder, before.versions if before else {}) from None
         records = backlog.done + runner.ended
         answered = [step for episode in read_steps(folder).values() for step in episode]
+        compared = read_reconciliation(folder)
         reconciliation = await _reconciliation(session, manifest, answered, records)
         if reconciliation:
             journal.write_reconciliation(reconciliation.as_json())
@@ -216,7 +234,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         invalid=invalid_answers(present),
         unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),
     )
-    for note in closing_notes(outcome):
+    for note in closing_notes(outcome, compared, session.reconcile_line):
         print(note)
     if evaluated:
         show_comparison(manifest, session.settings.ui_url)

@@ -23,6 +23,9 @@ ANSWER_TOKENS = {False: 8, True: 60}
 MIN_ANSWERS, MIN_EPISODES = 20, 10
 """From so many on, a variant's answers and the run's finished episodes tell more than typical ones."""
 
+PRIOR_STEPS = 50
+"""Steps of a variant and task that weigh as much as the frequency over all."""
+
 
 @dataclass(frozen=True)
 class Amount:
@@ -97,24 +100,45 @@ class _Lengths:
         return Amount(calls, *tokens, self.price.cost_usd(*tokens) if self.price else None)
 
 
+_Cell = tuple[str, str]
+"""Variant and task."""
+
+
+@dataclass
+class _Ends:
+    """How often episodes ended before their limit, in how many steps."""
+
+    early: int = 0
+    steps: int = 0
+
+
+def _expected_steps(left: int, chance: float) -> float:
+    """Of an episode with `left` steps to go, each of which ends it with `chance`."""
+    return (1 - (1 - chance) ** left) / chance if chance > 0 else left
+
+
 class Forecast:
     """The rest of a plan, given as episodes with the number of steps each may still take."""
 
     def __init__(self, config: Config, left: Iterable[tuple[EpisodeKey, int]], max_tokens: int) -> None:
         self._left = dict(left)
+        self._taken = dict.fromkeys(self._left, 0)
+        self._ends: dict[_Cell, _Ends] = {}
         self._calls: dict[str, int] = {}
         self._lengths: dict[str, _Lengths] = {}
         for key, steps in self._left.items():
             self._calls[key.variant] = self._calls.get(key.variant, 0) + steps
             if key.variant not in self._lengths:
                 self._lengths[key.variant] = _Lengths(config, key, max_tokens)
-        self._ended = self._steps = self._limits = 0
+        self._ended = 0
 
     def step(self, step: StepRecord) -> None:
         """A call was answered; one of another plan changes nothing."""
         if step.key not in self._left:
             return
         self._take(step.key, 1)
+        self._taken[step.key] += 1
+        self._ends_of(step.key).steps += 1
         if step.input_tokens is not None and step.output_tokens is not None:
             self._lengths[step.variant].learn(step.input_tokens, step.output_tokens)
 
@@ -125,21 +149,42 @@ class Forecast:
         self._take(episode.key, self._left[episode.key])
         if episode.status == "ok":
             self._ended += 1
-            self._steps += episode.episode_length
-            self._limits += episode.max_steps
+            ends = self._ends_of(episode.key)
+            ends.steps += max(0, episode.episode_length - self._taken[episode.key])
+            ends.early += episode.episode_length < episode.max_steps
 
     def rest(self) -> Estimate:
         """What is left now.
 
-        Episodes are expected to take the share of their step limit that the ended ones took, all of it while
-        few have ended.
+        Each step ends an episode early with the frequency seen so far, in its variant and task, over all
+        steps: those of episodes that still go on count, since quick ones end first. While few have ended,
+        every episode is expected to take all its steps.
         """
-        share = self._steps / self._limits if self._ended >= MIN_EPISODES else 1.0
+        chances = self._chances()
+        calls: dict[str, float] = dict.fromkeys(self._calls, 0.0)
+        for key, left in self._left.items():
+            calls[key.variant] += _expected_steps(left, chances.get((key.variant, key.task), 0.0))
         expected = at_most = Amount()
-        for variant, calls in self._calls.items():
-            expected += self._lengths[variant].expected(calls * share)
-            at_most += self._lengths[variant].at_most(calls)
+        for variant, most in self._calls.items():
+            expected += self._lengths[variant].expected(calls[variant])
+            at_most += self._lengths[variant].at_most(most)
         return Estimate(expected, at_most)
+
+    def _ends_of(self, key: EpisodeKey) -> _Ends:
+        return self._ends.setdefault((key.variant, key.task), _Ends())
+
+    def _chances(self) -> dict[_Cell, float]:
+        """The chance that a step ends its episode, by variant and task; drawn towards that of all."""
+        steps = sum(ends.steps for ends in self._ends.values())
+        if self._ended < MIN_EPISODES or not steps:
+            return {}
+        of_all = sum(ends.early for ends in self._ends.values()) / steps
+        cells = {(key.variant, key.task) for key in self._left}
+        seen = {cell: self._ends.get(cell, _Ends()) for cell in cells}
+        return {
+            cell: (ends.early + of_all * PRIOR_STEPS) / (ends.steps + PRIOR_STEPS)
+            for cell, ends in seen.items()
+        }
 
     def _take(self, key: EpisodeKey, steps: int) -> None:
         self._left[key] -= steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -46,8 +47,12 @@ def invalid_answers(
     return {variant: (len(of_one), count_reasons(of_one)) for variant, of_one in by_variant.items()}
 
 
-def closing_notes(outcome: Outcome) -> list[str]:
-    """What the table alone does not show, a line each."""
+def closing_notes(outcome: Outcome, compared: Mapping[str, Any], reconcile_line: str) -> list[str]:
+    """What the table alone does not show, a line each.
+
+    `compared`: the run's comparison with ClickHouse before this one, as in `reconciliation.json`; what it
+    has told is not told again. `reconcile_line`: the command that names what differs.
+    """
     notes = [f"Stopped: {outcome.stopped}"] if outcome.stopped else []
     unfinished = outcome.planned - len(outcome.episodes)
     if unfinished:
@@ -70,9 +75,33 @@ def closing_notes(outcome: Outcome) -> list[str]:
             )
     for variant, count in outcome.unasked_reasoning.items():
         notes.append(f"{count} answers of {variant} contain reasoning, which its prompt does not ask for.")
-    if outcome.reconciliation and not outcome.reconciliation.clean:
+    if outcome.reconciliation:
+        notes += _differences(outcome.reconciliation, compared, reconcile_line)
+    return notes
+
+
+def _differences(now: Reconciliation, before: Mapping[str, Any], reconcile_line: str) -> list[str]:
+    """What ClickHouse holds otherwise than the journal, and did not so `before`."""
+    lost = now.missing, now.partial, now.mismatched, now.unreachable
+    told = [before.get(name) for name in ("missing", "partial", "mismatched", "unreachable")]
+    notes = []
+    if any(lost) and list(lost) != told:
         notes.append(
-            f"ClickHouse differs from the journal: {outcome.reconciliation}. The journal is whole; "
-            "`python -m babyai_kit reconcile RUN` names the episodes."
+            f"ClickHouse differs from the journal: {now}. The journal is whole; `{reconcile_line}` names the "
+            "episodes."
+        )
+    orphans, earlier = _pairs(now.orphans), _pairs(before.get("orphans"))
+    if repeated := len(orphans - earlier):
+        whole = "" if any(lost) else "Nothing is missing in ClickHouse; "
+        calls, were = ("1 call", "was") if repeated == 1 else (f"{repeated:,} calls", "were")
+        notes.append(
+            f"{whole}{calls} that {were} in flight when a command was interrupted or timed out {were} paid "
+            "twice."
         )
     return notes
+
+
+def _pairs(orphans: object) -> set[tuple[str, str]]:
+    """The orphans of a reconciliation as pairs of episode and inference."""
+    by_episode = orphans if isinstance(orphans, Mapping) else {}
+    return {(episode, inference) for episode, ids in by_episode.items() for inference in ids}

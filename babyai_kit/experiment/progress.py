@@ -1,53 +1,78 @@
-"""The live bar of a run: episodes done, success so far, invalid answers, errors, calls in flight, time left.
+"""The progress of a run: episodes done, failed and ended by an error, steps per second, time left.
 
-Tokens and cost stand beside what they are expected to come to, once enough answers tell.
+A success rate is not shown: quick successes finish first, so it would flatter until the last episode is done.
+Tokens, cost and time include what earlier commands took, and stand beside what they are expected to come to,
+once enough answers tell.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
+from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 
-from tqdm.auto import tqdm
-
 from babyai_kit.experiment.forecast import Forecast
+from babyai_kit.experiment.screens import HiddenScreen, Screen, screen_for_output
+from babyai_kit.experiment.spent import Spent
 from babyai_kit.runs.records import EpisodeRecord, StepRecord
 
 MIN_ANSWERS = 50
 """Answers from which on the totals are shown as they are expected now."""
 SURPRISE = 2.0
 """By so much longer than announced, and the user is told in a line of its own."""
+RATE_OVER_S = 30.0
+"""The steps per second are those of the latest so many seconds."""
 
 
 class Progress:
-    """A tqdm bar over episodes; a context manager. `forecast`: of the rest, kept up to date here."""
+    """The progress over `total` episodes, of which `done` are finished; a context manager in an event loop.
 
-    def __init__(self, total: int, done: list[EpisodeRecord], forecast: Forecast, *, show: bool) -> None:
+    `forecast`: of the rest, kept up to date here. `before`: what earlier commands took for these episodes.
+    `screen`: where it is shown; None: where this process's output goes. Without `show` only the lines of
+    `say` appear.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        done: list[EpisodeRecord],
+        forecast: Forecast,
+        *,
+        show: bool,
+        before: Spent | None = None,
+        screen: Screen | None = None,
+    ) -> None:
         self._forecast = forecast
         self._announced = forecast.rest().expected
-        self._answers = 0
-        self._surprised = False
-        self._bar = tqdm(total=total, initial=len(done), unit="episode", disable=not show)
-        self._finished = self._succeeded = self._errors = self._tokens = 0
+        self._before = before or Spent()
+        self._total = total
+        self._shown = show
+        self._screen = (screen or screen_for_output()) if show else HiddenScreen()
+        self._done = self._failed = self._errors = 0
+        self._answers = self._tokens = 0
         self._cost_usd = self._invalid_share = 0.0
+        self._surprised = False
         self._limit = ""
+        self._began = time.monotonic()
+        self._marks = deque([(self._began, 0)])
+        self._timer: asyncio.TimerHandle | None = None
         for episode in done:
-            self.count(episode)
+            self._count(episode)
 
-    def count(self, episode: EpisodeRecord) -> None:
-        """Count an episode without moving the bar."""
+    def _count(self, episode: EpisodeRecord) -> None:
         if episode.status == "ok":
-            self._finished += 1
-            self._succeeded += bool(episode.success)
+            self._done += 1
+            self._failed += not episode.success
         else:
             self._errors += 1
 
     def episode(self, episode: EpisodeRecord) -> None:
         """An episode ended now."""
-        self.count(episode)
+        self._count(episode)
         self._forecast.episode(episode)
-        self._show()
-        self._bar.update()
 
     def step(self, step: StepRecord, invalid_share: float) -> None:
         """A call was answered now; `invalid_share` of the answers so far were not valid, in [0, 1]."""
@@ -56,32 +81,51 @@ class Progress:
         self._tokens += (step.input_tokens or 0) + (step.output_tokens or 0)
         self._cost_usd += step.cost_usd or 0.0
         self._forecast.step(step)
-        self._tell_surprise()
-        self._show()
 
     def limit(self, limit: int, max_limit: int) -> None:
         """`limit` calls may be in flight now, of `max_limit` when the server does not limit the rate."""
-        self._limit = str(limit) if limit == max_limit else f"{limit} of {max_limit}"
+        self._limit = "" if limit == max_limit else f"{limit} of {max_limit} calls at once"
 
     def say(self, line: str) -> None:
-        """Print a line without disturbing the bar."""
-        self._bar.write(line)
+        """Print a line without disturbing the progress."""
+        self._screen.say(line)
 
-    def _show(self) -> None:
-        counts = {"success": f"{self._succeeded / self._finished:.0%}" if self._finished else "-"}
+    @property
+    def steps_per_s(self) -> float:
+        """Answers per second, lately."""
+        (since, answers), now = self._marks[0], time.monotonic()
+        return (self._answers - answers) / (now - since) if now > since else 0.0
+
+    def parts(self) -> Iterator[str]:
+        """The state in phrases, the most important first."""
+        yield f"{self._done:,} of {self._total:,} done"
+        yield f"{self._failed:,} failed"
+        yield f"{self._errors:,} error{'s' * (self._errors != 1)}"
+        rest, rate = self._forecast.rest().expected, self.steps_per_s
+        if self._answers:
+            yield f"{rate:.1f} steps/s"
+            if rest.calls and rate:
+                yield f"{duration(rest.calls / rate)} left"
+        elif rest.calls:
+            yield "waiting for the first answer"
         if self._invalid_share:
-            counts["invalid"] = f"{self._invalid_share:.0%}"
-        counts |= {"errors": str(self._errors), "tokens": f"{self._tokens:,}"}
-        if self._cost_usd:
-            counts["cost"] = f"${self._cost_usd:.3f}"
-        rest = self._forecast.rest().expected
-        if self._answers >= MIN_ANSWERS and rest.calls:
-            counts["tokens"] += f" of about {self._tokens + rest.tokens:,.0f}"
-            if self._cost_usd and rest.cost_usd is not None:
-                counts["cost"] += f" of about ${self._cost_usd + rest.cost_usd:.3f}"
+            yield f"{self._invalid_share:.0%} invalid"
+        yield from self._totals()
         if self._limit:
-            counts["calls"] = self._limit
-        self._bar.set_postfix(counts, refresh=False)
+            yield self._limit
+        yield f"{duration(self._before.seconds + time.monotonic() - self._began)} so far"
+
+    def _totals(self) -> Iterator[str]:
+        """Tokens and cost, of earlier commands too."""
+        rest = self._forecast.rest().expected
+        tokens, cost_usd = self._before.tokens + self._tokens, self._before.cost_usd + self._cost_usd
+        is_expected = self._answers >= MIN_ANSWERS and rest.calls
+        of = f" of about {tokens + rest.tokens:,.0f}" if is_expected else ""
+        yield f"{tokens:,}{of} tokens"
+        if cost_usd:
+            is_expected = is_expected and rest.cost_usd is not None
+            of = f" of about ${cost_usd + (rest.cost_usd or 0.0):,.3f}" if is_expected else ""
+            yield f"${cost_usd:,.3f}{of}"
 
     def _tell_surprise(self) -> None:
         if self._surprised or self._answers < MIN_ANSWERS:
@@ -95,7 +139,21 @@ class Progress:
                 f"{rest.expected.in_tokens}, and takes at most {rest.at_most.in_tokens}."
             )
 
+    def _draw(self) -> None:
+        if self._shown:
+            self._screen.draw(self._done + self._errors, self._total, list(self.parts()))
+
+    def _tick(self) -> None:
+        self._tell_surprise()
+        self._draw()
+        now = time.monotonic()
+        self._marks.append((now, self._answers))
+        while len(self._marks) > 1 and now - self._marks[1][0] >= RATE_OVER_S:
+            self._marks.popleft()
+        self._timer = asyncio.get_running_loop().call_later(self._screen.every_s, self._tick)
+
     def __enter__(self) -> Progress:
+        self._tick()
         return self
 
     def __exit__(
@@ -104,4 +162,20 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._tell_surprise()
+        self._draw()
+        self._screen.close()
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `1 min 20 s`, `2 h 5 min`: in two units at most."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 3600:
+        return f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -18,6 +18,7 @@ from babyai_kit.errors import GatewayAway, ServiceError
 from babyai_kit.experiment.away import POLL_S, until_gateway_answers, until_store_answers
 from babyai_kit.experiment.feedback import send_feedback
 from babyai_kit.gateway.session import Session
+from babyai_kit.runs.commands import command_line
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.metrics import metrics
 from babyai_kit.runs.records import EpisodeRecord, StepRecord
@@ -152,6 +153,7 @@ async def reconcile(
 async def reconcile_run(session: Session, run: str, *, results: StrPath = PROJECT_RESULTS) -> Reconciliation:
     """Reconcile the run on disk under `results`. Raises InputError if there is none."""
     opened = Run.open(run, results=results)
+    session.reconcile_line = command_line("reconcile", run, results=results)
     with Journal(opened.folder) as journal:
         steps = [step for episode in opened.step_records().values() for step in episode]
         episodes = list(opened.episode_records().values())

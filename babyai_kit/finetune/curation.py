@@ -18,7 +18,7 @@ import pandas as pd
 
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.variants import Variant
-from babyai_kit.errors import InputError
+from babyai_kit.errors import InputError, unknown
 from babyai_kit.finetune.curated_metric import mark_as_curated
 from babyai_kit.finetune.episode_sources import SourceEpisode, from_clickhouse, from_journal
 from babyai_kit.finetune.examples import Example, Stage, make_examples
@@ -93,7 +93,7 @@ async def curate(
     runs = (runs,) if isinstance(runs, str) else tuple(runs)
     variants = session.config.variants
     if variant not in variants:
-        raise InputError(f"unknown variant {variant!r}; choose from {', '.join(variants)}")
+        raise InputError(unknown("variant", variant, variants))
     if source not in SOURCES:
         raise InputError(f"unknown source {source!r}; use 'clickhouse' or 'journal'")
     if not 0 <= min_return <= 1:

@@ -22,7 +22,7 @@ from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_DATA, PROJE
 from babyai_kit.configuration.proxies import no_proxy
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import Config, load_config
-from babyai_kit.errors import ConfigError, ServiceError
+from babyai_kit.errors import ConfigError, ServiceError, show_in_one_line
 from babyai_kit.gateway.http_gateway import check_gateway, healthy, version_note
 from babyai_kit.gateway.protocol import Question
 from babyai_kit.gateway.session import STORE_TIMEOUT_S, Session
@@ -61,6 +61,7 @@ async def connect(
             "that the gateway writes to (with docker-compose.yml, CLICKHOUSE_PASSWORD is enough)"
         )
     async with contextlib.AsyncExitStack() as stack:
+        stack.push(_interrupted_in_one_line)
         stack.enter_context(loopback_without_proxy())
         server = None
         store_url = settings.clickhouse_url
@@ -107,6 +108,12 @@ async def connect(
         if not quiet:
             print(await describe(session))
         yield session
+
+
+def _interrupted_in_one_line(kind: object, error: BaseException | None, trace: object) -> None:
+    """A stop button is no fault of which a traceback tells."""
+    if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
+        show_in_one_line(error, "Interrupted. Run this again to go on where it stopped.")
 
 
 def _reviving(data: StrPath) -> Callable[[], Awaitable[None]]:

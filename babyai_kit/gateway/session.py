@@ -26,6 +26,7 @@ from babyai_kit.gateway.protocol import (
     Question,
     StoredInference,
 )
+from babyai_kit.runs.commands import command_line
 from babyai_kit.store.client import open_client
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Session:
         self._revive = revive
         self._store_timeout_s = store_timeout_s
         self._answered = False
+        self.reconcile_line = command_line("reconcile", "RUN")
+        """The command that compares the latest run of this session with ClickHouse."""
         self.storage_checked = False
         """True once the gateway was seen to store in this session's ClickHouse."""
 
@@ -83,6 +86,7 @@ class Session:
             store_timeout_s=self._store_timeout_s,
         )
         session.storage_checked = self.storage_checked
+        session.reconcile_line = self.reconcile_line
         return session
 
     @property
@@ -215,8 +219,8 @@ class Session:
         except asyncio.CancelledError:
             if self.embedded:
                 print(
-                    "Left without waiting for the last rows; python -m babyai_kit reconcile RUN names what "
-                    "ClickHouse lacks.",
+                    f"Left without waiting for the last rows; {self.reconcile_line} names what ClickHouse "
+                    "lacks.",
                     flush=True,
                 )
             raise
@@ -225,7 +229,7 @@ class Session:
         if not in_time:
             print(
                 f"ClickHouse accepted no rows for {timeout_s:.0f} s and was given up; check that it is "
-                "running, then run: python -m babyai_kit reconcile RUN"
+                f"running, then run: {self.reconcile_line}"
             )
 
     def _able(self, ability: type[P], what: str) -> P:

@@ -10,7 +10,7 @@ from typing import Any
 
 from babyai_kit.configuration.variants import Config
 from babyai_kit.environment import TASKS, make_env
-from babyai_kit.errors import InputError
+from babyai_kit.errors import InputError, unknown
 from babyai_kit.runs.records import EpisodeKey
 from babyai_kit.runs.seed_blocks import VALIDATION
 
@@ -120,7 +120,7 @@ def make_plan(
     )
     for variant in plan.variants:
         if variant not in config.variants:
-            raise InputError(f"unknown variant {variant!r}; choose from {', '.join(config.variants)}")
+            raise InputError(unknown("variant", variant, config.variants))
     for seed in plan.seeds:
         _check_whole("seed", seed, 0)
     _check_whole("num_dists", num_dists, 0)

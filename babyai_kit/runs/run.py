@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
-from babyai_kit.errors import InputError
+from babyai_kit.errors import InputError, what_there_is
+from babyai_kit.runs.commands import command_line
 from babyai_kit.runs.journal import (
     STEPS,
     read_episodes,
@@ -23,6 +24,7 @@ from babyai_kit.runs.journal import (
     read_steps,
     run_folder,
 )
+from babyai_kit.runs.listing import run_names
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.records import STEP_COLUMNS, EpisodeKey, EpisodeRecord, StepRecord, present, to_frame
 from babyai_kit.runs.trajectories import Trajectory, assemble
@@ -53,8 +55,9 @@ class Run:
         if run:
             return run
         if (folder / "shards").is_dir():
-            raise InputError(f"run {name!r} is in shards; join them first: python -m babyai_kit merge {name}")
-        raise InputError(f"no run {name!r} under {results}; run it first or name its folder with results=")
+            merge = command_line("merge", name, results=results)
+            raise InputError(f"run {name!r} is in shards; join them first: {merge}")
+        raise InputError(_no_run(name, results))
 
     @classmethod
     def at(cls, folder: Path) -> Run | None:
@@ -103,3 +106,14 @@ class Run:
     def reconciliation(self) -> dict[str, Any]:
         """The latest comparison with ClickHouse (fields of Reconciliation), or an empty dict."""
         return read_reconciliation(self.folder)
+
+
+def _no_run(name: str, results: StrPath) -> str:
+    """The message for a run that has not begun."""
+    where = f"no run {name!r} under {results}"
+    if not Path(results).is_dir():
+        return f"{where}, since there is no such folder; name the folder of the runs with --results"
+    names = run_names(results)
+    if not names:
+        return f"{where}, which holds no run yet; begin it: {command_line('run', name, results=results)}"
+    return f"{where}; {what_there_is(name, names)}"

@@ -5,15 +5,17 @@ The environment is deterministic: the recorded actions bring back every state of
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from babyai_kit.environment import TASKS
 from babyai_kit.environment.playback import Playback
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.errors import JournalError, NoEpisodeError, ReplayError
+from babyai_kit.errors import JournalError, NoEpisodeError, ReplayError, what_there_is
 from babyai_kit.runs.journal import STEPS, line_of
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.provenance import Provenance
@@ -132,12 +134,35 @@ def choose(
     for trajectory in sorted(fitting, key=lambda t: bool(t.missing)):
         if success is None or trajectory.success is success:
             return trajectory
-    kind = {True: "successful ", False: "failed ", None: ""}[success]
-    words = "".join(f", {name} {value}" for name, value in criteria.items())
-    words += f", episode_id {episode_id}" if episode_id else ""
-    outcomes = [t.outcome for t in fitting]
-    there = ", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes))) or "none at all"
-    raise NoEpisodeError(f"no {kind}episode{words}; of such episodes there are: {there}; ask for another")
+    raise NoEpisodeError(_none_fits(trajectories, fitting, criteria, success, episode_id))
+
+
+def _none_fits(
+    trajectories: Sequence[Trajectory],
+    fitting: Sequence[Trajectory],
+    criteria: Mapping[str, Any],
+    success: bool | None,
+    episode_id: str | None,
+) -> str:
+    """Why no trajectory is as asked: a name that the run does not have, or outcomes that it does not have.
+
+    `fitting`: those that are as asked but for their outcome.
+    """
+    if not trajectories:
+        return "the run has no episode yet; begin or continue it first"
+    for name, value in criteria.items():
+        values = dict.fromkeys(getattr(t.key, name) for t in trajectories)
+        if value not in values:
+            return f"the run has no episode of {name} {value!r}; {what_there_is(value, map(str, values))}"
+    asked = " and ".join(f"{name} {value}" for name, value in criteria.items())
+    of = f" of {asked}" if asked else ""
+    if not fitting:
+        named = f" with id {episode_id}" if episode_id else ""
+        return f"the run has no episode{of}{named}; ask for less, or list what it has with its report"
+    kind = {True: "succeeded", False: "failed", None: "can be shown"}[success]
+    outcomes = Counter(t.outcome for t in fitting)
+    there = ", ".join(f"{outcome}: {count}" for outcome, count in sorted(outcomes.items()))
+    return f"no episode{of} {kind} ({there}); ask for another outcome"
 
 
 def located(error: ReplayError, folder: Path, versions: Mapping[str, str | None]) -> JournalError:

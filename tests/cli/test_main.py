@@ -50,7 +50,7 @@ def test_supported_versions_are_the_same_everywhere():
     ("command", "functions", "count"),
     [
         (["run"], [make_plan, RunOptions, Sampling], 6),
-        (["finetune", "launch"], [finetune.curate, finetune.launch], 4),
+        (["finetune", "launch"], [finetune.curate, finetune.launch], 3),
         (["finetune", "evaluate"], [run_experiment, finetune.evaluate], 6),
         (["finetune", "improve"], [run_experiment, finetune.improve], 10),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -103,10 +104,17 @@ async def test_an_interrupted_cell_leaves_no_task_and_goes_on_when_run_again(
             broken = await cell
             assert broken["status"] == "error"
             assert broken["ename"] in ("KeyboardInterrupt", "CancelledError")
+            (line,) = broken["traceback"]
+            assert re.fullmatch(
+                r"Interrupted: \d of 8 episodes of 'r' are done\. Run this again to go on .*", line
+            )
             assert (await run(LEFT))["status"] == "ok"
             assert "".join(shown).strip() == "[]"
             assert (await run(CELL))["status"] == "ok"
             assert "8 rows" in "".join(shown)
+            assert (await run(CELL))["status"] == "ok"
+            assert "8 of 8 done, nothing to run." in "".join(shown)
+            assert "paid twice" not in "".join(shown)
         finally:
             client.stop_channels()
             await manager.shutdown_kernel()
