@@ -6,6 +6,8 @@
 # make bench  timings, as tables and JSON under results/bench/
 # make soak   faults by the hundred (about half an hour): a table, and JSON in results/soak.json
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
+# make test-long  README, followed word by word in a fresh clone (some minutes)
+# make picture  the picture of the game in README
 # make clean  remove environments and caches; runs and data stay
 # Another interpreter: make PYTHON=python3.12 run
 
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: doctor run test lint unit e2e bench bench-learner learn figures soak up down clean
+.PHONY: doctor run test test-long lint unit e2e bench bench-learner learn figures picture soak up down clean
 
 run: $(VENV)/.run
 	mkdir -p results
@@ -50,6 +52,13 @@ bench: $(VENV)/.test
 soak: $(VENV)/.test
 	mkdir -p results
 	nice $(BIN)/python -m tests.faults.soak --json results/soak.json
+
+test-long: $(VENV)/.test
+	$(BIN)/python -m tests.project.first_hour
+
+picture: $(VENV)/.run
+	$(BIN)/python -c 'from babyai_kit import figures, make_env; env = make_env("open"); env.reset(seed=206); \
+		open("img/game.png", "wb").write(figures.game(env).png())'
 
 up down: $(VENV)/.run
 	@$(BIN)/python -m babyai_kit.cli.compose $@

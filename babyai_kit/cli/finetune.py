@@ -145,6 +145,7 @@ async def _launch(args: argparse.Namespace) -> int:
                 files, model=args.model, n_epochs=args.n_epochs, config=session.config.path
             )
             print(f"A job would take {estimate}.")
+            print(finetune.form_guide(session, curation, model=args.model))
             return 0
         await finetune.launch(session, files, **options)
         if session.settings.offline:

@@ -53,9 +53,16 @@ class InProject(os.PathLike[str]):
         return f"<{self._name} of the project>"
 
 
+class HereOrInProject(InProject):
+    """The same, unless the working directory has such a file."""
+
+    def __fspath__(self) -> str:
+        return self._name if Path(self._name).is_file() else super().__fspath__()
+
+
 PROJECT_CONFIG = InProject("config")
 PROJECT_DATA = InProject("data")
-PROJECT_ENV = InProject(".env")
+PROJECT_ENV = HereOrInProject(".env")
 PROJECT_RESULTS = InProject("results")
 
 

@@ -26,6 +26,7 @@ EXAMPLES = {
     "OPENAI_BASE_URL": "http://localhost:8000/v1",
     "TENSORZERO_GATEWAY_URL": addresses.COMPOSE_GATEWAY,
     "TENSORZERO_CLICKHOUSE_URL": "http://user:password@127.0.0.1:8123/tensorzero",
+    "TENSORZERO_UI_URL": addresses.COMPOSE_UI,
 }
 OTHER_NAMES = {
     "OPENAI_API_BASE": "OPENAI_BASE_URL",
@@ -73,6 +74,8 @@ class Settings:
     """Key that the HTTP gateway itself asks for (`TENSORZERO_API_KEY`); empty for one that asks for none."""
     clickhouse_url: str = field(default="", repr=False)
     """ClickHouse with credentials; empty means the local server over chDB."""
+    ui_url: str = addresses.COMPOSE_UI
+    """TensorZero's UI (`TENSORZERO_UI_URL`), which the kit points to and never calls."""
     timeout_ms: int = TIMEOUT_MS
     """Longest wait for one answer of the model server (`AGENT_TIMEOUT_MS`), milliseconds."""
     requests_per_minute: float | None = None
@@ -100,7 +103,7 @@ class Settings:
         """Strings that must never reach a log, a journal, a tag or an error text."""
         keys = {self.openai_api_key, self.gateway_api_key}
         found = keys | {quote(key, safe="") for key in keys}
-        for url in (self.clickhouse_url, self.openai_base_url, self.gateway_url):
+        for url in (self.clickhouse_url, self.openai_base_url, self.gateway_url, self.ui_url):
             found |= url_secrets(url)
         # The longest first: another may be a part of it.
         return tuple(sorted(filter(None, found), key=len, reverse=True))
@@ -137,9 +140,10 @@ def load_settings(
     base, endpoint = base_url(openai) if (openai := url("OPENAI_BASE_URL")) else ("", "")
     if key and not base:
         base = addresses.OPENAI
-    gateway = url("TENSORZERO_GATEWAY_URL")
-    if "?" in gateway or "#" in gateway:
-        raise ConfigError("TENSORZERO_GATEWAY_URL must not have a query; end it with the host or a path")
+    gateway, ui = url("TENSORZERO_GATEWAY_URL"), url("TENSORZERO_UI_URL") or addresses.COMPOSE_UI
+    for name, address in (("TENSORZERO_GATEWAY_URL", gateway), ("TENSORZERO_UI_URL", ui)):
+        if "?" in address or "#" in address:
+            raise ConfigError(f"{name} must not have a query; end it with the host or a path")
     offline = not base and not gateway
     clickhouse, password = url("TENSORZERO_CLICKHOUSE_URL"), values.get("CLICKHOUSE_PASSWORD")
     if gateway and password and not clickhouse:
@@ -153,6 +157,7 @@ def load_settings(
         gateway_url=gateway.rstrip("/"),
         gateway_api_key=_key("TENSORZERO_API_KEY", values),
         clickhouse_url=clickhouse,
+        ui_url=ui.rstrip("/"),
         timeout_ms=_timeout_ms(values),
         requests_per_minute=_rate(values.get("AGENT_REQUESTS_PER_MINUTE", "")),
     )

@@ -35,7 +35,7 @@ from babyai_kit.experiment.retries import retrying
 from babyai_kit.experiment.runner import Runner
 from babyai_kit.experiment.spent import spent
 from babyai_kit.experiment.store_watch import store_watch
-from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations
+from babyai_kit.experiment.workflow_evaluations import Registrar, open_evaluations, show_comparison
 from babyai_kit.gateway.session import Session
 from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.runs.commands import command_line
@@ -181,7 +181,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         if evaluated:
             ids = await open_evaluations(session, backlog.owed, manifest, retrying(backoff))
             manifest = replace(manifest, workflow_runs=ids)
-            registrar = Registrar(session, journal, ids)
+            registrar = Registrar(session, journal, manifest)
         journal.write_manifest(manifest)
         show = options.progress and bool(backlog.owed)
         earlier = [step for record in backlog.done for step in steps.get(record.episode_id, ())]
@@ -236,6 +236,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
     )
     for note in closing_notes(outcome, compared, session.reconcile_line):
         print(note)
+    if evaluated:
+        show_comparison(manifest, session.settings.ui_url)
     return outcome
 
 

@@ -1,14 +1,15 @@
 """Figures: `episodes` table in, matplotlib Figure out.
 
-`outcomes` has a function per figure; `panels`, `forest`, `curves` and `failures` lay out and draw; `agents`
-names and colours the rows, `caption` says what a figure rests on, `chart` is the Figure. pyplot is not used,
-so no figure stays open behind the caller's back.
+`outcomes` has a function per figure, `game` draws a level; `panels`, `forest`, `curves` and `failures` lay
+out and draw; `agents` names and colours the rows, `caption` says what a figure rests on, `chart` is the
+Figure. pyplot is not used, so no figure stays open behind the caller's back.
 """
 
 from babyai_kit.figures.chart import Chart, picture
 from babyai_kit.figures.curves import return_profiles, success_against_steps
 from babyai_kit.figures.failures import failure_classes
 from babyai_kit.figures.forest import paired_differences
+from babyai_kit.figures.game import game
 from babyai_kit.figures.outcomes import (
     FIGURES,
     cost,
@@ -32,6 +33,7 @@ __all__ = [
     "episode_length",
     "episode_return",
     "failure_classes",
+    "game",
     "input_tokens",
     "known_figures",
     "length_against_shortest",

@@ -4,8 +4,9 @@ Modules, in the order of the work: `episode_sources` and `prompts` (what a run r
 `curation`, `examples` and `curated_metric` (what is worth learning from), `export` and `costs` (training
 files and what a job on them takes), `server`, `http_client`, `provider`, `job_answers` and `refusals` (a
 server and what it answers), `job`, `job_control` and `optimization_workflow` (launching and waiting, in two
-ways), `registration` (a model becomes a variant), `evaluation` (the gain on the test block), `names` and
-`improvement` (all of it, in rounds). `runs.seed_blocks` says which seeds each part may use.
+ways), `ui_form` (what to fill in in TensorZero's form), `registration` (a model becomes a variant),
+`evaluation` (the gain on the test block), `names` and `improvement` (all of it, in rounds).
+`runs.seed_blocks` says which seeds each part may use.
 """
 
 from babyai_kit.finetune.costs import TrainingEstimate, estimate_training
@@ -20,6 +21,7 @@ from babyai_kit.finetune.names import job_suffix, part_name, tuned_name
 from babyai_kit.finetune.optimization_workflow import launch_workflow
 from babyai_kit.finetune.registration import register_variant, unregister_variant
 from babyai_kit.finetune.server import Server
+from babyai_kit.finetune.ui_form import form_guide
 from babyai_kit.runs.seed_blocks import BASE, BLOCKS, TEST, TRAIN, VALIDATION, check_block, start_overlap
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "estimate_training",
     "evaluate",
     "export",
+    "form_guide",
     "improve",
     "job_suffix",
     "launch",

@@ -71,7 +71,9 @@ class Manifest:
     is 0, so that another history length does not make another agent of them; in a run that an earlier version
     began, it is what their episodes have."""
     workflow_runs: Mapping[str, str] = field(default_factory=dict)
-    """Ids of workflow evaluation runs, by `variant:digest:model`."""
+    """Ids of workflow evaluation runs, by `variant:digest:model` and settings of later plans, if others."""
+    seed_first: bool = False
+    """How their tasks are named: `seed 3, goto`, or `goto, seed 3` as in earlier versions of the kit."""
     merged: tuple[str, ...] = ()
     """The run_ids of merged shards."""
     first_format: int = FORMAT
@@ -155,6 +157,7 @@ def manifest_for(
         digests=digests,
         gateway=settings.redact(settings.gateway_url) or "embedded",
         without_history=without_history,
+        seed_first=True,
         versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     )
     if before is None:
@@ -178,6 +181,8 @@ def manifest_for(
             **without_history,
         },
         workflow_runs=before.workflow_runs,
+        # Episodes are compared under one name, so a run keeps the names that it began with.
+        seed_first=before.seed_first or not before.workflow_runs,
         merged=before.merged,
         first_format=before.first_format,
     )

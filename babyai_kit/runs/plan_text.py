@@ -25,8 +25,8 @@ def describe(plan: Plan, plans: Sequence[Plan]) -> str:
 
 
 def held_plans_note(plan: Plan, held: Sequence[Plan]) -> str | None:
-    """What to say of the plans that a run holds beside `plan`; None if there are none."""
-    others = [other for other in held if other != plan]
+    """What to say of the plans that a run holds beside `plan`; None if none of them has a variant of it."""
+    others = [other for other in held if other != plan and set(other.variants) & set(plan.variants)]
     if not others:
         return None
     latest, now = _parts(others[-1]), _parts(plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from babyai_kit.configuration.settings import load_settings
+from babyai_kit.configuration.ui_pages import comparison_page, fine_tuning_form
 from babyai_kit.configuration.urls import endpoint, split_query, url_secrets, with_version
 from babyai_kit.errors import ConfigError
 
@@ -95,9 +96,25 @@ def test_paths_are_appended_before_the_query():
     assert split_query("http://h/v1/?a=1&b=") == ("http://h/v1/", {"a": "1", "b": ""})
 
 
-def test_a_gateway_url_with_a_query_is_refused():
-    with pytest.raises(ConfigError, match="TENSORZERO_GATEWAY_URL must not have a query"):
-        load_settings(None, {"TENSORZERO_GATEWAY_URL": "http://h:3000/?x=1"})
+@pytest.mark.parametrize("name", ["TENSORZERO_GATEWAY_URL", "TENSORZERO_UI_URL"])
+def test_an_address_of_a_site_with_a_query_is_refused(name: str):
+    with pytest.raises(ConfigError, match=f"{name} must not have a query"):
+        load_settings(None, {name: "http://h:3000/?x=1"})
+
+
+def test_the_uis_address_is_that_of_make_up_unless_it_is_set():
+    assert load_settings(None, {}).ui_url == "http://127.0.0.1:4000"
+    settings = load_settings(None, {"TENSORZERO_UI_URL": "https://u:pw1@ui.example/t0/"})
+    assert settings.ui_url == "https://u:pw1@ui.example/t0"
+    assert "pw1" not in repr(settings)
+    with pytest.raises(ConfigError, match="TENSORZERO_UI_URL is not a valid"):
+        load_settings(None, {"TENSORZERO_UI_URL": "ui.example"})
+
+
+def test_pages_of_the_ui_show_no_password_and_choose_at_most_five_runs():
+    assert fine_tuning_form("http://u:pw@h/t0") == "http://h/t0/optimization/supervised-fine-tuning"
+    page = comparison_page("http://h:1", "babyai", list("abcdefg"))
+    assert page == "http://h:1/workflow-evaluations/projects/babyai?run_ids=a,b,c,d,e"
 
 
 def test_passwords_lone_users_and_keys_in_queries_are_secrets():

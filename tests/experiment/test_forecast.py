@@ -31,7 +31,7 @@ def config_for(model: str) -> Config:
 
 
 def key(variant: str = "baseline", seed: int = 0, task: str = "goto") -> EpisodeKey:
-    return EpisodeKey("r", variant, "offline-player", task, 0, seed, 0, 8)
+    return replace(STEPS[0].key, variant=variant, task=task, seed=seed)
 
 
 def answered(seed: int = 0, variant: str = "baseline", **tokens: Any) -> Any:

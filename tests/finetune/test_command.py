@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from babyai_kit.cli.arguments import run_options
 from babyai_kit.configuration.project import PROJECT_RESULTS
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.run import Run
+from tests.support.project import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -36,6 +38,17 @@ def test_from_a_run_to_the_gain(
     output = kit("finetune launch one --variant baseline --min-return 0.2 --dry-run")
     assert "A job would take" in output
     assert not (project / "results/one/finetune/job.json").exists()
+    form = output.partition("http://127.0.0.1:4000/optimization/supervised-fine-tuning")[2]
+    fields = dict(re.findall(r"(?m)^  (Function|Metric|Prompt|Model) +(.+)$", form))
+    assert fields.pop("Model").endswith("not offline-player")
+    assert fields == {"Function": "act", "Metric": "curated", "Prompt": "baseline"}
+    assert "No UI sees this run" in form
+    page = (ROOT / "docs/ui.md").read_text()
+    assert re.findall(r"(?m)^  ([A-Z][a-zA-Z ]+?) {2,}", form) == re.findall(
+        r"(?m)^\| ([A-Z][a-zA-Z ]+) \|", page
+    )
+    output = kit("finetune launch one --variant baseline --min-return 0.2 --dry-run --model gpt-9")
+    assert re.search(r"(?m)^  Model +gpt-9$", output)
     output = kit("finetune launch one --variant baseline --min-return 0.2")
     assert "The job has successfully completed" in output
     assert kit("finetune wait one").splitlines()[-2].endswith(output.splitlines()[-2].rpartition(" ")[2])

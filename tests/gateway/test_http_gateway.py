@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from typing import Any
 
 import pandas as pd
@@ -35,6 +37,7 @@ async def test_a_run_over_http_equals_an_embedded_one_and_the_ui_can_compare_it(
     async with remote() as at, at.connect() as session:
         told = capsys.readouterr().out
         over_http = await run_experiment(session, "http", **PLAN, results=tmp_path, progress=False)
+        last_line = capsys.readouterr().out.splitlines()[-1]
         found = await reconcile_run(session, "http", results=tmp_path)
         client = session.clickhouse()
         stored = client.query_df(
@@ -72,13 +75,18 @@ async def test_a_run_over_http_equals_an_embedded_one_and_the_ui_can_compare_it(
     registered = read_registrations(tmp_path / "http")
     assert set(registered.values()) == set(over_http["episode_id"])
     assert set(stored["id"]) == set(over_http["episode_id"])
-    tasks = [f"{task}, seed {seed}" for task in ("goto", "open") for seed in (3, 4)]
+    tasks = [f"seed {seed}, {task}" for task in ("goto", "open") for seed in (3, 4)]
     for variant, registered_ones in stored.groupby("pin"):
         assert variant in PLAN["variants"]
-        assert sorted(registered_ones["task"]) == tasks
+        assert sorted(registered_ones["task"]) == sorted(tasks)
     by_episode = over_http.set_index("episode_id")["variant"].to_dict()
     assert dict(zip(pinned["episode_id"], pinned["variant_name"], strict=True)) == by_episode
-    assert len(Run.open("http", results=tmp_path).manifest.workflow_runs) == 2
+    ids = Run.open("http", results=tmp_path).manifest.workflow_runs
+    of = {place.partition(":")[0]: run_id for place, run_id in ids.items()}
+    assert last_line == (
+        "Compare the variants in TensorZero's UI: http://127.0.0.1:4000/workflow-evaluations/projects/babyai"
+        f"?run_ids={of['baseline']},{of['history']}"
+    )
 
 
 async def test_the_requests_are_the_documented_ones(remote, tmp_path):
@@ -92,7 +100,7 @@ async def test_the_requests_are_the_documented_ones(remote, tmp_path):
     assert (run["project_name"], run["display_name"]) == ("babyai", "r: history")
     run_id = next(iter(Run.open("r", results=tmp_path).manifest.workflow_runs.values()))
     (episode,) = at.server.sent(f"/workflow_evaluation_run/{run_id}/episode")
-    assert episode["task_name"] == "goto, seed 3"
+    assert episode["task_name"] == "seed 3, goto"
 
     steps = [b for b in at.server.sent("/inference") if not b.get("dryrun")]
     assert len(steps) == episodes["episode_length"].sum()
@@ -131,6 +139,56 @@ async def test_a_run_broken_off_uses_its_registrations_again(remote, tmp_path):
     assert set(after.values()) == set(episodes["episode_id"])
     assert len(at.server.sent("/workflow_evaluation_run")) == 4
     same_figures(episodes, whole)
+
+
+async def test_a_run_that_goes_on_keeps_the_names_of_its_tasks(remote, tmp_path):
+    """Those of earlier versions, too: the UI compares what has one name."""
+    plan: dict[str, Any] = {"tasks": ["goto"], "results": tmp_path, "progress": False}
+    async with remote() as at, at.connect() as session:
+        await run_experiment(session, "r", **plan, variants=["history"], seeds=[3])
+        file = tmp_path / "r/run.json"
+        manifest = json.loads(file.read_text())
+        assert manifest.pop("seed_first") is True
+        file.write_text(json.dumps(manifest))  # as an earlier version wrote it
+        await run_experiment(session, "r", **plan, variants=["baseline", "history"], seeds=[3, 4])
+        await run_experiment(session, "r", **plan, variants=["baseline"], seeds=[5])
+    names = [body.get("task_name", "") for _, path, body in at.server.requests if path.endswith("/episode")]
+    names = [name for name in names if "seed" in name]
+    assert names[:1] == ["seed 3, goto"]
+    assert sorted(names[1:]) == ["goto, seed 3", "goto, seed 4", "goto, seed 4", "goto, seed 5"]
+
+
+async def test_other_settings_under_one_name_are_compared_apart(remote, tmp_path, capsys):
+    """A mean of the UI must not mix history lengths or numbers of distractors."""
+    plan: dict[str, Any] = {"variants": ["history"], "tasks": ["goto"], "seeds": [3], "results": tmp_path}
+    names = []
+    async with remote() as at, at.connect() as session:
+        for settings in ({}, {"history_length": 2}, {"num_dists": 1}, {"history_length": 2}, {}):
+            await run_experiment(session, "r", **plan, **settings, progress=False)
+            chosen = re.findall(r"run_ids=(\S+)", capsys.readouterr().out)
+            ids = {v: k for k, v in Run.open("r", results=tmp_path).manifest.workflow_runs.items()}
+            names.append([ids[run_id].split(":")[-1] for run_id in chosen])
+    assert names == [["offline-player"], ["history 2"], ["distractors 1"], ["history 2"], ["offline-player"]]
+    runs = [body for body in at.server.sent("/workflow_evaluation_run") if body["project_name"] == "babyai"]
+    shown = [run["display_name"] for run in runs]
+    assert shown == ["r: history", "r: history, history 2", "r: history, distractors 1"]
+
+
+async def test_the_links_lead_to_the_ui_of_the_settings(remote, tmp_path, capsys):
+    plan: dict[str, Any] = {"variants": ["history"], "tasks": ["goto"], "seeds": [3], "results": tmp_path}
+    async with (
+        remote(TENSORZERO_UI_URL="http://me:secret@ui.example/t0/") as at,
+        at.connect() as session,
+    ):
+        for _ in range(2):  # a run that was finished before, too
+            await run_experiment(session, "r", **plan, progress=False)
+            (run_id,) = Run.open("r", results=tmp_path).manifest.workflow_runs.values()
+            told = capsys.readouterr().out
+            page = f"http://ui.example/t0/workflow-evaluations/projects/babyai?run_ids={run_id}\n"
+            assert told.endswith(f": {page}")
+            assert "secret" not in told
+        await run_experiment(session, "s", **plan, workflow_evaluation=False, progress=False)
+        assert "workflow-evaluations" not in capsys.readouterr().out
 
 
 async def test_a_variant_that_the_gateway_does_not_know_is_told_before_the_plan(remote, tmp_path):

@@ -7,6 +7,7 @@ import ast
 import asyncio
 import importlib.util
 import inspect
+import io
 import re
 import shlex
 import shutil
@@ -15,14 +16,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dotenv import dotenv_values
+from PIL import Image
 
-from babyai_kit import clickhouse_client, connect, run_experiment
+from babyai_kit import ACTIONS, TASKS, clickhouse_client, connect, figures, make_env, run_experiment
 from babyai_kit.__main__ import _parser
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
+from babyai_kit.environment.tasks import MAX_STEPS
 from babyai_kit.runs.records import COLUMNS, KEY_COLUMNS
+from tests.project.first_hour import users
 from tests.support.import_graph import NESTED, import_graph
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
@@ -151,9 +156,57 @@ def test_architecture_has_a_line_per_room():
     assert set(re.findall(r"`(\w+)`", loose)) == set(graph.loose)
 
 
+def test_readme_shows_one_observation_as_it_is():
+    observation, _ = make_env("open").reset(seed=206)
+    block = blocks("README.md", "text")[0]
+    assert block == f"{observation['mission']}\n\n{observation['text']}\n"
+    notebook = (ROOT / "babyai.ipynb").read_text(encoding="utf-8")
+    assert 'make_env(\\"open\\")' in notebook
+    assert "reset(seed=206)" in notebook
+
+
+@pytest.mark.parametrize("file", ["README.md", "babyai.ipynb"])
+def test_the_game_is_explained_first(file: str):
+    """Every task with its limit and a sentence, every action, success and return, before anything is run."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    start = text[: text.index("make run     #" if file == "README.md" else "RUN = ")]
+    assert tuple(re.findall(r"\| `(\w+)` \| [A-Z].+\. \|", start)) == TASKS
+    limits = dict(re.findall(r"\| `(\w+)` \| .+ \| (\d+) steps \|", start))
+    assert limits == {task: str(steps) for task, steps in MAX_STEPS.items()}
+    assert all(f"*{action}*" in " ".join(start.split()) for action in ACTIONS)
+    assert "**Success" in start
+    assert "1 - 0.9 x steps / maximum" in " ".join(start.split())
+
+
+def test_the_first_hour_types_every_command_of_readme():
+    """`make test-long` follows README; here only that it leaves nothing out and expects nothing else."""
+    typed = []
+    for user in users("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1").values():
+        lines = [line for language, block in user.blocks() if language == "sh" for line in block.splitlines()]
+        assert all(any(line.startswith(start) for line in lines) for start in user.ends), user.lead
+        assert all(any(line.startswith(start) for start in user.ends) for line in lines), user.lead
+        typed += lines
+    assert typed == [line for block in blocks("README.md", "sh") for line in block.splitlines()]
+
+
+def test_the_picture_of_the_game_is_what_make_picture_draws():
+    env = make_env("open")
+    env.reset(seed=206)
+    drawn = Image.open(io.BytesIO(figures.game(env).png())).convert("RGB")
+    kept = Image.open(ROOT / "img/game.png").convert("RGB")
+    assert kept.size == drawn.size
+    # Another version of matplotlib draws letters a little differently.
+    assert np.abs(np.asarray(kept, float) - np.asarray(drawn, float)).mean() < 2
+
+
+def test_pictures_in_the_pages_are_small():
+    for path in [ROOT / "img/game.png", *(ROOT / "docs").rglob("*.png")]:
+        assert path.stat().st_size < 60_000, path
+
+
 def tree() -> Iterator[Path]:
     """The files and folders of README's tree, relative to the top level."""
-    (text,) = blocks("README.md", "text")
+    (text,) = (block for block in blocks("README.md", "text") if "README.md" in block)
     folders: list[str] = []
     for line in text.splitlines():
         depth = (len(line) - len(line.lstrip())) // 2

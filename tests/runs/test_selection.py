@@ -141,6 +141,7 @@ def test_another_plan_is_told_with_a_new_name() -> None:
     plan = Plan("first", ("baseline",), ("goto",), tuple(range(200, 220)), 0, 1, 8)
     other = Plan("first", ("baseline",), ("goto",), (200, 201, 202), 0, 1, 4)
     assert held_plans_note(plan, [plan]) is None
+    assert held_plans_note(plan, [Plan("first", ("history",), ("goto",), (1,), 0, 1, 4)]) is None
     note = held_plans_note(other, [plan, other])
     assert note is not None
     assert "already holds another plan: seeds 200:220; history length 8." in note

@@ -1,0 +1,31 @@
+"""The picture of the game."""
+
+from __future__ import annotations
+
+import gymnasium
+import pytest
+
+from babyai_kit import figures, make_env
+from babyai_kit.errors import InputError, StepOrderError
+
+
+@pytest.mark.parametrize("level", ["goto", "open", "BabyAI-BossLevel-v0"])
+def test_a_level_and_the_view_stand_side_by_side_in_one_scale_of_height(level: str):
+    env = make_env(level)
+    env.reset(seed=3)
+    figure = figures.game(env)
+    figure.draw_without_rendering()
+    whole, view = (axes.get_window_extent() for axes in figure.axes)
+    assert whole.x1 < view.x0
+    assert whole.height == pytest.approx(view.height, rel=0.02)
+    texts = [figure._suptitle, *(axes.title for axes in figure.axes), *(a._left_title for a in figure.axes)]
+    for text in texts:
+        assert text.get_window_extent().x1 <= figure.bbox.x1, text
+    assert figure._suptitle.get_text().replace("\n", " ") == f"Mission: {env.unwrapped.mission}"
+
+
+def test_only_a_level_that_has_begun_can_be_drawn():
+    with pytest.raises(StepOrderError, match="call reset"):
+        figures.game(make_env("goto"))
+    with pytest.raises(InputError, match="that make_env made"):
+        figures.game(gymnasium.make("CartPole-v1"))
