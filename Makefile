@@ -6,7 +6,7 @@
 # make bench  timings, as tables and JSON under results/bench/
 # make soak   faults by the hundred (about half an hour): a table, and JSON in results/soak.json
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
-# make test-long  README, followed word by word in a fresh clone (some minutes)
+# make test-long  the longest tests, and README followed word by word in a fresh clone (some minutes)
 # make picture  the picture of the game in README
 # make clean  remove environments and caches; runs and data stay
 # Another interpreter: make PYTHON=python3.12 run
@@ -30,7 +30,7 @@ doctor: $(VENV)/.run
 	@$(BIN)/python -m babyai_kit doctor
 
 test: lint $(VENV)/.learner
-	$(PYTEST)
+	$(PYTEST) -m "not long"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -39,10 +39,10 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.learner
-	$(PYTEST) -m "not e2e"
+	$(PYTEST) -m "not e2e and not long"
 
 e2e: $(VENV)/.learner
-	$(PYTEST) -m e2e
+	$(PYTEST) -m "e2e and not long"
 
 bench: $(VENV)/.test
 	mkdir -p results/bench
@@ -53,7 +53,8 @@ soak: $(VENV)/.test
 	mkdir -p results
 	nice $(BIN)/python -m tests.faults.soak --json results/soak.json
 
-test-long: $(VENV)/.test
+test-long: $(VENV)/.learner
+	$(PYTEST) -m long
 	$(BIN)/python -m tests.project.first_hour
 
 picture: $(VENV)/.run

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.e2e
 PLAN: dict[str, Any] = {"variants": ["baseline", "history"], "tasks": ["goto", "open"], "seeds": range(2)}
 
 
+@pytest.mark.long
 async def test_a_store_that_stays_away_is_told_and_reconciled_when_it_is_back(
     store, open_session, tmp_path, capsys
 ):

@@ -85,6 +85,7 @@ async def test_true_examples_help_on_unseen_seeds_and_shuffled_ones_do_not(
     assert "without these seeds:" in text
 
 
+@pytest.mark.long
 async def test_rounds_choose_on_validation_and_report_on_test(open_offline: Open, tmp_path: Path):
     blocks = {"train": range(20, 26), "validation": range(200, 202), "test": range(1020, 1023)}
     options = {"rounds": 2, "tasks": ["goto"], "min_return": 0.2, "results": tmp_path}
