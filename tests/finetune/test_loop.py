@@ -40,6 +40,7 @@ def shuffled(curation: finetune.Curation) -> finetune.Curation:
     return dataclasses.replace(curation, examples=tuple(examples))
 
 
+@pytest.mark.long
 async def test_true_examples_help_on_unseen_seeds_and_shuffled_ones_do_not(
     open_offline: Open, collected: Path, config: Path, tmp_path: Path
 ):

@@ -33,6 +33,7 @@ def learner(tmp_path_factory: pytest.TempPathFactory) -> Learner:
     return Learner(tmp_path_factory.getbasetemp() / "learner", recipe=TINY, progress=False)
 
 
+@pytest.mark.long
 async def test_own_successes_help_on_unseen_seeds(
     data: Path, learner: Learner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
