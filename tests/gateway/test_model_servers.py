@@ -22,6 +22,7 @@ from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.runs.answers import invalid_reason
 from babyai_kit.runs.run import Run
 from tests.support.certificates import make_certificate
+from tests.support.model_server import model_server
 from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
@@ -59,28 +60,13 @@ def served(data: Path, monkeypatch: pytest.MonkeyPatch):
     async def opened(
         answer: Callable[[Body], Any], *, certificate: ssl.SSLContext | None = None, **settings: str
     ) -> AsyncIterator[tuple[Any, list[Body]]]:
-        asked: list[Body] = []
-
-        async def chat(request: web.Request) -> web.Response:
-            asked.append(await request.json())
-            reply = answer(asked[-1])
-            if asyncio.iscoroutine(reply):
-                reply = await reply
-            return reply if isinstance(reply, web.Response) else web.json_response(reply)
-
-        app = web.Application()
-        app.router.add_post("/api/v1/chat/completions", chat)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate).start()
-        scheme = "https" if certificate else "http"
-        monkeypatch.setenv("OPENAI_BASE_URL", f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/api/v1")
-        monkeypatch.setenv("AGENT_MODEL", "theirs")
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
-            yield session, asked
-        await runner.cleanup()
+        async with model_server(answer, path="/api/v1", certificate=certificate) as server:
+            monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+            monkeypatch.setenv("AGENT_MODEL", "theirs")
+            for name, value in settings.items():
+                monkeypatch.setenv(name, value)
+            async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
+                yield session, server.asked
 
     return opened
 

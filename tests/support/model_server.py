@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -44,8 +45,13 @@ class ModelServer:
 
 
 @asynccontextmanager
-async def model_server(answer: Callable[[Body], Any]) -> AsyncIterator[ModelServer]:
-    """A server whose every chat completion is `answer(body)`: a body, a response, or a coroutine of one."""
+async def model_server(
+    answer: Callable[[Body], Any], *, path: str = "/v1", certificate: ssl.SSLContext | None = None
+) -> AsyncIterator[ModelServer]:
+    """A server whose every chat completion is `answer(body)`: a body, a response, or a coroutine of one.
+
+    `path`: of its base URL. With a `certificate`, it is asked by https.
+    """
     server = ModelServer()
 
     async def chat(request: web.Request) -> web.StreamResponse:
@@ -56,11 +62,12 @@ async def model_server(answer: Callable[[Body], Any]) -> AsyncIterator[ModelServ
         return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply)
 
     app = web.Application()
-    app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post(f"{path}/chat/completions", chat)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate).start()
+    scheme = "https" if certificate else "http"
+    server.base_url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}{path}"
     try:
         yield server
     finally:
