@@ -18,10 +18,11 @@ from babyai_kit.atomic_files import write_atomically
 from babyai_kit.cli import process
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import env_text, read_env_file
-from babyai_kit.configuration.gateway_toml import cost_toml, point_registered_at
+from babyai_kit.configuration.gateway_toml import point_registered_at
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_ENV, StrPath, project_root
+from babyai_kit.configuration.provider_toml import cost_toml
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError, KitError

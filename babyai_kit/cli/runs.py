@@ -58,7 +58,7 @@ def _row(run: Run) -> list[str]:
     errors = sum(record.status != "ok" for record in present)
     variants = {key.variant for key in planned}
     return [
-        _short(manifest.model, MAX_MODEL),
+        _short(', '.join(manifest.models), MAX_MODEL),
         manifest.updated[:16].replace("T", " "),
         f"{len(present) - errors:,} of {len(planned):,}",
         str(errors),

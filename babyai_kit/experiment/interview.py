@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import cast
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
-from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission, first_dialect
-from babyai_kit.configuration.variants import FUNCTION
+from babyai_kit.configuration.dialects import OMISSIONS, Dialect, Omission, answer_formats, first_dialect
+from babyai_kit.configuration.variants import FUNCTION, Agent
 from babyai_kit.errors import (
     GatewayAway,
     GatewayError,
@@ -53,7 +53,7 @@ class Interview:
     def __init__(
         self,
         session: Session,
-        variant: str,
+        agent: Agent,
         sampling: Sampling,
         backoff: Backoff,
         say: Callable[[str], None],
@@ -61,8 +61,9 @@ class Interview:
         pace: Pace,
     ) -> None:
         self._session = session
-        self._variant = variant
-        self._model = session.config.variants[variant].model
+        self._agent = agent
+        self._variant = agent.variant.name
+        self._model = agent.model.name
         self._sampling = sampling
         self._backoff = backoff
         self._say = say
@@ -80,9 +81,10 @@ class Interview:
                 raise self._failure(outcome, recorded)
             return recorded, outcome
         accepted: list[tuple[Dialect, Answer]] = []
-        omitted = first_dialect(self._session.settings.openai_base_url).omitted
+        model = self._agent.model
+        omitted = first_dialect(model.base_url, model.asked_as).omitted
         failure: tuple[ServiceError, Dialect] | None = None
-        for answer_format in FORMATS:
+        for answer_format in answer_formats(model.asked_as):
             dialect, outcome = await self._accepted(Dialect(answer_format, omitted))
             omitted = dialect.omitted
             if isinstance(outcome, ServiceError):
@@ -138,6 +140,8 @@ class Interview:
             and {
                 "seed": self._sampling.call_seeds,
                 "temperature": self._sampling.temperature is not None,
+                "reasoning_effort": self._sampling.reasoning_effort is not None,
+                "thinking_budget_tokens": self._sampling.thinking_budget_tokens is not None,
                 "max_completion_tokens": True,
                 "max_tokens": "max_completion_tokens" in dialect.omitted,
             }[parameter]
@@ -164,9 +168,13 @@ class Interview:
             self._variant,
             self._session.new_episode_id(),
             SAMPLE_ARGUMENTS,
+            model=self._model,
+            served_as=self._agent.served_as,
             seed=0 if self._sampling.call_seeds else None,
             temperature=self._sampling.temperature,
             max_tokens=self._sampling.max_tokens,
+            reasoning_effort=self._sampling.reasoning_effort,
+            thinking_budget_tokens=self._sampling.thinking_budget_tokens,
             dialect=dialect,
             dryrun=True,
         )
@@ -193,9 +201,10 @@ class Interview:
     def _failure(self, error: ServiceError, recorded: Dialect | None = None) -> ServiceError | InputError:
         if error.kind == "unknown function":
             where = self._session.settings.redact(self._session.settings.gateway_url)
+            restart = "run make up" if self._agent.added else "give it this project's config/ and restart it"
             return InputError(
-                f"the gateway at {where} has no variant {self._variant!r} of the function {FUNCTION!r}; give "
-                "it this project's config/ and restart it"
+                f"the gateway at {where} has no variant {self._agent.served_as!r} of the function "
+                f"{FUNCTION!r}; {restart}"
             )
         if recorded is not None and refusal(error, recorded):
             return InputError(
@@ -207,7 +216,7 @@ class Interview:
             # What to mend is said already: a key, a certificate, an account.
             return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
         return type(error)(
-            f"model {self._model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the "
+            f"model {self._model!r} does not answer, so nothing was run; check its name, the key and the "
             f"server: {error}",
             kind=error.kind,
             retryable=False,
