@@ -33,6 +33,7 @@ PACKAGES = (
     "chdb",
     "minigrid",
     "gymnasium",
+    "genai-prices",
     "numpy",
     "pandas",
     "matplotlib",
