@@ -45,7 +45,7 @@ def environment(settings: Settings, config: StrPath = PROJECT_CONFIG) -> dict[st
         "AGENT_MODEL": model,
         "OPENAI_BASE_URL": addresses.from_container(settings.openai_base_url or addresses.COMPOSE_PLAYER),
         "AGENT_TIMEOUT_MS": str(settings.timeout_ms),
-        "AGENT_COST": cost_toml(load_prices(config).price_of(model)),
+        "AGENT_COST": cost_toml(load_prices(config).price_of(model, base_url=settings.openai_base_url)),
     }
     if offline:
         variables["COMPOSE_PROFILES"] = "offline"

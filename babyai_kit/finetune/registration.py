@@ -44,7 +44,7 @@ def register_variant(
     Give the `model`'s name (such as `ft:gpt-4o-mini-2024-07-18:org::id`), or the `snippet` of TOML that
     TensorZero's UI shows when its job is done. `like`: the variant whose prompts it uses, which must be the
     one it was trained on; default: `name` without a final `_sft`, `_sft2` and so on. `price`: per million
-    tokens; default: the price of `ft:BASE`, or of the model, in prices.json. The variant is served once the
+    tokens; default: the price of `ft:BASE` or of the model, as for a run. The variant is served once the
     gateway starts again: at the next `connect()`, or after a restart of the gateway image.
     Raises InputError for a name that is not valid or belongs to another file, and for a snippet without
     exactly one model.
@@ -72,7 +72,11 @@ def register_variant(
     if not _MODEL_NAME.fullmatch(model_name):
         raise InputError(f"model name {model_name[:80]!r} is not valid; take it from the finished job")
     if price is None:
-        price = load_prices(config).price_of(model_name)
+        price = load_prices(config).price_of(
+            model_name,
+            provider=str(provider["type"]),
+            base_url=str(provider.get("api_base", "")),
+        )
     if "cost" not in provider:
         provider |= tomlkit.parse(cost_toml(price)).unwrap()
     provider.setdefault("timeouts", {"non_streaming": {"total_ms": settings.timeout_ms}})

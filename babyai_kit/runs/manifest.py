@@ -37,6 +37,7 @@ PACKAGES = (
     "chdb",
     "minigrid",
     "gymnasium",
+    "genai-prices",
     "numpy",
     "pandas",
     "matplotlib",
