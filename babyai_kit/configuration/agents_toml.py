@@ -15,7 +15,7 @@ import tomlkit
 
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, cost_toml, timeouts
-from babyai_kit.configuration.providers import PROVIDERS
+from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.served_models import OPENAI_KEY, OWN_MODELS, Model
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import read_toml
@@ -85,7 +85,7 @@ def _key_location(model: Model, settings: Settings) -> Any:
     if not model.definition:
         return f"env::{OPENAI_KEY}" if settings.openai_api_key else "none"
     (provider,) = model.definition["providers"].values()
-    default = f"env::{PROVIDERS[model.provider].keys[0]}"
+    default = f"env::{PROVIDERS[model.provider].key}"
     return provider.get("api_key_location", default)
 
 

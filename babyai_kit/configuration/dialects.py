@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from babyai_kit.configuration.providers import PROVIDERS
+from babyai_kit.configuration.provider_types import PROVIDERS
 
 AnswerFormat = Literal["schema", "tool", "json", "words"]
-"""`schema`: the answer is held to the JSON schema. `tool`: it is the arguments of a tool that the model has to
+"""`schema`: the answer is held to the JSON schema. `tool`: it is the arguments of a tool that the model must
 call. `json`: it is some JSON object (JSON mode). `words`: the prompt alone asks for JSON."""
 
 Omission = Literal[
@@ -75,7 +75,7 @@ class Dialect:
 def answer_formats(provider: str = "openai") -> tuple[AnswerFormat, ...]:
     """The forms of an answer that a type of provider may know, the strictest first."""
     known = PROVIDERS.get(provider)
-    return known.answer_formats if known else ("json", "words")
+    return ("schema", "json", "words") if known and known.api == "openai" else ("json", "tool", "words")
 
 
 def first_dialect(base_url: str, provider: str = "openai") -> Dialect:

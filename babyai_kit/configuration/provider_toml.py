@@ -1,4 +1,4 @@
-"""The parts of a provider's TOML that the kit writes: where its key is, what tokens cost, how long it may take."""
+"""What the kit writes into a provider's TOML: where its key is, what tokens cost, how long it may take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from babyai_kit.configuration.settings import FIRST_TIMEOUTS, MAX_TIMEOUT_MS, Se
 
 NO_TIMEOUT_MS = FIRST_TIMEOUTS * MAX_TIMEOUT_MS
 """For a gateway in front of the adapter, which gives an answer up in time."""
-
 
 
 def api_key_location(settings: Settings) -> str:
@@ -26,7 +25,6 @@ def cost_toml(price: Price | None, provider: str = "openai") -> str:
         for tokens, dollars in (("prompt", price.input), ("completion", price.output))
     )
     return f"cost = [{', '.join(entries)}]"
-
 
 
 def timeouts(timeout_ms: int) -> dict[str, Any]:

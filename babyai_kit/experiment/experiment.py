@@ -268,7 +268,9 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
 def check_prices(config: Config, models: Iterable[Model], limits: Limits) -> None:
     """Raises InputError for a budget in dollars over a model without a price."""
     for model in models:
-        limited = limits.of_run().max_cost_usd is not None or limits.of_model(model.name).max_cost_usd is not None
+        limited = (
+            limits.of_run().max_cost_usd is not None or limits.of_model(model.name).max_cost_usd is not None
+        )
         if limited and config.price_of(model) is None:
             raise InputError(
                 f"max_cost_usd needs a price, and {model.name!r} has none; add it to config/prices.json or "

@@ -85,7 +85,7 @@ async def curate(
     left out, and so are those that repeat another example word for word; with `drop_detours` also those that
     the episode did not need (see `needed_steps`).
     `seeds`: use only these, all of the train block; None: use all, and a seed outside that block is an error.
-    `model`: use only its episodes, and fine-tune it; None: that of the variant, unless only another played it.
+    `model`: use only its episodes, and fine-tune it; None: the variant's, unless only another played it.
     `episodes`: use only those in this table, as `run_experiment` returns it: the run may hold others, of
     other tasks or settings. `source`: "clickhouse" (what the gateway stored, read through its API) or
     "journal"; both give the same.
@@ -113,8 +113,8 @@ async def curate(
     check_block((e.row.seed for e in found), "train", "training")
     played_by = sorted({e.row.model for e in found})
     chosen_model = _chosen_model(model, variants[variant].model, played_by)
-    if played_by:
-        found = [e for e in found if e.row.model == (chosen_model if chosen_model in played_by else played_by[0])]
+    if chosen_model in played_by:
+        found = [e for e in found if e.row.model == chosen_model]
     rules = episode_rules(
         variants[variant], min_return=min_return, max_per_task=max_per_task, shortest_only=shortest_only
     )
@@ -138,7 +138,7 @@ async def curate(
 
 
 def _chosen_model(asked: str | None, usual: str, played_by: Sequence[str]) -> str:
-    """The model that is fine-tuned. Raises InputError where its episodes are not there or not the only ones."""
+    """The model that is fine-tuned. Raises InputError if it has no episodes and several others have."""
     if asked is not None:
         if played_by and asked not in played_by:
             raise InputError(unknown("model", asked, played_by))

@@ -164,7 +164,8 @@ class Session:
     async def start_evaluation(
         self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
     ) -> str:
-        """Open a workflow evaluation run of `variant` (the gateway's name), shown in the UI as `name` of `project`; its id."""
+        """Open a workflow evaluation run of `variant` (the gateway's name), shown as `name` of `project`; its
+        id."""
         gateway = self._able(EvaluatesWorkflows, "workflow evaluations")  # type: ignore[type-abstract]
         return await self._bounded(gateway.start_evaluation(variant, project, name, tags))
 

@@ -251,6 +251,10 @@ def _finish_reason(reason: FinishReason | None) -> str | None:
     return None if reason in (None, FinishReason.UNKNOWN) else reason.value
 
 
+_JSON_MODES = {"words": "off", "tool": "tool"}
+"""The gateway's names for forms of an answer that `config/` does not ask for."""
+
+
 def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]]]:
     """The gateway's parameters of a call, and what it is to write into the request to the model server."""
     omitted = question.dialect.omitted
@@ -267,8 +271,8 @@ def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | di
         schema = {"name": "answer", "strict": True, "schema": dict(question.schema)}
         response_format = {"type": "json_schema", "json_schema": schema}
         extra_body.append({"pointer": "/response_format", "value": response_format})
-    elif question.dialect.answer_format == "words":
-        params["json_mode"] = "off"
+    elif question.dialect.answer_format in _JSON_MODES:
+        params["json_mode"] = _JSON_MODES[question.dialect.answer_format]
     if question.max_tokens is not None:
         if "max_completion_tokens" not in omitted:
             params["max_tokens"] = question.max_tokens  # which the gateway sends under the newer name
