@@ -49,6 +49,7 @@ def _parts(plan: Plan) -> dict[str, str]:
         objects = "1 distracting object" if plan.num_dists == 1 else f"{plan.num_dists} distracting objects"
     return {
         "variants": ", ".join(plan.variants),
+        "models": f"models {', '.join(plan.models)}" if len(plan.models) > 1 else "".join(plan.models),
         "tasks": tasks,
         "seeds": f"seeds {_short(seeds_text(plan.seeds))}",
         "history_length": f"history length {plan.history_length}",
