@@ -24,12 +24,12 @@ _NEVER = re.compile(r"gpt-([5-9]|\d\d)|o\d|chatgpt-")
 
 def is_never_tuned(base: str, base_url: str) -> bool:
     """True if `base_url` is OpenAI's, and it does not fine-tune `base` (or what that was fine-tuned from)."""
-    return bool(_NEVER.match(base_model(base))) and is_openai("", base_url)
+    return bool(_NEVER.match(base_model(base))) and _at_openai(base_url)
 
 
 def check_base(base: str, base_url: str, today: date | None = None) -> str | None:
-    """The line to show before a job of `base` is created at `base_url` (empty: OpenAI's API); None if there
-    is nothing to say. `today`: by this machine's clock unless given.
+    """The line to show before a job of `base` is created at `base_url`; None if there is nothing to say.
+    `today`: by this machine's clock unless given.
 
     Raises InputError for a model that OpenAI does not fine-tune.
     """
@@ -44,7 +44,7 @@ def check_base(base: str, base_url: str, today: date | None = None) -> str | Non
             f"OpenAI does not fine-tune {base}, only {', '.join(living)}, and until {FINE_TUNING_ENDS}; set "
             f"AGENT_MODEL to one of these before the run, or {ELSEWHERE}"
         )
-    if not is_openai("", base_url):
+    if not _at_openai(base_url):
         return None
     if today < FINE_TUNING_ENDS:
         line = f"OpenAI creates fine-tuning jobs until {FINE_TUNING_ENDS}"
@@ -54,3 +54,8 @@ def check_base(base: str, base_url: str, today: date | None = None) -> str | Non
         gone = "leave" if day > today else "left"
         line += f"; {base} and what is fine-tuned from it {gone} its API {when_is(day, today)}"
     return line
+
+
+def _at_openai(base_url: str) -> bool:
+    """False without an address, as the offline player's: nobody goes to OpenAI then."""
+    return bool(base_url) and is_openai("", base_url)

@@ -70,7 +70,7 @@ def test_a_base_that_goes_is_told_and_left_to_openai():
 
 def test_other_servers_are_asked():
     for base in (DEFAULT_MODEL, "gpt-4o-mini-2024-07-18", "meta-llama/Llama-3.1-8B-Instruct"):
-        for url in ("https://api.together.xyz/v1/", "http://127.0.0.1:8000/v1/"):
+        for url in ("https://api.together.xyz/v1/", "http://127.0.0.1:8000/v1/", ""):
             assert check_base(base, url, TODAY) is None
 
 
