@@ -20,6 +20,11 @@ def seeds_text(seeds: Sequence[int]) -> str:
     return f"{first}:{end}" if list(seeds) == list(range(first, end)) else ",".join(map(str, seeds))
 
 
+def objects_text(num_dists: int) -> str:
+    """`no distracting objects`, `1 distracting object`."""
+    return f"{num_dists or 'no'} distracting object{'s' * (num_dists != 1)}"
+
+
 def describe(plan: Plan, plans: Sequence[Plan]) -> str:
     """In one line, what tells the plan from the other `plans` of its run."""
     parts = _parts(plan)
@@ -64,15 +69,12 @@ def _parts(plan: Plan) -> dict[str, str]:
     """The plan's parts in words, by field."""
     tasks = f"all {len(TASKS)} tasks" if set(plan.tasks) == set(TASKS) else ", ".join(plan.tasks)
     repeats = "1 repeat" if plan.repeats == 1 else f"{plan.repeats} repeats"
-    objects = "no distracting objects"
-    if plan.num_dists:
-        objects = "1 distracting object" if plan.num_dists == 1 else f"{plan.num_dists} distracting objects"
     return {
         "variants": ", ".join(plan.variants),
         "tasks": tasks,
         "seeds": f"seeds {_short(seeds_text(plan.seeds))}",
         "history_length": f"history length {plan.history_length}",
-        "num_dists": objects,
+        "num_dists": objects_text(plan.num_dists),
         "repeats": repeats,
     }
 
