@@ -18,10 +18,11 @@ from babyai_kit.atomic_files import write_atomically
 from babyai_kit.cli import process
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import env_text, read_env_file
-from babyai_kit.configuration.gateway_toml import cost_toml, point_registered_at
+from babyai_kit.configuration.gateway_toml import point_registered_at
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_ENV, StrPath, project_root
+from babyai_kit.configuration.provider_toml import cost_toml
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError, KitError
@@ -44,7 +45,7 @@ def environment(settings: Settings, config: StrPath = PROJECT_CONFIG) -> dict[st
         "AGENT_MODEL": model,
         "OPENAI_BASE_URL": addresses.from_container(settings.openai_base_url or addresses.COMPOSE_PLAYER),
         "AGENT_TIMEOUT_MS": str(settings.timeout_ms),
-        "AGENT_COST": cost_toml(load_prices(config).price_of(model)),
+        "AGENT_COST": cost_toml(load_prices(config).price_of(model, base_url=settings.openai_base_url)),
     }
     if offline:
         variables["COMPOSE_PROFILES"] = "offline"

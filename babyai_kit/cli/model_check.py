@@ -33,7 +33,7 @@ async def model(settings: Settings, *, has_price: bool, timeout_s: float = 10.0)
     if settings.offline:
         text = "offline player, which is NO language model; set OPENAI_API_KEY or OPENAI_BASE_URL to use one"
         return Finding(NOTE, "Model", text)
-    price = "" if has_price else "; no price in prices.json, so cost is NaN"
+    price = "" if has_price else "; no price is known, so cost is NaN: add one to config/prices.json"
     if not settings.openai_base_url:
         return Finding(OK, "Model", f"{settings.model}, as configured at the gateway{price}")
     base = settings.openai_base_url

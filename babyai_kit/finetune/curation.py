@@ -76,6 +76,7 @@ async def curate(
     drop_detours: bool = False,
     seeds: Iterable[int] | None = None,
     settings: PlaySettings | None = None,
+    model: str | None = None,
     episodes: pd.DataFrame | None = None,
     source: str = "clickhouse",
     mark_curated: bool = True,
@@ -90,6 +91,7 @@ async def curate(
     the episode did not need (see `needed_steps`).
     `seeds`: use only these, all of the train block; None: use all, and a seed outside that block is an error.
     `settings`: use only episodes played under these; None: under any.
+    `model`: use only its episodes, and fine-tune it; None: the variant's, unless only another played it.
     `episodes`: use only those in this table, as `run_experiment` returns it: the run may hold others, of
     other tasks or settings. `source`: "clickhouse" (what the gateway stored, read through its API) or
     "journal"; both give the same.
@@ -116,6 +118,10 @@ async def curate(
         found = [e for e in found if e.row.episode_id in ids]
     found, left_out = with_settings(found, settings or PlaySettings(), variants[variant])
     check_block((e.row.seed for e in found), "train", "training")
+    played_by = sorted({e.row.model for e in found})
+    chosen_model = _chosen_model(model, variants[variant].model, played_by)
+    if chosen_model in played_by:
+        found = [e for e in found if e.row.model == chosen_model]
     rules = episode_rules(
         variants[variant], min_return=min_return, max_per_task=max_per_task, shortest_only=shortest_only
     )
@@ -131,12 +137,23 @@ async def curate(
         await mark_as_curated(session, [e.row for e in chosen])
     return Curation(
         variant=variant,
-        model=variants[variant].model,
+        model=chosen_model,
         runs=runs,
         examples=examples,
         counts=pd.DataFrame(stages),
         left_out=left_out,
     )
+
+
+def _chosen_model(asked: str | None, usual: str, played_by: Sequence[str]) -> str:
+    """The model that is fine-tuned. Raises InputError if it has no episodes and several others have."""
+    if asked is not None:
+        if played_by and asked not in played_by:
+            raise InputError(unknown("model", asked, played_by))
+        return asked
+    if usual not in played_by and len(played_by) > 1:
+        raise InputError(f"these episodes are of several models; name one of {', '.join(played_by)}")
+    return usual
 
 
 def episode_rules(

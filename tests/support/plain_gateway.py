@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
 from babyai_kit.experiment.estimate import forecast_of
+from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
-from babyai_kit.experiment.preflight import Preflight
 from babyai_kit.experiment.progress import Progress
 from babyai_kit.experiment.runner import Runner
 from babyai_kit.gateway.protocol import Answer, Question
@@ -112,19 +113,18 @@ async def carry_out(
             new_episode_id=session.new_episode_id,
         )
         forecast = forecast_of(session.config, backlog, Sampling())
+        lane = Lane(
+            "",
+            dialect=Dialect(),
+            max_concurrency=max_concurrency,
+            backoff=backoff,
+            pace=Pace(requests_per_minute, backoff),
+            budgets=(Budget(Limits()),),
+            say=lambda line: None,
+            stop_after_invalid=stop_after_invalid,
+        )
         with Progress(len(keys), backlog.done, forecast, show=False) as bar:
-            runner = Runner(
-                session,
-                journal,
-                bar,
-                run_id="r",
-                sampling=Sampling(),
-                preflight=Preflight(),
-                max_concurrency=max_concurrency,
-                budget=Budget(Limits()),
-                backoff=backoff,
-                pace=Pace(requests_per_minute, backoff),
-                stop_after_invalid=stop_after_invalid,
-            )
+            lanes = {key.model: lane for key in keys}
+            runner = Runner(session, journal, bar, run_id="r", sampling=Sampling(), lanes=lanes)
             await runner.all(backlog.owed)
     return runner
