@@ -138,7 +138,8 @@ def test_expected_never_passes_at_most(answers: list[tuple[int, int | None, int 
 def announced(model: str, *, episodes: int, max_tokens: int) -> list[str]:
     config = config_for(model)
     digest = config.variants["baseline"].digest
-    owed = [PlannedEpisode(key(seed=s), digest, f"e{s}") for s in range(episodes)]
+    keys = [replace(key(seed=s), model=model) for s in range(episodes)]
+    owed = [PlannedEpisode(k, digest, f"e{k.seed}") for k in keys]
     backlog, sampling = Backlog(done=[], owed=owed), Sampling(max_tokens=max_tokens)
     return announcement(backlog, forecast_of(config, backlog, sampling), sampling).split("\n")
 
