@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
@@ -127,6 +128,12 @@ def annotate_row(axes: Axes, x: float, y: float, text: str, **style: Any) -> Non
     """Small print in the row at `y`; `x` is from 0, the left end of the axes, to 1."""
     place = axes.get_yaxis_transform()
     axes.text(x, y, text, transform=place, va="center", fontsize=7.5, **style)
+
+
+def dark(colour: str) -> str:
+    """`colour` as dark as small text must be on white."""
+    red, green, blue = (0.68 * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def plain(text: str) -> str:
