@@ -6,7 +6,7 @@ Of arrays: `estimators` (rates), `resampling` (bootstrap, sign flips), `paired` 
 formatted.
 """
 
-from babyai_kit.stats.comparison import agent_columns, check_baseline, compare
+from babyai_kit.stats.comparison import agent_columns, check_baseline, compare, rows_of_agent
 from babyai_kit.stats.curves import return_profiles, success_by_step
 from babyai_kit.stats.estimators import (
     CONFIDENCE,
@@ -68,6 +68,7 @@ __all__ = [
     "power",
     "reasons",
     "return_profiles",
+    "rows_of_agent",
     "seeds_needed",
     "smallest_detectable",
     "success_bounds",
