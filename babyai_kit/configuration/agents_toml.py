@@ -51,7 +51,7 @@ def agents_toml(
         definition = _definition(model, config.settings, address)
         behind_adapter = address is not None and not model.on_this_machine
         timeout_ms = NO_TIMEOUT_MS if behind_adapter else config.settings.timeout_ms
-        cost = tomlkit.parse(cost_toml(config.price_of(model), model.provider)).unwrap()
+        cost = tomlkit.parse(cost_toml(config.price_of(model), model.asked_as)).unwrap()
         for provider in definition["providers"].values():
             provider.setdefault("timeouts", timeouts(timeout_ms))
             for name, value in cost.items():
