@@ -179,8 +179,10 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             await session.serve(agents)
             # Before anything is paid for.
             await retrying(backoff)(check_storage, session)
+            owed = {(planned.key.variant, planned.key.model) for planned in backlog.owed}
+            asked = [agent for agent in agents if agent.pair in owed]
             checked = await preflight(
-                session, agents, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
+                session, asked, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
             )
             for note in checked.notes:
                 print(note)
