@@ -16,7 +16,7 @@ from typing import Any
 from babyai_kit.configuration.models import is_free
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_types import PROVIDERS
-from babyai_kit.configuration.providers import missing_keys, shorthand
+from babyai_kit.configuration.providers import missing_keys, needed_keys, shorthand
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
 from babyai_kit.configuration.urls import base_url, checked_url
@@ -53,6 +53,24 @@ class Model:
     def on_this_machine(self) -> bool:
         """True for the offline player and the learner."""
         return is_free(self.name)
+
+    def in_its_words(self, message: str) -> str:
+        """`message` about the server of the settings, with what to correct for this model in their place."""
+        if not self.definition:
+            return message
+        (provider,) = list(self.definition["providers"].values())[:1]
+        keys = needed_keys(provider)
+        if not keys:
+            message = message.replace(
+                f"set {OPENAI_KEY} in .env", f"give {self.name} the key that its server wants"
+            )
+        for setting, own in (
+            (OPENAI_KEY, " and ".join(keys)),
+            ("AGENT_MODEL", f"the name of {self.name}"),
+            ("OPENAI_BASE_URL", f"the address of {self.name}"),
+        ):
+            message = re.sub(rf"\b{setting}\b", own, message)
+        return message
 
     @property
     def asked_as(self) -> str:

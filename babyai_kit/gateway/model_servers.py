@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from babyai_kit.configuration.agents_toml import Front
 from babyai_kit.configuration.models import is_learner
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.served_models import Model
@@ -39,7 +40,7 @@ class ModelServers:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def addresses(self, models: Sequence[Model]) -> dict[str, str]:
+    async def fronts(self, models: Sequence[Model]) -> dict[str, Front]:
         """By the model's name, where it is asked; without those that the gateway asks by itself.
 
         Raises ConfigError for a proxy that cannot be used and a model of this machine that cannot be built.
@@ -47,9 +48,10 @@ class ModelServers:
         found = {}
         for model in models:
             if model.on_this_machine:
-                found[model.name] = await self.player(learner_needed=is_learner(model.name))
+                address = await self.player(learner_needed=is_learner(model.name))
+                found[model.name] = Front(address, gives_up=False)
             elif model.base_url:
-                found[model.name] = await self.adapter(model.base_url)
+                found[model.name] = Front(await self.adapter(model.base_url), gives_up=True)
         return found
 
     async def adapter(self, base_url: str) -> str:
