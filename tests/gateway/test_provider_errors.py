@@ -27,7 +27,6 @@ ANTHROPIC = [
     (400, "top_k: range", "bad request", LASTING, "read its reason: top_k: range"),
     (400, SPENT, "quota", FATAL, "add credit"),
     (
-        anthropic_error,
         400,
         "prompt is too long: 9 tokens > 8 maximum",
         "bad request",
