@@ -15,7 +15,7 @@ import tomlkit
 
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, cost_toml, timeouts
-from babyai_kit.configuration.providers import PROVIDERS
+from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.served_models import OPENAI_KEY, OWN_MODELS, Model
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import read_toml
@@ -51,7 +51,7 @@ def agents_toml(
         definition = _definition(model, config.settings, address)
         behind_adapter = address is not None and not model.on_this_machine
         timeout_ms = NO_TIMEOUT_MS if behind_adapter else config.settings.timeout_ms
-        cost = tomlkit.parse(cost_toml(config.price_of(model), model.provider)).unwrap()
+        cost = tomlkit.parse(cost_toml(config.price_of(model), model.asked_as)).unwrap()
         for provider in definition["providers"].values():
             provider.setdefault("timeouts", timeouts(timeout_ms))
             for name, value in cost.items():
@@ -85,7 +85,7 @@ def _key_location(model: Model, settings: Settings) -> Any:
     if not model.definition:
         return f"env::{OPENAI_KEY}" if settings.openai_api_key else "none"
     (provider,) = model.definition["providers"].values()
-    default = f"env::{PROVIDERS[model.provider].keys[0]}"
+    default = f"env::{PROVIDERS[model.provider].key}"
     return provider.get("api_key_location", default)
 
 

@@ -24,8 +24,8 @@ from babyai_kit.configuration.agents_toml import agents_toml
 from babyai_kit.configuration.prices import Price
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, api_key_location, cost_toml, timeouts
-from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.served_models import OWN_MODELS
+from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import AGENTS_FILE, FUNCTION, MODEL_ALIAS, Agent, Config
 from babyai_kit.errors import ConfigError
 
@@ -33,6 +33,7 @@ _GLOB = re.compile(r"[*?\[\]{}\\\udc80-\udcff]")
 """What has a meaning in the gateway's globs, and what its paths cannot hold."""
 
 FINETUNED_FOLDER = "finetuned"
+
 
 def model_toml(
     settings: Settings, price: Price | None, *, base_url: str, timeout_ms: int = NO_TIMEOUT_MS

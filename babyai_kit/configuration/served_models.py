@@ -15,7 +15,8 @@ from typing import Any
 
 from babyai_kit.configuration.models import is_free
 from babyai_kit.configuration.project import StrPath
-from babyai_kit.configuration.providers import PROVIDERS, missing_keys, shorthand
+from babyai_kit.configuration.provider_types import PROVIDERS
+from babyai_kit.configuration.providers import missing_keys, shorthand
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
 from babyai_kit.configuration.urls import base_url, checked_url
@@ -25,6 +26,8 @@ OWN_MODELS = "models.toml"
 """The user's own models, in `config/`; Git ignores it."""
 
 OPENAI_KEY = "OPENAI_API_KEY"
+CHAT = "chat_completions"
+"""The gateway's name for the API that the adapter speaks."""
 EXAMPLE_URL = "http://localhost:8000/v1"
 
 
@@ -83,7 +86,7 @@ def own_models(config: StrPath, settings: Settings) -> dict[str, Model]:
     document = read_toml(file)
     if others := sorted(set(document) - {"models"}):
         raise ConfigError(
-            f"{file} may define models only, and has {', '.join(others)}; put that into another file of config/"
+            f"{file} may define models only, and has {', '.join(others)}; move that to another file there"
         )
     found = tables(document, "models", str(file))
     return {name: defined_model(name, found[name], settings, f"{file}: models.{name}") for name in found}
@@ -125,19 +128,24 @@ def resolve(name: str, own: Mapping[str, Model], settings: Settings) -> Model:
 def _provided(name: str, provider: Mapping[str, Any], settings: Settings, place: str) -> Model:
     """The model `name` at one provider, given as the gateway's TOML."""
     kind = text(provider, "type", place)
-    known = PROVIDERS.get(kind)
     address = checked_url(f"{place}.api_base", text(provider, "api_base", place, ""), EXAMPLE_URL)
-    if known and not known.chat_url and not address:
-        known = None
-    through_adapter = known is not None and known.speaks_openai
     return Model(
         name=name,
         served_name=_served_name(provider, name, place),
         provider=kind,
-        base_url=base_url(address or known.chat_url)[0] if known and through_adapter else "",
+        base_url=base_url(address or PROVIDERS[kind].address)[0] if _behind_adapter(provider, kind) else "",
         definition={"routing": [kind], "providers": {kind: dict(provider)}},
         missing=missing_keys(provider, _environ(settings)),
     )
+
+
+def _behind_adapter(provider: Mapping[str, Any], kind: str) -> bool:
+    """Whether the kit's adapter can stand in front: it speaks OpenAI's chat completions."""
+    known = PROVIDERS.get(kind)
+    if known is None or known.api != "openai" or provider.get("api_type", CHAT) != CHAT:
+        return False
+    # xAI counts reasoning beside the answer's tokens, and the gateway alone adds the two up.
+    return kind != "xai" and bool(known.address or (known.takes_address and "api_base" in provider))
 
 
 def _environ(settings: Settings) -> dict[str, str]:

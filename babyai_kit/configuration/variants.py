@@ -19,7 +19,14 @@ from jinja2 import Environment, TemplateSyntaxError, meta
 from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Price, Prices, load_prices
 from babyai_kit.configuration.project import StrPath
-from babyai_kit.configuration.served_models import OWN_MODELS, Model, defined_model, own_models, resolve, served_as
+from babyai_kit.configuration.served_models import (
+    OWN_MODELS,
+    Model,
+    defined_model,
+    own_models,
+    resolve,
+    served_as,
+)
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import read_toml, tables, text
 from babyai_kit.errors import ConfigError, InputError
@@ -135,7 +142,7 @@ class Config:
 
     def price_of(self, model: Model) -> Price | None:
         """US dollars per token; None where nobody said."""
-        return self.prices.price_of(model.served_name)
+        return self.prices.price_of(model.served_name, provider=model.provider, base_url=model.base_url)
 
     def strict_schema(self, variant: str) -> dict[str, Any]:
         """The JSON schema that an answer to `variant` is held to, where a server can do that."""

@@ -36,8 +36,8 @@ def divide(
     served_as: Mapping[tuple[str, str], str] | None = None,
 ) -> Backlog:
     """Divide the planned `keys` by what the journal's `episodes`, `steps` (by episode_id) and `registered`
-    ids of workflow evaluations hold. `history_length`: the plan's, of the steps sent with a call. `served_as`: the
-    gateway's name of each (variant, model), if it is not the variant's.
+    ids of workflow evaluations hold. `history_length`: the plan's, of the steps sent with a call.
+    `served_as`: the gateway's name of each (variant, model), if it is not the variant's.
 
     An episode that ended by an error is owed again, from its steps; so is one whose last steps were torn off
     the file.

@@ -42,7 +42,9 @@ class Limits:
     def of_run(self) -> Limits:
         """Those of all models together."""
         cost, tokens = self.max_cost_usd, self.max_tokens_total
-        return Limits(None if isinstance(cost, Mapping) else cost, None if isinstance(tokens, Mapping) else tokens)
+        return Limits(
+            None if isinstance(cost, Mapping) else cost, None if isinstance(tokens, Mapping) else tokens
+        )
 
     def of_model(self, model: str) -> Limits:
         """Those of `model` alone."""
@@ -62,11 +64,16 @@ def _values(limit: Any) -> list[Any]:
 class Budget:
     """`limits`, less what the steps `before` spent; of the run, or of its model `model`.
 
-    `free`: calls cost nothing, whatever they say.
+    `free`: models whose calls cost nothing, whatever they say.
     """
 
     def __init__(
-        self, limits: Limits, before: Iterable[StepRecord] = (), *, free: Collection[str] = (), model: str = ""
+        self,
+        limits: Limits,
+        before: Iterable[StepRecord] = (),
+        *,
+        free: Collection[str] = (),
+        model: str = "",
     ) -> None:
         self.cost_usd = 0.0
         self.tokens = 0

@@ -179,8 +179,10 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             await session.serve(agents)
             # Before anything is paid for.
             await retrying(backoff)(check_storage, session)
+            owed = {(planned.key.variant, planned.key.model) for planned in backlog.owed}
+            asked = [agent for agent in agents if agent.pair in owed]
             checked = await preflight(
-                session, agents, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
+                session, asked, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
             )
             for note in checked.notes:
                 print(note)
@@ -268,7 +270,9 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
 def check_prices(config: Config, models: Iterable[Model], limits: Limits) -> None:
     """Raises InputError for a budget in dollars over a model without a price."""
     for model in models:
-        limited = limits.of_run().max_cost_usd is not None or limits.of_model(model.name).max_cost_usd is not None
+        limited = (
+            limits.of_run().max_cost_usd is not None or limits.of_model(model.name).max_cost_usd is not None
+        )
         if limited and config.price_of(model) is None:
             raise InputError(
                 f"max_cost_usd needs a price, and {model.name!r} has none; add it to config/prices.json or "

@@ -50,13 +50,14 @@ class Amount:
         )
 
     @property
+    def cost(self) -> str:
+        """In words."""
+        return "no price known" if self.cost_usd is None else f"${self.cost_usd:,.2f}"
+
+    @property
     def in_tokens(self) -> str:
         """Tokens and cost in words."""
-        cost = "no price known" if self.cost_usd is None else f"${self.cost_usd:,.2f}"
-        return f"{self.input_tokens:,.0f} input and {self.output_tokens:,.0f} output tokens, {cost}"
-
-    def __str__(self) -> str:
-        return f"{self.calls:,.0f} calls, {self.in_tokens}"
+        return f"{self.input_tokens:,.0f} input and {self.output_tokens:,.0f} output tokens, {self.cost}"
 
 
 @dataclass(frozen=True)

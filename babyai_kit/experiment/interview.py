@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import cast
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
-from babyai_kit.configuration.dialects import OMISSIONS, Dialect, Omission, answer_formats, first_dialect
+from babyai_kit.configuration.answer_forms import answer_forms
+from babyai_kit.configuration.dialects import OMISSIONS, Dialect, Omission, first_dialect
+from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.variants import FUNCTION, Agent
 from babyai_kit.errors import (
     GatewayAway,
@@ -30,6 +32,9 @@ from babyai_kit.gateway.protocol import Answer, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.waiting_times import in_words
+
+REASONING: tuple[Omission, ...] = ("reasoning_effort", "thinking_budget_tokens")
+"""Parameters for models that reason."""
 
 TRIES = 3
 """Of a call that fails without a refusal."""
@@ -82,9 +87,10 @@ class Interview:
             return recorded, outcome
         accepted: list[tuple[Dialect, Answer]] = []
         model = self._agent.model
-        omitted = first_dialect(model.base_url, model.asked_as).omitted
+        omitted = self._first().omitted
         failure: tuple[ServiceError, Dialect] | None = None
-        for answer_format in answer_formats(model.asked_as):
+        reasons = any(self._sends(name, Dialect(omitted=omitted)) for name in REASONING)
+        for answer_format in answer_forms(model.asked_as, reasoning=reasons):
             dialect, outcome = await self._accepted(Dialect(answer_format, omitted))
             omitted = dialect.omitted
             if isinstance(outcome, ServiceError):
@@ -103,6 +109,17 @@ class Interview:
         if refusal(*failure) == "unnamed" and (found := await self._less_one(Dialect("json", omitted))):
             return found
         raise self._failure(failure[0])
+
+    def _first(self) -> Dialect:
+        """In which the model is asked first: without what its provider never gets to see."""
+        model = self._agent.model
+        dialect = first_dialect(model.base_url, model.asked_as)
+        asked = {
+            name for name in ("reasoning_effort", "thinking_budget_tokens") if getattr(self._sampling, name)
+        }
+        known = PROVIDERS.get(model.asked_as)
+        dropped = asked - set(known.reasoning if known else ())
+        return dialect.omitting({*dialect.omitted, *cast("set[Omission]", dropped)})
 
     async def _accepted(self, dialect: Dialect) -> tuple[Dialect, Answer | ServiceError]:
         """The outcome of asking in `dialect`, less the parameters that the server refuses."""

@@ -37,7 +37,8 @@ class Stopped(Exception):
 class Lane:
     """The calls of one model. `stopped` says why no new one may start; None while they may.
 
-    `budgets`: its own and the run's, which other lanes share. `say` gets a line for what the user should know.
+    `budgets`: the run's, which other lanes share, and its own. `say` gets a line for what the user should
+    know.
     """
 
     def __init__(

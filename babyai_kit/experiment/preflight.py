@@ -55,8 +55,8 @@ async def preflight(
 
     `recorded`: dialects that the run has used before, by model: they are used again and not found out anew.
     `say` gets a line when a model is waited for. `wait_s`: between tries. `paces`: of the run, by
-    model, whose calls these are among. Raises InputError if the gateway knows no such function or variant, else the last
-    ServiceError, with the model's name and what to check.
+    model, whose calls these are among. Raises InputError if the gateway knows no such function or variant,
+    else the last ServiceError, with the model's name and what to check.
     """
     recorded, paces = recorded or {}, paces or {}
     by_model: dict[str, list[Agent]] = {}

@@ -127,4 +127,8 @@ def named(error: KitError, model: str) -> KitError:
     """`error` with the name of the model that it is about in front."""
     if isinstance(error, ServiceError):
         return type(error)(f"{model}: {error}", kind=error.kind, retryable=False, fatal=error.fatal)
-    return type(error)(f"{model}: {error}") if not isinstance(error, BudgetReached) else BudgetReached(f"{model}: {error}", model)
+    return (
+        type(error)(f"{model}: {error}")
+        if not isinstance(error, BudgetReached)
+        else BudgetReached(f"{model}: {error}", model)
+    )

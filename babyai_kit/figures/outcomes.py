@@ -16,6 +16,7 @@ from babyai_kit.figures.curves import return_profiles, success_against_steps
 from babyai_kit.figures.failures import failure_classes
 from babyai_kit.figures.forest import paired_differences
 from babyai_kit.figures.panels import models_without, panels
+from babyai_kit.figures.trade_off import success_against_cost, success_against_tokens
 from babyai_kit.stats import MEASURES, finished
 
 
@@ -77,6 +78,8 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Chart]] = {
         input_tokens,
         output_tokens,
         cost,
+        success_against_tokens,
+        success_against_cost,
         tokens_per_success,
         cost_per_success,
     )
@@ -87,6 +90,8 @@ RESTS_ON = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
     "cost": "cost_usd",
+    "success_against_tokens": "tokens",
+    "success_against_cost": "cost_usd",
     "tokens_per_success": "tokens_per_success",
     "cost_per_success": "cost_per_success",
 }

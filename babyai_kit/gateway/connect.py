@@ -154,9 +154,12 @@ async def describe(session: Session) -> str:
     """What is in use, a line each: model, gateway, store; and a gateway that is there and not used."""
     settings = session.settings
     if settings.model == OFFLINE_MODEL:
-        model = "offline player, which is NO language model (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
+        model = (
+            "offline player, which is NO language model\n"
+            "            (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
+        )
     elif is_learner(settings.model) and settings.offline:
-        model = f"{settings.model}, a small language model trained on this machine (no hosted LLM)"
+        model = f"{settings.model}, a small model trained on this machine, no hosted LLM"
     else:
         price = "price unknown" if session.price is None else "price known"
         where = "the gateway" if settings.gateway_url else settings.redact(settings.openai_base_url)

@@ -34,7 +34,10 @@ class EmbeddedGateways:
         self._agents: dict[str, Agent] = {}
 
     async def open(self, agents: Sequence[Agent]) -> TensorZeroGateway:
-        """A gateway that knows `agents` and those of before. Raises ConfigError, StoreError or GatewayError."""
+        """A gateway that knows `agents` and those of before.
+
+        Raises ConfigError for a configuration that it refuses, StoreError or GatewayError.
+        """
         self._agents |= {agent.served_as: agent for agent in agents}
         known = list(self._agents.values())
         settings = self._config.settings

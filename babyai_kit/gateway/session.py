@@ -126,7 +126,7 @@ class Session:
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry. Raises ModelError, GatewayError or StoreError."""
-        if question.dialect.answer_format == "schema":
+        if question.dialect.answer_format in ("schema", "tool"):
             question = dataclasses.replace(question, schema=self.config.strict_schema(question.variant))
         model, price = self._model(question.model or self.config.variants[question.variant].model)
         question = dataclasses.replace(question, provider=model.asked_as)
@@ -164,7 +164,8 @@ class Session:
     async def start_evaluation(
         self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
     ) -> str:
-        """Open a workflow evaluation run of `variant` (the gateway's name), shown in the UI as `name` of `project`; its id."""
+        """Open a workflow evaluation run of `variant` (the gateway's name), shown as `name` of `project`; its
+        id."""
         gateway = self._able(EvaluatesWorkflows, "workflow evaluations")  # type: ignore[type-abstract]
         return await self._bounded(gateway.start_evaluation(variant, project, name, tags))
 

@@ -202,7 +202,7 @@ def manifest_for(
 
 
 def _digests(config: Config, plan: Plan, before: Manifest | None) -> dict[str, dict[str, str]]:
-    """The digests of the plan's agents and of those that the run has. A prompt that changed did so for all."""
+    """The digests of the plan's agents and of those that the run has: a prompt changes for all models."""
     digests = {variant: dict(of_models) for variant, of_models in before.digests.items()} if before else {}
     for agent in config.agents(plan.variants, plan.models):
         variant, model = agent.pair

@@ -74,7 +74,9 @@ class Plan:
     @classmethod
     def from_json(cls, plan: Mapping[str, Any]) -> Plan:
         """A plan as run.json holds it, unchecked. Raises KeyError or TypeError if it is not one."""
-        tuples: dict[str, Any] = {name: tuple(plan[name]) for name in ("variants", "tasks", "seeds", "models")}
+        tuples: dict[str, Any] = {
+            name: tuple(plan[name]) for name in ("variants", "tasks", "seeds", "models")
+        }
         numbers = {name: plan[name] for name in ("num_dists", "repeats", "history_length")}
         return cls(run=plan["run"], **tuples, **numbers)
 
@@ -90,8 +92,8 @@ class Plan:
     ) -> list[EpisodeKey]:
         """Every planned episode, whole seeds first: a run that stops early leaves complete seed blocks.
 
-        `own_models`: of the variants that have one. `shard` (i, n) keeps every n-th seed, counted from i: a shard
-        holds whole seed blocks too. `without_history`: see Manifest.
+        `own_models`: of the variants that have one. `shard` (i, n) keeps every n-th seed, counted from i: a
+        shard holds whole seed blocks too. `without_history`: see Manifest.
         """
         fixed = without_history or {}
         seeds = self.seeds if shard is None else self.seeds[shard[0] :: shard[1]]

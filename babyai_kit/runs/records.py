@@ -112,7 +112,7 @@ class EpisodeRecord(EpisodeKey):
     error_kind: ErrorKind | None = None
     """What failed in an error row; the same as in front of `error`."""
     cached_tokens: int | None = None
-    """Of input_tokens; None where a call's provider does not say. Likewise reasoning_tokens, of output_tokens."""
+    """Of input_tokens; None where a call's provider does not say. Likewise of output_tokens:"""
     reasoning_tokens: int | None = None
 
     @property

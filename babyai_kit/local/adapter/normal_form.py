@@ -187,6 +187,8 @@ def _usage(usage: Any) -> dict[str, Any] | None:
     ):
         found = usage.get(details)
         count = _first_count(found, name) if isinstance(found, dict) else None
+        if count is None and name == "cached_tokens":  # DeepSeek's names, and those of proxies for Anthropic
+            count = _first_count(usage, "prompt_cache_hit_tokens", "cache_read_input_tokens")
         if count is not None:
             known[details] = {name: count}
     return known or None
