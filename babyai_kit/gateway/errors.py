@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 
+from babyai_kit.configuration.proxies import unreachable
 from babyai_kit.errors import ConfigError, GatewayError, ModelError, ServiceError, StoreError
-from babyai_kit.gateway.refusals import gateway_error
+from babyai_kit.gateway.refusals import gateway_error, url_in
 from babyai_kit.hostile_text import visible
 from babyai_kit.local.adapter.failures import failure_of, from_body, unreadable
 from babyai_kit.local.adapter.words import server_words
@@ -84,7 +85,7 @@ def _model_error(detail: str) -> ModelError:
         )
     if _CONNECTION.match(detail):
         return ModelError(
-            f"the model server cannot be reached; check that it is running: {excerpt}",
+            f"{unreachable('the model server', url_in(detail))}: {excerpt}",
             kind="connection",
             retryable=True,
         )
