@@ -22,8 +22,8 @@ from babyai_kit.failures.tables import failures_of
 from babyai_kit.figures import FIGURES, Chart, failure_classes, known_figures, paired_differences
 from babyai_kit.figures.outcomes import unknown_measures
 from babyai_kit.pages import data_uri, page, part
-from babyai_kit.replay.film import film
-from babyai_kit.replay.player import TILE, framed, player_policy
+from babyai_kit.replay.film import Film, film
+from babyai_kit.replay.player import TILE, framed, player_policy, printed
 from babyai_kit.report import tables
 from babyai_kit.report.invalid_answers import invalid_answers
 from babyai_kit.report.provenance import commands, prompts
@@ -90,6 +90,7 @@ def write_report(
         "report.html",
         policy=player_policy(),
         style=part("report.css"),
+        script=part("frames.js"),
         manifest=opened.manifest,
         standing=stands,
         notes=notes,
@@ -162,14 +163,24 @@ def _figures(
 
 
 def _figure(chart: Chart) -> Markup:
-    """The figure, with its caption as the alternative text; or why there is nothing to draw."""
-    title = Markup.escape(chart.get_suptitle().replace("\\$", "$"))
+    """The figure, and its caption as text, which stays legible where the picture shrinks; or why there is
+    nothing to draw."""
+    title = chart.get_suptitle().replace("\\$", "$")
     if not chart.axes:
         reason = " ".join(chart.texts[0].get_text().replace("\\$", "$").split())
         return Markup("<p>{}: {}.</p>").format(title, reason)
-    caption = Markup.escape(" ".join(chart.get_supxlabel().replace("\\$", "$").split()))
-    source = data_uri(_with_palette(chart.png()), "image/png")
-    return Markup(f'<img src="{source}" alt="{title}. {caption}">')
+    caption = " ".join(chart.get_supxlabel().replace("\\$", "$").split())
+    chart.supxlabel("")
+    return Markup(
+        '<figure class="chart"><div class="wide" tabindex="0" role="region" aria-label="{}">'
+        '<img src="{}" width="{}" alt="{}"></div><figcaption>{}</figcaption></figure>'
+    ).format(
+        title,
+        data_uri(_with_palette(chart.png()), "image/png"),
+        round(100 * chart.get_size_inches()[0]),
+        f"{title}. {caption}",
+        caption,
+    )
 
 
 def _with_palette(png: bytes) -> bytes:
@@ -188,8 +199,12 @@ def _replay(trajectories: list[Trajectory], success: bool) -> dict[str, Any]:
     except NoEpisodeError:
         reason = f"The run has no {'successful' if success else 'failed'} episode."
         return {"title": title, "player": reason, "is_broken": False}
-    player = _result_or_reason(lambda: framed(film(trajectory, TILE)))
+    player = _result_or_reason(lambda: _player(film(trajectory, TILE)))
     return {"title": title, "player": player, "is_broken": True}
+
+
+def _player(film: Film) -> Markup:
+    return framed(film) + printed(film)
 
 
 def _result_or_reason(make: Callable[[], T]) -> T | str:
