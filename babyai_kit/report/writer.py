@@ -20,7 +20,8 @@ from babyai_kit.failures import CLASSES
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.failures.tables import failures_of
 from babyai_kit.figures import FIGURES, Chart, failure_classes, known_figures, paired_differences
-from babyai_kit.figures.outcomes import unknown_measures
+from babyai_kit.figures.caption import count
+from babyai_kit.figures.outcomes import Counting, unknown_measures
 from babyai_kit.pages import data_uri, page, part
 from babyai_kit.replay.film import Film, film
 from babyai_kit.replay.player import TILE, framed, player_policy, printed
@@ -65,16 +66,21 @@ def write_report(
     figures: Collection[str] = tuple(FIGURES),
     baseline: str | Mapping[str, Any] | None = None,
     filters: Filters | None = None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> Report:
     """Write report.html and summary.json into the run's folder, each whole or not at all.
 
     The page of an unfinished run says so. `config`: where the prompts are, shown if they are still the run's.
     `figures`: those of FIGURES to draw. `baseline`: what the others are compared with, as in `compare`;
     None: the variant that comes first in the figures. `filters`: what the page is about; None: all episodes
-    of the settings that the run has most seeds of. Raises InputError for an unknown run or baseline, filters
-    that leave nothing and a folder that cannot be written, JournalError for a run that cannot be read.
+    of the settings that the run has most seeds of. `say`: told in a line what is being done, at the start of
+    each part that may take seconds, such as `print`; with 400 episodes they take about 10 s together.
+
+    Raises InputError for an unknown run or baseline, filters that leave nothing and a folder that cannot be
+    written, JournalError for a run that cannot be read.
     """
     opened = Run.open(run, results=results)
+    say(f"Reading run {opened.name}.")
     every_episode = opened.episodes()
     selection = select(opened, every_episode, filters)
     episodes = selection.rows(every_episode)
@@ -83,9 +89,11 @@ def write_report(
     base = tables.first_agent(episodes) if baseline is None else baseline
     if baseline is not None and _variant(baseline) not in {*every_episode["variant"]}:
         check_baseline(episodes if len(episodes) else every_episode, baseline)
+    say(f"Replaying failures among {count(len(trajectories), 'episode')}.")
     failures = _result_or_reason(lambda: failures_of(trajectories))
     notes = selection.notes(f"python -m babyai_kit report {opened.name}{results_flag(results)}")
-    drawn = _figures(episodes, figures, base)
+    drawn = _figures(episodes, figures, base, say)
+    say("Making tables and replays.")
     html = page(
         "report.html",
         policy=player_policy(),
@@ -145,13 +153,17 @@ def _failures(episodes: pd.DataFrame, failed: pd.DataFrame) -> dict[str, Any]:
 
 
 def _figures(
-    episodes: pd.DataFrame, names: Collection[str], baseline: str | Mapping[str, Any]
+    episodes: pd.DataFrame,
+    names: Collection[str],
+    baseline: str | Mapping[str, Any],
+    say: Callable[[str], object],
 ) -> dict[str, Markup]:
     """The figures of these names, but for what is not known and differences where nothing can be compared."""
     figures = {}
-    for name, draw in known_figures(episodes).items():
-        if name not in names:
-            continue
+    known = {name: draw for name, draw in known_figures(episodes).items() if name in names}
+    progress = Counting("Drawing figures", len(known), say)
+    for name, draw in known.items():
+        progress.next()
         if draw is not paired_differences:
             figures[name] = _figure(draw(episodes))
             continue

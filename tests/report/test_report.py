@@ -367,13 +367,26 @@ def test_the_command_says_how_far_the_run_is(
     monkeypatch.chdir(ROOT)
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     assert main(["report", "r", "--results", str(whole.parent)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
     assert lines[0] == "12 of 12 planned episodes are finished; none ended with an error."
     assert lines[1:] == [f"{whole}/report.html", f"{whole}/summary.json"]
+    said = shown.err.splitlines()
+    assert said[:3] == ["Reading run r.", "Replaying failures among 12 episodes.", said[2]]
+    assert said[2].startswith("Drawing figures: 1 of ")
+    assert said[-1] == "Making tables and replays."
     # The same journal gives the same files.
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
     assert main(["report", "none", "--results", str(tmp_path)]) == 2
     assert "no run 'none'" in capsys.readouterr().err
+
+
+def test_from_python_it_is_written_in_silence(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole, tmp_path / "r")
+    report(tmp_path)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch) -> None:
