@@ -275,9 +275,11 @@ def retirement_notes(models: Iterable[Model]) -> Iterator[str]:
     """A line for each model that leaves its provider, or has left it."""
     today = datetime.now(timezone.utc).date()
     for model in models:
-        line = warning(model.served_name, today, provider=model.provider, base_url=model.base_url)
+        place = {"provider": model.provider, "base_url": model.base_url}
+        remedy = {"remedy": "choose another model"} if model.definition else {}
+        line = warning(model.served_name, today, **place, **remedy)
         if line and not model.on_this_machine:
-            yield f"Note: {model.in_its_words(line)}"
+            yield f"Note: {line}."
 
 
 def check_prices(config: Config, models: Iterable[Model], limits: Limits) -> None:
