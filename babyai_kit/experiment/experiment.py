@@ -16,6 +16,7 @@ from functools import partial
 
 import pandas as pd
 
+from babyai_kit.configuration.models import DEFAULT_MODEL
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.retirements import warning
 from babyai_kit.configuration.served_models import Model
@@ -275,9 +276,14 @@ def retirement_notes(models: Iterable[Model]) -> Iterator[str]:
     """A line for each model that leaves its provider, or has left it."""
     today = datetime.now(timezone.utc).date()
     for model in models:
-        place = {"provider": model.provider, "base_url": model.base_url}
-        remedy = {"remedy": "choose another model"} if model.definition else {}
-        line = warning(model.served_name, today, **place, **remedy)
+        usual = f"set AGENT_MODEL={DEFAULT_MODEL}"
+        line = warning(
+            model.served_name,
+            today,
+            provider=model.provider,
+            base_url=model.base_url,
+            remedy="choose another model" if model.definition else usual,
+        )
         if line and not model.on_this_machine:
             yield f"Note: {line}."
 
