@@ -108,6 +108,7 @@ async def evaluate(
     check_block(train, "train", "training")
     if base == tuned:
         raise InputError(f"{base!r} cannot be compared with itself; name the tuned variant")
+    options.setdefault("models", [session.config.first_model])
     episodes = await run_experiment(
         session, run, [base, tuned], tasks, seeds, num_dists=num_dists, results=results, **options
     )
