@@ -64,7 +64,7 @@ class Improvement:
         rates = self.validation.groupby("variant")["success"].mean()
         lines = [
             f"round {r.number}: {r.variant} succeeded on {r.train_success:.1%} of the train episodes; "
-            f"{r.examples} examples from them made {r.tuned}"
+            f"{r.examples:,} examples from them made {r.tuned}"
             for r in self.rounds
         ]
         validation = ", ".join(f"{variant} {rate:.1%}" for variant, rate in rates.items())

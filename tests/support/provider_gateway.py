@@ -16,7 +16,7 @@ from tensorzero import AsyncTensorZeroGateway, BaseTensorZeroError, TensorZeroEr
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration.answer_forms import FormRequest
 from babyai_kit.errors import ServiceError
-from babyai_kit.gateway.errors import call_error
+from babyai_kit.gateway.errors import call_error, start_error
 from babyai_kit.gateway.tensorzero_client import template_input
 from tests.support.project import CONFIG
 
@@ -25,7 +25,10 @@ from tests.support.project import CONFIG
 async def provider_gateway(
     tables: Mapping[str, Mapping[str, Any]],
 ) -> AsyncIterator[AsyncTensorZeroGateway]:
-    """The gateway in which each of these provider tables is a model and a variant of `act`, by its name."""
+    """The gateway in which each of these provider tables is a model and a variant of `act`, by its name.
+
+    Raises what the kit makes of a gateway that does not start.
+    """
     act = CONFIG / "functions" / "act"
     variant = {
         "type": "chat_completion",
@@ -47,7 +50,12 @@ async def provider_gateway(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tensorzero.toml"
         file.write_text(tomlkit.dumps(document))
-        gateway: Any = await AsyncTensorZeroGateway.build_embedded(config_file=str(file), clickhouse_url=None)  # type: ignore[misc]
+        try:
+            gateway: Any = await AsyncTensorZeroGateway.build_embedded(  # type: ignore[misc]
+                config_file=str(file), clickhouse_url=None
+            )
+        except BaseTensorZeroError as error:
+            raise start_error(str(error)) from None
         try:
             yield gateway
         finally:
@@ -61,6 +69,7 @@ async def ask(
     """The gateway's response to one question. Raises what the kit makes of its errors."""
     request = request or FormRequest("off")
     params = {"max_tokens": 2048, "json_mode": request.json_mode} | params
+    params = {name: value for name, value in params.items() if value is not None}
     try:
         return await gateway.inference(
             function_name="act",

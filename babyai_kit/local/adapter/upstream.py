@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from babyai_kit.configuration.proxies import proxy_for
+from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.configuration.urls import endpoint
 from babyai_kit.errors import ModelError
 from babyai_kit.local.adapter.body import unpacked
@@ -53,12 +54,19 @@ class Upstream:
     """
 
     def __init__(
-        self, base_url: str, environ: Mapping[str, str], *, timeout_s: float, first_timeout_s: float
+        self,
+        base_url: str,
+        environ: Mapping[str, str],
+        *,
+        timeout_s: float,
+        first_timeout_s: float,
+        remedies: Remedies = OF_SETTINGS,
     ) -> None:
         self._url = URL(endpoint(base_url, "chat/completions"), encoded=True)
         self._proxy = proxy_for(base_url, environ)
         self._timeout_s = timeout_s
         self._first_timeout_s = first_timeout_s
+        self._remedies = remedies
         self._answered = False
 
     async def __aenter__(self) -> Upstream:
@@ -85,7 +93,7 @@ class Upstream:
         try:
             reply = await self._post(body, headers, timeout_s)
         except aiohttp.ConnectionTimeoutError as error:
-            raise connection_failure(error, self._proxy) from None
+            raise connection_failure(error, str(self._url), self._proxy) from None
         except asyncio.TimeoutError:
             raise ModelError(
                 f"the model did not answer in time ({timeout_s:g} s); set a longer AGENT_TIMEOUT_MS or lower "
@@ -94,7 +102,7 @@ class Upstream:
                 retryable=True,
             ) from None
         except aiohttp.ClientError as error:
-            raise connection_failure(error, self._proxy) from None
+            raise connection_failure(error, str(self._url), self._proxy) from None
         self._answered = self._answered or 200 <= reply.status < 300
         return reply
 
@@ -111,7 +119,8 @@ class Upstream:
             if response.status == 407:
                 raise proxy_refusal(407, self._proxy, response.reason or "")
             if 300 <= response.status < 400:
-                raise failure_of(response.status, _place(response.headers.get("Location", "")))
+                place = _place(response.headers.get("Location", ""))
+                raise failure_of(response.status, place, remedies=self._remedies)
             read = bytearray()
             async for chunk in response.content.iter_chunked(CHUNK):
                 read += chunk
