@@ -52,9 +52,9 @@ class Evaluation:
         overlap = f"Test episodes that start like a train episode: {len(self.overlap)} (seeds: {seeds})"
         if len(self.comparison_apart):
             success = self.comparison_apart[self.comparison_apart["measure"] == "success"]
-            lines += [f"{overlap}; without these seeds:", *self._lines(success)]
+            lines += [f"{overlap}.", "Success without these seeds:", *self._lines(success)]
         elif seeds:
-            lines.append(f"{overlap}; every seed has one")
+            lines.append(f"{overlap}; every seed has one.")
         else:
             lines.append("No test episode starts like a train episode.")
         return "\n".join(lines)
