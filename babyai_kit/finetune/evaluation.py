@@ -54,7 +54,7 @@ class Evaluation:
             success = self.comparison_apart[self.comparison_apart["measure"] == "success"]
             lines += [f"{overlap}.", "Success without these seeds:", *self._lines(success)]
         elif seeds:
-            lines.append(f"{overlap}; every seed has one.")
+            lines.append("Every test seed has an episode that starts like a train episode.")
         else:
             lines.append("No test episode starts like a train episode.")
         return "\n".join(lines)
