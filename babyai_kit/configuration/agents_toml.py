@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tomlkit
 
@@ -23,18 +23,26 @@ from babyai_kit.configuration.variants import AGENTS_FILE, FUNCTION, Agent, Conf
 from babyai_kit.errors import InputError
 
 
+class Front(NamedTuple):
+    """What a gateway asks in place of a model's own provider: an OpenAI-compatible server."""
+
+    address: str
+    gives_up: bool
+    """True if it gives an answer up in time, so that the gateway need not."""
+
+
 def agents_toml(
     config: Config,
     agents: Sequence[Agent],
     file: StrPath,
     *,
     folder: StrPath,
-    asked_at: Mapping[str, str],
+    fronts: Mapping[str, Front],
 ) -> str:
     """The TOML of `agents` for the `file` beside or in `folder`, a copy of the configuration's.
 
-    `asked_at`: by model, the address of the adapter or the offline player that stands in front of it; any
-    other is asked in its provider's way. Agents that `config/` serves by itself are left out.
+    `fronts`: by model; any other is asked in its provider's way. Agents that `config/` serves by itself are
+    left out.
     """
     added = [agent for agent in agents if agent.added]
     models: dict[str, Any] = {}
@@ -47,11 +55,10 @@ def agents_toml(
         }
         if model.gateway_name in models:
             continue
-        address = asked_at.get(model.name)
-        definition = _definition(model, config.settings, address)
-        behind_adapter = address is not None and not model.on_this_machine
-        timeout_ms = NO_TIMEOUT_MS if behind_adapter else config.settings.timeout_ms
-        cost = tomlkit.parse(cost_toml(config.price_of(model), model.provider)).unwrap()
+        front = fronts.get(model.name)
+        definition = _definition(model, config.settings, front)
+        timeout_ms = NO_TIMEOUT_MS if front and front.gives_up else config.settings.timeout_ms
+        cost = tomlkit.parse(cost_toml(config.price_of(model), model.asked_as)).unwrap()
         for provider in definition["providers"].values():
             provider.setdefault("timeouts", timeouts(timeout_ms))
             for name, value in cost.items():
@@ -65,14 +72,14 @@ def agents_toml(
     return tomlkit.dumps(document)
 
 
-def _definition(model: Model, settings: Settings, address: str | None) -> dict[str, Any]:
-    if address is None:
+def _definition(model: Model, settings: Settings, front: Front | None) -> dict[str, Any]:
+    if front is None:
         providers = {name: dict(p) for name, p in model.definition["providers"].items()}
         return {**model.definition, "providers": providers}
     provider = {
         "type": "openai",
         "model_name": model.served_name,
-        "api_base": address,
+        "api_base": front.address,
         "api_key_location": _key_location(model, settings),
     }
     # The provider's name is what ClickHouse and the UI show.

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from babyai_kit.configuration.answer_forms import AnswerForm, answer_forms
 from babyai_kit.configuration.provider_types import PROVIDERS
 
-AnswerFormat = Literal["schema", "tool", "json", "words"]
-"""`schema`: the answer is held to the JSON schema. `tool`: it is the arguments of a tool that the model must
-call. `json`: it is some JSON object (JSON mode). `words`: the prompt alone asks for JSON."""
+AnswerFormat = AnswerForm
+"""See `answer_forms`."""
 
 Omission = Literal[
     "seed",
@@ -29,7 +29,7 @@ Omission = Literal[
 """A parameter that is left out, mostly since the server refuses it. The limit of an answer has two names: it
 is sent as max_completion_tokens, without that as max_tokens, and without both there is none."""
 
-FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerFormat)
+FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerForm)
 OMISSIONS: tuple[Omission, ...] = get_args(Omission)
 
 _IN_WORDS = {
@@ -72,12 +72,6 @@ class Dialect:
         return text + (f", without {' and '.join(left_out)}" if left_out else "")
 
 
-def answer_formats(provider: str = "openai") -> tuple[AnswerFormat, ...]:
-    """The forms of an answer that a type of provider may know, the strictest first."""
-    known = PROVIDERS.get(provider)
-    return ("schema", "json", "words") if known and known.api == "openai" else ("json", "tool", "words")
-
-
 def first_dialect(base_url: str, provider: str = "openai") -> Dialect:
     """In which a model's server is asked first.
 
@@ -87,7 +81,7 @@ def first_dialect(base_url: str, provider: str = "openai") -> Dialect:
     """
     if provider != "openai":
         known = PROVIDERS.get(provider)
-        return Dialect(answer_formats(provider)[0], () if known is None or known.takes_seed else ("seed",))
+        return Dialect(answer_forms(provider)[0], () if known is None or known.takes_seed else ("seed",))
     host = urlsplit(base_url).hostname or ""
     openai = not host or host.endswith(("openai.com", "openai.azure.com"))
     return Dialect("schema", () if openai else ("max_completion_tokens",))

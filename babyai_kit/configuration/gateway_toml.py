@@ -20,7 +20,7 @@ from typing import Any
 import tomlkit
 
 from babyai_kit.atomic_files import write_atomically
-from babyai_kit.configuration.agents_toml import agents_toml
+from babyai_kit.configuration.agents_toml import Front, agents_toml
 from babyai_kit.configuration.prices import Price
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, api_key_location, cost_toml, timeouts
@@ -82,12 +82,12 @@ def write_snapshot(
     base_url: str,
     timeout_ms: int = NO_TIMEOUT_MS,
     agents: Sequence[Agent] = (),
-    asked_at: Mapping[str, str] | None = None,
+    fronts: Mapping[str, Front] | None = None,
 ) -> str:
     """Copy the configuration into `folder` beside the model's TOML; return the glob for the gateway.
 
     `base_url`, `timeout_ms`: where every model of the settings' server is asked, and for how long at most.
-    `agents`, `asked_at`: see `agents_toml`. Variants whose own model lacks its provider's key are left out,
+    `agents`, `fronts`: see `agents_toml`. Variants whose own model lacks its provider's key are left out,
     since the gateway would refuse the whole configuration.
 
     A copy, because the gateway's glob takes a single pattern and does not follow links.
@@ -106,7 +106,7 @@ def write_snapshot(
     (folder / "model.toml").write_text(model, encoding="utf-8")
     point_registered_at(copy, settings, base_url=base_url, timeout_ms=timeout_ms)
     file = folder / AGENTS_FILE
-    text = agents_toml(config, agents, file, folder=copy, asked_at=asked_at or {})
+    text = agents_toml(config, agents, file, folder=copy, fronts=fronts or {})
     file.write_text(text, encoding="utf-8")
     return f"{_GLOB.sub(_escaped, str(folder))}/**/*.toml"
 

@@ -66,7 +66,7 @@ def listed_price(model: str, provider: str = "", base_url: str = "") -> ListedPr
     highest: a budget holds at any hour.
     """
     if provider in ("", _OPENAI):
-        seller = _seller(base_url) if base_url else _OPENAI
+        seller = seller_of(base_url) if base_url else _OPENAI
         if seller in (None, _OPENAI):
             return _price(model, _OPENAI) if _is_openai_model(model) else None
     else:
@@ -74,7 +74,7 @@ def listed_price(model: str, provider: str = "", base_url: str = "") -> ListedPr
     return _price(model, seller) if seller and seller not in _OWN_MODELS else None
 
 
-def _seller(base_url: str) -> str | None:
+def seller_of(base_url: str) -> str | None:
     """The package's name for who bills what is asked at `base_url`; None for a host that it does not know."""
     from genai_prices.data_snapshot import get_snapshot
 

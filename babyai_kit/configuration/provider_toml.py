@@ -6,6 +6,7 @@ from typing import Any
 
 from babyai_kit.configuration.prices import FREE, Price
 from babyai_kit.configuration.settings import FIRST_TIMEOUTS, MAX_TIMEOUT_MS, Settings
+from babyai_kit.configuration.usage_forms import Tokens, cost_entries
 
 NO_TIMEOUT_MS = FIRST_TIMEOUTS * MAX_TIMEOUT_MS
 """For a gateway in front of the adapter, which gives an answer up in time."""
@@ -18,11 +19,17 @@ def api_key_location(settings: Settings) -> str:
 
 def cost_toml(price: Price | None, provider: str = "openai") -> str:
     """The provider's line of TOML that tells the gateway what tokens cost; empty where nothing is paid."""
-    if price is None or price is FREE or provider != "openai":
+    if price is None or price is FREE:
         return ""
+    prices: dict[Tokens, float] = {"input": price.input, "output": price.output}
+    if price.cached_input is not None:
+        prices["cached"] = price.cached_input
+    if price.cache_write is not None:
+        prices["written"] = price.cache_write
     entries = (
-        f'{{ pointer = "/usage/{tokens}_tokens", cost_per_million = {dollars}, required = true }}'
-        for tokens, dollars in (("prompt", price.input), ("completion", price.output))
+        f'{{ pointer = "{entry["pointer"]}", cost_per_million = {entry["cost_per_million"]}, '
+        f"required = {str(entry['required']).lower()} }}"
+        for entry in cost_entries(provider, prices)
     )
     return f"cost = [{', '.join(entries)}]"
 

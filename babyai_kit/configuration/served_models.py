@@ -16,7 +16,8 @@ from typing import Any
 from babyai_kit.configuration.models import is_free
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_types import PROVIDERS
-from babyai_kit.configuration.providers import missing_keys, shorthand
+from babyai_kit.configuration.providers import missing_keys, needed_keys, shorthand
+from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies, remedies_of
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
 from babyai_kit.configuration.urls import base_url, checked_url
@@ -53,6 +54,14 @@ class Model:
     def on_this_machine(self) -> bool:
         """True for the offline player and the learner."""
         return is_free(self.name)
+
+    @property
+    def remedies(self) -> Remedies:
+        """What to correct when its server refuses."""
+        if not self.definition:
+            return OF_SETTINGS
+        keys = [key for provider in self.definition["providers"].values() for key in needed_keys(provider)]
+        return remedies_of(self.provider, key=keys[0] if keys else "")
 
     @property
     def asked_as(self) -> str:

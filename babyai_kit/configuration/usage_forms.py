@@ -6,9 +6,9 @@ those written to one, its output tokens hold those of reasoning (measured with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Tokens = Literal["input", "cached", "written", "output"]
 """What a price is paid for: plain input, input read from a provider's cache, input written to it, output."""
@@ -25,6 +25,12 @@ class CostPointer:
     """Without the count there is no cost; else an absent count costs nothing."""
     within_input: bool = False
     """These tokens are counted as plain input already, so that the term is the difference of two prices."""
+
+    def price(self, prices: Mapping[Tokens, float]) -> float:
+        """What one token here adds to the cost, in the unit of `prices`. Without a price of their own, cached
+        and written tokens cost what plain input costs."""
+        price = prices.get(self.tokens, prices["input"])
+        return round(price - prices["input"], 9) if self.within_input else price
 
 
 @dataclass(frozen=True)
@@ -132,3 +138,14 @@ def usage_form(provider_type: str, *, api_type: str = "chat_completions") -> Usa
     if api_type == "responses":
         return RESPONSES_USAGE
     return _FORMS.get(provider_type, OPENAI_USAGE)
+
+
+def cost_entries(
+    provider_type: str, prices: Mapping[Tokens, float], *, api_type: str = "chat_completions"
+) -> list[dict[str, Any]]:
+    """The provider's `cost` in the gateway's TOML. `prices`: US dollars per million tokens."""
+    return [
+        {"pointer": term.pointer, "cost_per_million": price, "required": term.required}
+        for term in usage_form(provider_type, api_type=api_type).cost_pointers()
+        if (price := term.price(prices)) or term.required
+    ]

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from functools import partial
 
 import pandas as pd
 
+from babyai_kit.configuration.models import DEFAULT_MODEL
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
+from babyai_kit.configuration.retirements import warning
 from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.variants import Config
 from babyai_kit.environment import TASKS
@@ -175,12 +178,16 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         calls = sum(options.calls_of(name) for name in models)
         ensure_open_files(min(calls, len(backlog.owed)), embedded=session.embedded)
         if backlog.owed:
+            for line in retirement_notes(models.values()):
+                print(line)
             print(announcement(backlog, forecast, sampling))
             await session.serve(agents)
             # Before anything is paid for.
             await retrying(backoff)(check_storage, session)
+            owed = {(planned.key.variant, planned.key.model) for planned in backlog.owed}
+            asked = [agent for agent in agents if agent.pair in owed]
             checked = await preflight(
-                session, agents, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
+                session, asked, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
             )
             for note in checked.notes:
                 print(note)
@@ -263,6 +270,22 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
     if evaluated:
         show_comparison(manifest, session.settings.ui_url)
     return outcome
+
+
+def retirement_notes(models: Iterable[Model]) -> Iterator[str]:
+    """A line for each model that leaves its provider, or has left it."""
+    today = datetime.now(timezone.utc).date()
+    for model in models:
+        usual = f"set AGENT_MODEL={DEFAULT_MODEL}"
+        line = warning(
+            model.served_name,
+            today,
+            provider=model.provider,
+            base_url=model.base_url,
+            remedy="choose another model" if model.definition else usual,
+        )
+        if line and not model.on_this_machine:
+            yield f"Note: {line}."
 
 
 def check_prices(config: Config, models: Iterable[Model], limits: Limits) -> None:

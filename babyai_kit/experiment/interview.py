@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import cast
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
-from babyai_kit.configuration.dialects import OMISSIONS, Dialect, Omission, answer_formats, first_dialect
+from babyai_kit.configuration.answer_forms import answer_forms
+from babyai_kit.configuration.dialects import OMISSIONS, Dialect, Omission, first_dialect
 from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.variants import FUNCTION, Agent
 from babyai_kit.errors import (
@@ -88,7 +89,8 @@ class Interview:
         model = self._agent.model
         omitted = self._first().omitted
         failure: tuple[ServiceError, Dialect] | None = None
-        for answer_format in answer_formats(model.asked_as):
+        reasons = any(self._sends(name, Dialect(omitted=omitted)) for name in REASONING)
+        for answer_format in answer_forms(model.asked_as, reasoning=reasons):
             dialect, outcome = await self._accepted(Dialect(answer_format, omitted))
             omitted = dialect.omitted
             if isinstance(outcome, ServiceError):

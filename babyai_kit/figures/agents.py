@@ -7,13 +7,16 @@ Ito's (2008), safe for colour-blind readers; markers differ too, so that a figur
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from babyai_kit.environment import TASKS
 from babyai_kit.figures.chart import fold, plain
+from babyai_kit.figures.model_names import short_names
 from babyai_kit.runs.plan import DEFAULT_VARIANTS
 from babyai_kit.runs.references import EXPERT, RANDOM
 from babyai_kit.stats import ALL_TASKS, groups
@@ -25,6 +28,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#5
 MARKERS = "os^DvPXp<>hd*8H"
 STYLES = tuple((COLOURS[i % len(COLOURS)], marker) for i, marker in enumerate(MARKERS))
 """The four variants'; then those that others get by their name; then a second use of the colours."""
+REFERENCES = (RANDOM, EXPERT)
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 """Of curves, in the order of STYLES: lines that cross are told apart in grey too."""
 
@@ -39,12 +43,8 @@ def keys_of(episodes: pd.DataFrame) -> list[str]:
 
 def agents_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[Agent]:
     """The agents among the rows: the four variants, then others, between random actions and the expert;
-    whatever the order of the rows."""
-    rank = {name: i for i, name in enumerate(DEFAULT_VARIANTS)}
-    others = len(rank)
-    rank |= {RANDOM: -1, EXPERT: others + 1}
-    agents = {tuple(values) for values in rows[list(keys)].itertuples(index=False)}
-    return sorted(agents, key=lambda agent: (rank.get(agent[0], others), *map(str, agent)))
+    where variants were played by several models, model by model. Whatever the order of the rows."""
+    return [agent for group in lineup(rows, keys).groups for agent in group.agents]
 
 
 def rows_by_agent(table: pd.DataFrame, keys: Sequence[str]) -> dict[Agent, dict[Any, Any]]:
@@ -75,8 +75,13 @@ def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
     """Colour and marker of each agent.
 
     By the variant's name, so that both stay when other variants are drawn (unless two names collide).
-    Where agents differ by more than the variant, the colour tells the variant and the marker the rest.
+    Where agents differ by more than the variant, the colour tells the variant and the marker the rest; where
+    they are all of one variant, both tell the rest.
     """
+    players = sorted({agent for agent in agents if agent[0] not in REFERENCES}, key=str)
+    if len(players) > 1 and len({agent[0] for agent in players}) == 1:
+        ordered = [*players, *sorted(set(agents) - set(players), key=str)]
+        return {agent: STYLES[i % len(STYLES)] for i, agent in enumerate(ordered)}
     styles = dict(zip(DEFAULT_VARIANTS, STYLES, strict=False))
     for name in sorted({agent[0] for agent in agents} - set(DEFAULT_VARIANTS)):
         free = [s for s in STYLES[: len(COLOURS)] if s not in styles.values()]
@@ -91,6 +96,101 @@ def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
 def dashes_of(marker: str) -> Any:
     """The line style of the curve whose points have that marker."""
     return DASHES[MARKERS.index(marker) % len(DASHES)]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Agents that stand together, under a heading or none."""
+
+    heading: str
+    """The model, shortened, where variants were played by several models; else empty."""
+    agents: tuple[Agent, ...]
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """The agents of a figure or table: in which order and groups, and under which names."""
+
+    keys: tuple[str, ...]
+    groups: tuple[Group, ...]
+    models: Mapping[str, str]
+    """The models' short names by their full ones."""
+    of_one_variant: bool
+    """Whether the agents differ by model or settings alone."""
+
+    @cached_property
+    def agents(self) -> list[Agent]:
+        """All of them, in order."""
+        return [agent for group in self.groups for agent in group.agents]
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether there are headings."""
+        return any(group.heading for group in self.groups)
+
+    def label(self, agent: Agent, width: int = 26) -> str:
+        """The agent's name in its group, in lines of at most `width` characters: its variant, model and
+        settings, but for what the heading or the caption says."""
+        names = list(self._names(agent, variant=not self.of_one_variant, model=not self.is_grouped))
+        return plain("\n".join(fold(name, width) for name in names))
+
+    def tag(self, agent: Agent) -> str:
+        """The agent's name beside its point: its variant or, where its colour or the caption tells that, its
+        model, and settings."""
+        by_model = self.is_grouped or self.of_one_variant
+        return plain(fold(", ".join(self._names(agent, variant=not by_model, model=by_model)), 30))
+
+    def name(self, agent: Agent) -> str:
+        """The agent in one line, its model shortened."""
+        return ", ".join(self._names(agent, variant=True, model=True))
+
+    def _names(self, agent: Agent, *, variant: bool, model: bool) -> Iterator[str]:
+        if agent[0] in REFERENCES:
+            yield agent[0]
+            return
+        for key, value in zip(self.keys, agent, strict=True):
+            if key == "variant":
+                if variant or len(agent) == 1:
+                    yield str(value)
+            elif key == "model":
+                if model:
+                    yield self.models[value]
+            else:
+                yield f"{key} {str(value)[:12]}"
+
+
+def lineup(rows: pd.DataFrame, keys: Sequence[str]) -> Lineup:
+    """The agents among the rows: between random actions and the expert, model by model where variants were
+    played by several models, and within a model the four variants, then others. Whatever the order of the
+    rows."""
+    rank = {name: i for i, name in enumerate(DEFAULT_VARIANTS)}
+    agents = sorted(
+        {tuple(values) for values in rows[list(keys)].itertuples(index=False)},
+        key=lambda agent: (rank.get(agent[0], len(rank)), *map(str, agent)),
+    )
+    players = [agent for agent in agents if agent[0] not in REFERENCES]
+    place = list(keys).index("model") if "model" in keys else None
+    models = {} if place is None else short_names(str(agent[place]) for agent in players)
+    groups = [Group("", tuple(players))]
+    if place is not None and _are_crossed([(agent[0], agent[place]) for agent in players]):
+        by_heading: dict[str, list[Agent]] = {}
+        for agent in sorted(players, key=lambda agent: models[agent[place]].lower()):
+            by_heading.setdefault(models[agent[place]], []).append(agent)
+        groups = [Group(heading, tuple(members)) for heading, members in by_heading.items()]
+    for name, at in ((RANDOM, 0), (EXPERT, len(groups) + 1)):
+        groups.insert(at, Group("", tuple(agent for agent in agents if agent[0] == name)))
+    return Lineup(
+        keys=tuple(keys),
+        groups=tuple(group for group in groups if group.agents),
+        models=models,
+        of_one_variant=len(players) > 1 and len({agent[0] for agent in players}) == 1,
+    )
+
+
+def _are_crossed(pairs: Sequence[tuple[Any, Any]]) -> bool:
+    """Whether, of these pairs of variant and model, neither tells the other."""
+    variants, models = ({pair[i] for pair in pairs} for i in (0, 1))
+    return len(set(pairs)) > max(len(variants), len(models)) and min(len(variants), len(models)) > 1
 
 
 def label_of(agent: Agent, keys: Sequence[str]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from babyai_kit.configuration.models import is_learner, is_offline_player
+from babyai_kit.figures.model_names import short_names
+from babyai_kit.runs.references import MODELS
 from babyai_kit.stats import ALL_TASKS, Measure, count_errors, finished
 
 OFFLINE = "offline player: not an LLM"
@@ -54,11 +56,22 @@ def caption(
 
 
 def closing(episodes: pd.DataFrame, *notes: str) -> str:
-    """What every caption ends with: errors, these sentences, the model."""
+    """What every caption ends with: errors, these sentences, the variant if only models differ, the model."""
     errors = count_errors(episodes)
     excluded = f"{count(errors, 'error')} excluded." if errors else "No errors."
     models = sorted(map(str, episodes["model"].unique()))
-    return " ".join([excluded, *notes, f"Model: {', '.join(models) or 'none'}{model_note(models)}."])
+    variants = sorted({*map(str, episodes["variant"])} - set(MODELS))
+    if len(models) > 1 and len(variants) == 1:
+        notes = (*notes, f"Variant: {variants[0]}.")
+    return " ".join([excluded, *notes, f"Model: {_model_list(models)}{model_note(models)}."])
+
+
+def _model_list(models: Sequence[str]) -> str:
+    """The models' names; where a figure shortens them to tell them apart, both forms."""
+    if len(models) < 2:
+        return "".join(models) or "none"
+    shown = short_names(models).items()
+    return ", ".join(name if short == name else f"{short} ({name})" for name, short in shown)
 
 
 def sample(rows: pd.DataFrame, n_available: int, several: bool) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
@@ -55,7 +56,8 @@ class Chart(Figure):
 def frame(figure: Figure, title: str, caption: str, watermark: str = "") -> None:
     """Title above, caption below, watermark behind the data of every panel."""
     width = figure.get_size_inches()[0]
-    figure.suptitle(plain(title), x=0.01, ha="left", fontsize=11, fontweight="bold")
+    heading = "\n".join(textwrap.wrap(title, int(10 * width)))
+    figure.suptitle(plain(heading), x=0.01, ha="left", fontsize=11, fontweight="bold")
     lines = "\n".join(textwrap.wrap(caption, int(18 * width)))
     figure.supxlabel(plain(lines), x=0.01, ha="left", fontsize=7.5, color="#444444")
     if watermark:
@@ -127,6 +129,12 @@ def annotate_row(axes: Axes, x: float, y: float, text: str, **style: Any) -> Non
     """Small print in the row at `y`; `x` is from 0, the left end of the axes, to 1."""
     place = axes.get_yaxis_transform()
     axes.text(x, y, text, transform=place, va="center", fontsize=7.5, **style)
+
+
+def dark(colour: str) -> str:
+    """`colour` as dark as small text must be on white."""
+    red, green, blue = (0.68 * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def plain(text: str) -> str:

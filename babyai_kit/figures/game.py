@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from babyai_kit.environment.text_env import TextEnv
@@ -13,11 +14,16 @@ if TYPE_CHECKING:
 
 TILE = 32
 """Pixels along a cell."""
-SIDE = 2.8
-"""Inches of the agent's view, and the height of the level."""
+SIDE = 1.9
+"""Inches of the agent's view, and the height of the level: small, so that its captions are legible where the
+picture is shrunk to a telephone's width."""
+MARGIN = 0.06
+FONT_SIZE = 11
+CHARACTERS = 12.5
+"""Of a caption, in an inch."""
 TITLES = (
-    "The level from above: the red triangle is the\nagent, and what it sees is lit",
-    "What the agent sees, turned so that\nit looks up: 6 steps ahead, 3 to each side",
+    "From above: the red triangle is the agent, and what it sees is lit",
+    "The agent's view, turned to look up: 6 ahead, 3 to each side",
 )
 
 
@@ -32,12 +38,28 @@ def game(env: Env[Any, Any]) -> Chart:
     view = level.agent_view(TILE)
     whole = level.get_frame(highlight=True, tile_size=TILE)
     ratio = whole.shape[1] / whole.shape[0]
-    figure = Chart(figsize=(SIDE * (ratio + 1) + 0.4, SIDE + 0.6), layout="constrained")
-    both = figure.subplots(1, 2, width_ratios=[ratio, 1])
-    for axes, pixels, title in zip(both, (whole, view), TITLES, strict=True):
+    width = SIDE * (ratio + 1) + 0.4
+    titles = [
+        textwrap.wrap(title, int(CHARACTERS * SIDE * of_height))
+        for title, of_height in zip(TITLES, (ratio, 1), strict=True)
+    ]
+    mission = fold(f"Mission: {level.mission}", int(10 * width))
+    height = SIDE + 0.3 + 0.19 * max(map(len, titles)) + 0.21 * (mission.count("\n") + 1)
+    figure = Chart(figsize=(width, height))
+    lefts = (MARGIN, width - SIDE - MARGIN)
+    for left, pixels, title in zip(lefts, (whole, view), titles, strict=True):
+        across = SIDE * pixels.shape[1] / pixels.shape[0]
+        axes = figure.add_axes((left / width, MARGIN / height, across / width, SIDE / height))
         axes.imshow(pixels)
-        axes.set_title(title, fontsize=8, loc="left")
+        axes.set_title("\n".join(title), fontsize=FONT_SIZE, loc="left")
         axes.set_axis_off()
-    mission = plain(fold(f"Mission: {level.mission}", 60))
-    figure.suptitle(mission, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure.suptitle(
+        plain(mission),
+        x=MARGIN / width,
+        y=1 - MARGIN / height,
+        ha="left",
+        va="top",
+        fontsize=FONT_SIZE + 1,
+        fontweight="bold",
+    )
     return figure

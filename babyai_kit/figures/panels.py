@@ -54,7 +54,7 @@ def panels(episodes: pd.DataFrame, name: str, *, beside: str | None = None) -> C
             both = drawn if second is None else pd.concat([drawn, second])
             largest = both[["value", "high"]].replace(math.inf, math.nan).max().max()
             end = measure.limit or measure.start + (1.03 * (largest - measure.start) or 1.0)
-            figure = layout(drawn, keys, (measure.start, end), _tick_text(measure), roomy=beside is not None)
+            figure = layout(drawn, keys, (measure.start, end), tick_text(measure), roomy=beside is not None)
             if measure.is_rate and published.are_comparable(episodes):
                 agents = agents_of(drawn, keys)
                 published.draw_marks(figure.axes[0], agents)
@@ -82,7 +82,8 @@ def models_without(episodes: pd.DataFrame, measure: Measure) -> str:
     return measure.unknown.format(" and ".join(models)) if models else ""
 
 
-def _tick_text(measure: Measure) -> Callable[[float], str]:
+def tick_text(measure: Measure) -> Callable[[float], str]:
+    """How a figure of the measure writes a value on its scale."""
     return "{:.0%}".format if measure.unit == "%" else "{:,.10g}".format
 
 

@@ -15,12 +15,13 @@ from contextlib import asynccontextmanager
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.configuration.models import OFFLINE_MODEL, is_learner
+from babyai_kit.configuration.models import OFFLINE_MODEL, is_learner, is_offline_player
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_DATA, PROJECT_ENV, StrPath
 from babyai_kit.configuration.proxies import no_proxy
+from babyai_kit.configuration.served_models import needs
 from babyai_kit.configuration.settings import Settings, load_settings
-from babyai_kit.configuration.variants import load_config
-from babyai_kit.errors import ConfigError, ServiceError, show_in_one_line
+from babyai_kit.configuration.variants import Config, load_config
+from babyai_kit.errors import ConfigError, InputError, ServiceError, show_in_one_line
 from babyai_kit.gateway.embedded import EmbeddedGateways, exported, redacted
 from babyai_kit.gateway.http_gateway import check_gateway, healthy, version_note
 from babyai_kit.gateway.model_servers import ModelServers
@@ -150,10 +151,28 @@ def loopback_without_proxy() -> Iterator[None]:
         yield
 
 
+def _of_several(config: Config, name: str) -> str:
+    """What is to be said of one of several models."""
+    try:
+        model = config.model(name)
+    except InputError as error:
+        return str(error)
+    if model.missing:
+        return needs(model)
+    if model.on_this_machine:
+        return (
+            f"{name}, which is NO language model" if is_offline_player(name) else f"{name}, of this machine"
+        )
+    where = config.settings.redact(model.base_url) or model.provider
+    return f"{name} at {where} ({'price unknown' if config.price_of(model) is None else 'price known'})"
+
+
 async def describe(session: Session) -> str:
     """What is in use, a line each: model, gateway, store; and a gateway that is there and not used."""
     settings = session.settings
-    if settings.model == OFFLINE_MODEL:
+    if settings.models:
+        model = "\n            ".join(_of_several(session.config, name) for name in settings.models)
+    elif settings.model == OFFLINE_MODEL:
         model = (
             "offline player, which is NO language model\n"
             "            (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"

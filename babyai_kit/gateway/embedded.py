@@ -41,7 +41,7 @@ class EmbeddedGateways:
         self._agents |= {agent.served_as: agent for agent in agents}
         known = list(self._agents.values())
         settings = self._config.settings
-        asked_at = await self._servers.addresses([agent.model for agent in known])
+        fronts = await self._servers.fronts([agent.model for agent in known])
         if settings.offline:
             base_url, timeout_ms = await self._servers.player(learner_needed=False), settings.timeout_ms
         else:
@@ -55,7 +55,7 @@ class EmbeddedGateways:
                 base_url=base_url,
                 timeout_ms=timeout_ms,
                 agents=known,
-                asked_at=asked_at,
+                fronts=fronts,
             )
             with exported(keys), redacted(settings):
                 return await TensorZeroGateway.embedded(glob, self._store_url)

@@ -126,7 +126,7 @@ class Session:
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry. Raises ModelError, GatewayError or StoreError."""
-        if question.dialect.answer_format == "schema":
+        if question.dialect.answer_format in ("schema", "tool"):
             question = dataclasses.replace(question, schema=self.config.strict_schema(question.variant))
         model, price = self._model(question.model or self.config.variants[question.variant].model)
         question = dataclasses.replace(question, provider=model.asked_as)

@@ -30,6 +30,7 @@ from tensorzero import (
     TensorZeroError,
 )
 
+from babyai_kit.configuration.answer_forms import form_request
 from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.errors import GatewayError
 from babyai_kit.gateway.episode_ids import new_episode_id
@@ -251,10 +252,6 @@ def _finish_reason(reason: FinishReason | None) -> str | None:
     return None if reason in (None, FinishReason.UNKNOWN) else reason.value
 
 
-_JSON_MODES = {"words": "off", "tool": "tool"}
-"""The gateway's names for forms of an answer that `config/` does not ask for."""
-
-
 def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]]]:
     """The gateway's parameters of a call, and what it is to write into the request to the model server."""
     omitted = question.dialect.omitted
@@ -266,13 +263,12 @@ def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | di
     }
     params = {name: value for name, value in params.items() if name not in omitted and value is not None}
     extra_body: list[ExtraBody | dict[str, Any]] = []
-    if question.schema is not None:
-        # Not as the gateway's own strict mode: it would judge answers by this schema, not by the function's.
-        schema = {"name": "answer", "strict": True, "schema": dict(question.schema)}
-        response_format = {"type": "json_schema", "json_schema": schema}
-        extra_body.append({"pointer": "/response_format", "value": response_format})
-    elif question.dialect.answer_format in _JSON_MODES:
-        params["json_mode"] = _JSON_MODES[question.dialect.answer_format]
+    # In JSON mode, as `config/` says; not in the gateway's strict mode, which would judge answers by the
+    # request's schema and not by the function's.
+    if question.dialect.answer_format != "json" or question.provider != "openai":
+        form = form_request(question.provider, question.dialect.answer_format, question.schema or {})
+        params["json_mode"] = form.json_mode
+        extra_body += [dict(entry) for entry in form.extra_body]
     if question.max_tokens is not None:
         if "max_completion_tokens" not in omitted:
             params["max_tokens"] = question.max_tokens  # which the gateway sends under the newer name

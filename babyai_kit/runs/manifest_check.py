@@ -30,16 +30,17 @@ def check_manifest(manifest: Manifest) -> None:
     _expect(all(isinstance(version, (str, type(None))) for version in manifest.versions.values()))
     manifest.sampling.check()
     for plan in (manifest.plan, *manifest.plans):
-        _check_plan(plan, manifest.own_models)
+        _check_plan(plan, manifest)
 
 
-def _check_plan(plan: Plan, own_models: Mapping[str, str]) -> None:
+def _check_plan(plan: Plan, manifest: Manifest) -> None:
     _expect(isinstance(plan.run, str))
     _expect(all(isinstance(name, str) for name in (*plan.variants, *plan.models)))
-    _expect(bool(plan.models) or set(plan.variants) <= set(own_models))
+    agents = plan.agents(manifest.own_models)
+    _expect(all(model in manifest.digests.get(variant, {}) for variant, model in agents))
     _expect(all(isinstance(task, str) for task in plan.tasks))
     _expect(_whole((*plan.seeds, plan.num_dists, plan.repeats, plan.history_length)))
-    count = len(plan.agents(own_models)) * len(plan.tasks) * len(plan.seeds) * plan.repeats
+    count = len(agents) * len(plan.tasks) * len(plan.seeds) * plan.repeats
     _expect(0 < count <= MAX_EPISODES)
 
 

@@ -70,7 +70,9 @@ def _parts(plan: Plan) -> dict[str, str]:
     repeats = "1 repeat" if plan.repeats == 1 else f"{plan.repeats} repeats"
     return {
         "variants": ", ".join(plan.variants),
-        "models": f"models {', '.join(plan.models)}" if len(plan.models) > 1 else "".join(plan.models),
+        "models": f"models {', '.join(plan.models)}"
+        if len(plan.models) > 1
+        else f"model {''.join(plan.models)}",
         "tasks": tasks,
         "seeds": f"seeds {_short(seeds_text(plan.seeds))}",
         "history_length": f"history length {plan.history_length}",

@@ -1,11 +1,12 @@
 """Statistics: from outcomes to figures with intervals.
 
 Of arrays: `estimators` (rates), `resampling` (bootstrap, sign flips), `paired` (differences), `power`. Of the
-`episodes` table: `tables` (each agent by itself), `comparison` (against a baseline), `curves`. `measures`
-says what is measured and how it is named and formatted.
+`episodes` table: `tables` (each agent by itself), `comparison` (against a baseline), `curves`,
+`trade_off` (success against what it takes). `measures` says what is measured, and how it is named and
+formatted.
 """
 
-from babyai_kit.stats.comparison import agent_columns, check_baseline, compare
+from babyai_kit.stats.comparison import agent_columns, check_baseline, compare, rows_of_agent
 from babyai_kit.stats.curves import return_profiles, success_by_step
 from babyai_kit.stats.estimators import (
     CONFIDENCE,
@@ -31,6 +32,7 @@ from babyai_kit.stats.tables import (
     success_bounds,
     summarize,
 )
+from babyai_kit.stats.trade_off import on_front, trade_off
 from babyai_kit.stats.verdict import verdict
 
 __all__ = [
@@ -59,17 +61,20 @@ __all__ = [
     "holm",
     "mcnemar",
     "measure_of",
+    "on_front",
     "p_value_text",
     "paired_bootstrap",
     "paired_success",
     "power",
     "reasons",
     "return_profiles",
+    "rows_of_agent",
     "seeds_needed",
     "smallest_detectable",
     "success_bounds",
     "success_by_step",
     "summarize",
+    "trade_off",
     "verdict",
     "wilson",
 ]

@@ -113,6 +113,13 @@ def check_baseline(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) ->
         _find_baseline(*_agents(rows, ("variant",)), baseline)
 
 
+def rows_of_agent(episodes: pd.DataFrame, agent: str | Mapping[str, Any]) -> pd.DataFrame:
+    """The episodes of the one agent that `agent` means: a variant or, where several agents bear its name, its
+    settings, as in `compare`. Raises UnknownBaselineError, which says what there is."""
+    group = _find_baseline(*_agents(episodes, ("variant",)), agent, role="agent")
+    return episodes.iloc[group.rows.index]
+
+
 def _agents(episodes: pd.DataFrame, by: Sequence[str]) -> tuple[list[str], list[Group]]:
     """(columns that name an agent, agents); models are told apart."""
     columns, split = groups(episodes, by)
@@ -125,11 +132,13 @@ def _name_of(agent: Group) -> str:
     return ", ".join(map(str, agent.names.values()))
 
 
-def _find_baseline(columns: list[str], split: list[Group], baseline: str | Mapping[str, Any]) -> Group:
-    """The one agent that `baseline` means."""
+def _find_baseline(
+    columns: list[str], split: list[Group], baseline: str | Mapping[str, Any], role: str = "baseline"
+) -> Group:
+    """The one agent that `baseline` means; `role`: what an error calls it."""
     settings = {columns[0]: baseline} if isinstance(baseline, str) else dict(baseline)
     if not settings or not set(settings) <= set(columns):
-        raise UnknownBaselineError(f"baseline {baseline} matches no agent; name it by {', '.join(columns)}")
+        raise UnknownBaselineError(f"{role} {baseline} matches no agent; name it by {', '.join(columns)}")
     matches = [
         group for group in split if all(str(group.names[key]) == str(v) for key, v in settings.items())
     ]
@@ -138,7 +147,7 @@ def _find_baseline(columns: list[str], split: list[Group], baseline: str | Mappi
     choices = [", ".join(f"{key}={v}" for key, v in group.names.items()) for group in matches or split]
     number = f"{len(matches)} agents" if matches else "no agent"
     raise UnknownBaselineError(
-        f"baseline {baseline!r} matches {number}; choose one of: {'; '.join(choices) or 'no agent'}"
+        f"{role} {baseline!r} matches {number}; choose one of: {'; '.join(choices) or 'no agent'}"
     )
 
 

@@ -24,7 +24,7 @@ class Measure:
     ratio: tuple[str, str] | None = None
     """Numerator and denominator, columns of the table prepared by `tables.groups`; None: a mean."""
     sources: tuple[str, ...] = ()
-    """The columns of the `episodes` table that a ratio is made of."""
+    """The columns of the `episodes` table that a ratio or a sum is made of."""
     is_rate: bool = False
     """Whether outcomes are 0 or 1; rates have estimators of their own, and bounds."""
     start: float = 0.0
@@ -114,12 +114,19 @@ MEASURES = {
         ),
         Measure(name="input_tokens", label="input tokens per episode", decimals=0, unknown=NO_TOKENS),
         Measure(name="output_tokens", label="output tokens per episode", decimals=0, unknown=NO_TOKENS),
+        Measure(
+            name="tokens",
+            label="tokens per episode",
+            decimals=0,
+            sources=("input_tokens", "output_tokens"),
+            unknown=NO_TOKENS,
+        ),
         Measure(name="cost_usd", label="cost per episode", unit=DOLLARS, decimals=5, unknown=NO_PRICE),
         Measure(
             name="tokens_per_success",
             label="tokens per success",
             decimals=0,
-            ratio=("_tokens", "success"),
+            ratio=("tokens", "success"),
             sources=("input_tokens", "output_tokens"),
             unknown=NO_TOKENS,
         ),

@@ -157,7 +157,7 @@ def summarize(episodes: pd.DataFrame, by: Sequence[str] = ("variant",)) -> pd.Da
 
 
 def _prepared(episodes: pd.DataFrame) -> pd.DataFrame:
-    """A checked copy with float columns, and the sums that the ratios need."""
+    """A checked copy with float columns, and the sums that the measures need."""
     figures = ["success", "episode_return", "episode_length", "shortest_length"]
     figures += ["input_tokens", "output_tokens", "cost_usd"]
     needed = [*KEY_COLUMNS, "variant_digest", "status", *figures]
@@ -179,5 +179,5 @@ def _prepared(episodes: pd.DataFrame) -> pd.DataFrame:
         raise InputError("shortest_length must be above 0; pass a table of load_episodes")
     table["_successful_steps"] = table["episode_length"] * table["success"]
     table["_detour"] = table["_successful_steps"] / table["shortest_length"]
-    table["_tokens"] = table["input_tokens"] + table["output_tokens"]
+    table["tokens"] = table["input_tokens"] + table["output_tokens"]
     return table

@@ -24,19 +24,19 @@ from tests.support.project import CONFIG
 
 PRICED = "gpt-4o-mini-2024-07-18"
 STEPS = play(idle).steps
-RECORD = play(idle).record
+RECORD = replace(play(idle).record, model=PRICED)  # type: ignore[type-var]
 
 
 def config_for(model: str) -> Config:
     return load_config(CONFIG, Settings(model=model))
 
 
-def key(variant: str = "baseline", seed: int = 0, task: str = "goto") -> EpisodeKey:
-    return replace(STEPS[0].key, variant=variant, task=task, seed=seed)
+def key(variant: str = "baseline", seed: int = 0, task: str = "goto", model: str = PRICED) -> EpisodeKey:
+    return replace(STEPS[0].key, variant=variant, task=task, seed=seed, model=model)
 
 
 def answered(seed: int = 0, variant: str = "baseline", **tokens: Any) -> Any:
-    return replace(STEPS[0], seed=seed, variant=variant, **tokens)
+    return replace(STEPS[0], seed=seed, variant=variant, model=PRICED, **tokens)
 
 
 def test_at_most_is_every_answer_at_its_limit_and_expected_is_not() -> None:
@@ -54,7 +54,7 @@ def test_at_most_is_every_answer_at_its_limit_and_expected_is_not() -> None:
 def test_without_a_price_there_is_no_cost_and_a_free_model_costs_nothing(
     model: str, cost: float | None
 ) -> None:
-    rest = Forecast(config_for(model), [(key(), 64)], 1024).rest()
+    rest = Forecast(config_for(model), [(key(model=model), 64)], 1024).rest()
     assert rest.expected.cost_usd == rest.at_most.cost_usd == cost
     assert ("no price known" in rest.at_most.in_tokens) == (cost is None)
 

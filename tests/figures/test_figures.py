@@ -272,7 +272,16 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_figures_of_what_is_not_known_are_left_out(tmp_path: Path) -> None:
     unpriced = episodes(VARIANTS[:2], tasks=("open",), cost_usd=None)
     saved = {path.stem for path in save_all(unpriced, tmp_path)}
-    assert saved == set(known_figures(unpriced)) == set(FIGURES) - {"cost", "cost_per_success"}
+    assert (
+        saved
+        == set(known_figures(unpriced))
+        == set(FIGURES)
+        - {
+            "cost",
+            "cost_per_success",
+            "success_against_cost",
+        }
+    )
     assert unknown_measures(unpriced) == ["No price known for m, so costs are not shown."]
     assert set(known_figures(pd.concat([unpriced, episodes(("mine",))]))) == set(FIGURES)
     assert set(known_figures(CASES["empty"])) == set(known_figures(CASES["only errors"])) == set(FIGURES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import gymnasium
 import pytest
 
@@ -21,6 +23,10 @@ def test_a_level_and_the_view_stand_side_by_side_in_one_scale_of_height(level: s
     texts = [figure._suptitle, *(axes.title for axes in figure.axes), *(a._left_title for a in figure.axes)]
     for text in texts:
         assert text.get_window_extent().x1 <= figure.bbox.x1, text
+    legible = 72 / 400 * figure.get_size_inches()[0]  # a pixel, in points, where the picture is 400 wide
+    assert all(text.get_fontsize() >= 9.5 * legible for text in texts)
+    shown = [text.get_window_extent() for text in texts if text.get_text()]
+    assert not any(one.overlaps(other) for one, other in combinations(shown, 2))
     assert figure._suptitle.get_text().replace("\n", " ") == f"Mission: {env.unwrapped.mission}"
 
 

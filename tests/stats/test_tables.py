@@ -188,7 +188,8 @@ def test_summary_by_hand() -> None:
     assert result[["success_worst", "success_best"]].tolist() == [0.5, 0.75]
     by_hand = {
         "episode_return": 0.5, "episode_length": 104 / 3, "length_given_success": 20, "input_tokens": 200,
-        "output_tokens": 10, "cost_usd": 0.001, "tokens_per_success": 315, "cost_per_success": 0.0015,
+        "output_tokens": 10, "tokens": 210, "cost_usd": 0.001, "tokens_per_success": 315,
+        "cost_per_success": 0.0015,
     }  # fmt: skip
     assert result[list(by_hand)].tolist() == pytest.approx(list(by_hand.values()))
     length = bootstrap(np.array([[10.0], [64.0], [30.0]]))
@@ -212,8 +213,8 @@ def test_the_summary_has_the_documented_columns() -> None:
 @pytest.mark.parametrize(
     ("column", "unknown"),
     [
-        ("input_tokens", {"input_tokens", "tokens_per_success"}),
-        ("output_tokens", {"output_tokens", "tokens_per_success"}),
+        ("input_tokens", {"input_tokens", "tokens", "tokens_per_success"}),
+        ("output_tokens", {"output_tokens", "tokens", "tokens_per_success"}),
         ("cost_usd", {"cost_usd", "cost_per_success"}),
     ],
 )

@@ -31,7 +31,7 @@ MEASURES = {
 }
 """Figures of panels, and what they show."""
 OTHERS = ("paired_differences", "return_profiles", "success_against_steps")
-SIMILAR = ("length_against_shortest", "tokens_per_success", "cost_per_success")
+SIMILAR = ("length_against_shortest", "tokens_per_success", "cost_per_success", "success_against_cost")
 """Drawn like the rest: tried on fewer tables."""
 BASELINES: dict[str, Any] = {
     "one variant": "history",
@@ -93,7 +93,7 @@ for case, frame, names in (
     (
         "one episode",
         episodes(("history",), ("open",))[:1],
-        ("success_rate", "input_tokens", *OTHERS),
+        ("success_rate", "input_tokens", "success_against_tokens", *OTHERS),
     ),
     ("one error", episodes(("history",), ("open",), error=1.0)[:1], ("success_rate",)),
     (
@@ -111,12 +111,12 @@ for case, frame, names in (
     (
         "unknown of one",
         pd.concat([episodes(tasks=TWO, model="priced"), episodes(tasks=TWO, model="local", **UNKNOWN)]),
-        ("output_tokens", "cost"),
+        ("output_tokens", "cost", "success_against_tokens"),
     ),
     (
         "unknown of long",
         pd.concat([episodes(tasks=TWO, model=model, **UNKNOWN) for model in (LONG, LONG[::-1])]),
-        ("input_tokens", "cost"),
+        ("input_tokens", "cost", "success_against_cost"),
     ),
     ("huge", episodes(("history",), input_tokens=12_345_678, cost_usd=1234.5), ("input_tokens", "cost")),
     ("tiny", episodes(("history",), output_tokens=1, cost_usd=1.25e-6), ("output_tokens", "cost")),

@@ -113,17 +113,18 @@ async def carry_out(
             new_episode_id=session.new_episode_id,
         )
         forecast = forecast_of(session.config, backlog, Sampling())
-        lane = Lane(
-            "",
-            dialect=Dialect(),
-            max_concurrency=max_concurrency,
-            backoff=backoff,
-            pace=Pace(requests_per_minute, backoff),
-            budgets=(Budget(Limits()),),
-            say=lambda line: None,
-            stop_after_invalid=stop_after_invalid,
-        )
         with Progress(len(keys), backlog.done, forecast, show=False) as bar:
+            lane = Lane(
+                "",
+                dialect=Dialect(),
+                max_concurrency=max_concurrency,
+                backoff=backoff,
+                pace=Pace(requests_per_minute, backoff),
+                budgets=(Budget(Limits()),),
+                say=bar.say,
+                stop_after_invalid=stop_after_invalid,
+                max_tokens=Sampling().max_tokens,
+            )
             lanes = {key.model: lane for key in keys}
             runner = Runner(session, journal, bar, run_id="r", sampling=Sampling(), lanes=lanes)
             await runner.all(backlog.owed)
