@@ -192,7 +192,11 @@ class ReplayError(JournalError):
 
 
 class BudgetReached(KitError):
-    """The run's budget is spent; nothing failed."""
+    """The budget of the run, or of its model `model`, is spent; nothing failed."""
+
+    def __init__(self, message: str, model: str = "") -> None:
+        super().__init__(message)
+        self.model = model
 
 
 MAX_CHOICES = 15

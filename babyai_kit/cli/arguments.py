@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from babyai_kit.configuration.project import PROJECT_RESULTS
@@ -28,6 +29,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     """Which episodes of a run to look at; read by `filters`."""
     flag = parser.add_argument
     flag("--variants", type=names, metavar="NAME,...", help="only these (default: all)")
+    flag("--models", type=names, metavar="NAME,...", help="only these (default: all)")
     flag("--tasks", type=names, metavar="NAME,...", help="only these (default: all)")
     flag("--seeds", type=seeds, help="only these, like 200:220 or 1,5 (default: all)")
     several = "if the run has several (default: that with the most seeds)"
@@ -39,7 +41,7 @@ def filters(args: argparse.Namespace) -> Filters:
     """The flags of `add_filters`."""
     from babyai_kit.runs.selection import Filters
 
-    return Filters(**given(args, "variants", "tasks", "seeds", "history_length", "num_dists"))
+    return Filters(**given(args, "variants", "models", "tasks", "seeds", "history_length", "num_dists"))
 
 
 def baseline(text: str) -> str | dict[str, str]:
@@ -68,18 +70,37 @@ def add_episode_flags(parser: argparse.ArgumentParser) -> None:
     flag("--temperature", type=float, metavar="T", help="0 to 2 (default: that of the model server)")
     flag("--max-tokens", type=int, metavar="N", help="limit of one answer (default: 1024)")
     flag(
+        "--reasoning-effort",
+        metavar="EFFORT",
+        help="how long a model that reasons may think, like low or high (default: its own)",
+    )
+    flag(
+        "--thinking-budget",
+        type=int,
+        metavar="N",
+        dest="thinking_budget_tokens",
+        help="the same in tokens, for providers that know such a limit (default: none)",
+    )
+    flag(
         "--no-call-seeds",
         dest="call_seeds",
         action="store_false",
         default=None,
         help="for model servers that refuse the parameter seed",
     )
-    flag("--concurrency", type=int, metavar="N", dest="max_concurrency", help="calls in flight (default: 50)")
+    flag(
+        "--concurrency",
+        type=by_model(int),
+        metavar="N",
+        dest="max_concurrency",
+        help="calls in flight of each model, or by model, like MODEL=2,MODEL=50 (default: 50)",
+    )
     flag(
         "--requests-per-minute",
-        type=float,
+        type=by_model(float),
         metavar="N",
-        help="calls that may start in a minute, evenly spaced (default: AGENT_REQUESTS_PER_MINUTE, else any)",
+        help="calls that may start in a minute, evenly spaced, likewise (default: AGENT_REQUESTS_PER_MINUTE, "
+        "else any)",
     )
     flag(
         "--stop-after-invalid",
@@ -92,13 +113,16 @@ def add_episode_flags(parser: argparse.ArgumentParser) -> None:
 def add_run_budget(parser: argparse.ArgumentParser, of: str = "the run") -> None:
     """What a run, or each run `of` the command, may take."""
     parser.add_argument(
-        "--max-cost-usd", type=float, metavar="USD", help=f"budget of {of}, in dollars (default: none)"
+        "--max-cost-usd",
+        type=by_model(float),
+        metavar="USD",
+        help=f"budget of {of}, in dollars, or by model, like MODEL=1,MODEL=5 (default: none)",
     )
     parser.add_argument(
         "--max-tokens-total",
-        type=int,
+        type=by_model(int),
         metavar="N",
-        help=f"budget of {of}, prompts and answers together (default: none)",
+        help=f"budget of {of}, prompts and answers together, likewise (default: none)",
     )
 
 
@@ -113,6 +137,8 @@ def run_options(args: argparse.Namespace) -> dict[str, Any]:
         "temperature",
         "max_tokens",
         "call_seeds",
+        "reasoning_effort",
+        "thinking_budget_tokens",
         "max_concurrency",
         "requests_per_minute",
         "stop_after_invalid",
@@ -149,6 +175,19 @@ def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 def names(text: str) -> list[str]:
     """`a,b` as a list."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def by_model(number: type[int] | type[float]) -> Callable[[str], Any]:
+    """A parser of `2`, or of `MODEL=2,MODEL=50` as a mapping."""
+
+    def parse(text: str) -> Any:
+        if "=" not in text:
+            return number(text)
+        pairs = [part.rpartition("=") for part in text.split(",")]
+        return {model.strip(): number(value) for model, _, value in pairs}
+
+    parse.__name__ = number.__name__  # argparse names it when a value is not valid
+    return parse
 
 
 def whole_numbers(text: str) -> list[int]:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,9 @@ def _add_launch(steps: Any) -> None:
     flag = step.add_argument
     flag("--variant", metavar="NAME", required=True, help="whose episodes to learn from")
     _add_curation(step)
+    latest = "if the run has several (default: that of the latest plan)"
+    flag("--history-length", type=int, metavar="N", help=f"of the episodes, {latest}")
+    flag("--num-dists", type=int, metavar="N", help=f"distracting objects of the episodes, {latest}")
     flag("--source", choices=("clickhouse", "journal"), help="which record to read (default: clickhouse)")
     flag("--model", metavar="NAME", help="base to fine-tune (default: the variant's model)")
     flag("--suffix", metavar="TEXT", help="part of the new model's name (default: act)")
@@ -129,9 +133,18 @@ async def _launch(args: argparse.Namespace) -> int:
     folder = _folder(args)
     options = given(args, "model", "suffix", "n_epochs", "max_cost_usd")
     check_variants(args.variant)
+    settings = replace(
+        finetune.latest_settings(args.run, args.variant, args.results),
+        **given(args, "history_length", "num_dists"),
+    )
     async with connect() as session:
         curation = await finetune.curate(
-            session, args.run, args.variant, **given(args, "source", "results"), **_curation(args)
+            session,
+            args.run,
+            args.variant,
+            settings=settings,
+            **given(args, "source", "results"),
+            **_curation(args),
         )
         print(curation)
         if args.workflow and not args.dry_run:

@@ -58,8 +58,9 @@ async def examine(
     except KitError as error:
         return [*findings, Finding(TROUBLE, "Settings", str(error))]
     findings += [Finding(NOTE, "Settings", note) for note in settings.notes]
+    price = loaded.prices.price_of(settings.model, base_url=settings.openai_base_url)
     findings += await asyncio.gather(
-        model(settings, has_price=loaded.prices.price_of(settings.model) is not None),
+        model(settings, has_price=price is not None),
         gateway(settings, loaded),
         asyncio.to_thread(store, settings, data),
     )

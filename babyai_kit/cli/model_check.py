@@ -1,4 +1,4 @@
-"""The model server as `doctor` sees it: does it answer, accept the key, and list the model.
+"""The model server as `doctor` sees it: does it answer, accept the key, list the model, and for how long.
 
 Its list costs nothing. What it says is bounded, and escaped where it is printed.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from datetime import date
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
+from babyai_kit.configuration import retirements
 from babyai_kit.configuration.proxies import proxy_for
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.urls import endpoint, with_version
@@ -28,15 +30,23 @@ MAX_NAME = 80
 """Characters shown of a model's name."""
 
 
-async def model(settings: Settings, *, has_price: bool, timeout_s: float = 10.0) -> Finding:
-    """Ask the model server for its list, which costs nothing and shows whether it accepts the key."""
+async def model(
+    settings: Settings, *, has_price: bool, timeout_s: float = 10.0, today: date | None = None
+) -> Finding:
+    """Ask the model server for its list, which costs nothing and shows whether it accepts the key.
+
+    `today`, from which the days of a model that goes are counted: by this machine's clock unless given.
+    """
     if settings.offline:
         text = "offline player, which is NO language model; set OPENAI_API_KEY or OPENAI_BASE_URL to use one"
         return Finding(NOTE, "Model", text)
-    price = "" if has_price else "; no price in prices.json, so cost is NaN"
-    if not settings.openai_base_url:
-        return Finding(OK, "Model", f"{settings.model}, as configured at the gateway{price}")
+    price = "" if has_price else "; no price is known, so cost is NaN: add one to config/prices.json"
+    today = today or date.today()
     base = settings.openai_base_url
+    going = retirements.warning(settings.model, today, base_url=base or settings.gateway_url)
+    if not base:
+        text = f"{settings.model}, as configured at the gateway{price}"
+        return Finding(NOTE, "Model", f"{text}; {going}") if going else Finding(OK, "Model", text)
     where = settings.redact(base)
     headers = {"Authorization": f"Bearer {settings.openai_api_key}"} if settings.openai_api_key else {}
     try:
@@ -60,24 +70,32 @@ async def model(settings: Settings, *, has_price: bool, timeout_s: float = 10.0)
         return Finding(TROUBLE, "Model", f"{where} does not answer: {reason}")
     if status in (401, 403):
         return Finding(TROUBLE, "Model", f"{where} refuses the key ({status}); set OPENAI_API_KEY in .env")
-    if models and _canonical(settings.model) not in map(_canonical, models):
+    days = {_canonical(name): day for name, day in models.items()}
+    if models and _canonical(settings.model) not in days:
         choices = ", ".join(one_line(name, MAX_NAME) for name in sorted(models)[:5])
         text = (
             f"{where} does not list {settings.model}; set AGENT_MODEL to one of {choices}"
             f"{', ...' if len(models) > 5 else ''}"
         )
-        return Finding(TROUBLE, "Model", text)
+        return Finding(TROUBLE, "Model", f"{text} ({going})" if going else text)
     if not models:
         answer = "answers" if status == 200 else f"answers with status {status}"
         text = (
             f"{where} {answer} and lists no models; the first call will show whether it has {settings.model}"
         )
-        return Finding(NOTE, "Model", text)
-    return Finding(OK if has_price else NOTE, "Model", f"{settings.model} at {where}{price}")
+        return Finding(NOTE, "Model", f"{text}; {going}" if going else text)
+    text = f"{settings.model} at {where}{price}"
+    listed = days[_canonical(settings.model)]
+    if going := retirements.warning(settings.model, today, listed=listed, base_url=base):
+        return Finding(NOTE, "Model", f"{text}; {going}")
+    return Finding(OK if has_price else NOTE, "Model", text)
 
 
-async def _list(base: str, headers: Mapping[str, str], timeout_s: float) -> tuple[int, list[str]]:
-    """Status and names of a server's list of models; no names if it is not such a list or too long."""
+async def _list(
+    base: str, headers: Mapping[str, str], timeout_s: float
+) -> tuple[int, dict[str, date | None]]:
+    """Status and names of a server's list of models, with the day from which each is not served if the list
+    has it; no names if it is not such a list or too long."""
     async with (
         # Unpacked, a short answer can have gigabytes.
         aiohttp.ClientSession(
@@ -91,14 +109,25 @@ async def _list(base: str, headers: Mapping[str, str], timeout_s: float) -> tupl
             body = await read_at_most(reply.content, MAX_BYTES) if reply.status == 200 else None
             return reply.status, _names(parse_json(body or b""))
         except ValueError:
-            return reply.status, []
+            return reply.status, {}
 
 
-def _names(answer: object) -> list[str]:
-    """The names in a list of models, whatever else is in it; some servers send the list alone."""
+def _names(answer: object) -> dict[str, date | None]:
+    """The names and days in a list of models, whatever else is in it; some servers send the list alone."""
     models = answer.get("data") if isinstance(answer, dict) else answer
     rows = [row for row in models if isinstance(row, dict)] if isinstance(models, list) else []
-    return list({name for row in rows if isinstance(name := row.get("id"), str) and name.strip()})
+    return {
+        name: _day(row.get("shutdown_date"))
+        for row in rows
+        if isinstance(name := row.get("id"), str) and name.strip()
+    }
+
+
+def _day(text: object) -> date | None:
+    try:
+        return date.fromisoformat(text[:10]) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def _canonical(name: str) -> str:

@@ -34,6 +34,7 @@ def add(commands: Any) -> None:
     add_run(parser)
     flag = parser.add_argument
     flag("--variants", type=names, metavar="NAME,...", help="ways to prompt (default: the four of the kit)")
+    flag("--models", type=names, metavar="NAME,...", help="default: those of AGENT_MODELS, else AGENT_MODEL")
     flag("--tasks", type=names, metavar="NAME,...", help="default: the five tasks")
     flag(
         "--seeds",
@@ -71,8 +72,20 @@ def _names() -> str:
         from babyai_kit.runs.plan import DEFAULT_VARIANTS as variants
     return (
         f"tasks:\n  {', '.join(TASKS)},\n  or a level of minigrid, like BabyAI-BossLevel-v0\n"
-        f"variants:\n  {', '.join(variants)}\nmodel:\n  that of AGENT_MODEL in .env"
+        f"variants:\n  {', '.join(variants)}\n{_model_names()}"
     )
+
+
+def _model_names() -> str:
+    """What the help says of models."""
+    from babyai_kit.errors import KitError
+
+    try:
+        own = project_config().own_models
+    except KitError:
+        own = {}
+    defined = f"of config/models.toml: {', '.join(own)},\n  or " if own else "names of config/models.toml, "
+    return f"models:\n  {defined}provider::model, or what your own server calls its model"
 
 
 def _command(args: argparse.Namespace) -> int:
@@ -88,7 +101,7 @@ async def _run(args: argparse.Namespace) -> int:
     from babyai_kit.runs.plan import Sampling, make_plan
 
     def checked_plan(config: Config) -> Plan:
-        asked = given(args, "variants", "tasks", "seeds", "num_dists", "repeats", "history_length")
+        asked = given(args, "variants", "tasks", "seeds", "num_dists", "repeats", "history_length", "models")
         return make_plan(config, run=args.run, **asked)
 
     options = RunOptions(
@@ -96,7 +109,10 @@ async def _run(args: argparse.Namespace) -> int:
         **given(args, "max_concurrency", "requests_per_minute", "stop_after_invalid"),
         **given(args, "workflow_evaluation", "shard", "results"),
     )
-    sampling = Sampling(**given(args, "temperature", "max_tokens", "call_seeds"))
+    sampling = Sampling(
+        **given(args, "temperature", "max_tokens", "call_seeds"),
+        **given(args, "reasoning_effort", "thinking_budget_tokens"),
+    )
     # Services take seconds to start: what is wrong in the command is said before.
     run_folder(options.results, args.run)
     sampling.check()

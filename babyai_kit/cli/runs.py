@@ -53,12 +53,12 @@ def _row(run: Run) -> list[str]:
     present = [
         record
         for (key, digest), record in run.episode_records().items()
-        if key in planned and manifest.is_present(key.variant, digest)
+        if key in planned and manifest.is_present(key.variant, key.model, digest)
     ]
     errors = sum(record.status != "ok" for record in present)
     variants = {key.variant for key in planned}
     return [
-        _short(manifest.model, MAX_MODEL),
+        _short(", ".join(manifest.models), MAX_MODEL),
         manifest.updated[:16].replace("T", " "),
         f"{len(present) - errors:,} of {len(planned):,}",
         str(errors),

@@ -12,18 +12,32 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-AnswerFormat = Literal["schema", "json", "words"]
-"""`schema`: the answer is held to the JSON schema. `json`: it is some JSON object (JSON mode). `words`: the
-prompt alone asks for JSON."""
+from babyai_kit.configuration.answer_forms import AnswerForm, answer_forms
+from babyai_kit.configuration.provider_types import PROVIDERS
 
-Omission = Literal["seed", "temperature", "max_completion_tokens", "max_tokens"]
+AnswerFormat = AnswerForm
+"""See `answer_forms`."""
+
+Omission = Literal[
+    "seed",
+    "temperature",
+    "reasoning_effort",
+    "thinking_budget_tokens",
+    "max_completion_tokens",
+    "max_tokens",
+]
 """A parameter that is left out, mostly since the server refuses it. The limit of an answer has two names: it
 is sent as max_completion_tokens, without that as max_tokens, and without both there is none."""
 
-FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerFormat)
+FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerForm)
 OMISSIONS: tuple[Omission, ...] = get_args(Omission)
 
-_IN_WORDS = {"schema": "a JSON schema", "json": "JSON mode", "words": "the prompt's words alone"}
+_IN_WORDS = {
+    "schema": "a JSON schema",
+    "tool": "a tool to call",
+    "json": "JSON mode",
+    "words": "the prompt's words alone",
+}
 
 
 @dataclass(frozen=True)
@@ -52,18 +66,22 @@ class Dialect:
 
     def __str__(self) -> str:
         text = f"with {_IN_WORDS[self.answer_format]}"
-        left_out: list[str] = [o for o in self.omitted if o in ("seed", "temperature")]
+        left_out: list[str] = [o for o in self.omitted if not o.startswith("max_")]
         if {"max_completion_tokens", "max_tokens"} <= set(self.omitted):
             left_out.append("a limit of tokens")
         return text + (f", without {' and '.join(left_out)}" if left_out else "")
 
 
-def first_dialect(base_url: str) -> Dialect:
+def first_dialect(base_url: str, provider: str = "openai") -> Dialect:
     """In which a model's server is asked first.
 
     OpenAI's newer models refuse the limit's older name; other servers know it, and some (Ollama) pay no
-    attention to the newer one. `base_url`: empty if it is not known.
+    attention to the newer one. `base_url`: empty if it is not known. `provider`: the type of provider that
+    the gateway asks; one that takes no seed ignores it, which must not look like one that was heeded.
     """
+    if provider != "openai":
+        known = PROVIDERS.get(provider)
+        return Dialect(answer_forms(provider)[0], () if known is None or known.takes_seed else ("seed",))
     host = urlsplit(base_url).hostname or ""
     openai = not host or host.endswith(("openai.com", "openai.azure.com"))
     return Dialect("schema", () if openai else ("max_completion_tokens",))

@@ -13,31 +13,26 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
 from babyai_kit.atomic_files import write_atomically
-from babyai_kit.configuration.prices import FREE, Price
+from babyai_kit.configuration.agents_toml import Front, agents_toml
+from babyai_kit.configuration.prices import Price
 from babyai_kit.configuration.project import StrPath
-from babyai_kit.configuration.settings import FIRST_TIMEOUTS, MAX_TIMEOUT_MS, Settings
-from babyai_kit.configuration.variants import MODEL_ALIAS, Config
+from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, api_key_location, cost_toml, timeouts
+from babyai_kit.configuration.served_models import OWN_MODELS
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.variants import AGENTS_FILE, FUNCTION, MODEL_ALIAS, Agent, Config
 from babyai_kit.errors import ConfigError
 
 _GLOB = re.compile(r"[*?\[\]{}\\\udc80-\udcff]")
 """What has a meaning in the gateway's globs, and what its paths cannot hold."""
 
 FINETUNED_FOLDER = "finetuned"
-
-NO_TIMEOUT_MS = FIRST_TIMEOUTS * MAX_TIMEOUT_MS
-"""For a gateway in front of the adapter, which gives an answer up in time."""
-
-
-def api_key_location(settings: Settings) -> str:
-    """Where a gateway finds the model server's key: the key itself is never written."""
-    return "env::OPENAI_API_KEY" if settings.openai_api_key else "none"
 
 
 def model_toml(
@@ -52,23 +47,12 @@ def model_toml(
     provider["model_name"] = settings.model
     provider["api_base"] = base_url
     provider["api_key_location"] = api_key_location(settings)
-    provider["timeouts"] = _timeouts(timeout_ms)
+    provider["timeouts"] = timeouts(timeout_ms)
     provider.update(tomlkit.parse(cost_toml(price)))
     model = {"routing": ["primary"], "providers": {"primary": provider}}
     # The gateway's own limit, 15 minutes, is below what models may be given.
     gateway = {"global_outbound_http_timeout_ms": NO_TIMEOUT_MS}
     return tomlkit.dumps({"gateway": gateway, "models": {MODEL_ALIAS: model}})
-
-
-def cost_toml(price: Price | None) -> str:
-    """The provider's line of TOML that tells the gateway what tokens cost; empty where nothing is paid."""
-    if price is None or price is FREE:
-        return ""
-    entries = (
-        f'{{ pointer = "/usage/{tokens}_tokens", cost_per_million = {dollars}, required = true }}'
-        for tokens, dollars in (("prompt", price.input), ("completion", price.output))
-    )
-    return f"cost = [{', '.join(entries)}]"
 
 
 @contextlib.contextmanager
@@ -97,31 +81,56 @@ def write_snapshot(
     *,
     base_url: str,
     timeout_ms: int = NO_TIMEOUT_MS,
+    agents: Sequence[Agent] = (),
+    fronts: Mapping[str, Front] | None = None,
 ) -> str:
     """Copy the configuration into `folder` beside the model's TOML; return the glob for the gateway.
 
     `base_url`, `timeout_ms`: where every model of the settings' server is asked, and for how long at most.
+    `agents`, `fronts`: see `agents_toml`. Variants whose own model lacks its provider's key are left out,
+    since the gateway would refuse the whole configuration.
 
     A copy, because the gateway's glob takes a single pattern and does not follow links.
     """
     folder = Path(folder)
-    shutil.copytree(config.path, folder / "config")
+    copy = folder / "config"
+    shutil.copytree(config.path, copy)
+    for aside in (OWN_MODELS, AGENTS_FILE):
+        (copy / aside).unlink(missing_ok=True)
+    _leave_out(copy, [name for name, v in config.variants.items() if v.own and v.own.missing])
     # Private key: without it the embedded gateway refuses to batch its writes.
     embedded = "[gateway.observability.batch_writes]\n__force_allow_embedded_batch_writes = true\n"
     (folder / "embedded.toml").write_text(embedded, encoding="utf-8")
     price = config.prices.price_of(settings.model)
     model = model_toml(settings, price, base_url=base_url, timeout_ms=timeout_ms)
     (folder / "model.toml").write_text(model, encoding="utf-8")
-    point_registered_at(folder / "config", settings, base_url=base_url, timeout_ms=timeout_ms)
+    point_registered_at(copy, settings, base_url=base_url, timeout_ms=timeout_ms)
+    file = folder / AGENTS_FILE
+    text = agents_toml(config, agents, file, folder=copy, fronts=fronts or {})
+    file.write_text(text, encoding="utf-8")
     return f"{_GLOB.sub(_escaped, str(folder))}/**/*.toml"
+
+
+def _leave_out(config: Path, variants: Collection[str]) -> None:
+    """Take `variants`, and the models that only they use, out of a copy of the configuration."""
+    if not variants:
+        return
+    for file in sorted(config.rglob("*.toml")):
+        document: Any = tomlkit.parse(file.read_text(encoding="utf-8"))
+        act = document.get("functions", {}).get(FUNCTION, {})
+        of_file = act.get("variants", {})
+        models = {of_file.pop(name)["model"] for name in variants if name in of_file}
+        for model in models - {variant.get("model") for variant in of_file.values()}:
+            document.get("models", {}).pop(model, None)
+        experimentation = act.get("experimentation", {})
+        if "candidate_variants" in experimentation:
+            left = [name for name in experimentation["candidate_variants"] if name not in variants]
+            experimentation["candidate_variants"] = left
+        file.write_text(tomlkit.dumps(document), encoding="utf-8")
 
 
 def _escaped(found: re.Match[str]) -> str:
     return "\\\\" if found[0] == "\\" else f"[{found[0]}]"
-
-
-def _timeouts(timeout_ms: int) -> dict[str, Any]:
-    return {"non_streaming": {"total_ms": timeout_ms}}
 
 
 def point_registered_at(
@@ -137,6 +146,6 @@ def point_registered_at(
                 if provider.get("type") == "openai":
                     provider["api_base"] = base_url
                     provider["api_key_location"] = api_key_location(settings)
-                    provider["timeouts"] = _timeouts(timeout_ms)
+                    provider["timeouts"] = timeouts(timeout_ms)
         if (text := tomlkit.dumps(document)) != before:
             write_atomically(file, text)

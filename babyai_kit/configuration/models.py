@@ -5,7 +5,12 @@ Only a call tells whether a model of some name answers.
 
 from __future__ import annotations
 
-DEFAULT_MODEL = "gpt-4o-mini-2024-07-18"
+DEFAULT_MODEL = "gpt-6-luna"
+"""OpenAI's, which names it as the successor of gpt-4o-mini (see `retirements`): $0.10 per million tokens of
+input, $0.50 of output. It reasons unless asked not to, and cannot be fine-tuned.
+
+Its name, price, reasoning and what it cannot do stand on OpenAI's page of the model, in its help page on
+leaving GPT-4.x, and in the price list. No call was made to it where the kit was built."""
 OFFLINE_MODEL = "offline-player"
 LEARNER_MODEL = "babyai-learner"
 """The small language model that is trained on this machine; served offline if `AGENT_MODEL` names it."""

@@ -17,7 +17,20 @@ MIN_LENGTH = 4
 """Characters of a secret that is looked for; shorter ones would be found in any text."""
 
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)$", re.IGNORECASE)
+_CREDENTIAL_NAME = re.compile(
+    r"(^(AWS|AZURE|GCP|GOOGLE)_|(_API_KEY|_API_TOKEN|_ACCESS_KEY|_CREDENTIALS_PATH)$)", re.IGNORECASE
+)
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/'\"]+(?=@)")
+
+
+def is_credential(name: str) -> bool:
+    """True for a variable by which a provider of models may know its user."""
+    return _CREDENTIAL_NAME.search(name) is not None
+
+
+def is_secret(name: str, value: str) -> bool:
+    """True if `value` must not be shown, by the variable's name; a value too short to look for is not."""
+    return _SECRET_NAME.search(name) is not None and len(value) >= MIN_LENGTH
 
 
 def redacted(text: str, env_file: StrPath = PROJECT_ENV) -> str:
@@ -36,5 +49,5 @@ def _secrets(env_file: StrPath) -> set[str]:
     found: set[str] = set()
     for name, value in [*values.items(), *os.environ.items()]:
         found |= url_secrets(value) if "://" in value else set()
-        found |= {value.strip()} if _SECRET_NAME.search(name) else set()
+        found |= {value.strip()} if is_secret(name, value) else set()
     return {secret for secret in found if len(secret) >= MIN_LENGTH}

@@ -13,8 +13,9 @@ from urllib.parse import quote, urlsplit
 
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import read_env_file
-from babyai_kit.configuration.models import DEFAULT_MODEL, LEARNER_MODEL, OFFLINE_MODEL
+from babyai_kit.configuration.models import DEFAULT_MODEL, LEARNER_MODEL, OFFLINE_MODEL, is_free
 from babyai_kit.configuration.project import PROJECT_ENV, StrPath
+from babyai_kit.configuration.secrets import is_credential, is_secret
 from babyai_kit.configuration.urls import base_url, checked_url, url_secrets
 from babyai_kit.errors import ConfigError
 
@@ -43,6 +44,7 @@ OTHER_NAMES = {
     "OPENAI_MODEL": "AGENT_MODEL",
     "OPENAI_MODEL_NAME": "AGENT_MODEL",
     "AGENT_TIMEOUT": "AGENT_TIMEOUT_MS",
+    "OPENAI_MODELS": "AGENT_MODELS",
     "TENSORZERO_GATEWAY": "TENSORZERO_GATEWAY_URL",
     "TENSORZERO_KEY": "TENSORZERO_API_KEY",
     "TENSORZERO_GATEWAY_API_KEY": "TENSORZERO_API_KEY",
@@ -62,6 +64,10 @@ class Settings:
     """Name that the model server knows (`AGENT_MODEL`); `offline-player` with neither key nor URL."""
     model_named: bool = False
     """True if the user named the model; else its server is asked, through the gateway, what it is called."""
+    models: tuple[str, ...] = ()
+    """The models of a plan that names none (`AGENT_MODELS`); empty: `model` alone."""
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Keys of other providers by variable, such as `ANTHROPIC_API_KEY`."""
     openai_base_url: str = ""
     """Base URL of an OpenAI-compatible server, whose path ends in a slash; empty for the offline player.
 
@@ -102,6 +108,7 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Strings that must never reach a log, a journal, a tag or an error text."""
         keys = {self.openai_api_key, self.gateway_api_key}
+        keys |= {value for name, value in self.credentials.items() if is_secret(name, value)}
         found = keys | {quote(key, safe="") for key in keys}
         for url in (self.clickhouse_url, self.openai_base_url, self.gateway_url, self.ui_url):
             found |= url_secrets(url)
@@ -136,7 +143,7 @@ def load_settings(
     def url(name: str) -> str:
         return checked_url(name, values.get(name, ""), EXAMPLES[name])
 
-    key, named = _key("OPENAI_API_KEY", values), _model(values)
+    key, named, several = _key("OPENAI_API_KEY", values), _model(values), _models(values)
     base, endpoint = base_url(openai) if (openai := url("OPENAI_BASE_URL")) else ("", "")
     if key and not base:
         base = addresses.OPENAI
@@ -150,8 +157,10 @@ def load_settings(
         clickhouse = _compose_clickhouse(password)
     local_model = LEARNER_MODEL if named == LEARNER_MODEL else OFFLINE_MODEL
     settings = Settings(
-        model=local_model if offline else named or DEFAULT_MODEL,
-        model_named=offline or bool(named),
+        model=local_model if offline else named or _first_bare(several) or DEFAULT_MODEL,
+        model_named=offline or bool(named or several),
+        models=several,
+        credentials={name: value for name, value in values.items() if is_credential(name)},
         openai_base_url=base,
         openai_api_key=key,
         gateway_url=gateway.rstrip("/"),
@@ -179,6 +188,20 @@ def _model(values: Mapping[str, str]) -> str:
     if not model.isprintable():
         raise ConfigError("AGENT_MODEL has a character that cannot be seen; type the model's name again")
     return model
+
+
+def _models(values: Mapping[str, str]) -> tuple[str, ...]:
+    names = [name.strip() for name in values.get("AGENT_MODELS", "").split(",") if name.strip()]
+    if not all(name.isprintable() for name in names):
+        raise ConfigError("AGENT_MODELS has a character that cannot be seen; type the models' names again")
+    if len(set(names)) < len(names):
+        raise ConfigError("AGENT_MODELS names a model twice; name each once")
+    return tuple(names)
+
+
+def _first_bare(models: tuple[str, ...]) -> str:
+    """The first that may be one of `OPENAI_BASE_URL`."""
+    return next((m for m in models if "::" not in m and not is_free(m)), "")
 
 
 def _timeout_ms(values: Mapping[str, str]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,24 @@ from typing import Any
 from jinja2 import Environment, TemplateSyntaxError, meta
 
 from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
-from babyai_kit.configuration.prices import Prices, load_prices
+from babyai_kit.configuration.prices import Price, Prices, load_prices
 from babyai_kit.configuration.project import StrPath
+from babyai_kit.configuration.served_models import (
+    OWN_MODELS,
+    Model,
+    defined_model,
+    own_models,
+    resolve,
+    served_as,
+)
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
-from babyai_kit.errors import ConfigError
+from babyai_kit.configuration.toml_files import read_toml, tables, text
+from babyai_kit.errors import ConfigError, InputError
 from babyai_kit.hostile_text import one_line, parse_json
 
 FUNCTION = "act"
+AGENTS_FILE = "agents.toml"
+"""In `config/`, written for the gateway image (see `agents_toml`); nothing in it is the user's."""
 MODEL_ALIAS = "agent"
 """The model that follows the settings; it is not defined in `config/`."""
 
@@ -35,11 +45,13 @@ class Variant:
 
     name: str
     model: str
-    """The name the model server knows, not the alias."""
+    """That of the settings, or its own if the configuration gives it one."""
     digest: str
     """12 hex digits of SHA-256 over the variant's settings, templates and the function's schemas."""
     templates: dict[str, str]
     """Template source by role (`system`, `user`)."""
+    own: Model | None = None
+    """The model that the configuration gives it; None: those of the plan."""
 
     @property
     def asks_reasoning(self) -> bool:
@@ -58,26 +70,91 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Agent:
+    """A variant played by a model: what a plan crosses with tasks and seeds."""
+
+    variant: Variant
+    model: Model
+    served_as: str
+    """The gateway's variant of `act`."""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Names of variant and model."""
+        return self.variant.name, self.model.name
+
+    @property
+    def added(self) -> bool:
+        """True if the kit defines it at a gateway; `config/` defines the others."""
+        return self.served_as != self.variant.name
+
+
+@dataclass(frozen=True)
 class Config:
-    """The function `act` as configured on disk, for the model of the settings."""
+    """The function `act` as configured on disk, for the models of the settings."""
 
     path: Path
+    settings: Settings
     variants: dict[str, Variant]
     prices: Prices = field(default_factory=Prices)
     output_schema: Mapping[str, Any] = field(default_factory=dict)
     """JSON schema of the answers that count as valid."""
+    own_models: Mapping[str, Model] = field(default_factory=dict)
+    """Those of config/models.toml, by name."""
+    dialects: Mapping[str, Dialect] = field(default_factory=dict)
+    """How models, by name, are asked; the others in JSON mode."""
+
+    @property
+    def default_models(self) -> tuple[str, ...]:
+        """The models of a plan that names none."""
+        return self.settings.models or (self.settings.model,)
+
+    def model(self, name: str) -> Model:
+        """The model called `name`. Raises InputError for a name that can be none."""
+        for variant in self.variants.values():
+            if variant.own and variant.model == name:
+                return variant.own
+        return resolve(name, self.own_models, self.settings)
+
+    def agents(self, variants: Iterable[str], models: Sequence[str]) -> list[Agent]:
+        """Each of `variants` with each of `models`, or with the model of its own.
+
+        The model of the settings alone is what `config/` calls its own; of several, the gateway's variants
+        name each. Raises InputError for a name that can be no model.
+        """
+        found = [self.model(name) for name in models]
+        alone = tuple(models) == (self.settings.model,)
+        agents = []
+        for variant in (self.variants[name] for name in variants):
+            if variant.own:
+                agents.append(Agent(variant, variant.own, variant.name))
+                continue
+            agents += [
+                Agent(variant, model, variant.name if alone else served_as(variant.name, model.name))
+                for model in found
+            ]
+        return agents
+
+    def served_by_default(self) -> list[Agent]:
+        """The agents of a plan that names no models, without those whose provider's key is not set."""
+        agents = self.agents(self.variants, self.default_models) if self.settings.models else []
+        return [agent for agent in agents if agent.added and not agent.model.missing]
+
+    def price_of(self, model: Model) -> Price | None:
+        """US dollars per token; None where nobody said."""
+        return self.prices.price_of(model.served_name, provider=model.provider, base_url=model.base_url)
 
     def strict_schema(self, variant: str) -> dict[str, Any]:
         """The JSON schema that an answer to `variant` is held to, where a server can do that."""
         return strict_schema(self.output_schema, reasoning=self.variants[variant].asks_reasoning)
 
+    def digest(self, variant: str, model: str) -> str:
+        """Of the present prompt of `variant`, asked in the dialect of `model`."""
+        return _asked_in(self.variants[variant].digest, self.dialects.get(model, Dialect()))
+
     def asked_in(self, dialects: Mapping[str, Dialect]) -> Config:
         """The same, with the digests that variants have when models, by name, are asked in `dialects`."""
-        variants = {
-            name: dataclasses.replace(v, digest=_asked_in(v.digest, dialects.get(v.model, Dialect())))
-            for name, v in self.variants.items()
-        }
-        return dataclasses.replace(self, variants=variants)
+        return dataclasses.replace(self, dialects=dialects)
 
 
 def load_config(path: StrPath, settings: Settings) -> Config:
@@ -86,7 +163,8 @@ def load_config(path: StrPath, settings: Settings) -> Config:
     Raises ConfigError for TOML that does not parse, a missing template or schema, or no function `act`.
     """
     path = Path(path)
-    files = sorted(path.rglob("*.toml"))
+    aside = path / OWN_MODELS, path / AGENTS_FILE
+    files = [file for file in sorted(path.rglob("*.toml")) if file not in aside]
     if not files:
         raise ConfigError(
             f"no TOML file under {path}; run in the project, or export BABYAI_PROJECT=FOLDER with its folder"
@@ -94,11 +172,12 @@ def load_config(path: StrPath, settings: Settings) -> Config:
     function: dict[str, Any] = {}
     folders: dict[str, Path] = {}
     root = path
-    models: dict[str, str] = {}
+    models: dict[str, Model] = own_models(path, settings)
+    own = dict(models)
     for file in files:
         document, place = read_toml(file), str(file)
         models |= {
-            name: _served_model(model, name, place)
+            name: defined_model(name, model, settings, f"{place}: models.{name}")
             for name, model in tables(document, "models", place).items()
         }
         act = tables(document, "functions", place).get(FUNCTION, {})
@@ -115,11 +194,18 @@ def load_config(path: StrPath, settings: Settings) -> Config:
     for role, schema in function.get("schemas", {}).items():
         schemas[role] = _read(root / text(schema, "path", f"{place}.schemas.{role}"))
     variants = {
-        name: _variant(name, variant, schemas, folders[name], models, settings)
+        name: _variant(name, variant, schemas, folders[name], models, own, settings)
         for name, variant in function["variants"].items()
     }
     output_schema = _schema(schemas["output"], root / function["output_schema"])
-    return Config(path=path, variants=variants, prices=load_prices(path), output_schema=output_schema)
+    return Config(
+        path=path,
+        settings=settings,
+        variants=variants,
+        prices=load_prices(path),
+        output_schema=output_schema,
+        own_models=own,
+    )
 
 
 def _schema(content: str, file: Path) -> dict[str, Any]:
@@ -147,7 +233,8 @@ def _variant(
     settled: dict[str, Any],
     schemas: dict[str, str],
     folder: Path,
-    models: dict[str, str],
+    models: Mapping[str, Model],
+    own_names: Collection[str],
     settings: Settings,
 ) -> Variant:
     place = f"{folder}: functions.{FUNCTION}.variants.{name}"
@@ -162,8 +249,21 @@ def _variant(
         "schemas": schemas,
     }
     digest = hashlib.sha256(json.dumps(digested, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    model = settings.model if alias == MODEL_ALIAS else models.get(alias, alias.split("::")[-1])
-    return Variant(name=name, model=model, digest=digest, templates=templates)
+    if alias == MODEL_ALIAS:
+        return Variant(name, settings.model, digest, templates)
+    own = models.get(alias) or _named_directly(alias, settings)
+    if own.name not in own_names:
+        # Fine-tuned models are known by the name that their provider gave them.
+        own = dataclasses.replace(own, name=own.served_name)
+    return Variant(name, own.name, digest, templates, own)
+
+
+def _named_directly(alias: str, settings: Settings) -> Model:
+    """The model of a variant that names no model of the configuration."""
+    try:
+        return resolve(alias, {}, settings)
+    except InputError:  # the gateway will say what is wrong with it
+        return Model(alias, alias.split("::")[-1])
 
 
 def _uses_history(template: str) -> bool:
@@ -185,15 +285,6 @@ def _check(act: dict[str, Any], place: str) -> None:
         text(variant, "model", of_variant, MODEL_ALIAS)
         for role, template in tables(variant, "templates", of_variant).items():
             text(template, "path", f"{of_variant}.templates.{role}", "")
-
-
-def _served_model(model: dict[str, Any], name: str, place: str) -> str:
-    """The name by which the first provider of the model `name` knows it."""
-    place = f"{place}: models.{name}"
-    routing, providers = model.get("routing"), tables(model, "providers", place)
-    if not isinstance(routing, list) or not routing or routing[0] not in [*providers]:
-        raise malformed(place, "routing", "a list of its providers")
-    return text(providers[routing[0]], "model_name", f"{place}.providers.{routing[0]}", name)
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

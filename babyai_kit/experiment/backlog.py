@@ -33,9 +33,11 @@ def divide(
     run_id: str,
     history_length: int | None = None,
     new_episode_id: Callable[[], str],
+    served_as: Mapping[tuple[str, str], str] | None = None,
 ) -> Backlog:
     """Divide the planned `keys` by what the journal's `episodes`, `steps` (by episode_id) and `registered`
     ids of workflow evaluations hold. `history_length`: the plan's, of the steps sent with a call.
+    `served_as`: the gateway's name of each (variant, model), if it is not the variant's.
 
     An episode that ended by an error is owed again, from its steps; so is one whose last steps were torn off
     the file.
@@ -44,7 +46,7 @@ def divide(
     begun = {**registered, **begun}
     backlog = Backlog([], [])
     for key in keys:
-        digest = config.variants[key.variant].digest
+        digest = config.digest(key.variant, key.model)
         record = episodes.get((key, digest))
         episode_id = begun.get((key, digest))
         if record and record.status == "ok" and not _torn(record, steps.get(record.episode_id, ())):
@@ -58,6 +60,7 @@ def divide(
                 steps=_gapless(steps.get(episode_id, ())) if episode_id else (),
                 tags=_tags(key, digest, run_id),
                 sent_history=history_length,
+                served_as=(served_as or {}).get((key.variant, key.model), ""),
                 registered=episode_id is not None and registered.get((key, digest)) == episode_id,
             )
         )

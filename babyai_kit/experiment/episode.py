@@ -37,6 +37,8 @@ class PlannedEpisode:
     sent_history: int | None = None
     """Earlier steps sent with a call; None: those of the key. A prompt that shows none is sent them too, so
     that another variant can be asked on the same step in the UI."""
+    served_as: str = ""
+    """The gateway's variant of `act`; empty: the key's."""
     registered: bool = False
     """True if the id comes from a workflow evaluation, whose run names the variant."""
 
@@ -92,6 +94,8 @@ class LiveEpisode:
             call_s=answer.call_s,
             inference_id=answer.inference_id,
             finish_reason=answer.finish_reason,
+            cached_tokens=answer.cached_tokens,
+            reasoning_tokens=answer.reasoning_tokens,
         )
         self.steps.append(step)
         return step
@@ -140,11 +144,15 @@ async def run_episode(
                 planned.key.variant,
                 planned.episode_id,
                 template_arguments(episode.mission, episode.observation, memory.recall(episode.steps)),
+                model=planned.key.model,
+                served_as=planned.served_as,
                 pinned=planned.registered,
                 tags={**planned.tags, "step": str(index)},
                 seed=planned.key.call_seed(index) if sampling.call_seeds else None,
                 temperature=sampling.temperature,
                 max_tokens=sampling.max_tokens,
+                reasoning_effort=sampling.reasoning_effort,
+                thinking_budget_tokens=sampling.thinking_budget_tokens,
                 dialect=dialect or Dialect(),
             )
             record(episode.take(await session.ask(question)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from functools import lru_cache
 
 from babyai_kit.configuration.variants import Config
 from babyai_kit.environment import make_env
 from babyai_kit.experiment.backlog import Backlog
-from babyai_kit.experiment.forecast import ANSWER_TOKENS, Forecast
+from babyai_kit.experiment.forecast import ANSWER_TOKENS, Amount, Forecast
 from babyai_kit.runs.plan import Sampling
+from babyai_kit.runs.plan_text import WIDTH
 
 
 def forecast_of(config: Config, backlog: Backlog, sampling: Sampling) -> Forecast:
@@ -18,15 +21,38 @@ def forecast_of(config: Config, backlog: Backlog, sampling: Sampling) -> Forecas
 
 
 def announcement(backlog: Backlog, forecast: Forecast, sampling: Sampling) -> str:
-    """What is done and what the rest will take, at most and expected, with what the latter assumes."""
+    """What is done and what the rest will take, expected and at most, with what both assume.
+
+    Lines of at most WIDTH columns.
+    """
     done, rest = len(backlog.done), forecast.rest()
     short, long = ANSWER_TOKENS[False], ANSWER_TOKENS[True]
-    return (
-        f"{done} of {done + len(backlog.owed)} episodes are done; the rest takes at most {rest.at_most}, if "
-        f"every answer takes {sampling.max_tokens:,} tokens.\n"
-        f"Expected: {rest.expected.in_tokens}, if an answer takes {short} tokens, or {long} where the prompt "
-        "asks for reasoning; a model that reasons by itself takes more."
+    assumed = (
+        f"Expected: {short} tokens an answer, {long} where the prompt asks for reasoning; more if the model "
+        f"reasons by itself. At most: {sampling.max_tokens:,} tokens an answer, every episode up to its step "
+        "limit."
     )
+    return "\n".join(
+        [
+            f"{done:,} of {done + len(backlog.owed):,} episodes are done; the rest takes:",
+            *_table({"expected": rest.expected, "at most": rest.at_most}),
+            *textwrap.wrap(assumed, WIDTH),
+        ]
+    )
+
+
+def _table(amounts: Mapping[str, Amount]) -> list[str]:
+    """A line for each of `amounts` below a line of headings, the numbers aligned at the right."""
+    rows = [("", "calls", "tokens in", "tokens out", "cost")]
+    for name, amount in amounts.items():
+        tokens = f"{amount.input_tokens:,.0f}", f"{amount.output_tokens:,.0f}"
+        rows.append((name, f"{amount.calls:,.0f}", *tokens, amount.cost))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        f"  {name:<{widths[0]}}"
+        + "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+        for name, *cells in rows
+    ]
 
 
 @lru_cache

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from functools import partial
 
 import pandas as pd
 
-from babyai_kit.configuration.models import is_free
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
+from babyai_kit.configuration.retirements import warning
+from babyai_kit.configuration.served_models import Model
+from babyai_kit.configuration.variants import Config
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceError, show_in_one_line
 from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
 from babyai_kit.experiment.estimate import announcement, forecast_of
+from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.open_files import ensure_open_files
 from babyai_kit.experiment.options import DEFAULT_MAX_CONCURRENCY, RunOptions
 from babyai_kit.experiment.outcome import Outcome, closing_notes, invalid_answers
@@ -70,16 +74,19 @@ async def run_experiment(
     tasks: Iterable[str] = TASKS,
     seeds: Iterable[int] = DEFAULT_SEEDS,
     *,
+    models: Iterable[str] | None = None,
     num_dists: int = 0,
     repeats: int = 1,
     history_length: int = DEFAULT_HISTORY_LENGTH,
     temperature: float | None = None,
     max_tokens: int = DEFAULT_MAX_TOKENS,
     call_seeds: bool = True,
-    max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
-    requests_per_minute: float | None = None,
-    max_cost_usd: float | None = None,
-    max_tokens_total: int | None = None,
+    reasoning_effort: str | None = None,
+    thinking_budget_tokens: int | None = None,
+    max_concurrency: int | Mapping[str, int] = DEFAULT_MAX_CONCURRENCY,
+    requests_per_minute: float | Mapping[str, float] | None = None,
+    max_cost_usd: float | Mapping[str, float] | None = None,
+    max_tokens_total: int | Mapping[str, int] | None = None,
     stop_after_invalid: int = DEFAULT_STOP_AFTER,
     workflow_evaluation: bool | None = None,
     shard: tuple[int, int] | None = None,
@@ -87,13 +94,18 @@ async def run_experiment(
     progress: bool = True,
     backoff: Backoff | None = None,
 ) -> pd.DataFrame:
-    """Run every episode of variants x tasks x seeds x repeats that `run` does not hold yet.
+    """Run every episode of variants x models x tasks x seeds x repeats that `run` does not hold yet.
 
     Returns the `episodes` table (see docs/running.md) of this plan. Prints the estimate before, and
     afterwards what the user should know: errors by kind, a budget that ran out, rows that ClickHouse lost.
-    `max_concurrency`: calls in flight; fewer while the model server limits the rate. `max_cost_usd` and
-    `max_tokens_total` (prompts and answers together): budget of the run, earlier commands included; calls in
-    flight when it is reached still finish. `workflow_evaluation`: let the UI compare the variants episode
+    `models`: names of config/models.toml, `provider::model`, or what the server of the settings calls its
+    model; None: those of AGENT_MODELS, else that of the settings. A variant with a model of its own, such as
+    a fine-tuned one, is played by that alone. `reasoning_effort` or `thinking_budget_tokens`: how long a
+    model that reasons may think; asked without where a server refuses it.
+    `max_concurrency`: calls in flight of each model, or a mapping by model; fewer while its server limits the
+    rate. `requests_per_minute`: likewise. `max_cost_usd` and `max_tokens_total` (prompts and answers
+    together): budget of the run, or a mapping of each model's, earlier commands included; calls in flight
+    when it is reached still finish. `workflow_evaluation`: let the UI compare the variants episode
     by episode; None: if the gateway is reached over HTTP, since each call then reads ClickHouse first.
     `shard` (i, n): every n-th seed from the i-th on. `backoff`: how often a failed call is tried, and after
     which waits.
@@ -109,6 +121,7 @@ async def run_experiment(
         num_dists=num_dists,
         repeats=repeats,
         history_length=history_length,
+        models=models,
     )
     options = RunOptions(
         max_concurrency=max_concurrency,
@@ -121,7 +134,8 @@ async def run_experiment(
         progress=progress,
         backoff=backoff or Backoff(),
     )
-    outcome = await execute(session, plan, Sampling(temperature, max_tokens, call_seeds), options)
+    sampling = Sampling(temperature, max_tokens, call_seeds, reasoning_effort, thinking_budget_tokens)
+    outcome = await execute(session, plan, sampling, options)
     if isinstance(outcome.stopped, (ServiceError, NoValidAnswers)):
         raise outcome.stopped
     return outcome.episodes
@@ -130,19 +144,18 @@ async def run_experiment(
 async def execute(session: Session, plan: Plan, sampling: Sampling, options: RunOptions) -> Outcome:
     """`run_experiment` for a checked plan; the outcome says if a budget or a fatal answer stopped it."""
     sampling.check()
-    if options.limits.max_cost_usd is not None and session.price is None:
-        raise InputError(
-            f"max_cost_usd needs a price, and {session.settings.model!r} has none; add it to "
-            "config/prices.json or leave the budget out"
-        )
     config, backoff = session.config, options.backoff
+    agents = config.agents(plan.variants, plan.models)
+    models = {agent.model.name: agent.model for agent in agents}
+    options.check_models(models)
+    check_prices(config, models.values(), options.limits)
     session.reconcile_line = command_line("reconcile", plan.run, results=options.results)
     folder = run_folder(options.results, plan.run, options.shard)
     before = read_manifest(folder)
     manifest = manifest_for(before, plan, sampling, config, session.settings)
     if before and (note := held_plans_note(plan, before.plans)):
         print(note)
-    keys = plan.keys(manifest.models, options.shard, without_history=manifest.without_history)
+    keys = plan.keys(manifest.own_models, options.shard, without_history=manifest.without_history)
     with Journal(folder) as journal:
         episodes, steps, registered = read_episodes(folder), read_steps(folder), read_registrations(folder)
         divided = partial(
@@ -154,18 +167,26 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
             run_id=manifest.run_id,
             history_length=plan.history_length,
             new_episode_id=session.new_episode_id,
+            served_as={agent.pair: agent.served_as for agent in agents if agent.added},
         )
         backlog = divided(config.asked_in(manifest.dialects))
         checked = Preflight(dialects=manifest.dialects)
-        pace = Pace(options.requests_per_minute or session.settings.requests_per_minute, backoff)
+        usual_rate = session.settings.requests_per_minute
+        paces = {name: Pace(options.rate_of(name) or usual_rate, backoff) for name in models}
         forecast = forecast_of(config, backlog, sampling)
-        ensure_open_files(min(options.max_concurrency, len(backlog.owed)), embedded=session.embedded)
+        calls = sum(options.calls_of(name) for name in models)
+        ensure_open_files(min(calls, len(backlog.owed)), embedded=session.embedded)
         if backlog.owed:
+            for line in retirement_notes(models.values()):
+                print(line)
             print(announcement(backlog, forecast, sampling))
+            await session.serve(agents)
             # Before anything is paid for.
             await retrying(backoff)(check_storage, session)
+            owed = {(planned.key.variant, planned.key.model) for planned in backlog.owed}
+            asked = [agent for agent in agents if agent.pair in owed]
             checked = await preflight(
-                session, plan.variants, sampling, backoff, recorded=manifest.dialects, say=print, pace=pace
+                session, asked, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
             )
             for note in checked.notes:
                 print(note)
@@ -187,22 +208,31 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         earlier = [step for record in backlog.done for step in steps.get(record.episode_id, ())]
         earlier += [step for planned in backlog.owed for step in planned.steps]
         with Progress(len(keys), backlog.done, forecast, show=show, before=spent(earlier)) as bar:
+            before_steps = [step for episode in steps.values() for step in episode]
+            free = [name for name, model in models.items() if model.on_this_machine]
+            of_run = Budget(options.limits, before_steps, free=free)
+            lanes = {
+                name: Lane(
+                    name,
+                    dialect=checked.dialect(name),
+                    max_concurrency=options.calls_of(name),
+                    backoff=backoff,
+                    pace=paces[name],
+                    budgets=(of_run, Budget(options.limits, before_steps, free=free, model=name)),
+                    say=bar.say if len(models) == 1 else partial(_say_of, name, bar.say),
+                    stop_after_invalid=options.stop_after_invalid,
+                    max_tokens=sampling.max_tokens,
+                )
+                for name in models
+            }
+            bar.watch(lanes)
             runner = Runner(
                 session,
                 journal,
                 bar,
                 run_id=manifest.run_id,
                 sampling=sampling,
-                preflight=checked,
-                max_concurrency=options.max_concurrency,
-                budget=Budget(
-                    options.limits,
-                    (step for episode in steps.values() for step in episode),
-                    free=is_free(session.settings.model),
-                ),
-                backoff=backoff,
-                pace=pace,
-                stop_after_invalid=options.stop_after_invalid,
+                lanes=lanes,
                 registrar=registrar,
             )
             async with store_watch(session, bar.say):
@@ -224,7 +254,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         reconciliation = await _reconciliation(session, manifest, answered, records)
         if reconciliation:
             journal.write_reconciliation(reconciliation.as_json())
-    present = [s for s in answered if manifest.is_present(s.variant, s.variant_digest)]
+    present = [s for s in answered if manifest.is_present(s.variant, s.model, s.variant_digest)]
     silent = {variant for variant in plan.variants if not config.variants[variant].asks_reasoning}
     outcome = Outcome(
         episodes=to_frame(records),
@@ -239,6 +269,32 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
     if evaluated:
         show_comparison(manifest, session.settings.ui_url)
     return outcome
+
+
+def retirement_notes(models: Iterable[Model]) -> Iterator[str]:
+    """A line for each model that leaves its provider, or has left it."""
+    today = datetime.now(timezone.utc).date()
+    for model in models:
+        line = warning(model.served_name, today, provider=model.provider, base_url=model.base_url)
+        if line and not model.on_this_machine:
+            yield f"Note: {model.in_its_words(line)}"
+
+
+def check_prices(config: Config, models: Iterable[Model], limits: Limits) -> None:
+    """Raises InputError for a budget in dollars over a model without a price."""
+    for model in models:
+        limited = (
+            limits.of_run().max_cost_usd is not None or limits.of_model(model.name).max_cost_usd is not None
+        )
+        if limited and config.price_of(model) is None:
+            raise InputError(
+                f"max_cost_usd needs a price, and {model.name!r} has none; add it to config/prices.json or "
+                "leave the budget out"
+            )
+
+
+def _say_of(model: str, say: Callable[[str], None], line: str) -> None:
+    say(f"{model}: {line}")
 
 
 async def _reconciliation(

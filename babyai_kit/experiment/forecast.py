@@ -6,7 +6,7 @@ from its answers. At most is every episode at its step limit and every answer as
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from babyai_kit.configuration.prices import Price
@@ -50,13 +50,14 @@ class Amount:
         )
 
     @property
+    def cost(self) -> str:
+        """In words."""
+        return "no price known" if self.cost_usd is None else f"${self.cost_usd:,.2f}"
+
+    @property
     def in_tokens(self) -> str:
         """Tokens and cost in words."""
-        cost = "no price known" if self.cost_usd is None else f"${self.cost_usd:,.2f}"
-        return f"{self.input_tokens:,.0f} input and {self.output_tokens:,.0f} output tokens, {cost}"
-
-    def __str__(self) -> str:
-        return f"{self.calls:,.0f} calls, {self.in_tokens}"
+        return f"{self.input_tokens:,.0f} input and {self.output_tokens:,.0f} output tokens, {self.cost}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class _Lengths:
         shown = 1 + (key.history_length if variant.shows_history else 0)
         prompt = count_text(system)
         longest = MAX_OBSERVATION_TOKENS + MAX_DISTRACTOR_TOKENS * key.num_dists
-        self.price: Price | None = config.prices.price_of(variant.model)
+        self.price: Price | None = config.price_of(config.model(key.model))
         self._typical = prompt + OBSERVATION_TOKENS * shown, ANSWER_TOKENS[variant.asks_reasoning]
         self._max = prompt + longest * shown, max_tokens
         self._sum = 0, 0
@@ -100,8 +101,10 @@ class _Lengths:
         return Amount(calls, *tokens, self.price.cost_usd(*tokens) if self.price else None)
 
 
-_Cell = tuple[str, str]
-"""Variant and task."""
+_Agent = tuple[str, str]
+"""Variant and model."""
+_Cell = tuple[str, str, str]
+"""Variant, model and task."""
 
 
 @dataclass
@@ -124,13 +127,19 @@ class Forecast:
         self._left = dict(left)
         self._taken = dict.fromkeys(self._left, 0)
         self._ends: dict[_Cell, _Ends] = {}
-        self._calls: dict[str, int] = {}
-        self._lengths: dict[str, _Lengths] = {}
+        self._calls: dict[_Agent, int] = {}
+        self._lengths: dict[_Agent, _Lengths] = {}
         for key, steps in self._left.items():
-            self._calls[key.variant] = self._calls.get(key.variant, 0) + steps
-            if key.variant not in self._lengths:
-                self._lengths[key.variant] = _Lengths(config, key, max_tokens)
+            agent = _agent(key)
+            self._calls[agent] = self._calls.get(agent, 0) + steps
+            if agent not in self._lengths:
+                self._lengths[agent] = _Lengths(config, key, max_tokens)
         self._ended = 0
+
+    @property
+    def keys(self) -> Collection[EpisodeKey]:
+        """The episodes."""
+        return self._left.keys()
 
     def step(self, step: StepRecord) -> None:
         """A call was answered; one of another plan changes nothing."""
@@ -140,7 +149,7 @@ class Forecast:
         self._taken[step.key] += 1
         self._ends_of(step.key).steps += 1
         if step.input_tokens is not None and step.output_tokens is not None:
-            self._lengths[step.variant].learn(step.input_tokens, step.output_tokens)
+            self._lengths[step.variant, step.model].learn(step.input_tokens, step.output_tokens)
 
     def episode(self, episode: EpisodeRecord) -> None:
         """An episode ended."""
@@ -161,25 +170,25 @@ class Forecast:
         every episode is expected to take all its steps.
         """
         chances = self._chances()
-        calls: dict[str, float] = dict.fromkeys(self._calls, 0.0)
+        calls: dict[_Agent, float] = dict.fromkeys(self._calls, 0.0)
         for key, left in self._left.items():
-            calls[key.variant] += _expected_steps(left, chances.get((key.variant, key.task), 0.0))
+            calls[_agent(key)] += _expected_steps(left, chances.get(_cell(key), 0.0))
         expected = at_most = Amount()
-        for variant, most in self._calls.items():
-            expected += self._lengths[variant].expected(calls[variant])
-            at_most += self._lengths[variant].at_most(most)
+        for agent, most in self._calls.items():
+            expected += self._lengths[agent].expected(calls[agent])
+            at_most += self._lengths[agent].at_most(most)
         return Estimate(expected, at_most)
 
     def _ends_of(self, key: EpisodeKey) -> _Ends:
-        return self._ends.setdefault((key.variant, key.task), _Ends())
+        return self._ends.setdefault(_cell(key), _Ends())
 
     def _chances(self) -> dict[_Cell, float]:
-        """The chance that a step ends its episode, by variant and task; drawn towards that of all."""
+        """The chance that a step ends its episode, by agent and task; drawn towards that of all."""
         steps = sum(ends.steps for ends in self._ends.values())
         if self._ended < MIN_EPISODES or not steps:
             return {}
         of_all = sum(ends.early for ends in self._ends.values()) / steps
-        cells = {(key.variant, key.task) for key in self._left}
+        cells = {_cell(key) for key in self._left}
         seen = {cell: self._ends.get(cell, _Ends()) for cell in cells}
         return {
             cell: (ends.early + of_all * PRIOR_STEPS) / (ends.steps + PRIOR_STEPS)
@@ -188,4 +197,12 @@ class Forecast:
 
     def _take(self, key: EpisodeKey, steps: int) -> None:
         self._left[key] -= steps
-        self._calls[key.variant] -= steps
+        self._calls[_agent(key)] -= steps
+
+
+def _agent(key: EpisodeKey) -> _Agent:
+    return key.variant, key.model
+
+
+def _cell(key: EpisodeKey) -> _Cell:
+    return key.variant, key.model, key.task

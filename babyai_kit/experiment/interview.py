@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import cast
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
-from babyai_kit.configuration.dialects import FORMATS, OMISSIONS, Dialect, Omission, first_dialect
-from babyai_kit.configuration.variants import FUNCTION
+from babyai_kit.configuration.answer_forms import answer_forms
+from babyai_kit.configuration.dialects import OMISSIONS, Dialect, Omission, first_dialect
+from babyai_kit.configuration.provider_types import PROVIDERS
+from babyai_kit.configuration.variants import FUNCTION, Agent
 from babyai_kit.errors import (
     GatewayAway,
     GatewayError,
@@ -30,6 +32,9 @@ from babyai_kit.gateway.protocol import Answer, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.waiting_times import in_words
+
+REASONING: tuple[Omission, ...] = ("reasoning_effort", "thinking_budget_tokens")
+"""Parameters for models that reason."""
 
 TRIES = 3
 """Of a call that fails without a refusal."""
@@ -53,7 +58,7 @@ class Interview:
     def __init__(
         self,
         session: Session,
-        variant: str,
+        agent: Agent,
         sampling: Sampling,
         backoff: Backoff,
         say: Callable[[str], None],
@@ -61,8 +66,9 @@ class Interview:
         pace: Pace,
     ) -> None:
         self._session = session
-        self._variant = variant
-        self._model = session.config.variants[variant].model
+        self._agent = agent
+        self._variant = agent.variant.name
+        self._model = agent.model.name
         self._sampling = sampling
         self._backoff = backoff
         self._say = say
@@ -80,9 +86,11 @@ class Interview:
                 raise self._failure(outcome, recorded)
             return recorded, outcome
         accepted: list[tuple[Dialect, Answer]] = []
-        omitted = first_dialect(self._session.settings.openai_base_url).omitted
+        model = self._agent.model
+        omitted = self._first().omitted
         failure: tuple[ServiceError, Dialect] | None = None
-        for answer_format in FORMATS:
+        reasons = any(self._sends(name, Dialect(omitted=omitted)) for name in REASONING)
+        for answer_format in answer_forms(model.asked_as, reasoning=reasons):
             dialect, outcome = await self._accepted(Dialect(answer_format, omitted))
             omitted = dialect.omitted
             if isinstance(outcome, ServiceError):
@@ -101,6 +109,17 @@ class Interview:
         if refusal(*failure) == "unnamed" and (found := await self._less_one(Dialect("json", omitted))):
             return found
         raise self._failure(failure[0])
+
+    def _first(self) -> Dialect:
+        """In which the model is asked first: without what its provider never gets to see."""
+        model = self._agent.model
+        dialect = first_dialect(model.base_url, model.asked_as)
+        asked = {
+            name for name in ("reasoning_effort", "thinking_budget_tokens") if getattr(self._sampling, name)
+        }
+        known = PROVIDERS.get(model.asked_as)
+        dropped = asked - set(known.reasoning if known else ())
+        return dialect.omitting({*dialect.omitted, *cast("set[Omission]", dropped)})
 
     async def _accepted(self, dialect: Dialect) -> tuple[Dialect, Answer | ServiceError]:
         """The outcome of asking in `dialect`, less the parameters that the server refuses."""
@@ -138,6 +157,8 @@ class Interview:
             and {
                 "seed": self._sampling.call_seeds,
                 "temperature": self._sampling.temperature is not None,
+                "reasoning_effort": self._sampling.reasoning_effort is not None,
+                "thinking_budget_tokens": self._sampling.thinking_budget_tokens is not None,
                 "max_completion_tokens": True,
                 "max_tokens": "max_completion_tokens" in dialect.omitted,
             }[parameter]
@@ -164,9 +185,13 @@ class Interview:
             self._variant,
             self._session.new_episode_id(),
             SAMPLE_ARGUMENTS,
+            model=self._model,
+            served_as=self._agent.served_as,
             seed=0 if self._sampling.call_seeds else None,
             temperature=self._sampling.temperature,
             max_tokens=self._sampling.max_tokens,
+            reasoning_effort=self._sampling.reasoning_effort,
+            thinking_budget_tokens=self._sampling.thinking_budget_tokens,
             dialect=dialect,
             dryrun=True,
         )
@@ -193,9 +218,10 @@ class Interview:
     def _failure(self, error: ServiceError, recorded: Dialect | None = None) -> ServiceError | InputError:
         if error.kind == "unknown function":
             where = self._session.settings.redact(self._session.settings.gateway_url)
+            restart = "run make up" if self._agent.added else "give it this project's config/ and restart it"
             return InputError(
-                f"the gateway at {where} has no variant {self._variant!r} of the function {FUNCTION!r}; give "
-                "it this project's config/ and restart it"
+                f"the gateway at {where} has no variant {self._agent.served_as!r} of the function "
+                f"{FUNCTION!r}; {restart}"
             )
         if recorded is not None and refusal(error, recorded):
             return InputError(
@@ -207,7 +233,7 @@ class Interview:
             # What to mend is said already: a key, a certificate, an account.
             return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
         return type(error)(
-            f"model {self._model!r} does not answer, so nothing was run; check AGENT_MODEL, the key and the "
+            f"model {self._model!r} does not answer, so nothing was run; check its name, the key and the "
             f"server: {error}",
             kind=error.kind,
             retryable=False,

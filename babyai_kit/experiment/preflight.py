@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.dialects import Dialect, first_dialect
+from babyai_kit.configuration.variants import Agent
+from babyai_kit.experiment.concurrency import together
 from babyai_kit.experiment.interview import Interview
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
@@ -40,42 +42,47 @@ class Preflight:
 
 async def preflight(
     session: Session,
-    variants: Sequence[str],
+    agents: Sequence[Agent],
     sampling: Sampling,
     backoff: Backoff,
     *,
     recorded: Mapping[str, Dialect] | None = None,
     say: Callable[[str], None] = lambda line: None,
     wait_s: float = 1.0,
-    pace: Pace | None = None,
+    paces: Mapping[str, Pace] | None = None,
 ) -> Preflight:
-    """Ask each model behind `variants`; a gateway over HTTP, whose config is not ours, for all variants.
+    """Ask each model of `agents`, all at once; a gateway over HTTP, whose config is not ours, for all agents.
 
     `recorded`: dialects that the run has used before, by model: they are used again and not found out anew.
-    `say` gets a line when a model is waited for. `wait_s`: between tries. `pace`: of the run, whose calls
-    these are among. Raises InputError if the gateway knows no such function or variant, else the last
-    ServiceError, with the model's name and what to check.
+    `say` gets a line when a model is waited for. `wait_s`: between tries. `paces`: of the run, by
+    model, whose calls these are among. Raises InputError if the gateway knows no such function or variant,
+    else the last ServiceError, with the model's name and what to check.
     """
-    dialects = dict(recorded or {})
-    asked: set[str] = set()
-    notes: list[str] = []
-    for variant in variants:
-        model = session.config.variants[variant].model
-        if model in asked and session.embedded:
-            continue
-        asked.add(model)
-        interview = Interview(session, variant, sampling, backoff, say, wait_s, pace or Pace(None, backoff))
-        new = model not in dialects
-        dialect, answer = await interview.hold(dialects.get(model))
-        dialects[model] = dialect
-        if new and dialect != first_dialect(session.settings.openai_base_url):
-            notes.append(f"{model} is asked {dialect}; run.json keeps this for the whole run.")
-        notes += _about(session, variant, model, answer)
-    return Preflight(tuple(dict.fromkeys(notes)), dialects)
+    recorded, paces = recorded or {}, paces or {}
+    by_model: dict[str, list[Agent]] = {}
+    for agent in agents:
+        by_model.setdefault(agent.model.name, []).append(agent)
+
+    async def ask(name: str, of_model: Sequence[Agent]) -> Preflight:
+        dialect, notes = recorded.get(name), []
+        pace = paces.get(name) or Pace(None, backoff)
+        for agent in of_model[:1] if session.embedded else of_model:
+            new = dialect is None
+            interview = Interview(session, agent, sampling, backoff, say, wait_s, pace)
+            dialect, answer = await interview.hold(dialect)
+            if new and dialect != first_dialect(agent.model.base_url, agent.model.asked_as):
+                notes.append(f"{name} is asked {dialect}; run.json keeps this for the whole run.")
+            notes += _about(session, agent, answer)
+        return Preflight(tuple(notes), {name: dialect} if dialect else {})
+
+    found = await together(ask(name, of_model) for name, of_model in by_model.items())
+    notes = dict.fromkeys(note for one in found for note in one.notes)
+    return Preflight(tuple(notes), {**recorded, **{n: d for one in found for n, d in one.dialects.items()}})
 
 
-def _about(session: Session, variant: str, model: str, answer: Answer) -> Iterator[str]:
-    """What the user should know about the first answer of `model`."""
+def _about(session: Session, agent: Agent, answer: Answer) -> Iterator[str]:
+    """What the user should know about the first answer of a model."""
+    variant, model = agent.pair
     name = answer.model or model
     if not session.embedded and model == session.settings.model and not name.startswith(model):
         yield f"The gateway's model calls itself {name}, and AGENT_MODEL says {model}."

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 
 from babyai_kit.experiment.forecast import Forecast
+from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.screens import HiddenScreen, Screen, screen_for_output
 from babyai_kit.experiment.spent import Spent
 from babyai_kit.runs.records import EpisodeRecord, StepRecord
@@ -52,10 +53,12 @@ class Progress:
         self._shown = show
         self._screen = (screen or screen_for_output()) if show else HiddenScreen()
         self._done = self._failed = self._errors = 0
-        self._answers = self._tokens = 0
-        self._cost_usd = self._invalid_share = 0.0
+        self._answers = self._invalid = self._tokens = 0
+        self._cost_usd = 0.0
         self._surprised = False
-        self._limit = ""
+        self._lanes: Mapping[str, Lane] = {}
+        self._ended: Counter[str] = Counter()
+        self._planned = Counter(key.model for key in forecast.keys) + Counter(e.model for e in done)
         self._began = time.monotonic()
         self._marks = deque([(self._began, 0)])
         self._timer: asyncio.TimerHandle | None = None
@@ -68,23 +71,24 @@ class Progress:
             self._failed += not episode.success
         else:
             self._errors += 1
+        self._ended[episode.model] += 1
 
     def episode(self, episode: EpisodeRecord) -> None:
         """An episode ended now."""
         self._count(episode)
         self._forecast.episode(episode)
 
-    def step(self, step: StepRecord, invalid_share: float) -> None:
-        """A call was answered now; `invalid_share` of the answers so far were not valid, in [0, 1]."""
-        self._invalid_share = invalid_share
+    def watch(self, lanes: Mapping[str, Lane]) -> None:
+        """Show the state of each model's calls from now on."""
+        self._lanes = lanes
+
+    def step(self, step: StepRecord) -> None:
+        """A call was answered now."""
         self._answers += 1
+        self._invalid += not step.valid
         self._tokens += (step.input_tokens or 0) + (step.output_tokens or 0)
         self._cost_usd += step.cost_usd or 0.0
         self._forecast.step(step)
-
-    def limit(self, limit: int, max_limit: int) -> None:
-        """`limit` calls may be in flight now, of `max_limit` when the server does not limit the rate."""
-        self._limit = "" if limit == max_limit else f"{limit} of {max_limit} calls at once"
 
     def say(self, line: str) -> None:
         """Print a line without disturbing the progress."""
@@ -108,12 +112,20 @@ class Progress:
                 yield f"{duration(rest.calls / rate)} left"
         elif rest.calls:
             yield "waiting for the first answer"
-        if self._invalid_share:
-            yield f"{self._invalid_share:.0%} invalid"
+        if self._invalid:
+            yield f"{self._invalid / self._answers:.0%} invalid"
         yield from self._totals()
-        if self._limit:
-            yield self._limit
+        yield from self._models()
         yield f"{duration(self._before.seconds + time.monotonic() - self._began)} so far"
+
+    def _models(self) -> Iterator[str]:
+        """What holds calls back; of several models also how far each is."""
+        for model, lane in self._lanes.items():
+            if len(self._lanes) == 1:
+                yield from filter(None, [lane.state])
+            else:
+                ended, planned = self._ended[model], self._planned[model]
+                yield f"{model} {ended:,}/{planned:,}{f' ({lane.state})' if lane.state else ''}"
 
     def _totals(self) -> Iterator[str]:
         """Tokens and cost, of earlier commands too."""

@@ -31,6 +31,8 @@ _SOME_PARAMETER = re.compile(r"requested parameters", re.IGNORECASE)
 _NAMES: dict[Omission, str] = {
     "seed": "seed",
     "temperature": "temperature",
+    "reasoning_effort": r"reasoning[._ ]?effort",
+    "thinking_budget_tokens": r"thinking[._ ]?budget\w*|budget_tokens",
     "max_completion_tokens": "max_completion_tokens",
     "max_tokens": "max_tokens",
 }
@@ -47,7 +49,7 @@ def refusal(error: ServiceError, dialect: Dialect) -> Refusal | None:
     # Our own words come first.
     text = str(error).partition(": ")[2]
     unknown, wrong = _NOT_KNOWN.search(text) is not None, error.kind == "bad request"
-    named = [o for o in OMISSIONS if re.search(rf"\b{_NAMES[o]}\b", text, re.IGNORECASE)]
+    named = [o for o in OMISSIONS if re.search(rf"\b({_NAMES[o]})\b", text, re.IGNORECASE)]
     if unknown:
         sent = [o for o in named if o not in dialect.omitted and _is_sent(o, dialect)]
         if sent:

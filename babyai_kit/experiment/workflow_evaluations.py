@@ -52,7 +52,11 @@ async def open_evaluations(
             continue
         tags = {"run": key.run, "run_id": manifest.run_id, "model": key.model}
         ids[evaluated.place] = await persistently(
-            session.start_evaluation, key.variant, PROJECT, f"{key.run}: {evaluated.name}", tags
+            session.start_evaluation,
+            planned.served_as or key.variant,
+            PROJECT,
+            f"{key.run}: {evaluated.name}",
+            tags,
         )
     return ids
 
@@ -66,12 +70,14 @@ class Evaluated:
     model: str
     settings: str
     """Those that differ from the first plan of the run, such as `history 4`; mostly empty."""
+    agent: str = ""
+    """The gateway's name of variant and model, where a plan has several models."""
 
     @classmethod
     def of(cls, planned: PlannedEpisode, manifest: Manifest) -> Evaluated:
         key = planned.key
         settings = _settings(manifest, key.history_length, key.num_dists)
-        return cls(key.variant, planned.variant_digest, key.model, settings)
+        return cls(key.variant, planned.variant_digest, key.model, settings, planned.served_as)
 
     @property
     def place(self) -> str:
@@ -81,7 +87,7 @@ class Evaluated:
     @property
     def name(self) -> str:
         """As the UI shows it, after the run's name."""
-        return ", ".join(filter(None, (self.variant, self.settings)))
+        return ", ".join(filter(None, (self.agent or self.variant, self.settings)))
 
 
 def _settings(manifest: Manifest, history_length: int, num_dists: int) -> str:
@@ -99,8 +105,8 @@ def show_comparison(manifest: Manifest, ui_url: str) -> None:
     """
     plan, found = manifest.plan, manifest.workflow_runs
     ids = []
-    for variant in plan.variants:
-        digest, model = manifest.digests[variant], manifest.models[variant]
+    for variant, model in plan.agents(manifest.own_models):
+        digest = manifest.digests[variant][model]
         settings = (_settings(manifest, length, plan.num_dists) for length in (plan.history_length, 0))
         places = [Evaluated(variant, digest, model, text).place for text in settings]
         ids += [found[place] for place in places if place in found][:1]

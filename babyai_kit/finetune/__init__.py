@@ -1,11 +1,11 @@
 """Learning from experience: choose episodes, fine-tune on them, register the model, measure the gain.
 
 Modules, in the order of the work: `episode_sources` and `prompts` (what a run recorded, as the model saw it),
-`curation`, `examples` and `curated_metric` (what is worth learning from), `export` and `costs` (training
-files and what a job on them takes), `server`, `http_client`, `provider`, `job_answers` and `refusals` (a
-server and what it answers), `job`, `job_control` and `optimization_workflow` (launching and waiting, in two
-ways), `ui_form` (what to fill in in TensorZero's form), `registration` (a model becomes a variant),
-`evaluation` (the gain on the test block), `names` and `improvement` (all of it, in rounds).
+`curation`, `plan_settings`, `examples` and `curated_metric` (what is worth learning from), `export` and
+`costs` (training files and what a job on them takes), `server`, `http_client`, `provider`, `job_answers` and
+`refusals` (a server and what it answers), `job`, `job_control` and `optimization_workflow` (launching and
+waiting, in two ways), `ui_form` (what to fill in in TensorZero's form), `registration` (a model becomes a
+variant), `evaluation` (the gain on the test block), `names` and `improvement` (all of it, in rounds).
 `runs.seed_blocks` says which seeds each part may use.
 """
 
@@ -19,6 +19,7 @@ from babyai_kit.finetune.job import Job, read_job
 from babyai_kit.finetune.job_control import cancel, launch, poll, server_of, wait
 from babyai_kit.finetune.names import job_suffix, part_name, tuned_name
 from babyai_kit.finetune.optimization_workflow import launch_workflow
+from babyai_kit.finetune.plan_settings import PlaySettings, latest_settings
 from babyai_kit.finetune.registration import register_variant, unregister_variant
 from babyai_kit.finetune.server import Server
 from babyai_kit.finetune.ui_form import form_guide
@@ -36,6 +37,7 @@ __all__ = [
     "Export",
     "Improvement",
     "Job",
+    "PlaySettings",
     "Round",
     "Server",
     "TrainingEstimate",
@@ -49,6 +51,7 @@ __all__ = [
     "form_guide",
     "improve",
     "job_suffix",
+    "latest_settings",
     "launch",
     "launch_workflow",
     "part_name",

@@ -22,6 +22,7 @@ from babyai_kit.errors import InputError, unknown
 from babyai_kit.finetune.curated_metric import mark_as_curated
 from babyai_kit.finetune.episode_sources import SourceEpisode, from_clickhouse, from_journal
 from babyai_kit.finetune.examples import Example, Stage, make_examples
+from babyai_kit.finetune.plan_settings import PlaySettings, with_settings
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import check_block
 
@@ -41,6 +42,8 @@ class Curation:
     """Sorted by run, task, seed, repeat and step."""
     counts: pd.DataFrame
     """A row per rule, in order: stage, episodes, steps (what is left after it)."""
+    left_out: str = ""
+    """How many finished episodes there are of other settings, in words."""
 
     @property
     def digest(self) -> str:
@@ -58,6 +61,7 @@ class Curation:
             f"{len(self.examples)} examples of {len({e.episode_id for e in self.examples})} episodes of "
             f"{self.variant} ({', '.join(f'{task} {n}' for task, n in tasks.items())})\n"
             + self.counts.to_string(index=False)
+            + (f"\nLeft out, played under other settings: {self.left_out}" if self.left_out else "")
         )
 
 
@@ -71,6 +75,8 @@ async def curate(
     shortest_only: bool = False,
     drop_detours: bool = False,
     seeds: Iterable[int] | None = None,
+    settings: PlaySettings | None = None,
+    model: str | None = None,
     episodes: pd.DataFrame | None = None,
     source: str = "clickhouse",
     mark_curated: bool = True,
@@ -84,6 +90,8 @@ async def curate(
     left out, and so are those that repeat another example word for word; with `drop_detours` also those that
     the episode did not need (see `needed_steps`).
     `seeds`: use only these, all of the train block; None: use all, and a seed outside that block is an error.
+    `settings`: use only episodes played under these; None: under any.
+    `model`: use only its episodes, and fine-tune it; None: the variant's, unless only another played it.
     `episodes`: use only those in this table, as `run_experiment` returns it: the run may hold others, of
     other tasks or settings. `source`: "clickhouse" (what the gateway stored, read through its API) or
     "journal"; both give the same.
@@ -108,7 +116,12 @@ async def curate(
     if episodes is not None:
         ids = set(episodes["episode_id"])
         found = [e for e in found if e.row.episode_id in ids]
+    found, left_out = with_settings(found, settings or PlaySettings(), variants[variant])
     check_block((e.row.seed for e in found), "train", "training")
+    played_by = sorted({e.row.model for e in found})
+    chosen_model = _chosen_model(model, variants[variant].model, played_by)
+    if chosen_model in played_by:
+        found = [e for e in found if e.row.model == chosen_model]
     rules = episode_rules(
         variants[variant], min_return=min_return, max_per_task=max_per_task, shortest_only=shortest_only
     )
@@ -124,11 +137,23 @@ async def curate(
         await mark_as_curated(session, [e.row for e in chosen])
     return Curation(
         variant=variant,
-        model=variants[variant].model,
+        model=chosen_model,
         runs=runs,
         examples=examples,
         counts=pd.DataFrame(stages),
+        left_out=left_out,
     )
+
+
+def _chosen_model(asked: str | None, usual: str, played_by: Sequence[str]) -> str:
+    """The model that is fine-tuned. Raises InputError if it has no episodes and several others have."""
+    if asked is not None:
+        if played_by and asked not in played_by:
+            raise InputError(unknown("model", asked, played_by))
+        return asked
+    if usual not in played_by and len(played_by) > 1:
+        raise InputError(f"these episodes are of several models; name one of {', '.join(played_by)}")
+    return usual
 
 
 def episode_rules(

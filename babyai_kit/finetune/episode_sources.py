@@ -15,6 +15,7 @@ from typing import Any
 
 from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
 from babyai_kit.configuration.project import StrPath
+from babyai_kit.configuration.served_models import served_as
 from babyai_kit.environment.playback import Playback
 from babyai_kit.gateway.protocol import StoredInference
 from babyai_kit.gateway.session import Session
@@ -71,13 +72,15 @@ async def from_clickhouse(session: Session, run: str, variant: str, results: Str
     records = await asyncio.to_thread(on_disk.step_records) if on_disk else {}
     comparison = await asyncio.to_thread(_compare, session, on_disk, records) if on_disk else None
     counted = {record.inference_id for steps in records.values() for record in steps}
-    inferences: dict[str, list[StoredInference]] = {}
-    for inference in await session.stored_inferences(variant, run):
-        if not counted or inference.inference_id in counted:
-            inferences.setdefault(inference.episode_id, []).append(inference)
     ids = on_disk.manifest.run_ids if on_disk else None
+    rows = _of_variant(await asyncio.to_thread(_stored_episodes, session, run, ids), variant)
+    inferences: dict[str, list[StoredInference]] = {}
+    for name in dict.fromkeys([variant, *(served_as(variant, row.model) for row in rows)]):
+        for inference in await session.stored_inferences(name, run):
+            if not counted or inference.inference_id in counted:
+                inferences.setdefault(inference.episode_id, []).append(inference)
     episodes = []
-    for row in _of_variant(await asyncio.to_thread(_stored_episodes, session, run, ids), variant):
+    for row in rows:
         of_episode = inferences.get(row.episode_id, [])
         steps = _inference_steps(of_episode)
         episode = _source_episode(row, steps, comparison)

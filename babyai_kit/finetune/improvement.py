@@ -18,6 +18,7 @@ from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, ModelError
 from babyai_kit.experiment.experiment import run_experiment
+from babyai_kit.finetune.bases import check_base
 from babyai_kit.finetune.curation import curate
 from babyai_kit.finetune.evaluation import Evaluation, evaluate
 from babyai_kit.finetune.export import export
@@ -97,8 +98,9 @@ async def improve(
     validation seeds, and only the tuned variant that does best there is compared with the base on the test
     seeds. Runs are called `NAME-ROUND-train`, `NAME-validation` and `NAME-test`; training files and job are
     in the folder `finetune` of the train run. `options` are those of `run_experiment`, for every run.
-    Raises InputError for seeds outside their blocks or a gateway over HTTP, which must be restarted by hand
-    between rounds; ModelError, with the provider's reason, if a job fails.
+    Raises InputError for seeds outside their blocks, a base that OpenAI is known not to fine-tune, or a
+    gateway over HTTP, which must be restarted by hand between rounds; ModelError, with the provider's reason,
+    if a job fails.
     """
     tasks, train, validation, test = list(tasks), list(train), list(validation), list(test)
     check_block(train, "train", "training")
@@ -120,6 +122,9 @@ async def improve(
                     "a gateway over HTTP must be restarted to serve a new variant; unset "
                     "TENSORZERO_GATEWAY_URL, or go step by step: python -m babyai_kit finetune --help"
                 )
+            # The episodes would be paid for in vain.
+            if latest in session.config.variants:
+                check_base(session.config.variants[latest].model, session.model_url)
             say(f"Round {number} of {rounds}: {latest} plays the train block.")
             episodes = await run_experiment(session, run, [latest], tasks, train, **options)
             curation = await curate(

@@ -14,6 +14,7 @@ from typing import Any
 
 from babyai_kit.configuration.project import PROJECT_CONFIG, StrPath
 from babyai_kit.errors import InputError, ModelError
+from babyai_kit.finetune.bases import check_base
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.export import Export, read_export
 from babyai_kit.finetune.job import Job, known_job, read_job, write_job
@@ -52,8 +53,8 @@ async def launch(
     training; `max_cost_usd`: launch nothing if the estimate, which is printed first, is higher. Called again
     for the same files, model, epochs and seed it returns the existing job, also if another one was launched
     in between, unless it failed or was cancelled.
-    Raises InputError for files that would be refused or were changed, ModelError with the provider's reason
-    if it refuses.
+    Raises InputError for files that would be refused or were changed and for a base that OpenAI is known not
+    to fine-tune, ModelError with the provider's reason if it refuses.
     """
     export = read_export(export.folder)
     model = model or export.model
@@ -66,6 +67,8 @@ async def launch(
     if job.job_id:
         say(f"Already launched: {job}")
         return job
+    if note := check_base(model, server.base_url):
+        say(f"{note}.")
     config = where.config.path if isinstance(where, Session) else PROJECT_CONFIG
     estimate = estimate_training(export, model=model, n_epochs=n_epochs, config=config)
     say(f"Fine-tuning {model}: {estimate}.")

@@ -15,6 +15,7 @@ from typing import Any
 
 from babyai_kit.configuration import addresses
 from babyai_kit.errors import InputError, ModelError, ServiceError
+from babyai_kit.finetune.bases import check_base
 from babyai_kit.finetune.costs import check_budget, estimate_training
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
@@ -44,8 +45,8 @@ async def launch_workflow(
 
     The training files are written to `folder` too, for the estimate and for inspection. `model`: the base;
     `n_epochs`: None lets OpenAI choose. Called again with the same examples it returns the existing job.
-    Raises InputError for settings without OpenAI, seeds outside the train block or examples that would be
-    refused; ModelError or GatewayError if OpenAI or the gateway refuses.
+    Raises InputError for settings without OpenAI, a base that it does not fine-tune, seeds outside the train
+    block or examples that would be refused; ModelError or GatewayError if OpenAI or the gateway refuses.
     """
     check_block(curation.seeds, "train", "training")
     if session.settings.openai_base_url != addresses.OPENAI:
@@ -60,6 +61,8 @@ async def launch_workflow(
     if known and known.job_id:
         say(f"Already launched: {known}")
         return known
+    if note := check_base(model, session.settings.openai_base_url):
+        say(f"{note}.")
     estimate = estimate_training(files, model=model, n_epochs=n_epochs, config=session.config.path)
     say(f"Fine-tuning {model}: {estimate}.")
     check_budget(estimate, max_cost_usd)

@@ -6,7 +6,6 @@ is touched. Writing the same again changes nothing.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from tomlkit.exceptions import TOMLKitError
 
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.gateway_toml import FINETUNED_FOLDER, api_key_location, cost_toml
+from babyai_kit.configuration.agents_toml import variant_table
+from babyai_kit.configuration.gateway_toml import FINETUNED_FOLDER
 from babyai_kit.configuration.prices import Price, load_prices
 from babyai_kit.configuration.project import PROJECT_CONFIG, StrPath
+from babyai_kit.configuration.provider_toml import api_key_location, cost_toml
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import FUNCTION, load_config
 from babyai_kit.errors import InputError
@@ -43,7 +44,7 @@ def register_variant(
     Give the `model`'s name (such as `ft:gpt-4o-mini-2024-07-18:org::id`), or the `snippet` of TOML that
     TensorZero's UI shows when its job is done. `like`: the variant whose prompts it uses, which must be the
     one it was trained on; default: `name` without a final `_sft`, `_sft2` and so on. `price`: per million
-    tokens; default: the price of `ft:BASE`, or of the model, in prices.json. The variant is served once the
+    tokens; default: the price of `ft:BASE` or of the model, as for a run. The variant is served once the
     gateway starts again: at the next `connect()`, or after a restart of the gateway image.
     Raises InputError for a name that is not valid or belongs to another file, and for a snippet without
     exactly one model.
@@ -71,11 +72,15 @@ def register_variant(
     if not _MODEL_NAME.fullmatch(model_name):
         raise InputError(f"model name {model_name[:80]!r} is not valid; take it from the finished job")
     if price is None:
-        price = load_prices(config).price_of(model_name)
+        price = load_prices(config).price_of(
+            model_name,
+            provider=str(provider["type"]),
+            base_url=str(provider.get("api_base", "")),
+        )
     if "cost" not in provider:
         provider |= tomlkit.parse(cost_toml(price)).unwrap()
     provider.setdefault("timeouts", {"non_streaming": {"total_ms": settings.timeout_ms}})
-    text = _document(name, provider, _variant(like, config, file))
+    text = _document(name, provider, variant_table(like, config, file))
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         write_atomically(file, text)
     return file
@@ -115,20 +120,6 @@ def _snippet_provider(snippet: str) -> dict[str, Any]:
     if not {"type", "model_name"} <= provider.keys():
         raise InputError("the snippet's model has no provider with a model_name; copy all of it from the UI")
     return provider
-
-
-def _variant(like: str, config: Path, file: Path) -> dict[str, Any]:
-    """The settings of variant `like`, with its paths relative to `file`."""
-    for source in sorted(config.rglob("*.toml")):
-        document = tomlkit.parse(source.read_text(encoding="utf-8")).unwrap()
-        variant = document.get("functions", {}).get(FUNCTION, {}).get("variants", {}).get(like)
-        if variant is None:
-            continue
-        for template in variant.get("templates", {}).values():
-            path = (source.parent / template["path"]).resolve()
-            template["path"] = Path(os.path.relpath(path, file.parent.resolve())).as_posix()
-        return variant
-    raise InputError(f"no variant {like!r} in {config}; choose an existing one")
 
 
 def _document(name: str, provider: dict[str, Any], variant: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from babyai_kit.configuration.models import is_free
 from babyai_kit.configuration.ui_pages import fine_tuning_form
 from babyai_kit.configuration.variants import FUNCTION
+from babyai_kit.finetune.bases import is_never_tuned
 from babyai_kit.finetune.curation import Curation
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.metrics import CURATED
@@ -16,11 +17,12 @@ def form_guide(session: Session, curation: Curation, *, model: str | None = None
     `model`: the base to fine-tune, unless it is the curation's.
     """
     base = model or curation.model
+    foreign = is_free(base) or is_never_tuned(base, session.settings.openai_base_url)
     fields = {
         "Function": FUNCTION,
         "Metric": CURATED,
         "Prompt": curation.variant,
-        "Model": f"a base that its provider fine-tunes, not {base}" if is_free(base) else base,
+        "Model": f"a base that its provider fine-tunes, not {base}" if foreign else base,
         "Advanced Parameters": "leave as they are",
     }
     lines = [

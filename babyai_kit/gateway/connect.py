@@ -11,28 +11,25 @@ import dataclasses
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, snapshot_folder, write_snapshot
-from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL, is_learner
+from babyai_kit.configuration.models import OFFLINE_MODEL, is_learner, is_offline_player
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_DATA, PROJECT_ENV, StrPath
 from babyai_kit.configuration.proxies import no_proxy
+from babyai_kit.configuration.served_models import needs
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import Config, load_config
-from babyai_kit.errors import ConfigError, ServiceError, show_in_one_line
+from babyai_kit.errors import ConfigError, InputError, ServiceError, show_in_one_line
+from babyai_kit.gateway.embedded import EmbeddedGateways, exported, redacted
 from babyai_kit.gateway.http_gateway import check_gateway, healthy, version_note
-from babyai_kit.gateway.protocol import Question
+from babyai_kit.gateway.model_servers import ModelServers
+from babyai_kit.gateway.protocol import Gateway, Question
 from babyai_kit.gateway.session import STORE_TIMEOUT_S, Session
 from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
-from babyai_kit.local import learner
-from babyai_kit.local.adapter import Adapter
 from babyai_kit.local.clickhouse import ensure_server
-from babyai_kit.local.player import OfflinePlayer
-from babyai_kit.local.player.trainer import Trainer
 from babyai_kit.runs.plan import DEFAULT_MAX_TOKENS
 from babyai_kit.store.gateway_tables import migrating
 
@@ -69,26 +66,16 @@ async def connect(
             server = await ensure_server(data)
             stack.callback(server.close)
             store_url = server.url
-        model_url = gateway_model_url = settings.openai_base_url
+        model_url, embedded = settings.openai_base_url, None
         if settings.gateway_url:
-            gateway = await _over_http(settings)
+            gateway: Gateway = await _over_http(settings)
         else:
-            timeout_ms = NO_TIMEOUT_MS
+            servers = await stack.enter_async_context(ModelServers(settings, data, quiet=quiet))
+            embedded = EmbeddedGateways(loaded, servers, store_url)
             if settings.offline:
-                trainers = await _trainers(settings, Path(data) / "learner", quiet)
-                # Its fine-tuned models outlive this process; another one may use the folder at the same time.
-                player = OfflinePlayer(folder=Path(data) / "player", trainers=trainers)
-                model_url = gateway_model_url = (await stack.enter_async_context(player)).base_url
-                timeout_ms = settings.timeout_ms
-            else:
-                adapter = Adapter(
-                    settings.openai_base_url,
-                    timeout_s=settings.timeout_s,
-                    first_timeout_s=settings.first_timeout_s,
-                )
-                gateway_model_url = (await stack.enter_async_context(adapter)).base_url
+                model_url = await servers.player(learner_needed=is_learner(settings.model))
             async with migrating(server, data) if server else contextlib.nullcontext():
-                gateway = await _embedded(settings, loaded, gateway_model_url, timeout_ms, store_url)
+                gateway = await embedded.open(loaded.served_by_default())
         session = Session(
             gateway,
             loaded,
@@ -96,6 +83,7 @@ async def connect(
             clickhouse_url=store_url,
             model_url=model_url,
             revive=_reviving(data) if server else None,
+            serve=embedded.serve if embedded else None,
             store_timeout_s=store_timeout_s,
         )
         # The gateway must go before the store and the player that it talks to.
@@ -125,31 +113,9 @@ def _reviving(data: StrPath) -> Callable[[], Awaitable[None]]:
     return revive
 
 
-async def _trainers(settings: Settings, folder: Path, quiet: bool) -> list[Trainer]:
-    """The small language model to be served beside the offline player, where PyTorch is installed.
-
-    Its base model is built now if it is the one that plays. Raises ConfigError if it cannot be.
-    """
-    if settings.model != LEARNER_MODEL and not learner.available():
-        return []
-    lazy = learner.make_learner(folder, progress=not quiet)
-    if settings.model == LEARNER_MODEL:
-        await asyncio.to_thread(lazy.prepare)
-    return [lazy]
-
-
-async def _embedded(
-    settings: Settings, config: Config, model_url: str, timeout_ms: int, store_url: str
-) -> TensorZeroGateway:
-    with snapshot_folder() as folder:
-        glob = write_snapshot(config, settings, folder, base_url=model_url, timeout_ms=timeout_ms)
-        with _exported("OPENAI_API_KEY", settings.openai_api_key), _redacted(settings):
-            return await TensorZeroGateway.embedded(glob, store_url)
-
-
 async def _over_http(settings: Settings) -> TensorZeroGateway:
     await check_gateway(settings)
-    with _redacted(settings):
+    with redacted(settings):
         return await TensorZeroGateway.over_http(settings.gateway_url, settings.gateway_api_key)
 
 
@@ -176,47 +142,43 @@ async def _model_name(session: Session) -> str:
 
 
 @contextlib.contextmanager
-def _redacted(settings: Settings) -> Iterator[None]:
-    """Keeps secrets out of the errors that starting a gateway raises."""
-    try:
-        yield
-    except (ServiceError, ConfigError) as error:
-        error.args = (settings.redact(str(error)),)
-        raise
-
-
-@contextlib.contextmanager
 def loopback_without_proxy() -> Iterator[None]:
     """Exempts this machine from any proxy while a session is open: the gateway and the client of ClickHouse
     read the environment when they open a connection."""
     proxied = any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in os.environ)
     value = no_proxy(os.environ) if proxied else ""
-    with _exported("no_proxy", value), _exported("NO_PROXY", value):
+    with exported({"no_proxy": value, "NO_PROXY": value}):
         yield
 
 
-@contextlib.contextmanager
-def _exported(name: str, value: str) -> Iterator[None]:
-    """`name` in the process environment for the length of the block, unless `value` is empty."""
-    before = os.environ.get(name)
-    if value:
-        os.environ[name] = value
+def _of_several(config: Config, name: str) -> str:
+    """What is to be said of one of several models."""
     try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before
+        model = config.model(name)
+    except InputError as error:
+        return str(error)
+    if model.missing:
+        return needs(model)
+    if model.on_this_machine:
+        return (
+            f"{name}, which is NO language model" if is_offline_player(name) else f"{name}, of this machine"
+        )
+    where = config.settings.redact(model.base_url) or model.provider
+    return f"{name} at {where} ({'price unknown' if config.price_of(model) is None else 'price known'})"
 
 
 async def describe(session: Session) -> str:
     """What is in use, a line each: model, gateway, store; and a gateway that is there and not used."""
     settings = session.settings
-    if settings.model == OFFLINE_MODEL:
-        model = "offline player, which is NO language model (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
+    if settings.models:
+        model = "\n            ".join(_of_several(session.config, name) for name in settings.models)
+    elif settings.model == OFFLINE_MODEL:
+        model = (
+            "offline player, which is NO language model\n"
+            "            (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
+        )
     elif is_learner(settings.model) and settings.offline:
-        model = f"{settings.model}, a small language model trained on this machine (no hosted LLM)"
+        model = f"{settings.model}, a small model trained on this machine, no hosted LLM"
     else:
         price = "price unknown" if session.price is None else "price known"
         where = "the gateway" if settings.gateway_url else settings.redact(settings.openai_base_url)

@@ -1,8 +1,7 @@
 """What a gateway error means: whose it is, and whether trying again can help.
 
-This is the wording of TensorZero 2026.6.0: every upstream failure arrives as status 500, and only the text
-tells them apart. Where the kit's adapter stands between gateway and model server, it says what failed; else
-the gateway's prefix tells the status, and of the server's own words only what failures of one status mean.
+This is the wording of TensorZero 2026.6.0: every failure of a provider arrives as status 500, and only the
+text tells it from the gateway's own.
 """
 
 from __future__ import annotations
@@ -10,18 +9,12 @@ from __future__ import annotations
 import json
 import re
 
-from babyai_kit.errors import ConfigError, GatewayError, ModelError, ServiceError, StoreError
+from babyai_kit.errors import ConfigError, GatewayError, ServiceError, StoreError
+from babyai_kit.gateway.provider_errors import key_missing, provider_error
 from babyai_kit.gateway.refusals import gateway_error
 from babyai_kit.hostile_text import visible
-from babyai_kit.local.adapter.failures import failure_of, from_body, unreadable
-from babyai_kit.local.adapter.words import server_words
 
-_UPSTREAM = re.compile(r"All model providers failed to infer with errors: [\w-]+: ")
-_STATUS = re.compile(r"Error (\d{3}) [^:]*? from \S+ client: ")
-_TIMEOUT = re.compile(r"(Model provider \S+ timed out|Variant \S+ timed out)")
-_CONNECTION = re.compile(r"Error from \S+ client: Error sending request")
-_SERVER = re.compile(r"Error from \S+ server: ")
-_UNREADABLE = re.compile(r"Error parsing (JSON )?response")
+_UPSTREAM = re.compile(r"All model providers failed to infer with errors: [^:]{1,200}: ")
 _MAX_SHOWN = 200
 """Characters of the gateway's own text in a message."""
 
@@ -35,7 +28,9 @@ def call_error(text: str, status: int | None) -> ServiceError:
     text = " ".join(_own_words(text).split())
     upstream = _UPSTREAM.search(text)
     if upstream:
-        return _model_error(text[upstream.end() :])
+        return provider_error(text[upstream.end() :])
+    if missing := key_missing(text):
+        return missing
     excerpt = visible(text[:_MAX_SHOWN])
     if "ClickHouse" in text:
         return StoreError(
@@ -59,6 +54,8 @@ def start_error(text: str) -> ServiceError | ConfigError:
     text = " ".join(text.split())
     if "ConfigParsing" in text or "Config {" in text:
         message = text.split('message: "', 1)[-1].split('" }', 1)[0]
+        if missing := key_missing(message):
+            return ConfigError(f"{message.partition('API key missing')[0]}{missing}")
         return ConfigError(f"the gateway refused the configuration; fix config/: {message}")
     if "ClickHouse" in text:
         return StoreError(
@@ -67,37 +64,3 @@ def start_error(text: str) -> ServiceError | ConfigError:
             kind="store",
         )
     return GatewayError(f"the gateway could not start; fix what it names: {text}", kind="gateway")
-
-
-def _model_error(detail: str) -> ModelError:
-    match = _STATUS.match(detail)
-    if match:
-        body = detail[match.end() :]
-        return from_body(body) or failure_of(int(match.group(1)), _words(body))
-    excerpt = detail[:_MAX_SHOWN]
-    if _TIMEOUT.match(detail):
-        return ModelError(
-            "the model did not answer in time; set a longer AGENT_TIMEOUT_MS or lower the concurrency: "
-            f"{excerpt}",
-            kind="timeout",
-            retryable=True,
-        )
-    if _CONNECTION.match(detail):
-        return ModelError(
-            f"the model server cannot be reached; check that it is running: {excerpt}",
-            kind="connection",
-            retryable=True,
-        )
-    server = _SERVER.match(detail)
-    body = detail[server.end() :] if server else detail
-    if server and _UNREADABLE.match(body):
-        return unreadable(body)
-    return failure_of(None, _words(body))
-
-
-def _words(body: str) -> str:
-    """What a model server's error says, in its own words."""
-    try:
-        return server_words(json.loads(body), body)
-    except (ValueError, RecursionError):
-        return server_words(None, body)

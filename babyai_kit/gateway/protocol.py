@@ -25,16 +25,24 @@ class Question:
     """A UUIDv7, from `Gateway.new_episode_id` or a workflow evaluation."""
     arguments: Mapping[str, Any]
     """Of the variant's user template."""
+    model: str = ""
+    """That plays the variant; empty: the variant's own, or that of the settings."""
+    served_as: str = ""
+    """The gateway's variant of `act`; empty: `variant`."""
     pinned: bool = False
     """The episode belongs to a workflow evaluation, whose run names the variant."""
     tags: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    thinking_budget_tokens: int | None = None
     dialect: Dialect = field(default_factory=Dialect)
     """How the model's server wants to be asked; the default: as the variant is configured."""
     schema: Mapping[str, Any] | None = None
     """JSON schema that the answer is held to, if the dialect says so."""
+    provider: str = "openai"
+    """The gateway's type of provider, whose API the request is written for; the session knows it."""
     dryrun: bool = False
     """The model is asked, nothing is stored."""
 
@@ -56,6 +64,19 @@ class Answer:
     """What the model server calls its model; known after dry runs only."""
     call_s: float = 0.0
     """Seconds from question to answer; the session measures them."""
+    cached_tokens: int | None = None
+    """Of input_tokens, those read from the provider's cache; None if it does not say. Likewise the others."""
+    cache_written_tokens: int | None = None
+    """Of input_tokens, those written to it."""
+    reasoning_tokens: int | None = None
+    """Of output_tokens, those that the model thought with."""
+
+    @property
+    def usage(self) -> tuple[int, int, int, int] | None:
+        """Tokens in, out, cached and written, as a price takes them; None without usage."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return self.input_tokens, self.output_tokens, self.cached_tokens or 0, self.cache_written_tokens or 0
 
 
 @dataclass(frozen=True)

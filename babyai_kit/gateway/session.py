@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from babyai_kit.configuration.prices import FREE, Price
+from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.configuration.variants import Config
-from babyai_kit.errors import GatewayError, ServiceError, StoreError
+from babyai_kit.configuration.variants import Agent, Config
+from babyai_kit.errors import GatewayError, ModelError, ServiceError, StoreError
 from babyai_kit.gateway.http_gateway import answers, healthy
 from babyai_kit.gateway.protocol import (
     Answer,
@@ -41,6 +42,9 @@ STORE_TIMEOUT_S = 30.0
 NOTICE_S = 1.5
 """After so long, the user is told what leaving waits for."""
 
+Serve = Callable[[Gateway, Sequence[Agent]], Awaitable[Gateway]]
+"""Makes of an open gateway one that knows some agents too, and closes the former."""
+
 T = TypeVar("T")
 P = TypeVar("P")
 
@@ -57,6 +61,7 @@ class Session:
         clickhouse_url: str,
         model_url: str = "",
         revive: Callable[[], Awaitable[None]] | None = None,
+        serve: Serve | None = None,
         store_timeout_s: float = STORE_TIMEOUT_S,
     ) -> None:
         self.gateway = gateway
@@ -68,7 +73,9 @@ class Session:
         self._clickhouse_url = clickhouse_url
         self._revive = revive
         self._store_timeout_s = store_timeout_s
-        self._answered = False
+        self._answered: set[str] = set()
+        self._models: dict[str, tuple[Model, Price | None]] = {}
+        self._serve = serve
         self.reconcile_line = command_line("reconcile", "RUN")
         """The command that compares the latest run of this session with ClickHouse."""
         self.storage_checked = False
@@ -83,6 +90,7 @@ class Session:
             clickhouse_url=self._clickhouse_url,
             model_url=self.model_url,
             revive=self._revive,
+            serve=self._serve,
             store_timeout_s=self._store_timeout_s,
         )
         session.storage_checked = self.storage_checked
@@ -97,11 +105,20 @@ class Session:
     @property
     def price(self) -> Price | None:
         """Price of the settings' model; None where it is unknown."""
-        return self.config.prices.price_of(self.settings.model)
+        return self.config.price_of(self.config.model(self.settings.model))
 
     def __repr__(self) -> str:
         where = "embedded" if self.embedded else self.settings.gateway_url
         return f"<Session model={self.settings.model!r} gateway={self.settings.redact(where)}>"
+
+    async def serve(self, agents: Sequence[Agent]) -> None:
+        """Let the gateway know `agents`, if it does not yet.
+
+        The embedded one is made anew for that, so no call may be under way; one over HTTP has what its own
+        configuration has. Raises ConfigError for models that it refuses, StoreError or GatewayError.
+        """
+        if self._serve is not None:
+            self.gateway = await self._serve(self.gateway, agents)
 
     def new_episode_id(self) -> str:
         """A fresh UUIDv7 for a plain episode."""
@@ -109,29 +126,34 @@ class Session:
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry. Raises ModelError, GatewayError or StoreError."""
-        if question.dialect.answer_format == "schema":
+        if question.dialect.answer_format in ("schema", "tool"):
             question = dataclasses.replace(question, schema=self.config.strict_schema(question.variant))
+        model, price = self._model(question.model or self.config.variants[question.variant].model)
+        question = dataclasses.replace(question, provider=model.asked_as)
         started = time.perf_counter()
-        answer = await self._bounded(
-            self.gateway.ask(question),
-            self._answer_timeout_s() + GRACE_S,
-            # The model has a timeout of its own; what else a pinned call waits for is the store.
-            on_timeout=StoreError if question.pinned else GatewayError,
-        )
+        try:
+            answer = await self._bounded(
+                self.gateway.ask(question),
+                self._answer_timeout_s(model) + GRACE_S,
+                # The model has a timeout of its own; what else a pinned call waits for is the store.
+                on_timeout=StoreError if question.pinned else GatewayError,
+            )
+        except ModelError as error:
+            error.args = (model.in_its_words(str(error)),)
+            raise
         call_s = time.perf_counter() - started
-        self._answered = True
-        cost_usd = answer.cost_usd if answer.cost_usd is not None else self._cost(question.variant, answer)
-        return dataclasses.replace(answer, call_s=call_s, cost_usd=cost_usd)
+        self._answered.add(model.name)
+        return dataclasses.replace(answer, call_s=call_s, cost_usd=_cost(price, answer))
 
-    def _answer_timeout_s(self) -> float:
-        return self.settings.timeout_s if self._answered else self.settings.first_timeout_s
+    def _answer_timeout_s(self, model: Model) -> float:
+        return self.settings.timeout_s if model.name in self._answered else self.settings.first_timeout_s
 
-    def _cost(self, variant: str, answer: Answer) -> float | None:
-        """What the answer cost where the gateway was not told the price."""
-        price = self.config.prices.price_of(self.config.variants[variant].model)
-        if price is None or price is FREE or answer.input_tokens is None or answer.output_tokens is None:
-            return None
-        return price.cost_usd(answer.input_tokens, answer.output_tokens)
+    def _model(self, name: str) -> tuple[Model, Price | None]:
+        """The model and its price."""
+        if name not in self._models:
+            model = self.config.model(name)
+            self._models[name] = model, self.config.price_of(model)
+        return self._models[name]
 
     async def feedback(
         self, metric: str, value: bool | float, episode_id: str, tags: Mapping[str, str]
@@ -146,7 +168,8 @@ class Session:
     async def start_evaluation(
         self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
     ) -> str:
-        """Open a workflow evaluation run of `variant`, shown in the UI as `name` of `project`; its id."""
+        """Open a workflow evaluation run of `variant` (the gateway's name), shown as `name` of `project`; its
+        id."""
         gateway = self._able(EvaluatesWorkflows, "workflow evaluations")  # type: ignore[type-abstract]
         return await self._bounded(gateway.start_evaluation(variant, project, name, tags))
 
@@ -156,7 +179,7 @@ class Session:
         return await self._bounded(gateway.start_evaluated_episode(evaluation_id, task, tags))
 
     async def stored_inferences(self, variant: str, run: str) -> list[StoredInference]:
-        """Every stored inference of `variant` in `run`, as the gateway lists them."""
+        """Every stored inference of `variant` (the gateway's name) in `run`, as the gateway lists them."""
         gateway = self._able(ListsInferences, "listing inferences")  # type: ignore[type-abstract]
         return await self._redacted(gateway.stored_inferences(variant, run))
 
@@ -266,6 +289,15 @@ class Session:
         except ServiceError as error:
             error.args = (self.settings.redact(str(error)),)
             raise
+
+
+def _cost(price: Price | None, answer: Answer) -> float | None:
+    """What the answer cost at the kit's price, else as the gateway says."""
+    if price is FREE:
+        return None
+    if price is None or answer.usage is None:
+        return answer.cost_usd
+    return price.cost_usd(*answer.usage)
 
 
 def _no_answer(service: str, timeout_s: float) -> str:

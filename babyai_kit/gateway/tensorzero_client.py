@@ -30,11 +30,13 @@ from tensorzero import (
     TensorZeroError,
 )
 
+from babyai_kit.configuration.answer_forms import form_request
 from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.errors import GatewayError
 from babyai_kit.gateway.episode_ids import new_episode_id
 from babyai_kit.gateway.errors import call_error, start_error
 from babyai_kit.gateway.protocol import Answer, Question, StoredInference
+from babyai_kit.gateway.usage import details_of
 
 FLUSH_S = 0.4
 """Seconds after which a row is in ClickHouse, with the batch settings in config/ (measured)."""
@@ -93,7 +95,7 @@ class TensorZeroGateway:
         with self._calling():
             response: Any = await self._open.inference(
                 function_name=FUNCTION,
-                variant_name=None if question.pinned else question.variant,
+                variant_name=None if question.pinned else question.served_as or question.variant,
                 episode_id=question.episode_id,
                 input=template_input(question.arguments),
                 params={"chat_completion": params},
@@ -101,8 +103,9 @@ class TensorZeroGateway:
                 tags=dict(question.tags),
                 dryrun=question.dryrun,
                 include_raw_response=question.dryrun,
+                include_raw_usage=True,
             )
-        usage = response.usage
+        usage, details = response.usage, details_of(response.raw_usage)
         return Answer(
             raw=response.output.raw,
             parsed=response.output.parsed,
@@ -112,6 +115,9 @@ class TensorZeroGateway:
             inference_id=str(response.inference_id),
             finish_reason=_finish_reason(response.finish_reason),
             model=_model_name(response.raw_response) if question.dryrun else None,
+            cached_tokens=details.cached,
+            cache_written_tokens=details.cache_written,
+            reasoning_tokens=details.reasoning,
         )
 
     async def feedback(
@@ -249,16 +255,20 @@ def _finish_reason(reason: FinishReason | None) -> str | None:
 def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | dict[str, Any]]]:
     """The gateway's parameters of a call, and what it is to write into the request to the model server."""
     omitted = question.dialect.omitted
-    params: dict[str, Any] = {"seed": question.seed, "temperature": question.temperature}
+    params: dict[str, Any] = {
+        "seed": question.seed,
+        "temperature": question.temperature,
+        "reasoning_effort": question.reasoning_effort,
+        "thinking_budget_tokens": question.thinking_budget_tokens,
+    }
     params = {name: value for name, value in params.items() if name not in omitted and value is not None}
     extra_body: list[ExtraBody | dict[str, Any]] = []
-    if question.schema is not None:
-        # Not as the gateway's own strict mode: it would judge answers by this schema, not by the function's.
-        schema = {"name": "answer", "strict": True, "schema": dict(question.schema)}
-        response_format = {"type": "json_schema", "json_schema": schema}
-        extra_body.append({"pointer": "/response_format", "value": response_format})
-    elif question.dialect.answer_format == "words":
-        params["json_mode"] = "off"
+    # In JSON mode, as `config/` says; not in the gateway's strict mode, which would judge answers by the
+    # request's schema and not by the function's.
+    if question.dialect.answer_format != "json" or question.provider != "openai":
+        form = form_request(question.provider, question.dialect.answer_format, question.schema or {})
+        params["json_mode"] = form.json_mode
+        extra_body += [dict(entry) for entry in form.extra_body]
     if question.max_tokens is not None:
         if "max_completion_tokens" not in omitted:
             params["max_tokens"] = question.max_tokens  # which the gateway sends under the newer name

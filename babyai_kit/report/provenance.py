@@ -59,8 +59,11 @@ def prompts(manifest: Manifest, config: StrPath) -> list[Prompt]:
     except ConfigError as error:
         variants, unreadable = {}, str(error)
     result = []
-    for name, digest in manifest.digests.items():
-        variant = variants.get(name)
+    agents = [(name, model, digest) for name, of in manifest.digests.items() for model, digest in of.items()]
+    several = len({model for _, model, _ in agents}) > 1
+    for variant_name, model, digest in agents:
+        name = f"{variant_name}, {model}" if several else variant_name
+        variant = variants.get(variant_name)
         templates: Mapping[str, str] = {}
         missing = ""
         if variant is None:

@@ -75,5 +75,5 @@ def standing(run: Run, episodes: pd.DataFrame, planned: Sequence[EpisodeKey] | N
         missing=missing,
         kinds=dict(errors.most_common()),
         examples=examples,
-        models=tuple(sorted({*map(str, episodes["model"]), *run.manifest.models.values()})),
+        models=tuple(sorted({*map(str, episodes["model"]), *run.manifest.models})),
     )

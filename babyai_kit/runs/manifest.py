@@ -21,11 +21,15 @@ from babyai_kit.errors import InputError, JournalError
 from babyai_kit.runs.manifest_check import check_manifest
 from babyai_kit.runs.plan import Plan, Sampling
 
-FORMAT = 3
+FORMAT = 4
 """Of what this version writes. Before 2, every model was asked in JSON mode, which nobody recorded. Before 3,
-the keys of all agents had the plan's history length, also of those whose prompt shows no history."""
+the keys of all agents had the plan's history length, also of those whose prompt shows no history. Before 4, a
+plan had one model, and the latest one took the place of any other."""
 
 JSON_MODE = Dialect().as_json()
+
+Digests = Mapping[str, Mapping[str, str]]
+"""Digests of prompts by variant and model: the form of answer that a model is held to is a part of them."""
 
 PACKAGES = (
     "babyai-kit",
@@ -33,6 +37,7 @@ PACKAGES = (
     "chdb",
     "minigrid",
     "gymnasium",
+    "genai-prices",
     "numpy",
     "pandas",
     "matplotlib",
@@ -56,10 +61,10 @@ class Manifest:
     sampling: Sampling
     model: str
     """Of the settings at the latest command."""
-    models: Mapping[str, str]
-    """By variant."""
-    digests: Mapping[str, str]
-    """Of the present prompts, by variant."""
+    own_models: Mapping[str, str]
+    """Of the variants that have a model of their own."""
+    digests: Digests
+    """Of the present prompts."""
     gateway: str
     """Its URL, or `embedded`."""
     versions: Mapping[str, str | None]
@@ -85,14 +90,20 @@ class Manifest:
         """The ids under which the run's rows are found in ClickHouse; several after a merge of shards."""
         return [self.run_id, *self.merged]
 
-    def is_present(self, variant: str, digest: str) -> bool:
-        """True if `digest` is that of the variant's present prompt, or the run knows no prompt of it."""
-        return self.digests.get(variant, digest) == digest
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Of all agents that the run was asked for, each once."""
+        return tuple(dict.fromkeys(model for plan in self.plans for _, model in plan.agents(self.own_models)))
+
+    def is_present(self, variant: str, model: str, digest: str) -> bool:
+        """True if `digest` is that of the agent's present prompt, or the run knows no prompt of it."""
+        return self.digests.get(variant, {}).get(model, digest) == digest
 
     def asked_in(self, dialects: Mapping[str, Dialect], config: Config) -> Manifest:
         """The same, with the dialects and the digests that the preflight of this command found."""
-        digests = {variant: config.variants[variant].digest for variant in self.plan.variants}
-        return replace(self, dialects={**self.dialects, **dialects}, digests={**self.digests, **digests})
+        dialects = {**self.dialects, **dialects}
+        digests = _digests(config.asked_in(dialects), self.plan, self)
+        return replace(self, dialects=dialects, digests=digests)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -109,9 +120,10 @@ class Manifest:
                     f"{where} has format {content['format']}, which a later version of the kit wrote; "
                     "install that version to read this run"
                 )
+            content = _of_one_model(content) if content.get("format", 0) < 4 else content
             values = {f.name: content[f.name] for f in fields(cls) if f.name in content}
             plan = Plan.from_json(content["plan"])
-            dialects = content.get("dialects", dict.fromkeys(content["models"].values(), JSON_MODE))
+            dialects = content.get("dialects", {})
             values |= {
                 "plan": plan,
                 "plans": tuple(Plan.from_json(p) for p in content.get("plans", [])) or (plan,),
@@ -137,8 +149,7 @@ def manifest_for(
     not be comparable under one name.
     """
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    models = {variant: config.variants[variant].model for variant in plan.variants}
-    digests = {variant: config.variants[variant].digest for variant in plan.variants}
+    own_models = {v: config.variants[v].model for v in plan.variants if config.variants[v].own}
     without_history = {
         variant: 0 if before is None else _history_in_keys(before, variant)
         for variant in plan.variants
@@ -153,8 +164,8 @@ def manifest_for(
         plans=(plan,),
         sampling=sampling,
         model=settings.model,
-        models=models,
-        digests=digests,
+        own_models=own_models,
+        digests=_digests(config.asked_in(before.dialects if before else {}), plan, before),
         gateway=settings.redact(settings.gateway_url) or "embedded",
         without_history=without_history,
         seed_first=True,
@@ -173,9 +184,11 @@ def manifest_for(
         run_id=before.run_id,
         created=before.created,
         plans=before.plans if plan in before.plans else (*before.plans, plan),
-        models={**before.models, **models},
+        own_models={
+            **{v: model for v, model in before.own_models.items() if v not in plan.variants},
+            **own_models,
+        },
         dialects=before.dialects,
-        digests={**before.digests, **digests},
         without_history={
             **{v: length for v, length in before.without_history.items() if v not in plan.variants},
             **without_history,
@@ -186,6 +199,32 @@ def manifest_for(
         merged=before.merged,
         first_format=before.first_format,
     )
+
+
+def _digests(config: Config, plan: Plan, before: Manifest | None) -> dict[str, dict[str, str]]:
+    """The digests of the plan's agents and of those that the run has: a prompt changes for all models."""
+    digests = {variant: dict(of_models) for variant, of_models in before.digests.items()} if before else {}
+    for agent in config.agents(plan.variants, plan.models):
+        variant, model = agent.pair
+        of_variant = digests.setdefault(variant, {})
+        for other in (*of_variant, model):
+            of_variant[other] = config.digest(variant, other)
+    return digests
+
+
+def _of_one_model(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of before format 4 in the form of 4: its variants have one model, mostly the settings'."""
+    of_variants, model = content["models"], content["model"]
+    own = {variant: name for variant, name in of_variants.items() if name != model}
+    plan = {**content["plan"], "models": [model]}
+    return {
+        "dialects": dict.fromkeys(of_variants.values(), JSON_MODE),
+        **content,
+        "own_models": own,
+        "digests": {variant: {of_variants[variant]: d} for variant, d in content["digests"].items()},
+        "plan": plan,
+        "plans": [{**p, "models": [model]} for p in content.get("plans", [])] or [plan],
+    }
 
 
 def _history_in_keys(run: Manifest, variant: str) -> int:

@@ -24,21 +24,23 @@ def check_manifest(manifest: Manifest) -> None:
         _expect(isinstance(text, str))
     for time in (manifest.created, manifest.updated):
         datetime.fromisoformat(time)
-    for texts in (manifest.models, manifest.digests, manifest.workflow_runs):
+    for texts in (manifest.own_models, manifest.workflow_runs, *manifest.digests.values()):
         _expect(isinstance(texts, Mapping) and all(isinstance(text, str) for text in texts.values()))
     _expect(isinstance(manifest.versions, Mapping))
     _expect(all(isinstance(version, (str, type(None))) for version in manifest.versions.values()))
     manifest.sampling.check()
     for plan in (manifest.plan, *manifest.plans):
-        _check_plan(plan, manifest.models)
+        _check_plan(plan, manifest)
 
 
-def _check_plan(plan: Plan, models: Mapping[str, str]) -> None:
+def _check_plan(plan: Plan, manifest: Manifest) -> None:
     _expect(isinstance(plan.run, str))
-    _expect(all(isinstance(variant, str) and variant in models for variant in plan.variants))
+    _expect(all(isinstance(name, str) for name in (*plan.variants, *plan.models)))
+    agents = plan.agents(manifest.own_models)
+    _expect(all(model in manifest.digests.get(variant, {}) for variant, model in agents))
     _expect(all(isinstance(task, str) for task in plan.tasks))
     _expect(_whole((*plan.seeds, plan.num_dists, plan.repeats, plan.history_length)))
-    count = len(plan.variants) * len(plan.tasks) * len(plan.seeds) * plan.repeats
+    count = len(agents) * len(plan.tasks) * len(plan.seeds) * plan.repeats
     _expect(0 < count <= MAX_EPISODES)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 from babyai_kit.environment import TASKS
 from babyai_kit.runs.plan import Plan
 
+WIDTH = 79
+"""Columns of a printed line: a terminal of 80 that is full to the last may leave an empty line."""
 _SEPARATOR = "; "
 
 
@@ -15,6 +18,11 @@ def seeds_text(seeds: Sequence[int]) -> str:
     """`200:220` for whole ranges, otherwise `1,5,9`: as the flag --seeds takes them."""
     first, end = seeds[0], seeds[0] + len(seeds)
     return f"{first}:{end}" if list(seeds) == list(range(first, end)) else ",".join(map(str, seeds))
+
+
+def objects_text(num_dists: int) -> str:
+    """`no distracting objects`, `1 distracting object`."""
+    return f"{num_dists or 'no'} distracting object{'s' * (num_dists != 1)}"
 
 
 def describe(plan: Plan, plans: Sequence[Plan]) -> str:
@@ -25,34 +33,51 @@ def describe(plan: Plan, plans: Sequence[Plan]) -> str:
 
 
 def held_plans_note(plan: Plan, held: Sequence[Plan]) -> str | None:
-    """What to say of the plans that a run holds beside `plan`; None if none of them has a variant of it."""
+    """What to say of the plans that a run holds beside `plan`; None if none of them has a variant of it.
+
+    Lines of at most WIDTH columns.
+    """
     others = [other for other in held if other != plan and set(other.variants) & set(plan.variants)]
     if not others:
         return None
     latest, now = _parts(others[-1]), _parts(plan)
     differing = [name for name in now if now[name] != latest[name]]
-    there, here = (_SEPARATOR.join(parts[name] for name in differing) for parts in (latest, now))
     number = "another plan" if len(others) == 1 else f"{len(others)} other plans, the latest"
-    return (
-        f"Run {plan.run!r} already holds {number}: {there}. This one has: {here}. Both are kept, and "
-        "episodes of different settings are never averaged together. For a run of its own, choose a new "
-        f"name, such as {_next_name(plan.run)!r}."
+    kept = (
+        "Both are kept, and episodes of different settings are never averaged together. For a run of its "
+        f"own, choose a new name, such as {_next_name(plan.run)!r}."
     )
+    plans = {"there": latest, "this one": now}
+    return "\n".join(
+        [
+            *textwrap.wrap(f"Run {plan.run!r} already holds {number}:", WIDTH, break_on_hyphens=False),
+            *(
+                _indented(name, _SEPARATOR.join(parts[part] for part in differing))
+                for name, parts in plans.items()
+            ),
+            *textwrap.wrap(kept, WIDTH, break_on_hyphens=False),
+        ]
+    )
+
+
+def _indented(name: str, text: str) -> str:
+    start = f"  {name:<10}"
+    return textwrap.fill(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
 
 
 def _parts(plan: Plan) -> dict[str, str]:
     """The plan's parts in words, by field."""
     tasks = f"all {len(TASKS)} tasks" if set(plan.tasks) == set(TASKS) else ", ".join(plan.tasks)
     repeats = "1 repeat" if plan.repeats == 1 else f"{plan.repeats} repeats"
-    objects = "no distracting objects"
-    if plan.num_dists:
-        objects = "1 distracting object" if plan.num_dists == 1 else f"{plan.num_dists} distracting objects"
     return {
         "variants": ", ".join(plan.variants),
+        "models": f"models {', '.join(plan.models)}"
+        if len(plan.models) > 1
+        else f"model {''.join(plan.models)}",
         "tasks": tasks,
         "seeds": f"seeds {_short(seeds_text(plan.seeds))}",
         "history_length": f"history length {plan.history_length}",
-        "num_dists": objects,
+        "num_dists": objects_text(plan.num_dists),
         "repeats": repeats,
     }
 

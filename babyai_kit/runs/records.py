@@ -73,6 +73,10 @@ class StepRecord:
     inference_id: str
     finish_reason: str | None = None
     """Why the model stopped: stop, length, content_filter, ...; None where it was not told."""
+    cached_tokens: int | None = None
+    """Of input_tokens, those that the provider had in its cache; None where it does not say."""
+    reasoning_tokens: int | None = None
+    """Of output_tokens, those that the model thought with; None where its provider does not say."""
 
     @property
     def key(self) -> EpisodeKey:
@@ -107,6 +111,9 @@ class EpisodeRecord(EpisodeKey):
     """Sum of call_s: no queueing, no backoff, no failed attempts."""
     error_kind: ErrorKind | None = None
     """What failed in an error row; the same as in front of `error`."""
+    cached_tokens: int | None = None
+    """Of input_tokens; None where a call's provider does not say. Likewise of output_tokens:"""
+    reasoning_tokens: int | None = None
 
     @property
     def key(self) -> EpisodeKey:
@@ -145,8 +152,13 @@ DTYPES = {
     "output_tokens": "float64",
     "cost_usd": "float64",
     "wall_s": "float64",
+    "cached_tokens": "float64",
+    "reasoning_tokens": "float64",
 }
 
+
+_LATER_FIELDS = {"finish_reason": None, "cached_tokens": None, "reasoning_tokens": None}
+"""That lines of earlier versions lack."""
 
 MAX_EXAMPLE = 240
 """Characters of an error's message in an overview."""
@@ -164,8 +176,8 @@ def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
     """
     if kind is EpisodeRecord and "error_kind" not in row:  # lines of runs before format 1
         row = {**row, "error_kind": _kind_in(row["error"])}
-    if kind is StepRecord and "finish_reason" not in row:  # lines of earlier versions
-        row = {**row, "finish_reason": None}
+    if kind is not Registration:  # lines of earlier versions
+        row = {**_LATER_FIELDS, **row}
     return kind(**{f.name: row[f.name] for f in dataclasses.fields(kind)})
 
 
@@ -207,6 +219,8 @@ def summarize(
         output_tokens=_total(s.output_tokens for s in steps),
         cost_usd=_total(s.cost_usd for s in steps),
         wall_s=sum(s.call_s for s in steps),
+        cached_tokens=_total(s.cached_tokens for s in steps),
+        reasoning_tokens=_total(s.reasoning_tokens for s in steps),
     )
 
 
@@ -216,14 +230,18 @@ def _total(values: Iterable[Any]) -> Any:
     return None if any(v is None for v in values) else sum(values)
 
 
-def present(records: Iterable[EpisodeRecord], digests: Mapping[str, str]) -> list[EpisodeRecord]:
+def present(
+    records: Iterable[EpisodeRecord], digests: Mapping[str, Mapping[str, str]]
+) -> list[EpisodeRecord]:
     """The last record of each key that was made with the present prompt of its variant.
 
-    `digests`: of the present prompts; a variant that is not among them counts with its last record's.
+    `digests`: of the present prompts, by variant and model; an agent that is not among them counts with its
+    last record's.
     """
     records = list(records)
-    digests = {**{r.variant: r.variant_digest for r in records}, **digests}
-    last = {r.key: r for r in records if r.variant_digest == digests[r.variant]}
+    known = {(variant, model): digest for variant, of in digests.items() for model, digest in of.items()}
+    digest_of = {**{(r.variant, r.model): r.variant_digest for r in records}, **known}
+    last = {r.key: r for r in records if r.variant_digest == digest_of[r.variant, r.model]}
     return list(last.values())
 
 

@@ -85,9 +85,9 @@ class Run:
 
     def planned(self) -> list[EpisodeKey]:
         """The episodes that all commands of the run asked for together, each once."""
-        models, without_history = self.manifest.models, self.manifest.without_history
+        own, without_history = self.manifest.own_models, self.manifest.without_history
         keys = (
-            key for plan in self.manifest.plans for key in plan.keys(models, without_history=without_history)
+            key for plan in self.manifest.plans for key in plan.keys(own, without_history=without_history)
         )
         return list(dict.fromkeys(keys))
 

@@ -34,6 +34,7 @@ class Filters:
     variants: Collection[str] | None = None
     tasks: Collection[str] | None = None
     seeds: Collection[int] | None = None
+    models: Collection[str] | None = None
     num_dists: Collection[int] | None = None
     history_length: Collection[int] | None = None
 
@@ -42,8 +43,13 @@ class Filters:
         return any(value is not None for value in vars(self).values())
 
     def allow(self, key: EpisodeKey) -> bool:
-        """Whether variant, task and seed are among those asked for."""
-        wanted = ((self.variants, key.variant), (self.tasks, key.task), (self.seeds, key.seed))
+        """Whether variant, model, task and seed are among those asked for."""
+        wanted = (
+            (self.variants, key.variant),
+            (self.models, key.model),
+            (self.tasks, key.task),
+            (self.seeds, key.seed),
+        )
         return all(values is None or value in values for values, value in wanted)
 
 
@@ -106,9 +112,10 @@ def select(run: Run, episodes: pd.DataFrame, filters: Filters | None = None) -> 
     filters = filters or Filters()
     manifest = run.manifest
     groups = _groups(manifest)
-    finished = {_place(key) for key in _keys(episodes[episodes["status"] == "ok"])}
+    finished = set(_keys(episodes[episodes["status"] == "ok"]))
     keys = {
-        plan: plan.keys(manifest.models, without_history=manifest.without_history) for plan in manifest.plans
+        plan: plan.keys(manifest.own_models, without_history=manifest.without_history)
+        for plan in manifest.plans
     }
     chosen = _asked_for(groups, filters, manifest.run)
     if filters.num_dists is None or filters.history_length is None:
@@ -127,7 +134,7 @@ def select(run: Run, episodes: pd.DataFrame, filters: Filters | None = None) -> 
     return Selection(
         planned=planned,
         plans=tuple(
-            HeldPlan(plan, len(keys[plan]), sum(_place(k) in finished for k in keys[plan]), plan in plans)
+            HeldPlan(plan, len(keys[plan]), sum(key in finished for key in keys[plan]), plan in plans)
             for plan in manifest.plans
         ),
         filters=filters,
@@ -171,18 +178,23 @@ def _asked_for(groups: Iterable[Settings], filters: Filters, run: str) -> list[S
 def _extent(
     plans: Sequence[Plan],
     keys: dict[Plan, list[EpisodeKey]],
-    finished: set[tuple[object, ...]],
+    finished: set[EpisodeKey],
     filters: Filters,
 ) -> tuple[int, int]:
     """(seeds, episodes) with an outcome."""
-    done = {k for plan in plans for k in keys[plan] if filters.allow(k) and _place(k) in finished}
+    done = {k for plan in plans for k in keys[plan] if filters.allow(k) and k in finished}
     return len({key.seed for key in done}), len(done)
 
 
 def _refuse(planned: Iterable[EpisodeKey], filters: Filters, run: str) -> None:
     """Raises InputError that names the first filter which leaves nothing, and what there is."""
     there = list(planned)
-    for name, values in (("variant", filters.variants), ("task", filters.tasks), ("seed", filters.seeds)):
+    for name, values in (
+        ("variant", filters.variants),
+        ("model", filters.models),
+        ("task", filters.tasks),
+        ("seed", filters.seeds),
+    ):
         left = [key for key in there if values is None or getattr(key, name) in values]
         if not left:
             all_values = dict.fromkeys(getattr(key, name) for key in there)
@@ -195,6 +207,8 @@ def _limits(filters: Filters) -> str:
     parts = []
     if filters.variants is not None:
         parts.append(f"variants {', '.join(filters.variants)}")
+    if filters.models is not None:
+        parts.append(f"models {', '.join(filters.models)}")
     if filters.tasks is not None:
         parts.append(f"tasks {', '.join(filters.tasks)}")
     if filters.seeds is not None:

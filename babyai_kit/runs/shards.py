@@ -50,8 +50,12 @@ def merge(run: str, *, results: StrPath = PROJECT_RESULTS) -> int:
             ids += shard.manifest.run_ids
             manifest = replace(
                 manifest,
-                digests={**shard.manifest.digests, **manifest.digests},
-                models={**shard.manifest.models, **manifest.models},
+                digests={
+                    variant: {**shard.manifest.digests.get(variant, {}), **manifest.digests.get(variant, {})}
+                    for variant in {**shard.manifest.digests, **manifest.digests}
+                },
+                own_models={**shard.manifest.own_models, **manifest.own_models},
+                dialects={**shard.manifest.dialects, **manifest.dialects},
                 without_history={**shard.manifest.without_history, **manifest.without_history},
                 plans=tuple(dict.fromkeys((*manifest.plans, *shard.manifest.plans))),
             )

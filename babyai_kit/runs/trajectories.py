@@ -93,7 +93,7 @@ def assemble(
         key, digest = first.key, first.variant_digest
         if record is None and (key, digest) in episodes:
             continue  # another attempt at the same episode was finished
-        if manifest.is_present(key.variant, digest):
+        if manifest.is_present(key.variant, key.model, digest):
             whole = record.episode_length if record else recorded[-1].step + 1
             missing = sorted({*range(whole)} - {step.step for step in recorded})
             gapless = tuple(step for i, step in enumerate(recorded) if step.step == i)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from babyai_kit.cli import health_checks as doctor
+from babyai_kit.configuration.models import DEFAULT_MODEL
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
 pytestmark = pytest.mark.e2e
@@ -57,11 +58,11 @@ def model_server() -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             known = self.headers["Authorization"] == f"Bearer {KEY}"
-            body = b'{"data": [{"id": "llama3"}, {"id": "gpt-4o-mini-2024-07-18"}]}' if known else b"{}"
+            body = f'{{"data": [{{"id": "llama3"}}, {{"id": "{DEFAULT_MODEL}"}}]}}' if known else "{}"
             self.send_response(200 if known and self.path == "/v1/models" else 401)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body.encode())
 
         def log_message(self, *words: object) -> None:
             pass
@@ -85,7 +86,7 @@ def test_nothing_configured_is_well(project: Path):
 def test_a_key_is_tried_without_a_paid_call(project: Path, model_server: str):
     findings = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server)
     assert findings["Model"][0].startswith("ok")
-    assert "gpt-4o-mini-2024-07-18 at http://127.0.0.1" in findings["Model"][0]
+    assert f"{DEFAULT_MODEL} at http://127.0.0.1" in findings["Model"][0]
     unpriced = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server, AGENT_MODEL="llama3")
     assert "cost is NaN" in unpriced["Model"][0]
 
@@ -95,9 +96,7 @@ def test_a_wrong_key_an_unknown_model_and_a_dead_server_are_trouble(project: Pat
     assert wrong[0].startswith("TROUBLE")
     assert "refuses the key (401); set OPENAI_API_KEY" in wrong[0]
     unknown = examined(project, 1, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server, AGENT_MODEL="gpt-9")
-    assert (
-        "does not list gpt-9; set AGENT_MODEL to one of gpt-4o-mini-2024-07-18, llama3" in unknown["Model"][0]
-    )
+    assert f"does not list gpt-9; set AGENT_MODEL to one of {DEFAULT_MODEL}, llama3" in unknown["Model"][0]
     dead = examined(project, 1, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
     assert "does not answer" in dead["Model"][0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import date
 
 import pytest
 from aiohttp import web
@@ -39,7 +40,7 @@ def listing(body: bytes, path: str = "/v1/models") -> Handler:
 async def examined(handler: Handler, path: str = "/v1", **settings: str) -> Finding:
     async with serving(handler) as url:
         loaded = load_settings(None, {"OPENAI_BASE_URL": url + path, "AGENT_MODEL": "llama3"} | settings)
-        return await model(loaded, has_price=True)
+        return await model(loaded, has_price=True, today=date(2026, 11, 27))
 
 
 def names(*ids: object) -> bytes:
@@ -153,3 +154,26 @@ async def test_a_proxy_that_fails_is_told_as_by_a_run_without_its_password(monke
         finding = await model(settings, has_price=True)
     assert words in finding.text
     assert "secretword" not in finding.text
+
+
+async def test_a_model_that_goes_is_told():
+    """By the table or, before it, by the server; OpenAI lists its days like this."""
+    mini = {"AGENT_MODEL": "gpt-4o-mini"}
+    known = await examined(listing(names("gpt-4o-mini")), **mini)
+    assert known.grade == "note"
+    assert "gpt-4o-mini leaves OpenAI's API on 2027-01-14, in 48 days, and may be gone" in known.text
+    body = b'{"data": [{"id": "gpt-4o-mini", "shutdown_date": "2026-12-24"}, {"id": "x"}]}'
+    listed = await examined(listing(body), **mini)
+    assert listed.grade == "note"
+    assert "leaves its server on 2026-12-24, in 27 days, as that server says" in listed.text
+    gone = await examined(listing(names("x")), AGENT_MODEL="gpt-4.1-nano")
+    assert gone.grade == "TROUBLE"
+    assert (
+        "does not list gpt-4.1-nano; set AGENT_MODEL to one of x (gpt-4.1-nano left OpenAI's API" in gone.text
+    )
+
+
+@pytest.mark.parametrize("day", [b"null", b'""', b'"soon"', b"5", b"[]", b'"2027-13-77"', b'"\\u0660"'])
+async def test_a_day_that_is_none_is_none(day: bytes):
+    body = b'{"data": [{"id": "llama3", "shutdown_date": ' + day + b"}]}"
+    assert (await examined(listing(body))).grade == "ok"

@@ -45,7 +45,7 @@ def first(project: Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_line_runs_a_plan_and_goes_on_with_it(project: Path, first):
     assert first.returncode == 0, first.stderr
     assert "NO language model" in first.stdout
-    assert "0 of 12 episodes are done; the rest takes at most" in first.stdout
+    assert "0 of 12 episodes are done; the rest takes:" in first.stdout
     assert len(load_episodes("whole", results=project / "results")) == 12
     again = kit(project, "run", "whole", *PLAN)
     assert again.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -23,19 +24,19 @@ from tests.support.project import CONFIG
 
 PRICED = "gpt-4o-mini-2024-07-18"
 STEPS = play(idle).steps
-RECORD = play(idle).record
+RECORD = replace(play(idle).record, model=PRICED)  # type: ignore[type-var]
 
 
 def config_for(model: str) -> Config:
     return load_config(CONFIG, Settings(model=model))
 
 
-def key(variant: str = "baseline", seed: int = 0, task: str = "goto") -> EpisodeKey:
-    return replace(STEPS[0].key, variant=variant, task=task, seed=seed)
+def key(variant: str = "baseline", seed: int = 0, task: str = "goto", model: str = PRICED) -> EpisodeKey:
+    return replace(STEPS[0].key, variant=variant, task=task, seed=seed, model=model)
 
 
 def answered(seed: int = 0, variant: str = "baseline", **tokens: Any) -> Any:
-    return replace(STEPS[0], seed=seed, variant=variant, **tokens)
+    return replace(STEPS[0], seed=seed, variant=variant, model=PRICED, **tokens)
 
 
 def test_at_most_is_every_answer_at_its_limit_and_expected_is_not() -> None:
@@ -53,9 +54,9 @@ def test_at_most_is_every_answer_at_its_limit_and_expected_is_not() -> None:
 def test_without_a_price_there_is_no_cost_and_a_free_model_costs_nothing(
     model: str, cost: float | None
 ) -> None:
-    rest = Forecast(config_for(model), [(key(), 64)], 1024).rest()
+    rest = Forecast(config_for(model), [(key(model=model), 64)], 1024).rest()
     assert rest.expected.cost_usd == rest.at_most.cost_usd == cost
-    assert ("no price known" in str(rest.at_most)) == (cost is None)
+    assert ("no price known" in rest.at_most.in_tokens) == (cost is None)
 
 
 def test_both_learn_from_the_answers() -> None:
@@ -134,15 +135,30 @@ def test_expected_never_passes_at_most(answers: list[tuple[int, int | None, int 
             assert math.isfinite(at_most)
 
 
+def announced(model: str, *, episodes: int, max_tokens: int) -> list[str]:
+    config = config_for(model)
+    digest = config.variants["baseline"].digest
+    keys = [replace(key(seed=s), model=model) for s in range(episodes)]
+    owed = [PlannedEpisode(k, digest, f"e{k.seed}") for k in keys]
+    backlog, sampling = Backlog(done=[], owed=owed), Sampling(max_tokens=max_tokens)
+    return announcement(backlog, forecast_of(config, backlog, sampling), sampling).split("\n")
+
+
 def test_the_announcement_tells_both_and_what_they_assume() -> None:
-    config = config_for(PRICED)
-    owed = [PlannedEpisode(key(seed=s), config.variants["baseline"].digest, f"e{s}") for s in range(2)]
-    backlog = Backlog(done=[], owed=owed)
-    sampling = Sampling(max_tokens=500)
-    told = announcement(backlog, forecast_of(config, backlog, sampling), sampling)
-    at_most, expected = told.split("\n")
-    assert at_most.startswith("0 of 2 episodes are done; the rest takes at most 128 calls, ")
-    assert "64,000 output tokens, $0.05, if every answer takes 500 tokens." in at_most
-    assert expected.startswith("Expected: ")
-    assert "1,024 output tokens, $0.0" in expected
-    assert "if an answer takes 8 tokens, or 60 where the prompt asks for reasoning" in expected
+    head, columns, expected, at_most, *assumed = announced(PRICED, episodes=2, max_tokens=500)
+    assert head == "0 of 2 episodes are done; the rest takes:"
+    assert re.split(r"  +", columns.strip()) == ["calls", "tokens in", "tokens out", "cost"]
+    assert re.fullmatch(r"  expected +128 +[\d,]+ +1,024 +\$0\.\d\d", expected)
+    assert re.fullmatch(r"  at most +128 +[\d,]+ +64,000 +\$0\.05", at_most)
+    text = " ".join(assumed)
+    assert "Expected: 8 tokens an answer, 60 where the prompt asks for reasoning" in text
+    assert "At most: 500 tokens an answer" in text
+
+
+@pytest.mark.parametrize("model", [PRICED, "unpriced"])
+@pytest.mark.parametrize("max_tokens", [1, 10**6])
+def test_the_announcement_fits_a_terminal_and_is_aligned(model: str, max_tokens: int) -> None:
+    lines = announced(model, episodes=3000, max_tokens=max_tokens)
+    assert max(map(len, lines)) < 80
+    assert len({len(line) for line in lines[1:4]}) == 1
+    assert lines[2].endswith("no price known") == (model == "unpriced")

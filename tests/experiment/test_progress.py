@@ -48,7 +48,7 @@ async def test_counts_steps_and_totals_and_no_rate() -> None:
     before = Spent(tokens=5000, cost_usd=1.5, seconds=3600)
     with Progress(4, [FAILURE.record], forecast(1, 2, 3), show=True, before=before, screen=screen) as bar:
         for step in SUCCESS.steps:
-            bar.step(replace(step, cost_usd=0.25), 0.0)
+            bar.step(replace(step, cost_usd=0.25))
         bar.episode(SUCCESS.record)
         bar.episode(replace(FAILURE.record, seed=2, status="error", success=None))
     first, last = screen.states[0], screen.states[-1]

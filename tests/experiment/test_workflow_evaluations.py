@@ -44,7 +44,7 @@ def manifest() -> Manifest:
     variants = ["reasoning", "history", "baseline"]
     plan = make_plan(config, run="r", variants=variants, tasks=["goto"], seeds=[3])
     manifest = manifest_for(None, plan, Sampling(), config, load_settings(None, {}))
-    places = {v: f"{v}:{manifest.digests[v]}:{manifest.models[v]}" for v in variants}
+    places = {v: f"{v}:{digest}:{m}" for v, of in manifest.digests.items() for m, digest in of.items()}
     old = {f"history:{'0' * 12}:m": "old"}  # of an earlier prompt
     return replace(manifest, workflow_runs=old | {places[v]: f"id-{v}" for v in ("baseline", "history")})
 
@@ -65,9 +65,8 @@ def test_of_more_variants_than_the_ui_compares_the_first_are_chosen(
     names = list("abcdefg")
     many = replace(
         manifest,
-        plan=replace(manifest.plan, variants=tuple(names)),
-        digests=dict.fromkeys(names, "d"),
-        models=dict.fromkeys(names, "m"),
+        plan=replace(manifest.plan, variants=tuple(names), models=("m",)),
+        digests={name: {"m": "d"} for name in names},
         workflow_runs={f"{name}:d:m": name for name in names},
     )
     show_comparison(many, "http://h")

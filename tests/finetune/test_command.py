@@ -76,6 +76,27 @@ def test_from_a_run_to_the_gain(
     assert "the job is at the offline player, but the settings name http" in capfd.readouterr().err
 
 
+def test_a_launch_learns_from_the_latest_plan_or_from_the_settings_named(
+    project: Path, capfd: pytest.CaptureFixture[str]
+):
+    def kit(line: str, code: int = 0) -> str:
+        assert main(line.split()) == code
+        return "".join(capfd.readouterr())
+
+    kit("run plans --variants history --tasks goto --seeds 40:43")
+    kit("run plans --variants history --tasks goto --seeds 40:42 --history-length 4")
+    launch = "finetune launch plans --variant history --min-return 0 --dry-run"
+    lengths = {}
+    for flags in ("", "--history-length 8"):
+        output = kit(f"{launch} {flags}")
+        lengths[flags] = int(re.findall(r"(?m)^ +finished +(\d+)", output)[0])
+        shown, other = (8, 4) if flags else (4, 8)
+        assert f"with history length {other} (--history-length {other})" in output
+        assert f"with history length {shown}" not in output
+    assert lengths == {"": 2, "--history-length 8": 3}
+    assert "no finished episode of history has history length 3" in kit(f"{launch} --history-length 3", 2)
+
+
 @pytest.mark.parametrize("command", ["run x", "finetune improve x", "finetune evaluate x --base a --tuned b"])
 def test_every_command_that_plays_has_the_flags_of_run(command: str):
     flags = "--temperature 0 --max-tokens 7 --no-call-seeds --concurrency 3 --history-length 2 --num-dists 1"

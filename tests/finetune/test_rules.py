@@ -10,13 +10,16 @@ import pytest
 
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
+from babyai_kit.errors import InputError
 from babyai_kit.finetune.curation import apply_rules, episode_rules
 from babyai_kit.finetune.episode_sources import SourceEpisode, journal_steps
 from babyai_kit.finetune.examples import make_examples
+from babyai_kit.finetune.plan_settings import PlaySettings, with_settings
 from tests.support.journals import Reply, expert, idle, play
 from tests.support.project import CONFIG
 
-BASELINE = load_config(CONFIG, Settings()).variants["baseline"]
+VARIANTS = load_config(CONFIG, Settings()).variants
+BASELINE = VARIANTS["baseline"]
 DETOUR = ["turn left", "turn right", "turn left", "turn right"]
 
 
@@ -78,3 +81,29 @@ def test_detours_invalid_answers_and_duplicates_are_left_out():
     ]
     _, stages = make_examples([episode], BASELINE, drop_detours=False)
     assert [s.steps for s in stages] == [7, 6, 6]
+
+
+def under(num_dists: int, history_length: int) -> SourceEpisode:
+    return replace(BEST, row=replace(BEST.row, num_dists=num_dists, history_length=history_length))
+
+
+def test_episodes_of_other_settings_are_left_out_and_told():
+    short, long, crowded = under(0, 4), under(0, 8), under(1, 4)
+    episodes = [short, long, short, crowded, long]
+    kept, left_out = with_settings(episodes, PlaySettings(0, 4), VARIANTS["history"])
+    assert kept == [short, short]
+    assert left_out == (
+        "1 with 1 distracting object (--num-dists 1); 2 with history length 8 (--history-length 8)"
+    )
+    assert with_settings(episodes, PlaySettings(), VARIANTS["history"]) == (episodes, "")
+    # The length of a history that is not shown says nothing.
+    kept, left_out = with_settings(episodes, PlaySettings(0, 4), BASELINE)
+    assert kept == [short, long, short, long]
+    assert left_out == "1 with 1 distracting object (--num-dists 1)"
+
+
+def test_settings_that_no_episode_has_are_refused_with_those_that_there_are():
+    told = r"no finished episode of history has history length 2, no .*; there are 1 with history length 8 "
+    with pytest.raises(InputError, match=told + r"\(--history-length 8\)"):
+        with_settings([under(0, 8)], PlaySettings(0, 2), VARIANTS["history"])
+    assert with_settings([], PlaySettings(0, 2), VARIANTS["history"]) == ([], "")

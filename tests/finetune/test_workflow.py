@@ -70,7 +70,12 @@ async def test_the_workflow_uploads_what_was_curated(
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", SCRIPT, CONFIG, data, collected, tmp_path / "job"),
             cwd=ROOT,
-            env=os.environ | {"OPENAI_API_KEY": "sk-x", "TENSORZERO_INTERNAL_MOCK_PROVIDER_API": hook},
+            env=os.environ
+            | {
+                "OPENAI_API_KEY": "sk-x",
+                "AGENT_MODEL": "gpt-4o-mini-2024-07-18",
+                "TENSORZERO_INTERNAL_MOCK_PROVIDER_API": hook,
+            },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

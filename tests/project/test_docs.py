@@ -23,6 +23,7 @@ from PIL import Image
 
 from babyai_kit import ACTIONS, TASKS, clickhouse_client, connect, figures, make_env, run_experiment
 from babyai_kit.__main__ import _parser
+from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment.tasks import MAX_STEPS
@@ -35,7 +36,7 @@ PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
-LANGUAGES = {"sh", "python", "sql", "ini", "toml", "text"}
+LANGUAGES = {"sh", "python", "sql", "ini", "toml", "json", "text"}
 PROGRAMS = {"python", "python3", ".", "pip", "uv", "conda", "jupyter", "cp", "git"}
 INTERPRETER = re.compile(r"(\.venv/[\d.]+/bin/)?python3?")
 FENCED = re.compile(r"(?ms)^ *```(\w*)\n(.*?)^ *```$")
@@ -264,6 +265,13 @@ def test_every_command_column_and_flag_of_run_is_explained():
 def _commands() -> dict[str, argparse.ArgumentParser]:
     (action,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
     return dict(action.choices)
+
+
+@pytest.mark.parametrize("page", pages_with("json"))
+def test_every_block_of_json_is_a_price_list(page: str, tmp_path: Path):
+    for block in blocks(page, "json"):
+        (tmp_path / "prices.json").write_text(block)
+        assert load_prices(tmp_path).price_of("llama3.1:8b") is not None
 
 
 @pytest.mark.parametrize("page", pages_with("toml"))

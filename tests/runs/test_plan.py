@@ -8,6 +8,7 @@ from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError
 from babyai_kit.runs.manifest import Manifest, manifest_for
 from babyai_kit.runs.plan import Sampling, make_plan
+from tests.support.journals import as_format_3
 from tests.support.project import CONFIG
 
 SETTINGS = load_settings(None, {})
@@ -100,7 +101,7 @@ def test_episodes_of_before_format_3_are_found_under_their_key(config, models):
     content = json.loads(json.dumps(manifest_for(None, first, Sampling(), config, SETTINGS).as_json()))
     for name in ("without_history", "first_format"):
         del content[name]
-    before = Manifest.from_json(content | {"format": 2}, "run.json")
+    before = Manifest.from_json(as_format_3(content) | {"format": 2}, "run.json")
     assert {key.history_length for key in first.keys(models, without_history=before.without_history)} == {8}
     # With another length, in this and in a later command, these stay what they were.
     for length in (4, 2):

@@ -11,7 +11,7 @@ import pytest
 from babyai_kit import Run, load_episodes
 from babyai_kit.errors import InputError, JournalError
 from babyai_kit.runs.manifest import FORMAT
-from tests.support.journals import SLOW, expert, idle, play, write_run
+from tests.support.journals import SLOW, as_format_3, expert, idle, play, write_run
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def results(tmp_path: Path) -> Path:
 
 def before_formats(folder: Path) -> None:
     """Turn a run into what the kit wrote before runs had a format."""
-    manifest = json.loads((folder / "run.json").read_text())
+    manifest = as_format_3(json.loads((folder / "run.json").read_text()))
     del manifest["format"]
     (folder / "run.json").write_text(json.dumps(manifest))
     lines = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]

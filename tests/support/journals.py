@@ -191,3 +191,12 @@ def start(task: str, seed: int, num_dists: int = 0) -> Any:
 def seed_where(task: str, fits: Callable[[Any], bool], num_dists: int = 0) -> int:
     """The first seed whose start fits."""
     return next(seed for seed in range(1000) if fits(start(task, seed, num_dists)))
+
+
+def as_format_3(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The content of a run.json as it was before plans had models."""
+    old = {name: value for name, value in manifest.items() if name != "own_models"}
+    digests = {variant: next(iter(of.values())) for variant, of in manifest["digests"].items()}
+    models = {variant: next(iter(of)) for variant, of in manifest["digests"].items()}
+    plans = [{k: v for k, v in plan.items() if k != "models"} for plan in manifest["plans"]]
+    return old | {"format": 3, "digests": digests, "models": models, "plan": plans[-1], "plans": plans}

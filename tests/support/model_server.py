@@ -46,11 +46,15 @@ class ModelServer:
 
 @asynccontextmanager
 async def model_server(
-    answer: Callable[[Body], Any], *, path: str = "/v1", certificate: ssl.SSLContext | None = None
+    answer: Callable[[Body], Any],
+    *,
+    path: str = "/v1",
+    endpoint: str = "/chat/completions",
+    certificate: ssl.SSLContext | None = None,
 ) -> AsyncIterator[ModelServer]:
     """A server whose every chat completion is `answer(body)`: a body, a response, or a coroutine of one.
 
-    `path`: of its base URL. With a `certificate`, it is asked by https.
+    `path`: of its base URL; it is asked at `endpoint` below. With a `certificate`, it is asked by https.
     """
     server = ModelServer()
 
@@ -62,7 +66,7 @@ async def model_server(
         return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply)
 
     app = web.Application()
-    app.router.add_post(f"{path}/chat/completions", chat)
+    app.router.add_post(f"{path}{endpoint}", chat)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate).start()

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
 from babyai_kit.experiment.estimate import forecast_of
+from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
-from babyai_kit.experiment.preflight import Preflight
 from babyai_kit.experiment.progress import Progress
 from babyai_kit.experiment.runner import Runner
 from babyai_kit.gateway.protocol import Answer, Question
@@ -113,18 +114,18 @@ async def carry_out(
         )
         forecast = forecast_of(session.config, backlog, Sampling())
         with Progress(len(keys), backlog.done, forecast, show=False) as bar:
-            runner = Runner(
-                session,
-                journal,
-                bar,
-                run_id="r",
-                sampling=Sampling(),
-                preflight=Preflight(),
+            lane = Lane(
+                "",
+                dialect=Dialect(),
                 max_concurrency=max_concurrency,
-                budget=Budget(Limits()),
                 backoff=backoff,
                 pace=Pace(requests_per_minute, backoff),
+                budgets=(Budget(Limits()),),
+                say=bar.say,
                 stop_after_invalid=stop_after_invalid,
+                max_tokens=Sampling().max_tokens,
             )
+            lanes = {key.model: lane for key in keys}
+            runner = Runner(session, journal, bar, run_id="r", sampling=Sampling(), lanes=lanes)
             await runner.all(backlog.owed)
     return runner

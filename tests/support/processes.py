@@ -177,13 +177,15 @@ def run_killed(
                         found.kills += 1
                         found.runner_kills += 1
                         break
-                before = _lines(steps)
+                before = complete_lines(steps)
                 found.exits.append(process.wait(LONGEST_S))
             finally:
                 process.kill()
                 process.wait()
-            found.lost += sum(a != b for a, b in zip(before, _lines(steps)[: len(before)], strict=False))
-            found.lost += max(0, len(before) - len(_lines(steps)))
+            found.lost += sum(
+                a != b for a, b in zip(before, complete_lines(steps)[: len(before)], strict=False)
+            )
+            found.lost += max(0, len(before) - len(complete_lines(steps)))
             if found.exits[-1] == 0:
                 break
             assert found.starts < 10 * (kills + 1), log.read_text()[-2000:]
@@ -191,8 +193,8 @@ def run_killed(
         reconciled = project / f"{name}.reconcile.log"
         start(project, "reconcile", name, log=reconciled, **settings).wait(LONGEST_S)
     found.missing = int(reconciled.read_text().split("steps in the journal, ")[1].split()[0])
-    answered = [json.loads(line) for line in _lines(steps)]
-    ended = [json.loads(line) for line in _lines(steps.with_name("episodes.jsonl"))]
+    answered = [json.loads(line) for line in complete_lines(steps)]
+    ended = [json.loads(line) for line in complete_lines(steps.with_name("episodes.jsonl"))]
     found.double = len(answered) - len({(s["episode_id"], s["step"]) for s in answered})
     found.double += len(ended) - len({e["episode_id"] for e in ended})
     found.lost += max(0, int(whole["episode_length"].sum()) - len(answered))
@@ -206,7 +208,7 @@ def same_figures(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     return one.drop(columns=apart).equals(other.drop(columns=apart))
 
 
-def _lines(file: Path) -> list[bytes]:
+def complete_lines(file: Path) -> list[bytes]:
     """The complete lines of a journal's file."""
     if not file.exists():
         return []

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from babyai_kit.configuration.provider_types import PROVIDERS
+
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ROOT / "tests" / "goldens" / "prompts"
 """The four variants' prompts as the model must get them."""
@@ -13,12 +15,17 @@ PROMPTS = ROOT / "tests" / "goldens" / "prompts"
 _COPY = tempfile.TemporaryDirectory(prefix="babyai-tests-")
 # Without the variants that a user of this checkout has registered.
 CONFIG = Path(
-    shutil.copytree(ROOT / "config", Path(_COPY.name) / "config", ignore=shutil.ignore_patterns("finetuned"))
+    shutil.copytree(
+        ROOT / "config",
+        Path(_COPY.name) / "config",
+        ignore=shutil.ignore_patterns("finetuned", "models.toml", "agents.toml"),
+    )
 )
 SETTINGS = (
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "AGENT_MODEL",
+    "AGENT_MODELS",
     "AGENT_TIMEOUT_MS",
     "AGENT_REQUESTS_PER_MINUTE",
     "TENSORZERO_GATEWAY_URL",
@@ -26,6 +33,7 @@ SETTINGS = (
     "TENSORZERO_CLICKHOUSE_URL",
     "TENSORZERO_UI_URL",
     "CLICKHOUSE_PASSWORD",
+    *filter(None, (provider.key for provider in PROVIDERS.values() if provider.key != "OPENAI_API_KEY")),
 )
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any
 
+from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.errors import ErrorKind, ModelError, ModelLoading, RateLimited
 from babyai_kit.hostile_text import visible
 from babyai_kit.local.adapter.words import MAX_WORDS
@@ -42,6 +43,12 @@ _TOO_LONG = _pattern(
     r"context.{0,8}(length|window|size)|(prompt|input) is too long|too many (input )?tokens",
     r"max(_completion)?_tokens\W.{0,40}too (large|long)",
 )
+_UNKNOWN_MODEL = _pattern(
+    r"model\b.{0,60}\b((is )?not found|(does|do)(n't| not) exist|not exist|not a valid)",
+    r"(invalid|unknown|no such) model\b|model identifier is invalid|not a valid model",
+)
+_NO_ROUTE = _pattern(r"no endpoints found that")
+"""By OpenRouter: the model is known, and nobody takes all of the request's parameters for it."""
 _RATE = _pattern(r"rate.?limit|too many requests|resource.?exhausted")
 _OVERLOADED = _pattern(
     r"overload|\bbusy\b|\bcapacity\b|too many|pending requests|queue (is )?full|slots? (un|not )available"
@@ -58,9 +65,15 @@ _WRONG_REQUEST = {*range(400, 408), *range(410, 418), 421, 422, 426, 428, 431, 4
 """Statuses that say the same whenever the same is asked."""
 
 
-def failure_of(status: int | None, words: str, *, retry_after_s: float | None = None) -> ModelError:
+def failure_of(
+    status: int | None,
+    words: str,
+    *,
+    retry_after_s: float | None = None,
+    remedies: Remedies = OF_SETTINGS,
+) -> ModelError:
     """The typed error for an answer with `status` (None: unknown, 500 or more or one that the gateway does
-    not tell), the server's `words` and its Retry-After, if any."""
+    not tell), the server's `words` and its Retry-After, if any. Its message ends with one of `remedies`."""
     text = f" ({status})" if status else ""
     refused = status in (400, 403, 412, 413, 422)
     asked_s = seconds_in(words) if retry_after_s is None else retry_after_s
@@ -87,7 +100,7 @@ def failure_of(status: int | None, words: str, *, retry_after_s: float | None = 
         which = "" if status != 403 else " to one that may use this model, or read why"
         return _error(
             "key refused",
-            f"the model server refused the key{text}; set OPENAI_API_KEY in .env{which}",
+            f"the model server refused the key{text}; {remedies.key}{which}",
             words,
             fatal=True,
         )
@@ -108,7 +121,7 @@ def failure_of(status: int | None, words: str, *, retry_after_s: float | None = 
             retryable=True,
             retry_after_s=retry_after_s,
         )
-    return _failed(status or 500, text, words, asked_s)
+    return _failed(status or 500, text, words, asked_s, remedies)
 
 
 def is_filtered(words: str) -> bool:
@@ -116,15 +129,16 @@ def is_filtered(words: str) -> bool:
     return bool(_FILTERED.search(words)) and not re.search(r"\b(your account|organi[sz]ation)\b", words, re.I)
 
 
-def _failed(status: int, text: str, words: str, asked_s: float | None) -> ModelError:
-    if status in (404, 405):
-        message = (
-            f"the model server does not know the model or the address{text}; check AGENT_MODEL, and that "
-            "OPENAI_BASE_URL ends as the server's documentation says, mostly in /v1"
-        )
+def _failed(status: int, text: str, words: str, asked_s: float | None, remedies: Remedies) -> ModelError:
+    no_route = status == 404 and _NO_ROUTE.search(words)
+    if remedies.hosted and not no_route and (status == 404 or _is_unknown_model(status, words)):
+        message = f"the provider does not know the model{text}; {remedies.name}"
+        return _error("bad request", message, words, fatal=True)
+    if status in (404, 405) and not no_route:
+        message = f"the model server does not know the model or the address{text}; {remedies.name}"
         return _error("server", message, words, retryable=True)
     if 300 <= status < 400:
-        message = f"the model server is at another address{text}; set OPENAI_BASE_URL to it"
+        message = f"the model server is at another address{text}; {remedies.address}"
         return _error("bad request", message, words, fatal=True)
     if status in _WRONG_REQUEST and not _NOT_LOADED.search(words):
         message = f"the model server refused the request{text}; read its reason"
@@ -133,12 +147,15 @@ def _failed(status: int, text: str, words: str, asked_s: float | None) -> ModelE
     return _error("server", message, words, retryable=True, retry_after_s=asked_s)
 
 
-def unreadable(reason: str) -> ModelError:
+def _is_unknown_model(status: int, words: str) -> bool:
+    return status in (400, 422) and bool(_UNKNOWN_MODEL.search(words))
+
+
+def unreadable(reason: str, *, remedies: Remedies = OF_SETTINGS) -> ModelError:
     """An answer of status 200 that holds none."""
     return _error(
         "bad answer",
-        "the model server answers in a form that cannot be read; check that OPENAI_BASE_URL is an "
-        "OpenAI-compatible API",
+        f"the model server answers in a form that cannot be read; {remedies.form}",
         reason,
         retryable=True,
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.errors import ModelError
 from babyai_kit.local.adapter.failures import failure_of, is_filtered, unreadable
 from babyai_kit.local.adapter.words import MAX_WORDS, error_in, server_words
@@ -89,26 +90,29 @@ class Completion:
         return body if self.usage is None else body | {"usage": self.usage}
 
 
-def normal_form(body: Any, *, retry_after_s: float | None = None) -> Completion:
+def normal_form(
+    body: Any, *, retry_after_s: float | None = None, remedies: Remedies = OF_SETTINGS
+) -> Completion:
     """The answer in `body`, an answer of status 200 as parsed from JSON. `retry_after_s`: its Retry-After.
 
-    Raises ModelError for a body that holds an error, and for one that is no answer.
+    Raises ModelError, which ends with one of `remedies`, for a body that holds an error, and for one that is
+    no answer.
     """
     if not isinstance(body, dict):
-        raise unreadable(server_words(body, repr(body)))
+        raise unreadable(server_words(body, repr(body)), remedies=remedies)
     choices = body.get("choices")
     if not choices and (body.get("error") or "choices" not in body):
-        raise _failure_in(body, retry_after_s)
+        raise _failure_in(body, retry_after_s, remedies)
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     if choice.get("error"):
-        raise _failure_in(choice, retry_after_s)
+        raise _failure_in(choice, retry_after_s, remedies)
     reason = _reason(choice)
     if reason in BROKEN_OFF:
         raise failure_of(None, f"it broke the answer off (finish_reason {reason})")
     message = next((choice[k] for k in ("message", "delta") if isinstance(choice.get(k), dict)), None)
     content = _text(message.get("content")) if message else _text(choice.get("text"))
     if not content and body.get("error"):
-        raise _failure_in(body, retry_after_s)
+        raise _failure_in(body, retry_after_s, remedies)
     finish_reason = FINISH_REASONS.get(reason)
     refusal = message.get("refusal") if message else None
     if isinstance(refusal, str) and refusal and not content:
@@ -144,14 +148,14 @@ def answer_in_failure(status: int, body: Any) -> Completion | None:
     return Completion(_text(text), reason, usage=None, model="", reasoning=None, has_message=True)
 
 
-def _failure_in(body: Mapping[str, Any], retry_after_s: float | None) -> ModelError:
+def _failure_in(body: Mapping[str, Any], retry_after_s: float | None, remedies: Remedies) -> ModelError:
     error = body.get("error")
     if not error:
-        return unreadable(server_words(body))
+        return unreadable(server_words(body), remedies=remedies)
     code = str(error.get("code", error.get("status")) if isinstance(error, dict) else body.get("code"))
     status = int(code) if code.isdecimal() and len(code) == 3 else None
     status = status if status and status >= 400 else None
-    return failure_of(status, server_words(body), retry_after_s=retry_after_s)
+    return failure_of(status, server_words(body), retry_after_s=retry_after_s, remedies=remedies)
 
 
 def _text(content: Any) -> str | None:
@@ -187,9 +191,23 @@ def _usage(usage: Any) -> dict[str, Any] | None:
     ):
         found = usage.get(details)
         count = _first_count(found, name) if isinstance(found, dict) else None
+        if count is None and name == "cached_tokens":  # DeepSeek's names, and those of proxies for Anthropic
+            count = _first_count(usage, "prompt_cache_hit_tokens", "cache_read_input_tokens")
         if count is not None:
             known[details] = {name: count}
-    return known or None
+    return _with_thoughts(known, _first_count(usage, "total_tokens")) or None
+
+
+def _with_thoughts(usage: dict[str, Any], total: int | None) -> dict[str, Any]:
+    """`usage` with reasoning within the completion: xAI and Google count it in the total alone."""
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if total is None or prompt is None or completion is None or total <= prompt + completion:
+        return usage
+    thoughts = total - prompt - completion
+    details = usage.get("completion_tokens_details", {"reasoning_tokens": thoughts})
+    if details["reasoning_tokens"] != thoughts:
+        return usage
+    return usage | {"completion_tokens": completion + thoughts, "completion_tokens_details": details}
 
 
 def _first_count(usage: Mapping[str, Any], *names: str) -> int | None:

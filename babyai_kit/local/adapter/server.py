@@ -12,6 +12,7 @@ from types import TracebackType
 from aiohttp import web
 
 from babyai_kit.configuration.addresses import HOST
+from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.errors import InputError, ModelError
 from babyai_kit.local.adapter.body import decoded, parsed
 from babyai_kit.local.adapter.failures import as_body, failure_of, unreadable
@@ -31,6 +32,7 @@ class Adapter:
 
     `base_url`: the model server's. `timeout_s`: for one answer of it, `first_timeout_s`: for the first.
     `path`: of this server's address; by default a random one, which only the gateway of this process knows.
+    `remedies`: with which its messages end.
     The caller's Authorization header is passed on and no other secret is held. Raises ConfigError for a proxy
     that cannot be used and, on entering, InputError for a port that is taken.
     """
@@ -45,13 +47,16 @@ class Adapter:
         port: int = 0,
         path: str | None = None,
         environ: Mapping[str, str] | None = None,
+        remedies: Remedies = OF_SETTINGS,
     ) -> None:
         self._upstream = Upstream(
             base_url,
             os.environ if environ is None else environ,
             timeout_s=timeout_s,
             first_timeout_s=first_timeout_s,
+            remedies=remedies,
         )
+        self._remedies = remedies
         self._host = host
         self._port = port
         self._path = secrets.token_urlsafe(16) if path is None else path.strip("/")
@@ -112,10 +117,12 @@ class Adapter:
             if refused is not None:
                 return refused
             words = server_words(content, text[:4096])
-            raise failure_of(reply.status, words, retry_after_s=reply.retry_after_s)
+            after_s = reply.retry_after_s
+            raise failure_of(reply.status, words, retry_after_s=after_s, remedies=self._remedies)
         if content is None:
-            raise unreadable(server_words(None, text[:4096]) if text.strip() else "the answer is empty")
-        answer = normal_form(content, retry_after_s=reply.retry_after_s)
+            reason = server_words(None, text[:4096]) if text.strip() else "the answer is empty"
+            raise unreadable(reason, remedies=self._remedies)
+        answer = normal_form(content, retry_after_s=reply.retry_after_s, remedies=self._remedies)
         return answer if reply.whole else _cut(answer)
 
 

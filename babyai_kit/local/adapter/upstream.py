@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from babyai_kit.configuration.proxies import proxy_for
+from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.configuration.urls import endpoint
 from babyai_kit.errors import ModelError
 from babyai_kit.local.adapter.body import unpacked
@@ -53,12 +54,19 @@ class Upstream:
     """
 
     def __init__(
-        self, base_url: str, environ: Mapping[str, str], *, timeout_s: float, first_timeout_s: float
+        self,
+        base_url: str,
+        environ: Mapping[str, str],
+        *,
+        timeout_s: float,
+        first_timeout_s: float,
+        remedies: Remedies = OF_SETTINGS,
     ) -> None:
         self._url = URL(endpoint(base_url, "chat/completions"), encoded=True)
         self._proxy = proxy_for(base_url, environ)
         self._timeout_s = timeout_s
         self._first_timeout_s = first_timeout_s
+        self._remedies = remedies
         self._answered = False
 
     async def __aenter__(self) -> Upstream:
@@ -111,7 +119,8 @@ class Upstream:
             if response.status == 407:
                 raise proxy_refusal(407, self._proxy, response.reason or "")
             if 300 <= response.status < 400:
-                raise failure_of(response.status, _place(response.headers.get("Location", "")))
+                place = _place(response.headers.get("Location", ""))
+                raise failure_of(response.status, place, remedies=self._remedies)
             read = bytearray()
             async for chunk in response.content.iter_chunked(CHUNK):
                 read += chunk

@@ -7,7 +7,8 @@ nothing about any hosted language model.
 
 Modules: `tokenizer` (messages to tokens), `model` (the transformer), `sampling` (answers, in batches),
 `conversations` and `windows` (training data), `training`, `demonstrations` and `base_model`, `weights` (on
-disk), `batching` and `trainer` (behind the offline player's server), `install` (PyTorch without CUDA).
+disk), `build_report` (while it is built), `batching` and `trainer` (behind the offline player's server),
+`install` (PyTorch without CUDA).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def available() -> bool:
 def make_learner(folder: str | Path, *, progress: bool = True) -> LazyTrainer:
     """The learner whose base model is kept under `folder`; PyTorch is loaded when it is first used.
 
-    Raises ConfigError without PyTorch.
+    `progress`: print how far the base model is while it is built. Raises ConfigError without PyTorch.
     """
     if not available():
         raise ConfigError(f"the learner needs PyTorch; install the extra 'learner', or on a CPU: {INSTALL}")

@@ -11,14 +11,14 @@ import contextlib
 import math
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-from tqdm.auto import tqdm
 
 from babyai_kit.configuration.models import LEARNER_MODEL
 from babyai_kit.local.learner import FINGERPRINT, OWNER
 from babyai_kit.local.learner.base_model import BaseRecipe, load_base_model
 from babyai_kit.local.learner.batching import BatchedPlayer, Generate, torch_thread
+from babyai_kit.local.learner.build_report import BuildReport
 from babyai_kit.local.learner.conversations import read_records
 from babyai_kit.local.learner.model import Transformer
 from babyai_kit.local.learner.sampling import generate
@@ -42,9 +42,10 @@ REPORTS = 20
 class Learner(Trainer):
     """A trainer for `OfflinePlayer(trainers=[Learner(folder)])`.
 
-    folder: where the base model is kept; built on first use, with a progress bar. recipe: of the base model.
-    threads: of PyTorch, for answers and for training each. One is best for models this small wherever the
-    cores have other work too: threads that wait for each other cost more than they gain (measured).
+    folder: where the base model is kept; built on first use. recipe: of the base model. progress: print how
+    far it is built. threads: of PyTorch, for answers and for training each. One is best for models this small
+    wherever the cores have other work too: threads that wait for each other cost more than they gain
+    (measured).
     generate: how a batch of calls is answered.
     """
 
@@ -71,15 +72,8 @@ class Learner(Trainer):
         self._training.submit(self._base_model).result()
 
     def _base_model(self) -> Transformer:
-        # The delay keeps the bar away when the model already exists.
-        with tqdm(desc="base model", unit="step", delay=1e-3, disable=not self._progress) as bar:
-
-            def advance(progress: Progress) -> None:
-                if progress.step == 1:
-                    bar.reset(total=progress.steps)
-                bar.update()
-
-            return load_base_model(self._folder, self._recipe, on_progress=advance)
+        report = BuildReport(partial(print, flush=True)) if self._progress else None
+        return load_base_model(self._folder, self._recipe, on_progress=report)
 
     def player(self, model: str, folder: Path | None) -> BatchedPlayer:
         def load_model() -> Transformer:

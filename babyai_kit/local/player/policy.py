@@ -84,6 +84,13 @@ def choose(prompt: Prompt, rng: random.Random, temperature: float = 1.0) -> Choi
     return Choice(action, f"I want to {goal} and {thing}, so I {action}.")
 
 
+def action_chances(prompt: Prompt) -> list[float]:
+    """Of each of ACTIONS, how likely `choose` takes it at temperature 1; a turn that is tossed for counts as
+    the greedy one."""
+    greedy = choose(prompt, random.Random(0), temperature=0).action
+    return [SLIP / len(ACTIONS) + (1 - SLIP) * (action == greedy) for action in ACTIONS]
+
+
 def next_target(prompt: Prompt) -> tuple[str, SeenObject | None]:
     """What is to be done next ("" if the mission asks nothing) and to which thing, if one is known."""
     goal = _goal(prompt)

@@ -84,6 +84,34 @@ def test_an_answer_without_a_message(answer: Any) -> None:
             {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}},
         ),
         ({"prompt_tokens": 5, "completion_tokens_details": None}, {"prompt_tokens": 5}),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 28}
+            | {"completion_tokens_details": {"reasoning_tokens": 20}},
+            {"prompt_tokens": 5, "completion_tokens": 23}
+            | {"completion_tokens_details": {"reasoning_tokens": 20}},
+        ),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 28},
+            {"prompt_tokens": 5, "completion_tokens": 23}
+            | {"completion_tokens_details": {"reasoning_tokens": 20}},
+        ),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 23, "total_tokens": 28}
+            | {"completion_tokens_details": {"reasoning_tokens": 20}},
+            {"prompt_tokens": 5, "completion_tokens": 23}
+            | {"completion_tokens_details": {"reasoning_tokens": 20}},
+        ),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 99}
+            | {"completion_tokens_details": {"reasoning_tokens": 2}},
+            {"prompt_tokens": 5, "completion_tokens": 3}
+            | {"completion_tokens_details": {"reasoning_tokens": 2}},
+        ),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 6},
+            {"prompt_tokens": 5, "completion_tokens": 3},
+        ),
+        ({"prompt_tokens": 5, "total_tokens": 28}, {"prompt_tokens": 5}),
         ({}, None),
         (None, None),
         ("5 tokens", None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from babyai_kit import ACTIONS
 from babyai_kit.configuration.models import LEARNER_MODEL
 from babyai_kit.local.learner import make_learner
 from babyai_kit.local.learner.base_model import load_base_model
+from babyai_kit.local.learner.build_report import BuildReport
 from babyai_kit.local.learner.sampling import generate
 from babyai_kit.local.learner.tokenizer import encode_prompt, read_prompt
 from babyai_kit.local.learner.trainer import Learner
@@ -220,6 +222,33 @@ def test_the_base_model_is_built_once_and_follows_from_its_recipe(tmp_path: Path
     assert steps[-1].step == steps[-1].steps == len(steps)
     assert all(one[name].equal(again[name]) and one[name].equal(afresh[name]) for name in one)
     assert not one["tokens.weight"].equal(other["tokens.weight"])
+
+
+def test_a_base_model_says_in_plain_lines_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(TINY, episodes=2, training=Recipe(epochs=1, rows=16))
+    quiet = Learner(tmp_path / "quiet", recipe=recipe, progress=False)
+    quiet.prepare()
+    assert capsys.readouterr() == ("", "")
+    for out in ("built now", ""):  # The second time it is there.
+        Learner(tmp_path / "base", recipe=recipe).prepare()
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        assert out in printed.out
+        assert not set(printed.out) & {"\r", "\x1b"}
+    assert printed.out == ""
+
+
+def test_a_build_says_how_many_steps_and_how_much_time_are_left() -> None:
+    lines: list[str] = []
+    report = BuildReport(lines.append, every_s=0)
+    for step in range(1, 4):
+        report(Progress(step, 3, loss=1.0, accuracy=0.5))
+    assert lines[0] == "The learner's base model is built now, and kept for later runs."
+    assert re.fullmatch(r"Base model: 2 of 3 steps, \d+ s left", lines[1])
+    assert re.fullmatch(r"Base model: built in \d+ s\.", lines[2])
+    assert len(lines) == 3
 
 
 def test_pytorch_is_not_loaded_before_the_learner_is_asked(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,8 +16,11 @@ import openai
 import pytest
 
 from babyai_kit.configuration.models import OFFLINE_MODEL
+from babyai_kit.environment import ACTIONS, TASKS, make_env
 from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.local.player.chat_request import parse_request
 from babyai_kit.local.player.job_endpoint import parse_job
+from babyai_kit.local.player.policy_answer import policy_answer
 from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
 from tests.support.messages import RULES, body, until, user_text
 
@@ -163,6 +168,55 @@ async def test_a_job_goes_on_from_a_tuned_model() -> None:
         assert await action(client, second.fine_tuned_model, mission="pick up the red ball") == "turn right"
         metrics = [e async for e in client.fine_tuning.jobs.list_events(second.id) if e.type == "metrics"]
         assert "valid_loss" in metrics[0].data
+
+
+def own_examples(seeds: Sequence[int]) -> list[dict]:
+    """The first steps that the player itself takes in each task."""
+    rows = []
+    for task, seed in itertools.product(TASKS, seeds):
+        env = make_env(task)
+        observation, _ = env.reset(seed=seed)
+        for step in range(20):
+            question = body(observation["mission"], observation["text"], seed=100 * seed + step)
+            answer = json.loads(policy_answer(parse_request(json.dumps(question).encode())))
+            rows.append(example(answer["action"], observation["mission"], observation["text"]))
+            observation, _, terminated, _, _ = env.step(ACTIONS.index(answer["action"]))
+            if terminated:
+                break
+    return rows
+
+
+async def curve(client: openai.AsyncOpenAI, job: Any) -> list[dict]:
+    """The job's metrics, oldest first."""
+    events = [e async for e in client.fine_tuning.jobs.list_events(job.id)]
+    return [e.data for e in reversed(events) if e.type == "metrics"]
+
+
+async def test_validation_accuracy_rises_while_it_learns_from_its_own_episodes() -> None:
+    async with served() as (_, client):
+        validation = await upload(client, jsonl(own_examples(range(100, 110))))
+        job = await tuned(client, jsonl(own_examples(range(12))), validation_file=validation, seed=1)
+        accuracies = [row["valid_mean_token_accuracy"] for row in await curve(client, job)]
+    untuned = 0.5**2 + 5 * 0.1**2  # how often two answers of the player to one question agree
+    assert accuracies[-1] > accuracies[0] > untuned - 0.05
+    assert accuracies[-1] > untuned + 0.02
+
+
+async def test_what_no_example_shows_counts_as_the_base_would_answer_it() -> None:
+    unseen = jsonl([example("go forward", "pick up the green key", "a green key 3 steps forward")])
+    async with served() as (_, client):
+        job = await tuned(client, validation_file=await upload(client, unseen))
+        accuracies = [row["valid_mean_token_accuracy"] for row in await curve(client, job)]
+    assert accuracies == pytest.approx([0.5] * len(accuracies))
+
+
+async def test_an_action_that_no_example_takes_has_a_finite_loss() -> None:
+    other = jsonl([example("drop")])
+    async with served() as (_, client):
+        job = await tuned(client, validation_file=await upload(client, other))
+        (*_, last) = await curve(client, job)
+    assert last["valid_mean_token_accuracy"] == 0
+    assert last["valid_loss"] == pytest.approx(-math.log(0.01))
 
 
 @pytest.mark.parametrize(

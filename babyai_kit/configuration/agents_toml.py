@@ -1,0 +1,116 @@
+"""The TOML of agents for a gateway: a model for each, and a variant of `act` that names both.
+
+One text serves the embedded gateway's copy of the configuration and, as a file in `config/`, the gateway
+image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tomlkit
+
+from babyai_kit.configuration.project import StrPath
+from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, cost_toml, timeouts
+from babyai_kit.configuration.provider_types import PROVIDERS
+from babyai_kit.configuration.served_models import OPENAI_KEY, OWN_MODELS, Model
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.toml_files import read_toml
+from babyai_kit.configuration.variants import AGENTS_FILE, FUNCTION, Agent, Config
+from babyai_kit.errors import InputError
+
+
+class Front(NamedTuple):
+    """What a gateway asks in place of a model's own provider: an OpenAI-compatible server."""
+
+    address: str
+    gives_up: bool
+    """True if it gives an answer up in time, so that the gateway need not."""
+
+
+def agents_toml(
+    config: Config,
+    agents: Sequence[Agent],
+    file: StrPath,
+    *,
+    folder: StrPath,
+    fronts: Mapping[str, Front],
+) -> str:
+    """The TOML of `agents` for the `file` beside or in `folder`, a copy of the configuration's.
+
+    `fronts`: by model; any other is asked in its provider's way. Agents that `config/` serves by itself are
+    left out.
+    """
+    added = [agent for agent in agents if agent.added]
+    models: dict[str, Any] = {}
+    variants: dict[str, Any] = {}
+    for agent in added:
+        model = agent.model
+        variants[agent.served_as] = {
+            **variant_table(agent.variant.name, folder, file),
+            "model": model.gateway_name,
+        }
+        if model.gateway_name in models:
+            continue
+        front = fronts.get(model.name)
+        definition = _definition(model, config.settings, front)
+        timeout_ms = NO_TIMEOUT_MS if front and front.gives_up else config.settings.timeout_ms
+        cost = tomlkit.parse(cost_toml(config.price_of(model), model.asked_as)).unwrap()
+        for provider in definition["providers"].values():
+            provider.setdefault("timeouts", timeouts(timeout_ms))
+            for name, value in cost.items():
+                provider.setdefault(name, value)
+        models[model.gateway_name] = definition
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Written by the kit: the models of a plan, and a variant for each agent."))
+    if added:
+        document["models"] = models
+        document["functions"] = {FUNCTION: {"variants": variants}}
+    return tomlkit.dumps(document)
+
+
+def _definition(model: Model, settings: Settings, front: Front | None) -> dict[str, Any]:
+    if front is None:
+        providers = {name: dict(p) for name, p in model.definition["providers"].items()}
+        return {**model.definition, "providers": providers}
+    provider = {
+        "type": "openai",
+        "model_name": model.served_name,
+        "api_base": front.address,
+        "api_key_location": _key_location(model, settings),
+    }
+    # The provider's name is what ClickHouse and the UI show.
+    return {"routing": [model.provider], "providers": {model.provider: provider}}
+
+
+def _key_location(model: Model, settings: Settings) -> Any:
+    if model.on_this_machine:
+        return "none"
+    if not model.definition:
+        return f"env::{OPENAI_KEY}" if settings.openai_api_key else "none"
+    (provider,) = model.definition["providers"].values()
+    default = f"env::{PROVIDERS[model.provider].key}"
+    return provider.get("api_key_location", default)
+
+
+def variant_table(name: str, config: StrPath, file: StrPath) -> dict[str, Any]:
+    """The settings of the variant `name` in the folder `config`, with its paths relative to `file`.
+
+    Raises InputError if there is none.
+    """
+    file, config = Path(file), Path(config)
+    for source in sorted(config.rglob("*.toml")):
+        if source.name in (OWN_MODELS, AGENTS_FILE) and source.parent == config:
+            continue
+        functions = read_toml(source).get("functions", {})
+        variant: dict[str, Any] | None = functions.get(FUNCTION, {}).get("variants", {}).get(name)
+        if variant is None:
+            continue
+        for template in variant.get("templates", {}).values():
+            path = (source.parent / template["path"]).resolve()
+            template["path"] = Path(os.path.relpath(path, file.parent.resolve())).as_posix()
+        return variant
+    raise InputError(f"no variant {name!r} in {config}; choose an existing one")

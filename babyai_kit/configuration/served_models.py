@@ -1,0 +1,189 @@
+"""The models that a plan can name, and where a gateway finds each.
+
+A name is one of the user's own `config/models.toml` (the gateway's TOML), a model of this machine, the
+gateway's shorthand `provider::model`, or, bare, what the server of the settings calls its model.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from babyai_kit.configuration.models import is_free
+from babyai_kit.configuration.project import StrPath
+from babyai_kit.configuration.provider_types import PROVIDERS
+from babyai_kit.configuration.providers import missing_keys, needed_keys, shorthand
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
+from babyai_kit.configuration.urls import base_url, checked_url
+from babyai_kit.errors import ConfigError, InputError
+
+OWN_MODELS = "models.toml"
+"""The user's own models, in `config/`; Git ignores it."""
+
+OPENAI_KEY = "OPENAI_API_KEY"
+CHAT = "chat_completions"
+"""The gateway's name for the API that the adapter speaks."""
+EXAMPLE_URL = "http://localhost:8000/v1"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can play."""
+
+    name: str
+    """As tables, plans and digests call it."""
+    served_name: str
+    """As its server calls it."""
+    provider: str = "openai"
+    """The gateway's type of provider."""
+    base_url: str = ""
+    """Of its OpenAI-compatible server, asked through the kit's adapter, ending in a slash; empty for a model
+    of this machine and for one that the gateway asks in its provider's own way."""
+    definition: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The model's TOML as the gateway takes it; empty where the kit writes it."""
+    missing: tuple[str, ...] = ()
+    """Environment variables that its provider needs and that are not set."""
+
+    @property
+    def on_this_machine(self) -> bool:
+        """True for the offline player and the learner."""
+        return is_free(self.name)
+
+    def in_its_words(self, message: str) -> str:
+        """`message` about the server of the settings, with what to correct for this model in their place."""
+        if not self.definition:
+            return message
+        (provider,) = list(self.definition["providers"].values())[:1]
+        keys = needed_keys(provider)
+        if not keys:
+            message = message.replace(
+                f"set {OPENAI_KEY} in .env", f"give {self.name} the key that its server wants"
+            )
+        for setting, own in (
+            (OPENAI_KEY, " and ".join(keys)),
+            ("AGENT_MODEL", f"the name of {self.name}"),
+            ("OPENAI_BASE_URL", f"the address of {self.name}"),
+        ):
+            message = re.sub(rf"\b{setting}\b", own, message)
+        return message
+
+    @property
+    def asked_as(self) -> str:
+        """The type of provider that the gateway takes it for: behind the adapter, OpenAI's."""
+        return "openai" if self.base_url or self.on_this_machine else self.provider
+
+    @property
+    def gateway_name(self) -> str:
+        """Its name at a gateway."""
+        return gateway_name(self.name)
+
+
+def gateway_name(model: str) -> str:
+    """The name of `model` at a gateway, where `::` means a provider and a slash parts an address."""
+    return re.sub(r"/+", "-", model.replace("::", ":"))
+
+
+def served_as(variant: str, model: str) -> str:
+    """The gateway's variant of `act` that is `variant` played by `model`."""
+    return f"{variant}@{gateway_name(model)}"
+
+
+def own_models(config: StrPath, settings: Settings) -> dict[str, Model]:
+    """The models of `config`/models.toml by name; none if there is no such file.
+
+    Raises ConfigError for a file that is not valid or defines anything else.
+    """
+    file = Path(config) / OWN_MODELS
+    if not file.exists():
+        return {}
+    document = read_toml(file)
+    if others := sorted(set(document) - {"models"}):
+        raise ConfigError(
+            f"{file} may define models only, and has {', '.join(others)}; move that to another file there"
+        )
+    found = tables(document, "models", str(file))
+    return {name: defined_model(name, found[name], settings, f"{file}: models.{name}") for name in found}
+
+
+def defined_model(name: str, definition: Mapping[str, Any], settings: Settings, place: str) -> Model:
+    """The model that the gateway's TOML defines. Raises ConfigError, with its `place`, if it is not valid."""
+    routing, providers = definition.get("routing"), tables(definition, "providers", place)
+    if not isinstance(routing, list) or not routing or routing[0] not in [*providers]:
+        raise malformed(place, "routing", "a list of its providers")
+    first = _provided(name, providers[routing[0]], settings, f"{place}.providers.{routing[0]}")
+    missing = dict.fromkeys(key for p in providers.values() for key in missing_keys(p, _environ(settings)))
+    # Of several providers the gateway falls back to the next one, which an adapter would not know.
+    address = first.base_url if len(providers) == 1 else ""
+    return replace(first, base_url=address, definition=dict(definition), missing=tuple(missing))
+
+
+def resolve(name: str, own: Mapping[str, Model], settings: Settings) -> Model:
+    """The model that `name` stands for. Raises InputError for a name that can be none."""
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise InputError(f"model {name!r} is not valid; name a model, like {settings.model!r}")
+    if name in own:
+        return own[name]
+    if name == settings.model and not is_free(name):
+        return Model(name, name, base_url=settings.openai_base_url)
+    if is_free(name):
+        return Model(name, name)
+    if "::" in name:
+        return _provided(name, shorthand(name), settings, f"model {name}")
+    if settings.offline:
+        defined = f"; {OWN_MODELS} has {', '.join(own)}" if own else ""
+        raise InputError(
+            f"model {name!r} needs a server: set OPENAI_API_KEY for OpenAI, OPENAI_BASE_URL for a server of "
+            f"your own, or name a provider, like anthropic::{name}{defined}"
+        )
+    return Model(name, name, base_url=settings.openai_base_url)
+
+
+def _provided(name: str, provider: Mapping[str, Any], settings: Settings, place: str) -> Model:
+    """The model `name` at one provider, given as the gateway's TOML."""
+    kind = text(provider, "type", place)
+    address = checked_url(f"{place}.api_base", text(provider, "api_base", place, ""), EXAMPLE_URL)
+    return Model(
+        name=name,
+        served_name=_served_name(provider, name, place),
+        provider=kind,
+        base_url=base_url(address or PROVIDERS[kind].address)[0] if _behind_adapter(provider, kind) else "",
+        definition={"routing": [kind], "providers": {kind: dict(provider)}},
+        missing=missing_keys(provider, _environ(settings)),
+    )
+
+
+def _behind_adapter(provider: Mapping[str, Any], kind: str) -> bool:
+    """Whether the kit's adapter can stand in front: it speaks OpenAI's chat completions."""
+    known = PROVIDERS.get(kind)
+    if known is None or known.api != "openai" or provider.get("api_type", CHAT) != CHAT:
+        return False
+    # xAI counts reasoning beside the answer's tokens, and the gateway alone adds the two up.
+    return kind != "xai" and bool(known.address or (known.takes_address and "api_base" in provider))
+
+
+def _environ(settings: Settings) -> dict[str, str]:
+    """Variables as the gateway will find them."""
+    key = {OPENAI_KEY: settings.openai_api_key} if settings.openai_api_key else {}
+    return {**os.environ, **settings.credentials, **key}
+
+
+def _served_name(provider: Mapping[str, Any], name: str, place: str) -> str:
+    for key in ("model_name", "model_id", "deployment_id", "endpoint_name"):
+        if key in provider:
+            return text(provider, key, place)
+    return name
+
+
+def needs(model: Model) -> str:
+    """Which variables the model lacks, and what to do; empty if none."""
+    if not model.missing:
+        return ""
+    return (
+        f"model {model.name} needs {' and '.join(model.missing)}, which is not set; add it to .env, or leave "
+        "the model out"
+    )

@@ -1,0 +1,89 @@
+"""Where the models of this process's gateway are asked: the adapters and the offline player that stand in
+front of them, started when a model is first needed and ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from babyai_kit.configuration.agents_toml import Front
+from babyai_kit.configuration.models import is_learner
+from babyai_kit.configuration.project import StrPath
+from babyai_kit.configuration.served_models import Model
+from babyai_kit.configuration.settings import Settings
+from babyai_kit.local import learner
+from babyai_kit.local.adapter import Adapter
+from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.local.player.trainer import Trainer
+
+
+class ModelServers:
+    """An async context manager; what it started ends with it."""
+
+    def __init__(self, settings: Settings, data: StrPath, *, quiet: bool) -> None:
+        self._settings = settings
+        self._data = Path(data)
+        self._quiet = quiet
+        self._stack = contextlib.AsyncExitStack()
+        self._adapters: dict[str, Adapter] = {}
+        self._player: OfflinePlayer | None = None
+
+    async def __aenter__(self) -> ModelServers:
+        await self._stack.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def fronts(self, models: Sequence[Model]) -> dict[str, Front]:
+        """By the model's name, where it is asked; without those that the gateway asks by itself.
+
+        Raises ConfigError for a proxy that cannot be used and a model of this machine that cannot be built.
+        """
+        found = {}
+        for model in models:
+            if model.on_this_machine:
+                address = await self.player(learner_needed=is_learner(model.name))
+                found[model.name] = Front(address, gives_up=False)
+            elif model.base_url:
+                found[model.name] = Front(await self.adapter(model.base_url), gives_up=True)
+        return found
+
+    async def adapter(self, base_url: str) -> str:
+        """The address of the adapter in front of the server at `base_url`."""
+        if base_url not in self._adapters:
+            adapter = Adapter(
+                base_url,
+                timeout_s=self._settings.timeout_s,
+                first_timeout_s=self._settings.first_timeout_s,
+            )
+            self._adapters[base_url] = await self._stack.enter_async_context(adapter)
+        return self._adapters[base_url].base_url
+
+    async def player(self, *, learner_needed: bool) -> str:
+        """The address of the offline player, which serves the models of this machine."""
+        if self._player is not None and learner_needed and not learner.available():
+            await self._trainers(needed=True)  # says what is missing
+        if self._player is None:
+            trainers = await self._trainers(learner_needed)
+            # Its fine-tuned models outlive this process; another one may use the folder at the same time.
+            player = OfflinePlayer(folder=self._data / "player", trainers=trainers)
+            self._player = await self._stack.enter_async_context(player)
+        return self._player.base_url
+
+    async def _trainers(self, needed: bool) -> list[Trainer]:
+        """The small language model to be served beside the offline player, where PyTorch is installed.
+
+        Its base model is built now if it is the one that plays. Raises ConfigError if it cannot be.
+        """
+        if not needed and not learner.available():
+            return []
+        lazy = learner.make_learner(self._data / "learner", progress=not self._quiet)
+        if needed:
+            await asyncio.to_thread(lazy.prepare)
+        return [lazy]

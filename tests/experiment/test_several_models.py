@@ -1,0 +1,349 @@
+"""Several models in one run, through the real gateway: each in a lane of its own, all in one table."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from babyai_kit import Run, connect, load_episodes, run_experiment
+from babyai_kit.errors import InputError, ModelError
+from babyai_kit.experiment.patience import Backoff
+from babyai_kit.gateway.session import Session
+from tests.support.model_server import ModelServer, completion, model_server, refusal
+from tests.support.project import CONFIG
+
+pytestmark = pytest.mark.e2e
+
+HURRIED = Backoff(first_wait_s=0.01, max_wait_s=0.05)
+FORWARD = completion('{"action": "go forward"}', usage={"prompt_tokens": 20, "completion_tokens": 4})
+
+
+def own_model(name: str, base_url: str, extra: str = "") -> str:
+    return f"""
+[models."{name}"]
+routing = ["own"]
+[models."{name}".providers.own]
+type = "vllm"
+model_name = "{name}-as-served"
+api_base = "{base_url}"
+api_key_location = "none"
+{extra}
+"""
+
+
+@pytest.fixture
+def opened(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A session on servers of the test's own: the settings' is the first, the others are in models.toml."""
+
+    @asynccontextmanager
+    async def opened(first: ModelServer, toml: str = "", **settings: str) -> AsyncIterator[Session]:
+        config = tmp_path / "config"
+        if not config.exists():
+            shutil.copytree(CONFIG, config)
+        (config / "models.toml").write_text(toml)
+        monkeypatch.setenv("OPENAI_BASE_URL", first.base_url)
+        monkeypatch.setenv("AGENT_MODEL", "first-model")
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        async with connect(env_file=None, config=config, data=data, quiet=True) as session:
+            yield session
+
+    return opened
+
+
+async def test_two_servers_and_the_offline_player_in_one_run(opened, data: Path, tmp_path: Path) -> None:
+    models = ["first-model", "their/own", "offline-player"]
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: FORWARD) as second,
+        opened(first, own_model("their/own", second.base_url)) as session,
+    ):
+        episodes = await run_experiment(
+            session,
+            "three-models",
+            ["baseline", "history"],
+            ["goto"],
+            [200, 201],
+            models=models,
+            results=tmp_path,
+            progress=False,
+        )
+        with_store = load_episodes(
+            "three-models", results=tmp_path, source="clickhouse", client=session.clickhouse()
+        )
+        rows = session.clickhouse().query(
+            "SELECT DISTINCT variant_name, tags['model'] FROM JsonInference "
+            "WHERE tags['run'] = 'three-models'"
+        )
+    assert set(episodes["model"]) == set(models)
+    assert len(episodes) == 2 * 3 * 2
+    assert (episodes["status"] == "ok").all()
+    assert set(rows.result_rows) == {
+        (f"{variant}@{model.replace('/', '-')}", model)
+        for variant in ("baseline", "history")
+        for model in models
+    }
+    shown = episodes.drop(columns="wall_s")
+    assert with_store.drop(columns="wall_s").equals(shown)
+    by_model = episodes.groupby("model")[["input_tokens", "episode_length"]].sum()
+    assert by_model.loc["first-model", "input_tokens"] == 10 * by_model.loc["first-model", "episode_length"]
+    assert by_model.loc["their/own", "input_tokens"] == 20 * by_model.loc["their/own", "episode_length"]
+    assert {body["model"] for body in second.asked} == {"their/own-as-served"}
+    run = Run.open("three-models", results=tmp_path)
+    assert run.manifest.plan.models == tuple(models)
+    assert set(run.manifest.dialects) == set(models)
+    # The same seeds and prompts for all of them.
+    assert len(run.planned()) == len(episodes)
+
+
+async def test_a_later_command_adds_a_model_and_plays_nothing_again(opened, tmp_path: Path) -> None:
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: FORWARD) as second,
+        opened(first, own_model("second", second.base_url)) as session,
+    ):
+        plan: dict[str, Any] = {
+            "variants": ["baseline"],
+            "tasks": ["goto"],
+            "seeds": [200],
+            "results": tmp_path,
+        }
+        await run_experiment(session, "added", progress=False, **plan)
+        before = len(first.asked)
+        both = await run_experiment(
+            session, "added", models=["first-model", "second"], progress=False, **plan
+        )
+    assert list(both["model"]) == ["first-model", "second"]
+    assert len(first.asked) == before
+    assert len(load_episodes("added", results=tmp_path)) == 2
+
+
+async def test_a_model_that_waits_or_fails_holds_no_other(opened, tmp_path: Path) -> None:
+    """The first model is never answered until the second has played all its episodes."""
+    finished = asyncio.Event()
+    calls = 0
+
+    async def stuck(body: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 1:  # the first is the preflight's
+            await finished.wait()
+        return completion()
+
+    async with (
+        model_server(stuck) as first,
+        model_server(lambda body: FORWARD) as second,
+        opened(first, own_model("second", second.base_url)) as session,
+    ):
+        running = asyncio.create_task(
+            run_experiment(
+                session,
+                "held",
+                ["baseline"],
+                ["goto"],
+                [200, 201],
+                models=["first-model", "second"],
+                max_concurrency={"first-model": 1, "second": 3},
+                results=tmp_path,
+                progress=False,
+            )
+        )
+        while not Run.at(tmp_path / "held") or len(Run.open("held", results=tmp_path).episodes()) < 2:
+            await asyncio.sleep(0.05)
+            assert not running.done()
+        assert set(load_episodes("held", results=tmp_path)["model"]) == {"second"}
+        finished.set()
+        assert len(await running) == 4
+
+
+async def test_a_fatal_answer_stops_its_own_model_alone(opened, tmp_path: Path) -> None:
+    first_answered = iter(range(3))
+    async with (
+        model_server(
+            lambda body: completion() if next(first_answered, None) is not None else refusal(401)
+        ) as first,
+        model_server(lambda body: FORWARD) as second,
+        opened(first, own_model("second", second.base_url)) as session,
+    ):
+        with pytest.raises(ModelError, match=r"^first-model: the model server refused the key"):
+            await run_experiment(
+                session,
+                "one-key",
+                ["baseline"],
+                ["goto"],
+                [200, 201],
+                models=["first-model", "second"],
+                max_concurrency=1,
+                results=tmp_path,
+                progress=False,
+                backoff=HURRIED,
+            )
+    done = load_episodes("one-key", results=tmp_path)
+    assert list(done["model"]) == ["second", "second"]
+    assert (done["status"] == "ok").all()
+
+
+async def test_a_budget_can_be_of_one_model(opened, tmp_path: Path) -> None:
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: FORWARD) as second,
+        opened(first, own_model("second", second.base_url)) as session,
+    ):
+        plan: dict[str, Any] = {
+            "variants": ["baseline"],
+            "tasks": ["goto"],
+            "seeds": [200, 201],
+            "models": ["first-model", "second"],
+            "max_tokens_total": {"second": 100},
+            "max_concurrency": 1,
+            "results": tmp_path,
+            "progress": False,
+        }
+        episodes = await run_experiment(session, "budget", **plan)
+        assert list(episodes["model"]) == ["first-model"] * 2
+        assert (
+            len(
+                [
+                    step
+                    for steps in Run.open("budget", results=tmp_path).step_records().values()
+                    for step in steps
+                    if step.model == "second"
+                ]
+            )
+            == 5
+        )
+        with pytest.raises(InputError, match="max_tokens_total: unknown model of the plan 'third'"):
+            await run_experiment(session, "budget", **{**plan, "max_tokens_total": {"third": 5}})
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        (["anthropic::claude-sonnet-4-5"], "needs ANTHROPIC_API_KEY, which is not set"),
+        (["bedrok::x"], "did you mean 'aws_bedrock'"),
+        (["first-model", "first-model"], "models given twice"),
+        ([], "models is empty"),
+        ("first-model", "models is a string"),
+        (["a/b", "a-b"], "cannot tell apart"),
+    ],
+)
+async def test_what_cannot_be_played_is_refused_before_any_call(
+    opened, tmp_path: Path, models: Any, told: str
+) -> None:
+    async with model_server(lambda body: completion()) as first, opened(first) as session:
+        with pytest.raises(InputError, match=told):
+            await run_experiment(session, "refused", models=models, results=tmp_path)
+        assert not first.asked
+    assert not (tmp_path / "refused").exists()
+
+
+async def test_a_model_without_its_key_stops_only_runs_that_use_it(opened, tmp_path: Path) -> None:
+    """One in models.toml, and one of a registered variant."""
+    finetuned = tmp_path / "config" / "finetuned"
+    async with model_server(lambda body: completion()) as first:
+        shutil.copytree(CONFIG, tmp_path / "config")
+        finetuned.mkdir()
+        (finetuned / "history_sft.toml").write_text(
+            """
+[models.history_sft]
+routing = ["tuned"]
+[models.history_sft.providers.tuned]
+type = "fireworks"
+model_name = "accounts/x/models/tuned"
+[functions.act.variants.history_sft]
+type = "chat_completion"
+model = "history_sft"
+templates.system.path = "../functions/act/system.minijinja"
+templates.user.path = "../functions/act/user_history.minijinja"
+json_mode = "on"
+"""
+        )
+        toml = """
+[models.claude]
+routing = ["anthropic"]
+[models.claude.providers.anthropic]
+type = "anthropic"
+model_name = "claude-sonnet-4-5"
+"""
+        async with opened(first, toml) as session:
+            plan: dict[str, Any] = {"tasks": ["goto"], "seeds": [200], "results": tmp_path, "progress": False}
+            for variants, models, key in (
+                (["baseline"], ["claude"], "ANTHROPIC_API_KEY"),
+                (["history_sft"], None, "FIREWORKS_API_KEY"),
+            ):
+                with pytest.raises(InputError, match=f"needs {key}, which is not set; add it to .env"):
+                    await run_experiment(session, "keys", variants, models=models, **plan)
+            assert len(await run_experiment(session, "keys", ["baseline"], **plan)) == 1
+
+
+async def test_reasoning_and_cached_tokens_have_columns_and_a_price(
+    opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = {
+        "prompt_tokens": 1000,
+        "completion_tokens": 200,
+        "prompt_tokens_details": {"cached_tokens": 600},
+        "completion_tokens_details": {"reasoning_tokens": 150},
+    }
+    answer = completion(usage=usage)
+    async with (
+        model_server(lambda body: answer) as first,
+        opened(first, AGENT_MODELS="gpt-6-luna,unheard-of") as session,
+    ):
+        episodes = await run_experiment(
+            session,
+            "usage",
+            ["baseline"],
+            ["goto"],
+            [200],
+            results=tmp_path,
+            progress=False,
+            reasoning_effort="low",
+        )
+        stored = session.clickhouse().query(
+            "SELECT model_name, sum(cost), count() FROM ModelInference WHERE inference_id IN "
+            "(SELECT id FROM JsonInference WHERE tags['run'] = 'usage') GROUP BY 1 ORDER BY 1"
+        )
+    luna, unknown = (episodes.loc[episodes["model"] == name].iloc[0] for name in ("gpt-6-luna", "unheard-of"))
+    calls = luna["episode_length"]
+    assert (luna["cached_tokens"], luna["reasoning_tokens"]) == (600 * calls, 150 * calls)
+    assert luna["output_tokens"] == 200 * calls
+    by_hand = calls * (400 * 0.10 + 600 * 0.01 + 200 * 0.50) / 1e6
+    assert luna["cost_usd"] == pytest.approx(by_hand)
+    assert unknown["cost_usd"] != unknown["cost_usd"]
+    costs = {name: (cost, count) for name, cost, count in stored.result_rows}
+    assert float(costs["gpt-6-luna"][0]) == pytest.approx(by_hand)
+    assert costs["unheard-of"][0] in (None, 0)
+    assert all(body["reasoning_effort"] == "low" for body in first.asked)
+
+
+async def test_a_refused_effort_is_left_out_said_and_recorded(
+    opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def strict(body: Any) -> Any:
+        if "reasoning_effort" in body:
+            return refusal(400, "Unrecognized request argument supplied: reasoning_effort")
+        return completion()
+
+    async with model_server(strict) as first, opened(first) as session:
+        await run_experiment(
+            session,
+            "effort",
+            ["baseline"],
+            ["goto"],
+            [200],
+            results=tmp_path,
+            progress=False,
+            reasoning_effort="low",
+        )
+    assert (
+        "first-model is asked with a JSON schema, without reasoning_effort; run.json"
+        in capsys.readouterr().out
+    )
+    assert "reasoning_effort" in Run.open("effort", results=tmp_path).manifest.dialects["first-model"].omitted
