@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,18 @@ def _command(args: argparse.Namespace) -> int:
     from babyai_kit.figures import save_all
     from babyai_kit.report import write_report
 
-    report = write_report(args.run, results=args.results, baseline=args.baseline, filters=filters(args))
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    report = write_report(
+        args.run, results=args.results, baseline=args.baseline, filters=filters(args), say=say
+    )
     for line in (report.standing, *report.notes):
         print(line)
     print(report.page)
     print(report.summary)
     if args.figures is not None:
         folder = report.page.parent / "img" if args.figures == Path() else args.figures
-        saved = save_all(report.episodes, folder, report.baseline, failures=report.failures)
+        saved = save_all(report.episodes, folder, report.baseline, failures=report.failures, say=say)
         print(f"{len(saved)} figures in {folder}/")
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,8 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Chart]] = {
     )
 }
 
+LINE_EVERY_S = 5.0
+
 RESTS_ON = {
     "length_against_shortest": "optimality",
     "input_tokens": "input_tokens",
@@ -116,27 +120,53 @@ def unknown_measures(episodes: pd.DataFrame) -> list[str]:
     return [f"{capitalized(reason)}." for reason in dict.fromkeys(reasons)]
 
 
+class Counting:
+    """Says how far a series of equal parts is: at its start, and then every few seconds."""
+
+    def __init__(self, doing: str, total: int, say: Callable[[str], object]) -> None:
+        self._doing = doing
+        self._total = total
+        self._say = say
+        self._begun = 0
+        self._said_at = -math.inf
+
+    def next(self) -> None:
+        """The next part begins."""
+        self._begun += 1
+        now = time.monotonic()
+        if now - self._said_at >= LINE_EVERY_S:
+            self._said_at = now
+            self._say(f"{self._doing}: {self._begun} of {self._total}.")
+
+
 def save_all(
     episodes: pd.DataFrame,
     folder: str | Path,
     baseline: str | Mapping[str, Any] = "baseline",
     *,
     failures: pd.DataFrame | None = None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> list[Path]:
     """Write every figure of `known_figures` as NAME.png, whole or not at all.
 
     The differences from `baseline` are left out of a table without it, or without another agent on its seeds.
     `failures`: the table of `load_failures`, for `failure_classes`, which is left out without it.
+    `say`: told in a line how far it is, every few seconds, such as `print`.
+
     Raises InputError where `folder` can't be written.
     """
     paths = []
-    for name, draw in known_figures(episodes).items():
+    known = known_figures(episodes)
+    progress = Counting("Writing figures", len(known) + (failures is not None), say)
+    for name, draw in known.items():
+        progress.next()
         try:
             chart = paired_differences(episodes, baseline) if draw is paired_differences else draw(episodes)
         except (UnknownBaselineError, NoSharedSeedsError):
             continue
         paths.append(write_atomically(Path(folder) / f"{name}.png", chart.png()))
     if failures is not None:
+        progress.next()
         chart = failure_classes(episodes, failures)
         paths.append(write_atomically(Path(folder) / "failure_classes.png", chart.png()))
     return paths

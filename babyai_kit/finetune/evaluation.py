@@ -49,14 +49,14 @@ class Evaluation:
     def __str__(self) -> str:
         lines = [f"{self.tuned} against {self.base}, test block", *self._lines(self.comparison)]
         seeds = self.overlap["seed"].nunique()
-        overlap = f"{len(self.overlap)} test episodes (of {seeds} seeds) start like a train episode"
+        overlap = f"Test episodes that start like a train episode: {len(self.overlap)} (seeds: {seeds})"
         if len(self.comparison_apart):
             success = self.comparison_apart[self.comparison_apart["measure"] == "success"]
-            lines += [f"{overlap}; without these seeds:", *self._lines(success)]
+            lines += [f"{overlap}.", "Success without these seeds:", *self._lines(success)]
         elif seeds:
-            lines.append(f"{overlap}; every seed has one")
+            lines.append("Every test seed has an episode that starts like a train episode.")
         else:
-            lines.append(overlap)
+            lines.append("No test episode starts like a train episode.")
         return "\n".join(lines)
 
     def _lines(self, comparison: pd.DataFrame) -> list[str]:
@@ -108,6 +108,7 @@ async def evaluate(
     check_block(train, "train", "training")
     if base == tuned:
         raise InputError(f"{base!r} cannot be compared with itself; name the tuned variant")
+    options.setdefault("models", [session.config.first_model])
     episodes = await run_experiment(
         session, run, [base, tuned], tasks, seeds, num_dists=num_dists, results=results, **options
     )

@@ -52,11 +52,14 @@ def json_block(value: Any) -> Markup:
 
 
 def frame(inner_page: str, title: str, height: int) -> Markup:
-    """A page inside another one, `height` pixels high: its scripts see nothing of the outer page."""
+    """A page inside another one: its scripts see nothing of the outer page.
+
+    `height`: in pixels, until the page tells its own to the outer page's script frames.js.
+    """
     source = inner_page.replace("&", "&amp;").replace("'", "&#39;")
     return Markup(
-        f"<iframe title='{Markup.escape(visible(title))}' sandbox='allow-scripts' srcdoc='{source}' "
-        "style='box-sizing:border-box;display:block;"
+        f"<iframe class='babyai-frame' title='{Markup.escape(visible(title))}' sandbox='allow-scripts' "
+        f"srcdoc='{source}' style='box-sizing:border-box;display:block;"
         f"width:100%;height:{int(height)}px;border:1px solid #ccc;border-radius:6px'></iframe>"
     )
 

@@ -88,6 +88,20 @@ document.addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 
+// The outer page makes room for what is here; less is needed only at another width, so that nothing jumps.
+function makeRoom() {
+  let room = { width: 0, height: 0 };
+  new ResizeObserver(() => {
+    const { width, height } = document.documentElement.getBoundingClientRect();
+    if (width === room.width && height <= room.height) return;
+    room = { width, height };
+    window.parent.postMessage({ babyaiHeight: height }, "*");
+  }).observe(document.documentElement);
+}
+
 const sheet = new Image();
-sheet.onload = () => show(0);
+sheet.onload = () => {
+  show(0);
+  if (window.parent !== window) makeRoom();
+};
 sheet.src = episode.sheet;

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
+from babyai_kit.pages import part
 from babyai_kit.replay.captions import about
 from babyai_kit.replay.film import film
 from babyai_kit.replay.gif import TILE as GIF_TILE
@@ -64,7 +65,8 @@ class Replay:
         return write_atomically(path, make())
 
     def _repr_html_(self) -> str:
-        return framed(film(self.trajectory, TILE)) + UNTRUSTED.format(self.about)
+        script = Markup("<script>{}</script>").format(part("frames.js"))
+        return framed(film(self.trajectory, TILE)) + script + UNTRUSTED.format(self.about)
 
     def __repr__(self) -> str:
         return f"<Replay of {self.about}: {self.trajectory.outcome}>"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,14 +18,17 @@ from babyai_kit.replay.film import Film, Pixels, Scene
 
 TILE = 32
 HEIGHT, TALL_HEIGHT = 450, 680
-"""Pixels that the player takes in another page: with level and view side by side, or one below the other."""
+"""Pixels of a player in another page until it tells its own: with level and view side by side, or one below
+the other."""
+PRINTED_CELL = 18
+"""Pixels of a cell on paper."""
 MAX_SIDE_BY_SIDE = 8
 """Cells of the widest level that has room beside the view."""
 
 
 def player_policy() -> str:
     """The Content-Security-Policy under which players run; a page around them needs the same."""
-    return policy(part("player.js"))
+    return policy(part("player.js"), part("frames.js"))
 
 
 def player(film: Film) -> str:
@@ -52,9 +57,31 @@ def player(film: Film) -> str:
 
 
 def framed(film: Film) -> Markup:
-    """The page inside another page, isolated from it and from other players there."""
+    """The page inside another page, isolated from it and from other players there; as high as it needs where
+    the outer page has the script frames.js."""
     height = HEIGHT if film.scenes[0].grid.shape[1] <= MAX_SIDE_BY_SIDE else TALL_HEIGHT
     return frame(player(film), f"Replay: {about(film.trajectory)}", height)
+
+
+def printed(film: Film) -> Markup:
+    """The episode for paper: the level at the start, and the actions."""
+    steps = [scene.step for scene in film.scenes if scene.step is not None]
+    runs = [(action, len(list(same))) for action, same in groupby(step.action for step in steps)]
+    actions = ", ".join(action if times == 1 else f"{action} ({times})" for action, times in runs)
+    tiles = replace(film, tiles=legible(film.tiles))
+    picture = data_uri(_png(tiles.picture(film.scenes[0].grid)[None]), "image/png")
+    return Markup(
+        "<div class='printed'><p><strong>{}</strong> {}</p>"
+        "<img src='{}' width='{}' alt='The level at the start'><p>{}: {}.</p><p>{}.</p></div>"
+    ).format(
+        visible(film.mission),
+        about(film.trajectory),
+        picture,
+        PRINTED_CELL * film.scenes[0].grid.shape[1],
+        "Action" if len(steps) == 1 else "Actions",
+        actions or "none",
+        outcome_text(film.trajectory),
+    )
 
 
 def _scene(film: Film, scene: Scene) -> dict[str, Any]:
@@ -90,7 +117,7 @@ def legible(tiles: Pixels) -> Pixels:
 
 
 def _png(tiles: Pixels) -> bytes:
-    """The tiles, one below the other; with a palette where that loses nothing."""
+    """The pictures, one below the other; with a palette where that loses nothing."""
     sheet = tiles.reshape(-1, *tiles.shape[2:])
     colours, numbers = np.unique(sheet.reshape(-1, 3), axis=0, return_inverse=True)
     if len(colours) <= 256:

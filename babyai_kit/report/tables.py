@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -41,6 +41,8 @@ class Table:
     head: list[str]
     rows: list[list[Cell]]
     labels: int = 1
+    headings: Mapping[int, str] = field(default_factory=dict)
+    """What stands above the row of that number: the model of the following ones."""
     verdicts: tuple[str, ...] = ()
     """Sentences below it."""
 

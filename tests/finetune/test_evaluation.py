@@ -44,6 +44,10 @@ def test_percent_and_points_are_told_apart() -> None:
 
 def test_seeds_that_start_like_a_train_episode_are_left_out_below() -> None:
     text = "\n".join(evaluated([0, 1]))
-    assert "2 test episodes (of 2 seeds) start like a train episode; without these seeds:" in text
+    assert (
+        "Test episodes that start like a train episode: 2 (seeds: 2).\nSuccess without these seeds:" in text
+    )
     assert re.findall(r"(?m)^  (\d+) seeds ", text) == ["12", "10"]
-    assert "; every seed has one" in "\n".join(evaluated(list(range(len(WINS)))))
+    whole = evaluated(list(range(len(WINS))))
+    assert whole[-1] == "Every test seed has an episode that starts like a train episode."
+    assert evaluated([])[-1] == "No test episode starts like a train episode."

@@ -10,7 +10,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -302,6 +302,107 @@ def test_several_players_in_one_page_do_not_meet(seen: Seen, results: Path, tmp_
     )
     assert all(own <= room for own, room in widths)
     assert one.evaluate("try { parent.document.title } catch (error) { error.name }") == "SecurityError"
+    seen.check()
+
+
+def fits(page: Any) -> bool:
+    """Whether each player's frame has the height of what is in it, but for its border. A browser lays out
+    sandboxed frames only where they are in view."""
+    for frame in page.frames[1:]:
+        frame.frame_element().scroll_into_view_if_needed()
+        page.wait_for_timeout(50)
+    outer = page.evaluate("[...document.querySelectorAll('iframe')].map(f => f.clientHeight)")
+    inner = [f.evaluate("document.documentElement.getBoundingClientRect().height") for f in page.frames[1:]]
+    return all(0 <= room - needed <= 2 for room, needed in zip(outer, inner, strict=True))
+
+
+def wait_until(is_so: Callable[[], bool], page: Any) -> None:
+    for _ in range(200):
+        if is_so():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it did not become so in 20 s")
+
+
+def test_frames_are_as_high_as_their_players(seen: Seen, results: Path, tmp_path: Path) -> None:
+    """In a page that is no report, as a notebook, at every width; and none shrinks while one steps."""
+    file = tmp_path / "notebook.html"
+    replays = [load_replay("r", results=results, **criteria) for criteria in ({"task": "open"}, {"seed": 2})]
+    cells = "".join(f"<div>{replay._repr_html_()}</div>" for replay in replays)
+    file.write_text(f"<!doctype html><meta charset=utf-8>{cells}")
+    page = seen.open(file)
+    one, two = page.frames[1:]
+    heights = []
+    for width in (1400, 700, 400):
+        page.set_viewport_size({"width": width, "height": 800})
+        at(one, "step 1 of")
+        wait_until(lambda: fits(page), page)
+        heights.append(one.frame_element().bounding_box()["height"])
+    assert len(set(heights)) == 3
+    before = two.frame_element().bounding_box()["height"]
+    two.locator("#last").click()
+    at(two, "after")
+    two.locator("#first").click()
+    at(two, "step 1 of")
+    assert two.frame_element().bounding_box()["height"] >= before
+    assert one.evaluate("document.documentElement.scrollWidth") <= 400
+    seen.check()
+
+
+def test_no_other_page_moves_a_frame(seen: Seen, results: Path, tmp_path: Path) -> None:
+    file = tmp_path / "notebook.html"
+    script = "<script>parent.postMessage({babyaiHeight: 4000}, &quot;*&quot;)</script>"
+    foreign = f'<iframe srcdoc="{script}"></iframe>'
+    replay = load_replay("r", results=results, task="open")
+    file.write_text(f"<!doctype html><meta charset=utf-8>{replay._repr_html_()}{foreign}")
+    page = seen.open(file)
+    at(page.frames[1], "step 1 of")
+    for message in ({"babyaiHeight": "9"}, {"babyaiHeight": -5}, {"babyaiHeight": 3000}, None, "x"):
+        page.evaluate("message => window.postMessage(message, '*')", message)
+    page.wait_for_timeout(300)
+    heights = page.evaluate("[...document.querySelectorAll('iframe')].map(f => f.clientHeight)")
+    assert max(heights) < 2000
+    seen.check()
+
+
+def test_on_paper_nothing_is_cut(seen: Seen, results: Path) -> None:
+    report = write_report("r", results=results, config=CONFIG, figures=("success_rate",))
+    seen.page.set_viewport_size({"width": 680, "height": 900})  # A4 less its margins
+    page = seen.open(report.page)
+    at(page.frames[1], "step 1 of")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    shown = "f => [...document.querySelectorAll(f)].filter(e => e.offsetHeight > 0).length"
+    assert page.evaluate(shown, "iframe") == 0
+    assert page.evaluate(shown, ".printed") == 2
+    outside = (
+        "[...document.querySelectorAll('table, img, pre')].filter(e => e.getBoundingClientRect().right > 680)"
+    )
+    assert page.evaluate(f"{outside}.length") == 0
+    clipped = "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert page.evaluate(clipped) == 0
+    success, failure = (part.inner_text() for part in page.locator(".printed").all())
+    assert "Actions: " in success
+    assert "Success after" in success
+    assert "Failure" in failure
+    page.emulate_media(media="screen", color_scheme="light")
+    assert page.evaluate(shown, ".printed") == 0
+    assert len(page.pdf(format="A4")) > 10_000
+    seen.check()
+
+
+def test_tables_need_no_sideways_scroll_on_a_telephone(seen: Seen, results: Path) -> None:
+    report = write_report("r", results=results, config=CONFIG, figures=("success_rate",))
+    seen.page.set_viewport_size({"width": 400, "height": 800})
+    page = seen.open(report.page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    over = "s => [...document.querySelectorAll(s)].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    assert page.evaluate(over, ".table .wide, .table figcaption, .chart figcaption, td, th") == 0
+    first = page.locator("table").first
+    head = [th.text_content() for th in first.locator("thead th").all()]
+    cells = first.locator("tbody tr").first.locator("td").all()
+    said = [cell.evaluate("e => getComputedStyle(e, '::before').content") for cell in cells]
+    assert said == [f'"{name}"' for name in head[1:]]
     seen.check()
 
 

@@ -17,6 +17,7 @@ from babyai_kit.__main__ import main
 from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.errors import InputError, JournalError, ModelError, NoEpisodeError
 from babyai_kit.hostile_text import visible
+from babyai_kit.pages import part
 from babyai_kit.replay.film import film
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import choose
@@ -232,7 +233,8 @@ def test_signs_stand_for_what_cannot_be_seen() -> None:
 def test_in_a_page_the_player_is_a_sandboxed_frame(results: Path) -> None:
     replay = load_replay("r", results=results, variant="reasoning")
     page = Page(replay._repr_html_())
-    assert page.tags == ["iframe", "p"]
+    assert page.tags == ["iframe", "script", "p"]
+    assert page.scripts == [str(part("frames.js"))]
     assert page.words.startswith("The replay of reasoning · putnext, seed 2 · model offline-player · run r ")
     (frame,) = page.frames
     assert frame["srcdoc"] == replay.html()

@@ -16,6 +16,7 @@ from babyai_kit import load_episodes, load_failures, load_replay, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError, ModelError, RateLimited
 from babyai_kit.experiment.reconciliation import Reconciliation
+from babyai_kit.pages import part
 from babyai_kit.report import Report
 from babyai_kit.runs.answers import REMEDIES
 from babyai_kit.runs.journal import Journal, read_reconciliation
@@ -107,7 +108,7 @@ def test_the_page_is_whole_in_itself(whole: Path) -> None:
     assert page.links
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
     assert not page.handlers
-    assert not page.scripts
+    assert page.scripts == [str(part("frames.js"))]
     assert "http" not in page.policies[0]
     assert [frame["sandbox"] for frame in page.frames] == ["allow-scripts"] * 2
     for frame in page.frames:
@@ -350,7 +351,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     folder = write_run(tmp_path, [play(answers, seed=0, model=name), broken], model=name)
     write_report("r", results=tmp_path, config=CONFIG)
     page = page_of(folder)
-    assert not page.scripts
+    assert page.scripts == [str(part("frames.js"))]
     assert not page.handlers
     assert page.tags.count("iframe") == 1
     assert page.tags.count("img") == len([link for link in page.links if link.startswith("data:image/png")])
@@ -366,13 +367,26 @@ def test_the_command_says_how_far_the_run_is(
     monkeypatch.chdir(ROOT)
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     assert main(["report", "r", "--results", str(whole.parent)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
     assert lines[0] == "12 of 12 planned episodes are finished; none ended with an error."
     assert lines[1:] == [f"{whole}/report.html", f"{whole}/summary.json"]
+    said = shown.err.splitlines()
+    assert said[:3] == ["Reading run r.", "Replaying failures among 12 episodes.", said[2]]
+    assert said[2].startswith("Drawing figures: 1 of ")
+    assert said[-1] == "Making tables and replays."
     # The same journal gives the same files.
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
     assert main(["report", "none", "--results", str(tmp_path)]) == 2
     assert "no run 'none'" in capsys.readouterr().err
+
+
+def test_from_python_it_is_written_in_silence(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole, tmp_path / "r")
+    report(tmp_path)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch) -> None:
