@@ -20,6 +20,7 @@ pytestmark = pytest.mark.e2e
 
 USAGE = {"input_tokens": 50, "cache_read_input_tokens": 40, "cache_creation_input_tokens": 10}
 STEPS = 64
+BUDGET = {"thinking_budget_tokens": 1024, "max_tokens": 2048}
 
 
 def answer(body: Any) -> str:
@@ -62,6 +63,10 @@ CLAUDES: dict[str, tuple[Claude, dict[str, Any], Dialect]] = {
     "any": (Claude(), {}, Dialect("schema", ("seed",))),
     "old": (OLD, {}, Dialect("tool", ("seed",))),
     "new": (NEW, {}, Dialect("schema", ("seed", "temperature"))),
+    "new with effort": (NEW, {"reasoning_effort": "low"}, Dialect("schema", ("seed", "temperature"))),
+    "any with a budget": (Claude(), BUDGET, Dialect("schema", ("seed", "temperature"))),
+    # A tool that must be called and thoughts do not go together.
+    "old with a budget": (OLD, BUDGET, Dialect("words", ("seed", "temperature"))),
 }
 
 
