@@ -30,6 +30,7 @@ SHIPPED: dict[str, str] = {
     "robust_naive": "babyai_kit.agents.robust_naive:RobustNaive",
     "chain_of_thought": "babyai_kit.agents.chain_of_thought:ChainOfThought",
     "chain_of_thought_remembering": "babyai_kit.agents.chain_of_thought:ChainOfThoughtRemembering",
+    "plan": "babyai_kit.agents.plan:Plan",
 }
 """Names of the agents that ship, and where each is, as `module:name`."""
 
