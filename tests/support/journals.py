@@ -126,6 +126,13 @@ def add_plan(results: Path, name: str = "r", *, model: str = "offline-player", *
         journal.write_manifest(manifest.asked_in({manifest.model: Dialect()}, config))
 
 
+def rename_model(folder: Path, name: str, model: str = "offline-player") -> None:
+    """Call a model of the run in `folder` by another name, as earlier versions let a plan call it, too."""
+    for path in (folder / "run.json", *folder.glob("*.jsonl")):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(json.dumps(model), json.dumps(name)), encoding="utf-8")
+
+
 def expert(env: Any, mission: str) -> Iterator[str]:
     """Reaches the goal."""
     for action in expert_actions(env):
