@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -133,9 +133,11 @@ def test_curves_say_what_they_rest_on() -> None:
     assert only_errors == "0 finished episodes. 160 errors excluded. Model: m."
 
 
-def manifest(variants: Sequence[str], seeds: Iterable[int]) -> Manifest:
-    """Of a run `r` over all tasks."""
-    plan = Plan("r", tuple(variants), TASKS, tuple(seeds), num_dists=0, repeats=1, history_length=0)
+def manifest(
+    variants: Sequence[str], seeds: Iterable[int], own_models: Mapping[str, str] | None = None
+) -> Manifest:
+    """Of a run `r` over all tasks, played by the model m but for `own_models`, by variant."""
+    plan = Plan("r", tuple(variants), TASKS, tuple(seeds), 0, repeats=1, history_length=0, models=("m",))
     return Manifest(
         run="r",
         run_id="1",
@@ -145,8 +147,8 @@ def manifest(variants: Sequence[str], seeds: Iterable[int]) -> Manifest:
         plans=(plan,),
         sampling=Sampling(),
         model="m",
-        models=dict.fromkeys(variants, "m"),
-        digests={},
+        own_models=own_models or {},
+        digests={variant: {model: "d"} for variant, model in plan.agents(own_models or {})},
         gateway="embedded",
         versions={},
     )
@@ -154,10 +156,10 @@ def manifest(variants: Sequence[str], seeds: Iterable[int]) -> Manifest:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A folder with a run on disk: two variants, an error, one variant played by another model too."""
+    """A folder with a run on disk: two variants, an error, and a variant of another model."""
     rows = pd.concat([episodes(VARIANTS[:2], error=0.02), episodes(("mine",), model="large")])
     with Journal(tmp_path / "r") as journal:
-        journal.write_manifest(manifest([*VARIANTS[:2], "mine"], range(9)))
+        journal.write_manifest(manifest([*VARIANTS[:2], "mine"], range(9), {"mine": "large"}))
         for row in rows.assign(run="r").to_dict("records"):
             clean = {k: None if pd.isna(v) else v for k, v in row.items()}
             journal.append(EpisodeRecord(**clean))
