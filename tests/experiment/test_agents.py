@@ -1,4 +1,4 @@
-"""Agents of Python code, through the real gateway: their calls, their journal, and how they go on after a kill."""
+"""Agents of Python code, through the real gateway: their calls, their journal, and what a kill leaves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Planner:
             self.notes.append(f"{observation.step} {plan.text}")
         if observation.step % 5 == 4:
             return "turn left"  # without asking
-        reply = await self.ask([Message("system", "Act."), Message("user", f"{observation.text} {self.notes[-1:]}")])
+        seen = f"{observation.text} {self.notes[-1:]}"
+        reply = await self.ask([Message("system", "Act."), Message("user", seen)])
         return ("turn right", "go forward", "pick up")[(len(reply.text) + len(self.notes)) % 3]
 '''
 
