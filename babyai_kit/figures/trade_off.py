@@ -48,7 +48,7 @@ def _figure(episodes: pd.DataFrame, name: str) -> Chart:
             frame(figure, title, _caption(episodes, drawn, table, measure), watermark(episodes))
             return figure
         agents = lineup(drawn, keys)
-        figure = Chart(figsize=(0.72 * WIDTH, 3.6 + 0.14 * len(agents.agents)), layout="constrained")
+        figure = Chart(figsize=(WIDTH, 3.6 + 0.14 * len(agents.agents)), layout="constrained")
         axes = figure.add_subplot()
         _scale(axes, drawn, measure)
         _draw(axes, drawn, agents)
