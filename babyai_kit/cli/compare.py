@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +41,13 @@ def _command(args: argparse.Namespace) -> int:
     from babyai_kit.errors import InputError
     from babyai_kit.runs.run import Run
     from babyai_kit.runs.selection import results_flag, select
-    from babyai_kit.stats import ALL_TASKS, compare, measure_of, reasons
+    from babyai_kit.stats import ALL_TASKS, compare, measure_of, reasons, usual_baseline
 
     run = Run.open(args.run, results=args.results)
     selection = select(run, run.episodes(), filters(args))
     episodes = selection.rows(run.episodes())
-    table = compare(episodes, args.baseline, measures=args.measures)
+    base = usual_baseline(episodes, args.baseline, run.manifest.models)
+    table = compare(episodes, base, measures=args.measures)
     if table.empty:
         raise InputError(f"only one agent of run {args.run}; run another variant on the same seeds")
     if args.csv:
@@ -77,11 +78,9 @@ def readable(rows: pd.DataFrame, measure: Measure, planned: Sequence[EpisodeKey]
     from babyai_kit.stats import ALL_TASKS, UNKNOWN, agent_columns, p_value_text
 
     tasks = [ALL_TASKS, *dict.fromkeys(key.task for key in planned)]
-    variants = list(dict.fromkeys(key.variant for key in planned))
+    place = _places(planned)
     cells, heads = [], []
-    ordered = sorted(
-        rows.to_dict("records"), key=lambda row: (tasks.index(row["task"]), variants.index(row["variant"]))
-    )
+    ordered = sorted(rows.to_dict("records"), key=lambda row: (tasks.index(row["task"]), *place(row)))
     for row in ordered:
         if row["task"] not in heads:
             heads.append(row["task"])
@@ -107,12 +106,18 @@ def verdicts(rows: pd.DataFrame, measure: Measure, planned: Sequence[EpisodeKey]
     """A sentence for each agent, over all tasks or, of one task, on this."""
     from babyai_kit.stats import ALL_TASKS, agent_columns, verdict
 
-    variants = list(dict.fromkeys(key.variant for key in planned))
     overall = rows[rows["task"] == (ALL_TASKS if (rows["task"] == ALL_TASKS).any() else rows["task"].iloc[0])]
-    ordered = sorted(overall.to_dict("records"), key=lambda row: variants.index(row["variant"]))
+    ordered = sorted(overall.to_dict("records"), key=_places(planned))
     names = [", ".join(str(row[column]) for column in agent_columns(rows)) for row in ordered]
     sentences = [verdict(name, row, measure) for name, row in zip(names, ordered, strict=True)]
     return "\n".join(textwrap.fill(sentence, 80, subsequent_indent="  ") for sentence in sentences)
+
+
+def _places(planned: Sequence[EpisodeKey]) -> Callable[[Mapping[Any, Any]], tuple[int, int]]:
+    """By a row of `compare`, the place of its agent in the plan: models one after the other."""
+    models = list(dict.fromkeys(key.model for key in planned))
+    variants = list(dict.fromkeys(key.variant for key in planned))
+    return lambda row: (models.index(row["model"]) if "model" in row else 0, variants.index(row["variant"]))
 
 
 def _notes(episodes: pd.DataFrame, table: pd.DataFrame, planned: int) -> str:

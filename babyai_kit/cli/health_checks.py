@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 
 from babyai_kit.cli import compose
+from babyai_kit.cli.configured_models import configured_models
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
 from babyai_kit.cli.gateway_check import gateway
 from babyai_kit.cli.model_check import model
@@ -64,6 +65,8 @@ async def examine(
         gateway(settings, loaded),
         asyncio.to_thread(store, settings, data),
     )
+    at = 1 + max(i for i, finding in enumerate(findings) if finding.part == "Model")
+    findings[at:at] = configured_models(loaded)
     return [*findings, *ports(settings), await asyncio.to_thread(docker)]
 
 

@@ -16,7 +16,7 @@ from yarl import URL
 
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
 from babyai_kit.configuration import retirements
-from babyai_kit.configuration.proxies import proxy_for
+from babyai_kit.configuration.proxies import is_near, proxy_for
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.urls import endpoint, with_version
 from babyai_kit.gateway.http_gateway import read_at_most
@@ -59,11 +59,12 @@ async def model(
                 return Finding(TROUBLE, "Model", text)
     except aiohttp.ClientError as error:
         # As a run says it; the library's text can hold a proxy's password.
-        reason = settings.redact(str(connection_failure(error, proxy_for(base, os.environ))))
+        reason = settings.redact(str(connection_failure(error, base, proxy_for(base, os.environ))))
         return Finding(TROUBLE, "Model", f"{where} does not answer: {reason}")
     except (asyncio.TimeoutError, ValueError) as error:
         reason = settings.redact(one_line(str(error), 300)) or type(error).__name__
-        text = f"{where} does not answer ({reason}); start it, or correct OPENAI_BASE_URL"
+        remedy = "start it" if is_near(urlsplit(base).hostname or "") else "check the network connection"
+        text = f"{where} does not answer ({reason}); {remedy}, or correct OPENAI_BASE_URL"
         return Finding(TROUBLE, "Model", text)
     if status == 407:
         reason = str(proxy_refusal(407, proxy_for(base, os.environ), "Proxy Authentication Required"))

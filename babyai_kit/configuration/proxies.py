@@ -13,6 +13,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 from babyai_kit.errors import ConfigError
 
 LOOPBACK = "localhost,127.0.0.1,127.0.0.0/8,::1"
+_NEAR_NAMES = (".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa", ".intranet", ".corp")
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
@@ -58,6 +59,29 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
+
+
+def unreachable(service: str, url: str, *, through: str = "") -> str:
+    """What to say if nothing can be reached at `url`, with what to check.
+
+    A `service` of one's own may not be running, while one on the internet is. `through`: what stands between,
+    such as " through the proxy P".
+    """
+    parts = urlsplit(url)
+    if is_near(parts.hostname or ""):
+        return f"{service} cannot be reached{through}; check that it is running"
+    proxy = f"{parts.scheme.upper()}_PROXY"
+    remedy = f"check the network connection or the proxy settings ({proxy})"
+    return f"{parts.hostname} cannot be reached{through}; {remedy}"
+
+
+def is_near(host: str) -> bool:
+    """True for this machine, for private addresses, and for names that only a local network knows."""
+    host = host.rstrip(".").lower()
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(_NEAR_NAMES)
 
 
 def _value(name: str, environ: Mapping[str, str]) -> str:

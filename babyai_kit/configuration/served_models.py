@@ -17,6 +17,7 @@ from babyai_kit.configuration.models import is_free
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.providers import missing_keys, needed_keys, shorthand
+from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies, remedies_of
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
 from babyai_kit.configuration.urls import base_url, checked_url
@@ -54,23 +55,13 @@ class Model:
         """True for the offline player and the learner."""
         return is_free(self.name)
 
-    def in_its_words(self, message: str) -> str:
-        """`message` about the server of the settings, with what to correct for this model in their place."""
+    @property
+    def remedies(self) -> Remedies:
+        """What to correct when its server refuses."""
         if not self.definition:
-            return message
-        (provider,) = list(self.definition["providers"].values())[:1]
-        keys = needed_keys(provider)
-        if not keys:
-            message = message.replace(
-                f"set {OPENAI_KEY} in .env", f"give {self.name} the key that its server wants"
-            )
-        for setting, own in (
-            (OPENAI_KEY, " and ".join(keys)),
-            ("AGENT_MODEL", f"the name of {self.name}"),
-            ("OPENAI_BASE_URL", f"the address of {self.name}"),
-        ):
-            message = re.sub(rf"\b{setting}\b", own, message)
-        return message
+            return OF_SETTINGS
+        keys = [key for provider in self.definition["providers"].values() for key in needed_keys(provider)]
+        return remedies_of(self.provider, key=keys[0] if keys else "")
 
     @property
     def asked_as(self) -> str:

@@ -109,6 +109,12 @@ class Config:
         """The models of a plan that names none."""
         return self.settings.models or (self.settings.model,)
 
+    @property
+    def first_model(self) -> str:
+        """The one of them that plays where one is needed, such as to learn."""
+        names = self.default_models
+        return self.settings.model if self.settings.model in names else names[0]
+
     def model(self, name: str) -> Model:
         """The model called `name`. Raises InputError for a name that can be none."""
         for variant in self.variants.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -11,7 +10,7 @@ from babyai_kit.environment import make_env
 from babyai_kit.experiment.backlog import Backlog
 from babyai_kit.experiment.forecast import ANSWER_TOKENS, Amount, Forecast
 from babyai_kit.runs.plan import Sampling
-from babyai_kit.runs.plan_text import WIDTH
+from babyai_kit.terminal_text import aligned, wrapped
 
 
 def forecast_of(config: Config, backlog: Backlog, sampling: Sampling) -> Forecast:
@@ -23,7 +22,7 @@ def forecast_of(config: Config, backlog: Backlog, sampling: Sampling) -> Forecas
 def announcement(backlog: Backlog, forecast: Forecast, sampling: Sampling) -> str:
     """What is done and what the rest will take, expected and at most, with what both assume.
 
-    Lines of at most WIDTH columns.
+    In lines for a terminal of 80 columns.
     """
     done, rest = len(backlog.done), forecast.rest()
     short, long = ANSWER_TOKENS[False], ANSWER_TOKENS[True]
@@ -36,7 +35,7 @@ def announcement(backlog: Backlog, forecast: Forecast, sampling: Sampling) -> st
         [
             f"{done:,} of {done + len(backlog.owed):,} episodes are done; the rest takes:",
             *_table({"expected": rest.expected, "at most": rest.at_most}),
-            *textwrap.wrap(assumed, WIDTH),
+            *wrapped(assumed),
         ]
     )
 
@@ -47,12 +46,7 @@ def _table(amounts: Mapping[str, Amount]) -> list[str]:
     for name, amount in amounts.items():
         tokens = f"{amount.input_tokens:,.0f}", f"{amount.output_tokens:,.0f}"
         rows.append((name, f"{amount.calls:,.0f}", *tokens, amount.cost))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        f"  {name:<{widths[0]}}"
-        + "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
-        for name, *cells in rows
-    ]
+    return aligned(rows)
 
 
 @lru_cache

@@ -16,6 +16,7 @@ from functools import partial
 
 import pandas as pd
 
+from babyai_kit.configuration.models import DEFAULT_MODEL
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.retirements import warning
 from babyai_kit.configuration.served_models import Model
@@ -275,9 +276,16 @@ def retirement_notes(models: Iterable[Model]) -> Iterator[str]:
     """A line for each model that leaves its provider, or has left it."""
     today = datetime.now(timezone.utc).date()
     for model in models:
-        line = warning(model.served_name, today, provider=model.provider, base_url=model.base_url)
+        usual = f"set AGENT_MODEL={DEFAULT_MODEL}"
+        line = warning(
+            model.served_name,
+            today,
+            provider=model.provider,
+            base_url=model.base_url,
+            remedy="choose another model" if model.definition else usual,
+        )
         if line and not model.on_this_machine:
-            yield f"Note: {model.in_its_words(line)}"
+            yield f"Note: {line}."
 
 
 def check_prices(config: Config, models: Iterable[Model], limits: Limits) -> None:

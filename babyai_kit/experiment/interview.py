@@ -229,8 +229,8 @@ class Interview:
                 f"name, since answers asked for in two ways do not compare: {error}"
             )
         not_the_model = isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout"
-        if not_the_model or error.fatal:
-            # What to mend is said already: a key, a certificate, an account.
+        if not_the_model or error.fatal or error.kind == "connection":
+            # What to mend is said already: a key, a certificate, an account, the network.
             return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
         return type(error)(
             f"model {self._model!r} does not answer, so nothing was run; check its name, the key and the "

@@ -58,9 +58,11 @@ class Curation:
     def __str__(self) -> str:
         tasks = pd.Series([e.task for e in self.examples]).value_counts()
         return (
-            f"{len(self.examples)} examples of {len({e.episode_id for e in self.examples})} episodes of "
-            f"{self.variant} ({', '.join(f'{task} {n}' for task, n in tasks.items())})\n"
-            + self.counts.to_string(index=False)
+            f"{len(self.examples):,} examples of {len({e.episode_id for e in self.examples}):,} episodes of "
+            f"{self.variant} ({', '.join(f'{task} {n:,}' for task, n in tasks.items())})\n"
+            + self.counts.to_string(
+                index=False, formatters=dict.fromkeys(("episodes", "steps"), "{:,}".format)
+            )
             + (f"\nLeft out, played under other settings: {self.left_out}" if self.left_out else "")
         )
 

@@ -18,8 +18,9 @@ from babyai_kit.errors import InputError, NoSharedSeedsError
 from babyai_kit.experiment.experiment import run_experiment
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import TEST, TRAIN, check_block, start_overlap
-from babyai_kit.stats import MEASURES, compare
+from babyai_kit.stats import DOLLARS, MEASURES, UNKNOWN, compare, verdict
 from babyai_kit.stats.tables import ALL_TASKS
+from babyai_kit.terminal_text import aligned, wrapped
 
 COMPARED = ("success", "episode_return", "episode_length", "input_tokens", "output_tokens", "cost_usd")
 """The measures compared, of stats.MEASURES."""
@@ -46,18 +47,41 @@ class Evaluation:
         return rows[(rows["measure"] == "success") & (rows["task"] == ALL_TASKS)].iloc[0]
 
     def __str__(self) -> str:
-        lines = [f"{self.tuned} against {self.base}, test block, 95% intervals"]
-        lines += _lines(self.comparison)
+        lines = [f"{self.tuned} against {self.base}, test block", *self._lines(self.comparison)]
         seeds = self.overlap["seed"].nunique()
-        overlap = f"{len(self.overlap)} test episodes (of {seeds} seeds) start like a train episode"
+        overlap = f"Test episodes that start like a train episode: {len(self.overlap)} (seeds: {seeds})"
         if len(self.comparison_apart):
             success = self.comparison_apart[self.comparison_apart["measure"] == "success"]
-            lines += [f"{overlap}; without these seeds:", *_lines(success)]
+            lines += [f"{overlap}.", "Success without these seeds:", *self._lines(success)]
         elif seeds:
-            lines.append(f"{overlap}; every seed has one")
+            lines.append("Every test seed has an episode that starts like a train episode.")
         else:
-            lines.append(overlap)
+            lines.append("No test episode starts like a train episode.")
         return "\n".join(lines)
+
+    def _lines(self, comparison: pd.DataFrame) -> list[str]:
+        """A table over all tasks, and the verdict on success."""
+        rows = comparison[(comparison["task"] == ALL_TASKS) & comparison["difference"].notna()]
+        seeds = sorted({int(count) for count in rows["n_seeds"]})
+        counts = " to ".join(str(count) for count in dict.fromkeys((*seeds[:1], *seeds[-1:])))
+        cells = [(f"{counts} seeds", "base", "tuned", "difference", "95% interval")]
+        for _, row in rows.iterrows():
+            measure = MEASURES[row["measure"]]
+            low, high = measure.difference(row["low"]), measure.difference(row["high"])
+            cells.append(
+                (
+                    measure.heading.replace(DOLLARS, "$"),
+                    measure.number(row["baseline_value"]),
+                    measure.number(row["value"]),
+                    measure.difference(row["difference"]),
+                    UNKNOWN if pd.isna(row["low"]) else f"{low} to {high}",
+                )
+            )
+        sentences = [
+            verdict(self.tuned, {**row, "baseline": self.base}, MEASURES["success"])
+            for _, row in rows[rows["measure"] == "success"].iterrows()
+        ]
+        return [*aligned(cells), *(line for text in sentences for line in wrapped(text))]
 
 
 async def evaluate(
@@ -84,6 +108,7 @@ async def evaluate(
     check_block(train, "train", "training")
     if base == tuned:
         raise InputError(f"{base!r} cannot be compared with itself; name the tuned variant")
+    options.setdefault("models", [session.config.first_model])
     episodes = await run_experiment(
         session, run, [base, tuned], tasks, seeds, num_dists=num_dists, results=results, **options
     )
@@ -111,18 +136,3 @@ def assess(episodes: pd.DataFrame, base: str, tuned: str, overlap: pd.DataFrame)
 
 def _compare(episodes: pd.DataFrame, base: str) -> pd.DataFrame:
     return compare(episodes, base, measures=COMPARED, by=("variant",))
-
-
-def _lines(comparison: pd.DataFrame) -> list[str]:
-    lines = []
-    for _, row in comparison[comparison["task"] == ALL_TASKS].iterrows():
-        measure = MEASURES[row["measure"]]
-        if pd.isna(row["difference"]):
-            continue
-        gain, low, high = (measure.difference(row[name]) for name in ("difference", "low", "high"))
-        unit = f" {measure.difference_unit}" if measure.difference_unit else ""
-        lines.append(
-            f"  {measure.label:<26}{measure.text(row['baseline_value'])} -> {measure.text(row['value'])}, "
-            f"{gain}{unit} ({low} to {high}), {row['n_seeds']} seeds"
-        )
-    return lines

@@ -64,7 +64,7 @@ class Improvement:
         rates = self.validation.groupby("variant")["success"].mean()
         lines = [
             f"round {r.number}: {r.variant} succeeded on {r.train_success:.1%} of the train episodes; "
-            f"{r.examples} examples from them made {r.tuned}"
+            f"{r.examples:,} examples from them made {r.tuned}"
             for r in self.rounds
         ]
         validation = ", ".join(f"{variant} {rate:.1%}" for variant, rate in rates.items())
@@ -122,6 +122,7 @@ async def improve(
                     "a gateway over HTTP must be restarted to serve a new variant; unset "
                     "TENSORZERO_GATEWAY_URL, or go step by step: python -m babyai_kit finetune --help"
                 )
+            options.setdefault("models", [session.config.first_model])
             # The episodes would be paid for in vain.
             if latest in session.config.variants:
                 check_base(session.config.variants[latest].model, session.model_url)
@@ -135,6 +136,7 @@ async def improve(
                 max_per_task=max_per_task,
                 shortest_only=shortest_only,
                 drop_detours=drop_detours,
+                model=None if session.config.variants[latest].own else options["models"][0],
                 episodes=episodes,
                 results=results,
             )

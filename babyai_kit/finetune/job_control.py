@@ -137,13 +137,14 @@ async def wait(
                     say(f"Waiting for the server: {error}")
                 away_since = since
                 asked_to_wait_s = min(error.retry_after_s or 0.0, away_s)
-            if job.status != status:
-                status = job.status
-                say(f"Status: {status}")
             events = await provider.events(job.job_id, known=known_events) if away_since is None else []
             for event in events:
                 known_events.add(event.key)
                 say(f"  {event.message}")
+            if job.status != status:
+                # What led to it was said first.
+                status = job.status
+                say(f"Status: {status}")
             if job.outcome == "succeeded" and not job.fine_tuned_model:
                 nameless_since = nameless_since or clock()
                 if clock() - nameless_since > nameless_s:

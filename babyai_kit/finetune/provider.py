@@ -14,7 +14,7 @@ from typing import Any
 
 import openai
 
-from babyai_kit.configuration.proxies import proxy_for
+from babyai_kit.configuration.proxies import proxy_for, unreachable
 from babyai_kit.errors import ModelError
 from babyai_kit.finetune.http_client import CONNECT_S, STALL_S, AnswerTooLarge
 from babyai_kit.finetune.job_answers import (
@@ -187,7 +187,7 @@ class Provider:
             ) from None
         except openai.APITimeoutError:
             raise ModelError(
-                f"{address} did not answer in time; check that it runs, nothing is lost",
+                f"{address} did not answer in time; try again later, nothing is lost",
                 kind="timeout",
                 retryable=True,
             ) from None
@@ -195,16 +195,21 @@ class Provider:
             raise self._unreachable(error.__cause__ or error) from None
 
     def _unreachable(self, cause: BaseException) -> ModelError:
-        what = f"{self._server.address} cannot be reached ({self._text(str(cause)) or type(cause).__name__})"
-        if "CERTIFICATE_VERIFY_FAILED" in what:
+        base_url = self._server.base_url
+        reason = self._text(str(cause)) or type(cause).__name__
+        what = f"{self._server.address} cannot be reached"
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
             return ModelError(
-                f"{what}; set SSL_CERT_FILE to the certificate of the authority that signed the server's",
+                f"{what} ({reason}); set SSL_CERT_FILE to the certificate of the authority that signed the "
+                "server's",
                 kind="connection",
                 fatal=True,
             )
-        proxy = proxy_for(self._server.base_url, os.environ)
-        remedy = "check that it runs" if proxy is None else "check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
-        return ModelError(f"{what}; {remedy}, nothing is lost", kind="connection", retryable=True)
+        if proxy_for(base_url, os.environ):
+            what += "; check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+        else:
+            what = unreachable(self._server.address, base_url)
+        return ModelError(f"{what}, nothing is lost ({reason})", kind="connection", retryable=True)
 
 
 def _retry_after_s(response: Any) -> float | None:

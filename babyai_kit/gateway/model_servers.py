@@ -12,6 +12,7 @@ from types import TracebackType
 from babyai_kit.configuration.agents_toml import Front
 from babyai_kit.configuration.models import is_learner
 from babyai_kit.configuration.project import StrPath
+from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.local import learner
@@ -51,16 +52,18 @@ class ModelServers:
                 address = await self.player(learner_needed=is_learner(model.name))
                 found[model.name] = Front(address, gives_up=False)
             elif model.base_url:
-                found[model.name] = Front(await self.adapter(model.base_url), gives_up=True)
+                address = await self.adapter(model.base_url, model.remedies)
+                found[model.name] = Front(address, gives_up=True)
         return found
 
-    async def adapter(self, base_url: str) -> str:
+    async def adapter(self, base_url: str, remedies: Remedies = OF_SETTINGS) -> str:
         """The address of the adapter in front of the server at `base_url`."""
         if base_url not in self._adapters:
             adapter = Adapter(
                 base_url,
                 timeout_s=self._settings.timeout_s,
                 first_timeout_s=self._settings.first_timeout_s,
+                remedies=remedies,
             )
             self._adapters[base_url] = await self._stack.enter_async_context(adapter)
         return self._adapters[base_url].base_url

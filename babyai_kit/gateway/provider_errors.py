@@ -11,8 +11,10 @@ import json
 import re
 from typing import Any
 
+from babyai_kit.configuration.proxies import unreachable
 from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies, remedies_of
 from babyai_kit.errors import ModelError
+from babyai_kit.gateway.refusals import url_in
 from babyai_kit.hostile_text import visible
 from babyai_kit.local.adapter.failures import failure_of, from_body, unreadable
 from babyai_kit.local.adapter.words import error_in, server_words
@@ -131,7 +133,7 @@ def _remedies(provider_type: str) -> Remedies:
 
 def _not_reached(detail: str) -> ModelError:
     return ModelError(
-        f"the model server cannot be reached; check that it is running: {detail[:_MAX_SHOWN]}",
+        f"{unreachable('the model server', url_in(detail))}: {detail[:_MAX_SHOWN]}",
         kind="connection",
         retryable=True,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
+from babyai_kit.configuration.proxies import unreachable
 from babyai_kit.errors import GatewayAway, GatewayError, RateLimited, ServiceError
 
 _CUT = re.compile(r"Error deserializing response: (error decoding response body|EOF while parsing)")
@@ -23,6 +24,7 @@ _PROXY_STATUSES = {502, 503, 504, *range(520, 531)}
 """From what stands before a gateway that is away; 520 to 530 are Cloudflare's."""
 _CLOCK = re.compile(r"\bID: Timestamp is (in the future|too early)")
 _UNKNOWN = re.compile(r"\bUnknown (function|variant)\b|\bVariant \S+ for function \S+ not found")
+_URL = re.compile(r"https?://[^\s()\"',]+")
 _NO_EVALUATION = "Workflow evaluation run not found"
 
 
@@ -90,10 +92,16 @@ def clocks_apart(words: str, gateway_time: datetime | None = None) -> GatewayErr
     )
 
 
+def url_in(text: str) -> str:
+    """The first URL in `text`, "" if there is none."""
+    found = _URL.search(text)
+    return found.group() if found else ""
+
+
 def _away(text: str, status: int | None) -> str | None:
     """What to say of a gateway that is away for a while; None if `text` says something else."""
     if status is None and "error sending request" in text:
-        return "the gateway cannot be reached; check that it is running"
+        return unreachable("the gateway", url_in(text))
     if status is None and _CUT.search(text):
         return "the gateway broke off its answer; check that it is running"
     if status is not None and _OTHER_STORE.search(text):

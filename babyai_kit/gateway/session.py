@@ -16,7 +16,7 @@ from babyai_kit.configuration.prices import FREE, Price
 from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Agent, Config
-from babyai_kit.errors import GatewayError, ModelError, ServiceError, StoreError
+from babyai_kit.errors import GatewayError, ServiceError, StoreError
 from babyai_kit.gateway.http_gateway import answers, healthy
 from babyai_kit.gateway.protocol import (
     Answer,
@@ -131,16 +131,12 @@ class Session:
         model, price = self._model(question.model or self.config.variants[question.variant].model)
         question = dataclasses.replace(question, provider=model.asked_as)
         started = time.perf_counter()
-        try:
-            answer = await self._bounded(
-                self.gateway.ask(question),
-                self._answer_timeout_s(model) + GRACE_S,
-                # The model has a timeout of its own; what else a pinned call waits for is the store.
-                on_timeout=StoreError if question.pinned else GatewayError,
-            )
-        except ModelError as error:
-            error.args = (model.in_its_words(str(error)),)
-            raise
+        answer = await self._bounded(
+            self.gateway.ask(question),
+            self._answer_timeout_s(model) + GRACE_S,
+            # The model has a timeout of its own; what else a pinned call waits for is the store.
+            on_timeout=StoreError if question.pinned else GatewayError,
+        )
         call_s = time.perf_counter() - started
         self._answered.add(model.name)
         return dataclasses.replace(answer, call_s=call_s, cost_usd=_cost(price, answer))

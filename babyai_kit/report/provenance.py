@@ -35,6 +35,7 @@ def commands(manifest: Manifest) -> list[str]:
 def _command(plan: Plan, sampling: Sampling) -> str:
     flags = {
         "variants": ",".join(plan.variants),
+        "models": ",".join(plan.models),
         "tasks": ",".join(plan.tasks),
         "seeds": seeds_text(plan.seeds),
         "num-dists": plan.num_dists,
@@ -42,6 +43,8 @@ def _command(plan: Plan, sampling: Sampling) -> str:
         "history-length": plan.history_length,
         "temperature": sampling.temperature,
         "max-tokens": sampling.max_tokens,
+        "reasoning-effort": sampling.reasoning_effort,
+        "thinking-budget": sampling.thinking_budget_tokens,
     }
     parts = ["python", "-m", "babyai_kit", "run", plan.run]
     for name, value in flags.items():

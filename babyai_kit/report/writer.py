@@ -33,7 +33,7 @@ from babyai_kit.report.summary import make_summary
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.selection import Filters, HeldPlan, results_flag, select
 from babyai_kit.runs.trajectories import Trajectory, choose
-from babyai_kit.stats import check_baseline
+from babyai_kit.stats import check_baseline, usual_baseline
 
 T = TypeVar("T")
 
@@ -86,9 +86,10 @@ def write_report(
     episodes = selection.rows(every_episode)
     trajectories = [trajectory for trajectory in opened.trajectories() if selection.has(trajectory.key)]
     stands = standing(opened, episodes, selection.planned)
-    base = tables.first_agent(episodes) if baseline is None else baseline
+    models = opened.manifest.models
+    base = tables.first_agent(episodes) if baseline is None else usual_baseline(episodes, baseline, models)
     if baseline is not None and _variant(baseline) not in {*every_episode["variant"]}:
-        check_baseline(episodes if len(episodes) else every_episode, baseline)
+        check_baseline(episodes if len(episodes) else every_episode, base)
     say(f"Replaying failures among {count(len(trajectories), 'episode')}.")
     failures = _result_or_reason(lambda: failures_of(trajectories))
     notes = selection.notes(f"python -m babyai_kit report {opened.name}{results_flag(results)}")

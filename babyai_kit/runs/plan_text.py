@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 from babyai_kit.environment import TASKS
 from babyai_kit.runs.plan import Plan
+from babyai_kit.terminal_text import WIDTH, wrapped
 
-WIDTH = 79
-"""Columns of a printed line: a terminal of 80 that is full to the last may leave an empty line."""
 _SEPARATOR = "; "
 
 
@@ -35,7 +34,7 @@ def describe(plan: Plan, plans: Sequence[Plan]) -> str:
 def held_plans_note(plan: Plan, held: Sequence[Plan]) -> str | None:
     """What to say of the plans that a run holds beside `plan`; None if none of them has a variant of it.
 
-    Lines of at most WIDTH columns.
+    In lines for a terminal of 80 columns.
     """
     others = [other for other in held if other != plan and set(other.variants) & set(plan.variants)]
     if not others:
@@ -50,12 +49,12 @@ def held_plans_note(plan: Plan, held: Sequence[Plan]) -> str | None:
     plans = {"there": latest, "this one": now}
     return "\n".join(
         [
-            *textwrap.wrap(f"Run {plan.run!r} already holds {number}:", WIDTH, break_on_hyphens=False),
+            *wrapped(f"Run {plan.run!r} already holds {number}:"),
             *(
                 _indented(name, _SEPARATOR.join(parts[part] for part in differing))
                 for name, parts in plans.items()
             ),
-            *textwrap.wrap(kept, WIDTH, break_on_hyphens=False),
+            *wrapped(kept),
         ]
     )
 

@@ -6,7 +6,7 @@ Of arrays: `estimators` (rates), `resampling` (bootstrap, sign flips), `paired` 
 formatted.
 """
 
-from babyai_kit.stats.comparison import agent_columns, check_baseline, compare, rows_of_agent
+from babyai_kit.stats.comparison import agent_columns, check_baseline, compare, rows_of_agent, usual_baseline
 from babyai_kit.stats.curves import return_profiles, success_by_step
 from babyai_kit.stats.estimators import (
     CONFIDENCE,
@@ -75,6 +75,7 @@ __all__ = [
     "success_by_step",
     "summarize",
     "trade_off",
+    "usual_baseline",
     "verdict",
     "wilson",
 ]

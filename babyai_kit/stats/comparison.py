@@ -113,6 +113,17 @@ def check_baseline(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) ->
         _find_baseline(*_agents(rows, ("variant",)), baseline)
 
 
+def usual_baseline(
+    episodes: pd.DataFrame, baseline: str | Mapping[str, Any], models: Sequence[str]
+) -> str | Mapping[str, Any]:
+    """`baseline` for `compare`: a variant that several models played means that of the first of `models`."""
+    if not isinstance(baseline, str):
+        return baseline
+    of_variant = set(episodes.loc[episodes["variant"] == baseline, "model"])
+    first = next((model for model in models if model in of_variant), None)
+    return baseline if len(of_variant) < 2 or first is None else {"variant": baseline, "model": first}
+
+
 def rows_of_agent(episodes: pd.DataFrame, agent: str | Mapping[str, Any]) -> pd.DataFrame:
     """The episodes of the one agent that `agent` means: a variant or, where several agents bear its name, its
     settings, as in `compare`. Raises UnknownBaselineError, which says what there is."""

@@ -241,7 +241,8 @@ async def test_many_events_are_asked_for_once_and_cannot_steer_the_terminal(expo
         (export.folder / "job.json").unlink()
         await finetune.launch(server, export, say=quiet)
         assert (await wait(server, export.folder, say=lines.append)).error == "red ␛[31m alarm"
-    assert lines[-1] == "  ␛]0;title␇done"
+    # An end is told after what led to it.
+    assert lines[-2:] == ["  ␛]0;title␇done", "Status: failed"]
 
 
 async def test_waiting_can_be_broken_off_and_taken_up(export: finetune.Export):

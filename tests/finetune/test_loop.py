@@ -81,7 +81,8 @@ async def test_true_examples_help_on_unseen_seeds_and_shuffled_ones_do_not(
     apart = true.comparison_apart.set_index(["measure", "task"]).loc[("success", ALL_TASKS)]
     assert apart["n_seeds"] == len(TEST_SEEDS) - true.overlap["seed"].nunique()
     text = str(true)
-    assert re.search(r"success rate +\d+\.\d% -> \d+\.\d%, \+\d+\.\d points", text)
+    assert re.search(r"(?m)^  success rate \(%\) +\d+\.\d +\d+\.\d +\+\d+\.\d +\+\d+\.\d to \+\d+\.\d$", text)
+    assert re.search(r"(?m)^baseline_sft is better than baseline by \d+\.\d points", text)
     assert "input tokens" in text
     assert "without these seeds:" in text
 

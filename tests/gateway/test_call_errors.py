@@ -108,6 +108,22 @@ def test_a_key_that_the_provider_refuses_is_not_the_gateways():
     assert "TENSORZERO_API_KEY" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://api.anthropic.com/v1/messages", "api.anthropic.com cannot be reached; check the network"),
+        ("http://127.0.0.1:9/v1", "the model server cannot be reached; check that it is running"),
+    ],
+)
+def test_an_unreachable_provider_is_named_if_it_is_elsewhere(url: str, words: str):
+    failed = "All model providers failed to infer with errors: primary: "
+    detail = f"Error from anthropic client: Error sending request: error sending request for url ({url})"
+    error = call_error(failed + detail, None)
+    assert isinstance(error, ModelError)
+    assert (error.kind, error.retryable) == ("connection", True)
+    assert str(error).startswith(words)
+
+
 OTHERS = {
     "page": (answer(200, "<html>welcome</html>"), "bad answer", GatewayError),
     "other form": (answer(200, '{"ok": true}'), "bad answer", GatewayError),

@@ -442,6 +442,20 @@ async def test_proxy_variables_do_not_reach_this_machine(served, tmp_path, monke
     assert set(episodes["status"]) == {"ok"}
 
 
+async def test_an_unreachable_network_is_told_with_the_host_and_what_to_check(tmp_path, data, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://no-such-host.invalid/v1/")
+    monkeypatch.setenv("AGENT_MODEL", "theirs")
+    async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
+        with pytest.raises(ModelError) as raised:
+            await run_one(session, tmp_path, backoff=QUICK)
+    told = str(raised.value)
+    assert (
+        "no-such-host.invalid cannot be reached; check the network connection or the proxy settings" in told
+    )
+    assert "check its name, the key" not in told
+    assert "is running" not in told
+
+
 async def test_settings_apply_to_registered_models_too(tmp_path, data, monkeypatch):
     """Address, key and time limit of the settings, whatever they were when the model was registered."""
     config = Path(shutil.copytree(CONFIG, tmp_path / "config"))

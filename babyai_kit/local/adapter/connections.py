@@ -10,6 +10,7 @@ import re
 import aiohttp
 from yarl import URL
 
+from babyai_kit.configuration.proxies import unreachable
 from babyai_kit.errors import ModelError
 from babyai_kit.hostile_text import one_line
 from babyai_kit.local.adapter.words import MAX_WORDS
@@ -18,8 +19,8 @@ _NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCO
 _CHECK_PROXY = "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 
-def connection_failure(error: aiohttp.ClientError, proxy: str | None) -> ModelError:
-    """The typed error for a connection, through `proxy` if there is one, that failed with `error`."""
+def connection_failure(error: aiohttp.ClientError, url: str, proxy: str | None) -> ModelError:
+    """The typed error for a connection to `url` that failed with `error`; `proxy`: what it went through."""
     reason = one_line(str(error) or type(error).__name__, MAX_WORDS)
     through = f" through the proxy {URL(proxy).host}" if proxy else ""
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -41,7 +42,7 @@ def connection_failure(error: aiohttp.ClientError, proxy: str | None) -> ModelEr
             fatal=True,
         )
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
-        return _away(f"the model server cannot be reached{through}; check that it is running: {reason}")
+        return _away(f"{unreachable('the model server', url, through=through)}: {reason}")
     if isinstance(error, aiohttp.ClientResponseError):
         return ModelError(
             "the model server does not answer as HTTP servers do; check the port of OPENAI_BASE_URL and the "

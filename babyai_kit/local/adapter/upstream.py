@@ -93,7 +93,7 @@ class Upstream:
         try:
             reply = await self._post(body, headers, timeout_s)
         except aiohttp.ConnectionTimeoutError as error:
-            raise connection_failure(error, self._proxy) from None
+            raise connection_failure(error, str(self._url), self._proxy) from None
         except asyncio.TimeoutError:
             raise ModelError(
                 f"the model did not answer in time ({timeout_s:g} s); set a longer AGENT_TIMEOUT_MS or lower "
@@ -102,7 +102,7 @@ class Upstream:
                 retryable=True,
             ) from None
         except aiohttp.ClientError as error:
-            raise connection_failure(error, self._proxy) from None
+            raise connection_failure(error, str(self._url), self._proxy) from None
         self._answered = self._answered or 200 <= reply.status < 300
         return reply
 

@@ -293,8 +293,14 @@ async def test_broken_connections(manner: str, kind: str):
         aiohttp.ClientSession() as client,
         client.post(f"{adapter.base_url}chat/completions", json=QUESTION) as reply,
     ):
-        assert error_in((reply.status, await reply.json()))["kind"] == kind
+        error = error_in((reply.status, await reply.json()))
     server.close()
+    assert error["kind"] == kind
+    assert ("the model server cannot be reached; check that it is running" in error["message"]) == (
+        manner == "refused"
+    )
+    away = "no-such-host.invalid cannot be reached; check the network connection or the proxy settings"
+    assert (away in error["message"]) == (manner == "no name")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
