@@ -56,9 +56,9 @@ class Chart(Figure):
 def frame(figure: Figure, title: str, caption: str, watermark: str = "") -> None:
     """Title above, caption below, watermark behind the data of every panel."""
     width = figure.get_size_inches()[0]
-    heading = "\n".join(textwrap.wrap(title, int(10 * width)))
+    heading = "\n".join(textwrap.wrap(title, int(10 * width), break_on_hyphens=False))
     figure.suptitle(plain(heading), x=0.01, ha="left", fontsize=11, fontweight="bold")
-    lines = "\n".join(textwrap.wrap(caption, int(18 * width)))
+    lines = "\n".join(textwrap.wrap(caption, int(17 * width), break_on_hyphens=False))
     figure.supxlabel(plain(lines), x=0.01, ha="left", fontsize=7.5, color="#444444")
     if watermark:
         _mark(figure, watermark)

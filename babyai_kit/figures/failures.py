@@ -54,9 +54,8 @@ def failure_classes(episodes: pd.DataFrame, failures: pd.DataFrame) -> Chart:
                 _draw(axes, shares, keys, rows)
             occurring = [name for name in CLASSES if (shares[name] > 0).any()]
             if handles := [Patch(label=LABELS[name], **_fill(name)) for name in occurring]:
-                columns = 3 if len(figure.axes) > 1 else 2
                 figure.legend(
-                    handles=handles, loc="outside upper right", ncols=columns, frameon=False, fontsize=7.5
+                    handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize=7.5
                 )
         else:
             figure = notice("no finished episode" if len(episodes) else "no episodes")

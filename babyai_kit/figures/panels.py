@@ -42,7 +42,7 @@ from babyai_kit.stats import ALL_TASKS, Measure, estimates, finished, measure_of
 
 LINE, ROOMY_LINE = 0.235, 0.3
 """Inches of a row whose name has one line: with one point, or with two."""
-MAX_PER_TASK = 6
+MAX_PER_TASK = 8
 """With more agents, only success is drawn for each task; the rest over all tasks."""
 VALUE = "value"
 """The id of the texts that give a point's value."""

@@ -24,7 +24,7 @@ from babyai_kit.runs.run import Run
 from babyai_kit.runs.shards import merge
 from babyai_kit.stats import estimates
 from tests.replay.test_replay import HOSTILE, Page
-from tests.support.journals import SLOW, Reply, expert, idle, play, write_run
+from tests.support.journals import SLOW, Reply, expert, idle, play, rename_model, write_run
 from tests.support.project import CONFIG, ROOT
 
 TWO = ("goto", "pickup")
@@ -126,12 +126,14 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
     assert "No language model played." in words
     assert "12 of 12 planned episodes are finished; none ended with an error." in words
     assert "INCOMPLETE" not in words
-    command = "python -m babyai_kit run r --variants baseline,history --tasks goto,pickup --seeds 0:3"
-    assert f"{command} --num-dists 0 --repeats 1 --history-length 8 --max-tokens 1024" in words
+    command = "python -m babyai_kit run r --variants baseline,history --models offline-player"
+    command += " --tasks goto,pickup --seeds 0:3 --num-dists 0 --repeats 1 --history-length 8"
+    assert f"{command} --max-tokens 1024" in words
     for name, version in manifest["versions"].items():
         assert f"{name}{version}" in words
-    for digest in (*manifest["digests"].values(), manifest["run_id"]):
-        assert digest in words
+    digests = [digest for of_models in manifest["digests"].values() for digest in of_models.values()]
+    for text in (*digests, manifest["run_id"]):
+        assert text in words
     assert "You are an agent in a grid world." in words  # the prompt, whose digest is still the run's
     assert manifest["dialects"] == {"offline-player": {"answer_format": "json", "omitted": []}}
     assert "How each model was asked offline-playerwith JSON mode" in words
@@ -149,13 +151,19 @@ def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
 
     manifest = Run.open("r", results=whole.parent).manifest
     plan = replace(manifest.plan, seeds=(5, 9))
-    sampling = replace(manifest.sampling, temperature=0.5, call_seeds=False)
-    (line,) = commands(replace(manifest, sampling=sampling, plans=(plan,)))
-    args = _parser().parse_args(line.split()[3:])
-    for name, value in vars(plan).items():
-        parsed = getattr(args, name)
-        assert (tuple(parsed) if isinstance(parsed, list) else parsed) == value
-    assert (args.temperature, args.max_tokens, args.call_seeds) == (0.5, 1024, False)
+    for sampling in (
+        replace(manifest.sampling, temperature=0.5, call_seeds=False, reasoning_effort="low"),
+        replace(manifest.sampling, thinking_budget_tokens=512),
+    ):
+        (line,) = commands(replace(manifest, sampling=sampling, plans=(plan,)))
+        args = _parser().parse_args(line.split()[3:])
+        for name, value in vars(plan).items():
+            parsed = getattr(args, name)
+            assert (tuple(parsed) if isinstance(parsed, list) else parsed) == value
+        for name, value in vars(sampling).items():
+            default = True if name == "call_seeds" else None
+            parsed = getattr(args, name)
+            assert (default if parsed is None else parsed) == value
 
 
 def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> None:
@@ -347,8 +355,9 @@ def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     answers = [Reply("turn left", thinking=HOSTILE), Reply(raw=HOSTILE)]
     name = HOSTILE.replace("\ud800", "")
-    broken = play(answers, seed=1, model=name, error=ModelError(f"{HOSTILE}: x", kind="timeout"))
-    folder = write_run(tmp_path, [play(answers, seed=0, model=name), broken], model=name)
+    broken = play(answers, seed=1, model="m", error=ModelError(f"{HOSTILE}: x", kind="timeout"))
+    folder = write_run(tmp_path, [play(answers, seed=0, model="m"), broken], model="m")
+    rename_model(folder, "m", name)
     write_report("r", results=tmp_path, config=CONFIG)
     page = page_of(folder)
     assert page.scripts == [str(part("frames.js"))]
