@@ -14,20 +14,9 @@ from babyai_kit.figures import Chart, success_against_cost, success_against_toke
 from babyai_kit.figures.chart import DPI
 from babyai_kit.figures.label_places import TAG
 from babyai_kit.stats import trade_off
-from tests.support.figures import LONG, TWO, VARIANTS, caption_of, episodes
+from tests.support.figures import MODELS, TWO, VARIANTS, caption_of, episodes, of_models
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-MODELS = ("openai::gpt-6-luna", "anthropic::claude-sonnet-4-5-20250929", LONG, "m4", "m5", "m6")
-
-
-def of_models(variants: tuple[str, ...], models: tuple[str, ...], factor: float = 1.0) -> pd.DataFrame:
-    """The same outcomes of each model; each costs `factor` times the one before."""
-    tables = [episodes(variants, TWO, model=model) for model in models]
-    for i, frame in enumerate(tables):
-        frame["cost_usd"] *= factor**i
-        frame["input_tokens"] = (frame["input_tokens"].astype(float) * (1 + 0.07 * i)).round()
-    return pd.concat(tables, ignore_index=True)
 
 
 def drawn(figure: Chart) -> Chart:

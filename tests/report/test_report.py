@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -265,6 +266,26 @@ def test_two_models_are_two_agents(tmp_path: Path) -> None:
     assert summary["llm"] is None
     scores = {name: agent["Final score"] for name, agent in summary["agents"].items()}
     assert scores == {"baseline, offline-player": 0.0, "baseline, small": 100.0}
+
+
+def test_variants_of_several_models_stand_under_their_model(tmp_path: Path) -> None:
+    episodes = [
+        play([Reply(raw="")] * 2 if seed else policy, variant=variant, seed=seed, model=model)
+        for model, policy in (("large", expert), ("small", idle))
+        for variant in ("baseline", "history")
+        for seed in (0, 1)
+    ]
+    folder = write_run(tmp_path, episodes, model="small")
+    report(tmp_path)
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    for section in ("results", "comparison", "failures", "answers", "spending"):
+        table = html.partition(f'<section id="{section}">')[2].partition("</table>")[0]
+        words = re.findall(r'<tr[^>]* class="group"><th[^>]*>([^<]*)|class="label">([^<]+)</th>', table)
+        names = [
+            heading or name for heading, name in words if (heading or name) not in ("agent", "task", "goto")
+        ]
+        both = ["large", "baseline", "history", "small", "baseline", "history"]
+        assert names == (both if section != "comparison" else ["large", *both[2:]]), section
 
 
 def test_levels_and_repeats_are_kept_apart(tmp_path: Path) -> None:
