@@ -93,7 +93,9 @@ def _layout(panels: list[_Panel], curves: pd.DataFrame, agents: Lineup, unit: st
     """The panels, each under its name, and the legend below them, unless the names say who it is."""
     lines, columns = panel_grid(len(panels))
     styles = _styles(agents)
-    labels = _legend(agents, styles) if max(len(panel.agents) for panel in panels) > 1 else {}
+    is_named_by_agent = panels[0].name != panels[0].task and not agents.is_grouped
+    # By name, the style; where each model has a panel, each once for all models.
+    labels = {} if is_named_by_agent else {agents.label(agent): styles[agent] for agent in agents.agents}
     widths = [max(map(len, label.split("\n"))) + 9 for label in labels] or [1]
     per_line = len(labels) if sum(widths) < 13 * WIDTH else max(1, int(13 * WIDTH / max(widths)))
     heights = [1 + label.count("\n") for label in labels]
@@ -125,11 +127,6 @@ def _styles(agents: Lineup) -> dict[Agent, tuple[str, str]]:
     bare = {agent: (*agent[:model], *agent[model + 1 :]) for agent in agents.agents}
     styles = styles_of(list(dict.fromkeys(bare.values())))
     return {agent: styles[bare[agent]] for agent in agents.agents}
-
-
-def _legend(agents: Lineup, styles: dict[Agent, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """By name, the style; where each model has a panel, each once for all models."""
-    return {agents.label(agent): styles[agent] for agent in agents.agents}
 
 
 def _draw(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from babyai_kit.figures.agents import Agent
-from babyai_kit.report.tables import Cell, Table, headings, named_agents
+from babyai_kit.report.headings import headings, named_agents
+from babyai_kit.report.tables import Cell, Table
 from babyai_kit.runs.answers import INVALID_REASONS, REMEDIES, count_reasons
 from babyai_kit.runs.records import StepRecord
 from babyai_kit.runs.trajectories import Trajectory

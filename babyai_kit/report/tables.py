@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,14 @@ from babyai_kit.errors import KitError
 from babyai_kit.failures import CLASSES, failure_table
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.figures.agents import (
-    Agent,
     agents_of,
     keys_of,
-    lineup,
     name_of,
     rows_by_agent,
     rows_of,
     tasks_of,
 )
+from babyai_kit.report.headings import headings, named_agents
 from babyai_kit.stats import (
     ALL_TASKS,
     MEASURES,
@@ -187,24 +186,6 @@ def failures(episodes: pd.DataFrame, failed: pd.DataFrame) -> Table:
             name = ""
     head = ["agent", "task", "failed", *(LABELS[name] for name in classes)]
     return Table("Failed episodes; each counts in one class.", head, rows, labels=2, headings=models)
-
-
-def named_agents(table: pd.DataFrame, keys: Sequence[str]) -> list[tuple[Agent, str, str]]:
-    """The agents of the table in the order of the figures, each with its name and the model that is its
-    heading; an empty one where there are no headings, as with one model."""
-    agents = lineup(table, keys)
-    if not agents.is_grouped:
-        return [(agent, name_of(agent), "") for agent in agents.agents]
-    place = agents.keys.index("model")
-    return [
-        (agent, name_of((*agent[:place], *agent[place + 1 :])), str(agent[place])) for agent in agents.agents
-    ]
-
-
-def headings(named: Iterable[tuple[Agent, str, str]]) -> dict[int, str]:
-    """The models above the rows of these agents, by the number of the row."""
-    models = [model for _, _, model in named]
-    return {i: model for i, model in enumerate(models) if model and model not in models[:i]}
 
 
 def _headings(agents: Sequence[_Agent]) -> dict[int, str]:
