@@ -26,13 +26,18 @@ from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, api_key_location, cost_toml, timeouts
 from babyai_kit.configuration.served_models import OWN_MODELS
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.configuration.variants import AGENTS_FILE, FUNCTION, MODEL_ALIAS, Agent, Config
+from babyai_kit.configuration.variants import (
+    AGENTS_FILE,
+    FINETUNED_FOLDER,
+    FUNCTION,
+    MODEL_ALIAS,
+    Agent,
+    Config,
+)
 from babyai_kit.errors import ConfigError
 
 _GLOB = re.compile(r"[*?\[\]{}\\\udc80-\udcff]")
 """What has a meaning in the gateway's globs, and what its paths cannot hold."""
-
-FINETUNED_FOLDER = "finetuned"
 
 
 def model_toml(
@@ -101,7 +106,7 @@ def write_snapshot(
     # Private key: without it the embedded gateway refuses to batch its writes.
     embedded = "[gateway.observability.batch_writes]\n__force_allow_embedded_batch_writes = true\n"
     (folder / "embedded.toml").write_text(embedded, encoding="utf-8")
-    price = config.prices.price_of(settings.model)
+    price = config.prices.price_of(settings.model, base_url=settings.openai_base_url)
     model = model_toml(settings, price, base_url=base_url, timeout_ms=timeout_ms)
     (folder / "model.toml").write_text(model, encoding="utf-8")
     point_registered_at(copy, settings, base_url=base_url, timeout_ms=timeout_ms)

@@ -35,6 +35,8 @@ from babyai_kit.hostile_text import one_line, parse_json
 FUNCTION = "act"
 AGENTS_FILE = "agents.toml"
 """In `config/`, written for the gateway image (see `agents_toml`); nothing in it is the user's."""
+FINETUNED_FOLDER = "finetuned"
+"""In `config/`, with a file for each registered variant."""
 MODEL_ALIAS = "agent"
 """The model that follows the settings; it is not defined in `config/`."""
 
@@ -182,10 +184,12 @@ def load_config(path: StrPath, settings: Settings) -> Config:
     own = dict(models)
     for file in files:
         document, place = read_toml(file), str(file)
-        models |= {
-            name: defined_model(name, model, settings, f"{place}: models.{name}")
-            for name, model in tables(document, "models", place).items()
-        }
+        for name, definition in tables(document, "models", place).items():
+            model = defined_model(name, definition, settings, f"{place}: models.{name}")
+            if file.parent.name == FINETUNED_FOLDER and model.provider == "openai":
+                # Asked as the settings' model is, with its key (see `gateway_toml.point_registered_at`).
+                model = dataclasses.replace(model, base_url=settings.openai_base_url, missing=())
+            models[name] = model
         act = tables(document, "functions", place).get(FUNCTION, {})
         place = f"{file}: functions.{FUNCTION}"
         _check(act, place)

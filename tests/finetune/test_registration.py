@@ -102,9 +102,15 @@ def test_the_embedded_gateway_gets_the_present_address(config: Path, tmp_path: P
     assert provider(file)["api_key_location"] == "env::OPENAI_API_KEY"
 
 
-def test_another_providers_snippet_is_kept_as_it_is(config: Path, tmp_path: Path):
+def test_another_providers_snippet_is_kept_as_it_is_and_left_out_without_its_key(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     snippet = SNIPPET.replace('"openai"', '"fireworks"') + 'api_key_location = "env::FIREWORKS_API_KEY"\n'
     register_variant("history_sft", snippet=snippet, config=config, settings=HOSTED)
+    without = (snapshot(config, tmp_path / "without") / "finetuned/history_sft.toml").read_text()
+    assert "[functions.act.variants.history_sft]" not in without
+    assert "fireworks" not in without
+    monkeypatch.setenv("FIREWORKS_API_KEY", "fw-x")
     own = provider(snapshot(config, tmp_path / "copy") / "finetuned/history_sft.toml")
     assert (own["type"], own["api_key_location"]) == ("fireworks", "env::FIREWORKS_API_KEY")
     assert "api_base" not in own

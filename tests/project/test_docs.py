@@ -23,7 +23,9 @@ from PIL import Image
 
 from babyai_kit import ACTIONS, TASKS, clickhouse_client, connect, figures, make_env, run_experiment
 from babyai_kit.__main__ import _parser
+from babyai_kit.cli.container_agents import PROVIDER_KEYS
 from babyai_kit.configuration.prices import load_prices
+from babyai_kit.configuration.served_models import own_models
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment.tasks import MAX_STEPS
@@ -36,6 +38,8 @@ PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
+OF_USERS = ("config/finetuned/", "config/models.toml", "config/agents.toml")
+"""Files of users, which Git ignores."""
 LANGUAGES = {"sh", "python", "sql", "ini", "toml", "json", "text"}
 PROGRAMS = {"python", "python3", ".", "pip", "uv", "conda", "jupyter", "cp", "git"}
 INTERPRETER = re.compile(r"(\.venv/[\d.]+/bin/)?python3?")
@@ -131,7 +135,7 @@ def test_every_file_and_module_named_in_code_font_exists():
     """Paths, and dotted names of the package."""
     for page in PAGES:
         for name in re.findall(r"`((?:babyai_kit|tests|benchmarks|config|docs)/[\w./-]+)`", prose(page)):
-            assert (ROOT / name).exists() or name.startswith("config/finetuned/"), (page, name)
+            assert (ROOT / name).exists() or name.startswith(OF_USERS), (page, name)
         for name in re.findall(r"`(babyai_kit(?:\.\w+)+)`", prose(page)):
             assert importlib.util.find_spec(name), (page, name)
 
@@ -244,7 +248,8 @@ def tracked_names() -> Iterable[str]:
 
 def test_every_setting_is_explained_and_every_block_of_settings_loads(tmp_path: Path):
     table = re.findall(r"(?m)^\| `([A-Z_]+)` \|", PAGES["docs/settings.md"])
-    assert sorted(table) == sorted(SETTINGS)
+    assert sorted(table) == sorted(set(SETTINGS) - set(PROVIDER_KEYS))
+    assert all(f"`{key}`" in PAGES["docs/model-servers.md"] for key in PROVIDER_KEYS)
     for page in pages_with("ini"):
         for block in blocks(page, "ini"):
             (tmp_path / ".env").write_text(block)
@@ -275,12 +280,17 @@ def test_every_block_of_json_is_a_price_list(page: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("page", pages_with("toml"))
-def test_every_block_of_toml_adds_a_variant(page: str, tmp_path: Path):
+def test_every_block_of_toml_adds_a_variant_or_a_model(page: str, tmp_path: Path):
+    settings = load_settings(None, {})
+    before = load_config(CONFIG, settings).variants
     for block in blocks(page, "toml"):
         config = shutil.copytree(CONFIG, tmp_path / "config", dirs_exist_ok=True)
-        (config / "added.toml").write_text(block)
-        variants = load_config(config, load_settings(None, {})).variants
-        assert len(variants) == len(load_config(CONFIG, load_settings(None, {})).variants) + 1
+        if "[functions." in block:
+            (config / "added.toml").write_text(block)
+            assert len(load_config(config, settings).variants) == len(before) + 1
+        else:
+            (config / "models.toml").write_text(block)
+            assert own_models(config, settings)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from babyai_kit.configuration.provider_types import PROVIDERS
+from babyai_kit.cli.container_agents import PROVIDER_KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ROOT / "tests" / "goldens" / "prompts"
@@ -33,7 +33,7 @@ SETTINGS = (
     "TENSORZERO_CLICKHOUSE_URL",
     "TENSORZERO_UI_URL",
     "CLICKHOUSE_PASSWORD",
-    *filter(None, (provider.key for provider in PROVIDERS.values() if provider.key != "OPENAI_API_KEY")),
+    *PROVIDER_KEYS,
 )
 
 

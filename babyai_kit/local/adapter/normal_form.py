@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
+from babyai_kit.configuration.usage_forms import OPENAI_USAGE
 from babyai_kit.errors import ModelError
 from babyai_kit.local.adapter.failures import failure_of, is_filtered, unreadable
 from babyai_kit.local.adapter.words import MAX_WORDS, error_in, server_words
@@ -181,21 +182,19 @@ def _usage(usage: Any) -> dict[str, Any] | None:
     if not isinstance(usage, dict):
         return None
     counts = {
-        "prompt_tokens": _first_count(usage, "prompt_tokens", "input_tokens"),
-        "completion_tokens": _first_count(usage, "completion_tokens", "output_tokens"),
+        "prompt_tokens": _first_count(usage, "/prompt_tokens", "/input_tokens"),
+        "completion_tokens": _first_count(usage, "/completion_tokens", "/output_tokens"),
     }
     known: dict[str, Any] = {name: count for name, count in counts.items() if count is not None}
-    for details, name in (
-        ("prompt_tokens_details", "cached_tokens"),
-        ("completion_tokens_details", "reasoning_tokens"),
+    for details, name, pointers in (
+        ("prompt_tokens_details", "cached_tokens", OPENAI_USAGE.cached),
+        ("prompt_tokens_details", "cache_write_tokens", OPENAI_USAGE.written),
+        ("completion_tokens_details", "reasoning_tokens", OPENAI_USAGE.reasoning),
     ):
-        found = usage.get(details)
-        count = _first_count(found, name) if isinstance(found, dict) else None
-        if count is None and name == "cached_tokens":  # DeepSeek's names, and those of proxies for Anthropic
-            count = _first_count(usage, "prompt_cache_hit_tokens", "cache_read_input_tokens")
+        count = _first_count(usage, *pointers)
         if count is not None:
-            known[details] = {name: count}
-    return _with_thoughts(known, _first_count(usage, "total_tokens")) or None
+            known.setdefault(details, {})[name] = count
+    return _with_thoughts(known, _first_count(usage, "/total_tokens")) or None
 
 
 def _with_thoughts(usage: dict[str, Any], total: int | None) -> dict[str, Any]:
@@ -210,10 +209,12 @@ def _with_thoughts(usage: dict[str, Any], total: int | None) -> dict[str, Any]:
     return usage | {"completion_tokens": completion + thoughts, "completion_tokens_details": details}
 
 
-def _first_count(usage: Mapping[str, Any], *names: str) -> int | None:
-    """The first of these that is a number of tokens, whatever its type."""
-    for name in names:
-        value = usage.get(name)
+def _first_count(usage: Mapping[str, Any], *pointers: str) -> int | None:
+    """The first at these JSON pointers that is a number of tokens, whatever its type."""
+    for pointer in pointers:
+        value: Any = usage
+        for name in pointer.split("/")[1:]:
+            value = value.get(name) if isinstance(value, dict) else None
         if isinstance(value, str) and value.isdecimal() and len(value) < 20:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):

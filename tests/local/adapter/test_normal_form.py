@@ -85,6 +85,23 @@ def test_an_answer_without_a_message(answer: Any) -> None:
         ),
         ({"prompt_tokens": 5, "completion_tokens_details": None}, {"prompt_tokens": 5}),
         (
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2}},
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2}},
+        ),
+        (
+            {"prompt_tokens": 9, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 5},
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}},
+        ),
+        (
+            {"prompt_tokens": 9, "cached_tokens": 4},
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}},
+        ),
+        (
+            {"input_tokens": 9, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": "3"}},
+            {"prompt_tokens": 9, "completion_tokens": 5}
+            | {"completion_tokens_details": {"reasoning_tokens": 3}},
+        ),
+        (
             {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 28}
             | {"completion_tokens_details": {"reasoning_tokens": 20}},
             {"prompt_tokens": 5, "completion_tokens": 23}
