@@ -132,6 +132,13 @@ def write_run(
     return results / name
 
 
+def rename_model(folder: Path, old: str, new: str) -> None:
+    """Put the name `new`, which no plan would take, into the files of a run, as somebody else may have."""
+    for name in ("run.json", "steps.jsonl", "episodes.jsonl"):
+        text = (folder / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text.replace(json.dumps(old), json.dumps(new)), encoding="utf-8")
+
+
 def add_plan(results: Path, name: str = "r", *, model: str = "offline-player", **plan: Any) -> None:
     """Give run `name` another plan, as a later command does."""
     settings = replace(Settings(), model=model)
