@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from babyai_kit.cli.finding import NOTE, TROUBLE, Finding
 from babyai_kit.cli.metered_gateway import MAX_CALLS, MeteredGateway
+from babyai_kit.cli.model_places import places_of
 from babyai_kit.cli.model_trial import Trial, tried
 from babyai_kit.cli.text_table import text_table
 from babyai_kit.configuration.prices import FREE
@@ -74,16 +75,18 @@ async def ask_models(
         text = announcement(loaded, agents) + (" One more asks the gateway's model for its name." * naming)
         for line in wrapped(text):
             say(line)
+        redact = _redacting(loaded, agents)
         with _model_named(settings):
             async with connect(env_file=env_file, config=config, data=data, quiet=True) as session:
                 agents = _agents(session.config, names or session.config.default_models)
                 await session.serve([agent for agent in agents if agent.added])
                 session.gateway = gateway = MeteredGateway(session.gateway)
-                trials = await together(tried(session, gateway, agent, say) for agent in agents)
+                told = lambda line: say(redact(line))  # noqa: E731
+                trials = await together(tried(session, gateway, agent, told) for agent in agents)
                 loaded = session.config
     except KitError as error:
         return Asked((Finding(TROUBLE, PART, str(error)),))
-    return Asked(tuple(_findings(trials)), trial_table(loaded, trials))
+    return Asked(tuple(_findings(trials, redact)), trial_table(loaded, trials))
 
 
 def announcement(config: Config, agents: Collection[Agent]) -> str:
@@ -135,11 +138,24 @@ def _model_named(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _findings(trials: Collection[Trial]) -> Iterator[Finding]:
+def _findings(trials: Collection[Trial], redact: Callable[[str], str]) -> Iterator[Finding]:
     for trial in trials:
         if trial.error:
-            yield Finding(TROUBLE, PART, f"{trial.model}: {trial.error}")
-        yield from (Finding(NOTE, PART, f"{trial.model}: {note}") for note in trial.notes)
+            yield Finding(TROUBLE, PART, f"{trial.model}: {redact(trial.error)}")
+        yield from (Finding(NOTE, PART, f"{trial.model}: {redact(note)}") for note in trial.notes)
+
+
+def _redacting(config: Config, agents: Collection[Agent]) -> Callable[[str], str]:
+    """Keeps the secrets of the models' servers out of a text; the session knows those of the settings."""
+    places = [place for agent in agents for place in places_of(agent.model, config.settings)]
+    servers = {place.server for place in places if place.server}
+
+    def redact(text: str) -> str:
+        for server in servers:
+            text = server.redact(text)
+        return text
+
+    return redact
 
 
 def trial_table(config: Config, trials: Sequence[Trial]) -> str:
