@@ -32,10 +32,10 @@ def project(tmp_path: Path, data: Path) -> Path:
     return tmp_path
 
 
-def examined(project: Path, code: int, **settings: str) -> dict[str, list[str]]:
-    """Lines by part of a `doctor` that ends with `code`."""
+def examined(project: Path, code: int, *flags: str, **settings: str) -> dict[str, list[str]]:
+    """Lines by part of a `doctor` with `flags` that ends with `code`; the last line by `verdict`."""
     process = subprocess.run(
-        [sys.executable, "-m", "babyai_kit", "doctor"],
+        [sys.executable, "-m", "babyai_kit", "doctor", *flags],
         cwd=project,
         env={k: v for k, v in os.environ.items() if k not in SETTINGS} | settings,
         capture_output=True,
@@ -45,8 +45,9 @@ def examined(project: Path, code: int, **settings: str) -> dict[str, list[str]]:
     assert process.returncode == code, process.stdout + process.stderr
     assert "Traceback" not in process.stderr
     assert KEY not in process.stdout + process.stderr
-    lines: dict[str, list[str]] = {}
-    for line in process.stdout.splitlines()[:-1]:
+    *found, verdict = process.stdout.splitlines()
+    lines = {"verdict": [verdict]}
+    for line in found:
         lines.setdefault(line[8:20].strip(), []).append(line)
     return lines
 
@@ -76,7 +77,9 @@ def model_server() -> Iterator[str]:
 
 def test_nothing_configured_is_well(project: Path):
     findings = examined(project, 0)
-    assert list(findings)[:6] == ["Python", "Packages", "Disk", "Model", "Gateway", "ClickHouse"]
+    parts = ["Python", "Packages", "Disk", "Model", "Gateway", "ClickHouse"]
+    assert list(findings)[:7] == ["verdict", *parts]
+    assert findings["verdict"] == ["All well."]
     assert "NO language model" in findings["Model"][0]
     assert "embedded" in findings["Gateway"][0]
     assert "inferences" in findings["ClickHouse"][0]
@@ -89,6 +92,24 @@ def test_a_key_is_tried_without_a_paid_call(project: Path, model_server: str):
     assert f"{DEFAULT_MODEL} at http://127.0.0.1" in findings["Model"][0]
     unpriced = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server, AGENT_MODEL="llama3")
     assert "cost is NaN" in unpriced["Model"][0]
+
+
+def test_all_is_not_well_if_a_model_of_every_plan_lacks_its_key(project: Path):
+    findings = examined(project, 1, AGENT_MODELS="offline-player,groq::llama-3.1-8b-instant")
+    assert "needs GROQ_API_KEY" in findings["Model"][1]
+    assert findings["verdict"] == ["1 problem."]
+
+
+def test_models_are_asked_on_demand_alone(project: Path, model_server: str):
+    """The server takes no calls, so that asking it is trouble, and not asking it is none."""
+    settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model_server}
+    asked = examined(project, 1, "--ask", "--models", f"{DEFAULT_MODEL},offline-player", **settings)
+    assert [line[:7] for line in asked["Model"]] == ["ok     ", "note   "]
+    (trouble,) = asked["Answers"]
+    assert trouble.startswith(f"TROUBLE Answers     {DEFAULT_MODEL}: ")
+    text = " ".join(line for lines in asked.values() for line in lines)
+    assert "Asking 2 models: at most 8 short calls each. They cost money: at most $0.0058." in text
+    assert "offline-player  schema   yes   yes     yes     no" in text
 
 
 def test_a_wrong_key_an_unknown_model_and_a_dead_server_are_trouble(project: Path, model_server: str):
