@@ -16,27 +16,20 @@ from pathlib import Path
 
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.cli import process
+from babyai_kit.cli.container_agents import PROVIDER_KEYS, write_agents
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.agents_toml import Front, agents_toml
 from babyai_kit.configuration.env_file import env_text, read_env_file
 from babyai_kit.configuration.gateway_toml import point_registered_at
 from babyai_kit.configuration.models import OFFLINE_MODEL, is_free
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_ENV, StrPath, project_root
 from babyai_kit.configuration.provider_toml import cost_toml
-from babyai_kit.configuration.provider_types import PROVIDERS
-from babyai_kit.configuration.served_models import OPENAI_KEY, Model, needs, served_as
 from babyai_kit.configuration.settings import Settings, load_settings
-from babyai_kit.configuration.variants import AGENTS_FILE, Agent, Config, load_config
+from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError, KitError
 
 MIN_VERSION = (2, 23, 1)
 """The first Compose with `configs: content:`."""
-
-PROVIDER_KEYS = tuple(
-    dict.fromkeys(p.key for p in PROVIDERS.values() if p.key.endswith("_API_KEY") and p.key != OPENAI_KEY)
-)
-"""That the gateway's container is given."""
 
 ADDRESSES = {
     "UI": addresses.COMPOSE_UI,
@@ -59,33 +52,6 @@ def environment(settings: Settings, config: StrPath = PROJECT_CONFIG) -> dict[st
     if offline or any(map(is_free, settings.models)):
         variables["COMPOSE_PROFILES"] = "offline"
     return variables
-
-
-def write_agents(config: Config) -> list[str]:
-    """Write the agents of AGENT_MODELS and of config/models.toml for the gateway image; a line for each model
-    that is left out, since its provider's key is not set."""
-    names = dict.fromkeys((*config.settings.models, *config.own_models))
-    models = [config.model(name) for name in names]
-    present = [model for model in models if not model.missing]
-    crossed = [v for v in config.variants.values() if not v.own]
-    agents = [Agent(v, model, served_as(v.name, model.name)) for model in present for v in crossed]
-    fronts = {m.name: front for m in present if (front := _front(m, config.settings))}
-    file = config.path / AGENTS_FILE
-    text = agents_toml(config, agents, file, folder=config.path, fronts=fronts)
-    if agents or file.exists():
-        write_atomically(file, text)
-    return [needs(model) for model in models if model.missing]
-
-
-def _front(model: Model, settings: Settings) -> Front | None:
-    """Where the gateway's container asks `model`; None where it knows by itself."""
-    if model.on_this_machine:
-        return Front(addresses.COMPOSE_PLAYER, gives_up=False)
-    if not model.base_url:
-        return None
-    if model.base_url == settings.openai_base_url:
-        return Front(addresses.COMPOSE_ADAPTER, gives_up=True)
-    return Front(addresses.from_container(model.base_url), gives_up=False)
 
 
 def compose_version() -> tuple[int, ...] | None:

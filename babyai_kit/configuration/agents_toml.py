@@ -7,7 +7,7 @@ image.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import read_toml
 from babyai_kit.configuration.variants import AGENTS_FILE, FUNCTION, Agent, Config
 from babyai_kit.errors import InputError
+
+BESIDE = "container"
+"""Ends the name of a model that is defined twice."""
 
 
 class Front(NamedTuple):
@@ -38,24 +41,25 @@ def agents_toml(
     *,
     folder: StrPath,
     fronts: Mapping[str, Front],
+    defined: Collection[str] = (),
 ) -> str:
     """The TOML of `agents` for the `file` beside or in `folder`, a copy of the configuration's.
 
-    `fronts`: by model; any other is asked in its provider's way. Agents that `config/` serves by itself are
-    left out.
+    `fronts`: by model; any other is asked in its provider's way. `defined`: models that another file of the
+    gateway defines; of those with a front it gets another one beside them. Agents that `config/` serves by
+    itself are left out.
     """
     added = [agent for agent in agents if agent.added]
     models: dict[str, Any] = {}
     variants: dict[str, Any] = {}
     for agent in added:
-        model = agent.model
-        variants[agent.served_as] = {
-            **variant_table(agent.variant.name, folder, file),
-            "model": model.gateway_name,
-        }
-        if model.gateway_name in models:
+        model, front = agent.model, fronts.get(agent.model.name)
+        name = model.gateway_name if model.name not in defined else model.name
+        if front and model.name in defined:
+            name = f"{name}@{BESIDE}"
+        variants[agent.served_as] = {**variant_table(agent.variant.name, folder, file), "model": name}
+        if name in models or (model.name in defined and not front):
             continue
-        front = fronts.get(model.name)
         definition = _definition(model, config.settings, front)
         timeout_ms = NO_TIMEOUT_MS if front and front.gives_up else config.settings.timeout_ms
         cost = tomlkit.parse(cost_toml(config.price_of(model), model.asked_as)).unwrap()
@@ -63,7 +67,7 @@ def agents_toml(
             provider.setdefault("timeouts", timeouts(timeout_ms))
             for name, value in cost.items():
                 provider.setdefault(name, value)
-        models[model.gateway_name] = definition
+        models[name] = definition
     document = tomlkit.document()
     document.add(tomlkit.comment("Written by the kit: the models of a plan, and a variant for each agent."))
     if added:

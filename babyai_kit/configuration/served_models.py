@@ -153,8 +153,7 @@ def _behind_adapter(provider: Mapping[str, Any], kind: str) -> bool:
     known = PROVIDERS.get(kind)
     if known is None or known.api != "openai" or provider.get("api_type", CHAT) != CHAT:
         return False
-    # xAI counts reasoning beside the answer's tokens, and the gateway alone adds the two up.
-    return kind != "xai" and bool(known.address or (known.takes_address and "api_base" in provider))
+    return bool(known.address or (known.takes_address and "api_base" in provider))
 
 
 def environ_of(settings: Settings) -> dict[str, str]:

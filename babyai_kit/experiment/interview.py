@@ -94,8 +94,11 @@ class Interview:
             dialect, outcome = await self._accepted(Dialect(answer_format, omitted))
             omitted = dialect.omitted
             if isinstance(outcome, ServiceError):
-                failure = failure or (outcome, dialect)
-                if refusal(outcome, dialect) is None:
+                refused = refusal(outcome, dialect)
+                # What is refused beside a form is what matters, whichever form showed it.
+                if failure is None or refused != "answer format":
+                    failure = outcome, dialect
+                if refused is None:
                     break
                 continue
             accepted.append((dialect, outcome))

@@ -16,12 +16,15 @@ Refusal = Omission | Literal["answer format", "unnamed"]
 """`unnamed`: the request is refused, and nothing is said of a parameter or a model."""
 
 _FORMAT = re.compile(
-    r"response.?format|json.?(schema|object|mode)|structured|guided|grammar|output schema", re.IGNORECASE
+    r"response.?format|json.?(schema|object|mode)|structured|guided|grammar|output schema|"
+    r"output.(config\.)?format|outputConfig|response.?(schema|mime)|tool.?(choice|use)\b|prefill",
+    re.IGNORECASE,
 )
 _NOT_KNOWN = re.compile(
     r"unsupported|not support|n't support|only the default|un(known|recogni[sz]ed|expected)|extra|"
     r"not (permitted|allowed|implemented|available|accepted|valid)|n't allowed|forbidden|deprecated|"
-    r"invalid (parameter|field|argument|request argument)|no such|remove|no endpoints found that",
+    r"invalid (parameter|field|argument|request argument)|no such|remove|no endpoints found that|"
+    r"(may|can) (only|not) be",
     re.IGNORECASE,
 )
 _NO_PARAMETER = re.compile(r"model|context|too (large|long)", re.IGNORECASE)

@@ -22,13 +22,16 @@ import yaml
 from expandvars import ParameterNullOrNotSet, expand
 
 from babyai_kit.cli import compose
+from babyai_kit.cli.container_agents import PROVIDER_KEYS, write_agents
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.addresses import ADAPTER_PORT, COMPOSE_CLICKHOUSE, PLAYER_PORT
 from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, model_toml
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import load_settings
+from babyai_kit.configuration.variants import Config, load_config
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.registration import register_variant
+from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -297,3 +300,68 @@ def test_up_lets_registered_models_be_asked_as_the_settings_say(docker, tmp_path
     assert provider["api_base"] == addresses.COMPOSE_ADAPTER
     assert provider["api_key_location"] == "env::OPENAI_API_KEY"
     assert provider["timeouts"] == {"non_streaming": {"total_ms": NO_TIMEOUT_MS}}
+
+
+OWN = """
+[models.claude]
+routing = ["anthropic"]
+[models.claude.providers.anthropic]
+type = "anthropic"
+model_name = "claude-x"
+[models."their/own"]
+routing = ["own"]
+[models."their/own".providers.own]
+type = "vllm"
+model_name = "llama"
+api_base = "http://127.0.0.1:8000/v1/"
+api_key_location = "none"
+"""
+
+
+def as_the_image_has_it(folder: Path, models: str, **values: str) -> tuple[Config, Path]:
+    """What make up leaves in config/, beside the model's file, in a folder that stands for /app/babyai."""
+    settings = load_settings(None, values)
+    config = folder / "config"
+    shutil.copytree(CONFIG, config)
+    (config / "models.toml").write_text(models)
+    loaded = load_config(config, settings)
+    (folder / "model.toml").write_text(model_toml(settings, None, base_url="http://x/v1/"))
+    return loaded, folder
+
+
+@pytest.mark.e2e
+async def test_the_image_serves_each_agent_of_several_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Under the names that a run with this gateway asks for; a model without its key stops nothing."""
+    names = "anthropic::claude-y,offline-player,plain"
+    values = {"OPENAI_BASE_URL": "http://localhost:1/v1", "AGENT_MODELS": names, "ANTHROPIC_API_KEY": "k"}
+    loaded, folder = as_the_image_has_it(tmp_path / "app", OWN, **values)
+    assert write_agents(loaded) == []
+    text = (folder / "config" / "agents.toml").read_text()
+    document = tomlkit.parse(text).unwrap()
+    assert document["models"]["their/own@container"]["providers"]["vllm"]["api_base"] == (
+        "http://host.docker.internal:8000/v1/"
+    )
+    assert document["models"]["plain"]["providers"]["openai"]["api_base"] == addresses.COMPOSE_ADAPTER
+    assert "claude" not in document["models"]  # which models.toml defines
+    asked = loaded.agents(["history"], ["claude", "their/own", *names.split(",")])
+    assert {agent.served_as for agent in asked} <= set(document["functions"]["act"]["variants"])
+    # Compose sets every variable, to nothing where there is no key.
+    for key in PROVIDER_KEYS:
+        monkeypatch.setenv(key, "")
+    main = folder / "config" / "tensorzero.toml"
+    main.write_text(main.read_text().replace("enabled = true", "enabled = false"))  # no store here
+    gateway = await TensorZeroGateway.embedded(f"{folder}/**/*.toml", None)
+    await gateway.close(5)
+    # And the kit's own view of config/ is what it was.
+    assert set(load_config(loaded.path, loaded.settings).variants) == set(loaded.variants)
+
+
+def test_make_up_says_which_models_it_leaves_out_and_which_keys_a_container_lacks(tmp_path: Path):
+    loaded, _ = as_the_image_has_it(tmp_path / "a", OWN)
+    assert write_agents(loaded) == [
+        "model claude needs ANTHROPIC_API_KEY, which is not set; add it to .env, or leave the model out"
+    ]
+    with_key = OWN.replace('"none"', '"env::MY_KEY"')
+    loaded, _ = as_the_image_has_it(tmp_path / "b", with_key)
+    with pytest.raises(InputError, match="takes its key from MY_KEY, which the gateway's container lacks"):
+        write_agents(loaded)

@@ -15,6 +15,8 @@ from babyai_kit.errors import ConfigError
 from tests.support.project import ROOT
 from tests.support.provider_gateway import provider_gateway
 
+pytestmark = pytest.mark.e2e
+
 EXAMPLE = ROOT / "config" / "models.toml.example"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 MODELS = tomlkit.parse(TEXT).unwrap()["models"]

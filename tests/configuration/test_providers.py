@@ -10,6 +10,8 @@ from babyai_kit.configuration.providers import is_shorthand, missing_keys, neede
 from babyai_kit.errors import ConfigError, InputError
 from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
 
+pytestmark = pytest.mark.e2e
+
 REQUIRED = {
     "api_base": "http://127.0.0.1:9/v1",
     "deployment_id": "deployment",

@@ -37,6 +37,17 @@ SCHEMA = Dialect("schema")
         (404, "No endpoints found that support response_format", "answer format"),
         (404, "No endpoints found that can handle the requested parameters.", "unnamed"),
         (400, "Provider returned error", "unnamed"),
+        # Anthropic
+        (400, "`temperature` is deprecated for this model.", "temperature"),
+        (
+            400,
+            "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.",
+            "temperature",
+        ),
+        (400, "'claude-3-haiku-20240307' does not support output format.", "answer format"),
+        (400, "Thinking may not be enabled when tool_choice forces tool use.", "answer format"),
+        (400, "`max_tokens` must be greater than `thinking.budget_tokens`.", None),
+        (400, '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive".', None),
         # llama.cpp, nginx, Ollama
         (400, "the request exceeds the available context size. try increasing it", None),
         (413, "413 Request Entity Too Large", None),

@@ -15,6 +15,7 @@ from babyai_kit import Run, connect, load_episodes, run_experiment
 from babyai_kit.errors import InputError, ModelError
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.gateway.session import Session
+from tests.support.anthropic_server import KEY, NEW, OLD, anthropic_server
 from tests.support.model_server import ModelServer, completion, model_server, refusal
 from tests.support.project import CONFIG
 
@@ -347,3 +348,75 @@ async def test_a_refused_effort_is_left_out_said_and_recorded(
         in capsys.readouterr().out
     )
     assert "reasoning_effort" in Run.open("effort", results=tmp_path).manifest.dialects["first-model"].omitted
+
+
+CLAUDE = """
+[models.claude]
+routing = ["anthropic"]
+[models.claude.providers.anthropic]
+type = "anthropic"
+model_name = "claude-x"
+api_base = "{base_url}"
+"""
+
+
+@pytest.mark.parametrize("kind", ["old", "new"])
+async def test_a_server_of_anthropics_api_plays_an_episode(
+    opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Strict about that API: an older model without schemas, and a newer one that refuses a temperature."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    async with (
+        model_server(lambda body: completion()) as first,
+        anthropic_server(models={"claude-x": OLD if kind == "old" else NEW}) as claude,
+        opened(first, CLAUDE.format(base_url=claude.base_url)) as session,
+    ):
+        episodes = await run_experiment(
+            session,
+            f"claude-{kind}",
+            ["baseline", "history_and_reasoning"],
+            ["goto"],
+            [200],
+            models=["claude", "first-model"],
+            temperature=0.5,
+            results=tmp_path,
+            progress=False,
+        )
+    assert set(episodes["model"]) == {"claude", "first-model"}
+    assert (episodes["status"] == "ok").all()
+    assert (episodes["input_tokens"] > 0).all()
+    assert not first.asked[0].get("thinking")
+    dialect = Run.open(f"claude-{kind}", results=tmp_path).manifest.dialects["claude"]
+    assert "seed" in dialect.omitted
+    assert ("temperature" in dialect.omitted) == (kind == "new")
+    assert dialect.answer_format == ("tool" if kind == "old" else "schema")
+
+
+async def test_the_ui_compares_each_variant_of_each_model(opened, tmp_path: Path) -> None:
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: FORWARD) as second,
+        opened(first, own_model("second", second.base_url)) as session,
+    ):
+        models = ["first-model", "second"]
+        await run_experiment(
+            session,
+            "compared",
+            ["baseline"],
+            ["goto"],
+            [200],
+            models=models,
+            workflow_evaluation=True,
+            results=tmp_path,
+            progress=False,
+        )
+        asked = session.clickhouse().query(
+            "SELECT variant_name, tags['model'], count() FROM JsonInference WHERE tags['run'] = 'compared' "
+            "GROUP BY 1, 2 ORDER BY 1"
+        )
+        pinned = session.clickhouse().query(
+            "SELECT variant_pins['act'], run_display_name FROM DynamicEvaluationRun "
+            "WHERE tags['run'] = 'compared' ORDER BY 1"
+        )
+    assert [row[:2] for row in asked.result_rows] == [(f"baseline@{name}", name) for name in models]
+    assert pinned.result_rows == [(f"baseline@{name}", f"compared: baseline@{name}") for name in models]

@@ -17,6 +17,8 @@ from tests.support.project import CONFIG
 from tests.support.provider_gateway import ask, provider_gateway
 from tests.support.provider_hosts import provider_hosts
 
+pytestmark = pytest.mark.e2e
+
 OUTPUT = json.loads((CONFIG / "functions" / "act" / "output_schema.json").read_text())
 SCHEMA = strict_schema(OUTPUT, reasoning=True)
 EFFORT = {"reasoning_effort": "low"}

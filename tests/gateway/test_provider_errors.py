@@ -17,6 +17,8 @@ from tests.support.model_server import model_server, refusal
 from tests.support.provider_gateway import error_of, provider_gateway
 from tests.support.provider_hosts import provider_hosts
 
+pytestmark = pytest.mark.e2e
+
 PASSING = (True, False)
 LASTING = (False, False)
 FATAL = (False, True)

@@ -14,6 +14,8 @@ from tests.support.model_server import completion, model_server
 from tests.support.provider_gateway import ask, provider_gateway
 from tests.support.provider_hosts import provider_hosts
 
+pytestmark = pytest.mark.e2e
+
 PRICES: Any = {"input": 1.0, "cached": 0.1, "written": 1.25, "output": 5.0}
 """US dollars per million tokens."""
 OPENAI_USAGE = {

@@ -23,7 +23,7 @@ from PIL import Image
 
 from babyai_kit import ACTIONS, TASKS, clickhouse_client, connect, figures, make_env, run_experiment
 from babyai_kit.__main__ import _parser
-from babyai_kit.cli.compose import PROVIDER_KEYS
+from babyai_kit.cli.container_agents import PROVIDER_KEYS
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.served_models import own_models
 from babyai_kit.configuration.settings import load_settings
@@ -38,7 +38,7 @@ PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
-OF_USERS = ("config/finetuned/", "config/models.toml")
+OF_USERS = ("config/finetuned/", "config/models.toml", "config/agents.toml")
 """Files of users, which Git ignores."""
 LANGUAGES = {"sh", "python", "sql", "ini", "toml", "json", "text"}
 PROGRAMS = {"python", "python3", ".", "pip", "uv", "conda", "jupyter", "cp", "git"}

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from babyai_kit.cli.compose import PROVIDER_KEYS
+from babyai_kit.cli.container_agents import PROVIDER_KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ROOT / "tests" / "goldens" / "prompts"
