@@ -76,6 +76,8 @@ def checked(
         return CheckedModel(finding, model, last_day)
     troubles = [text for place in places if (text := _trouble(config, model, place, lists))]
     if troubles:
+        # The gateway falls back to the next provider.
+        grade = grade if len(troubles) == len(places) else NOTE
         text = "; ".join(troubles) + (f" ({going})" if going else "")
         finding = Finding(grade, PART, f"{model.name}: {settings.redact(text)}")
         return CheckedModel(finding, model, last_day)

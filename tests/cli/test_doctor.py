@@ -65,6 +65,9 @@ def model_server() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body.encode())
 
+        def do_POST(self) -> None:
+            self.send_error(401)
+
         def log_message(self, *words: object) -> None:
             pass
 
@@ -101,7 +104,7 @@ def test_all_is_not_well_if_a_model_of_every_plan_lacks_its_key(project: Path):
 
 
 def test_models_are_asked_on_demand_alone(project: Path, model_server: str):
-    """The server takes no calls, so that asking it is trouble, and not asking it is none."""
+    """The server refuses calls, so that asking it is trouble, and not asking it is none."""
     settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model_server}
     asked = examined(project, 1, "--ask", "--models", f"{DEFAULT_MODEL},offline-player", **settings)
     assert [line[:7] for line in asked["Model"]] == ["ok     ", "note   "]
