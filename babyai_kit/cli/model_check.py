@@ -24,6 +24,8 @@ MAX_NAME = 80
 """Characters shown of a model's name."""
 MAX_NAMES = 5
 """Names of a list that are shown."""
+MAX_COMPARED = 2000
+"""Names of a list that may have been meant; the longest known one has some hundred."""
 
 _DATED = re.compile(r"-(\d{8}|\d{4}-\d\d-\d\d)$")
 
@@ -66,7 +68,7 @@ def checked(
     days = [day for place in places if (day := _last_day(place, lists)) is not None]
     last_day = min(days, default=None)
     seller = _seller(model, places, settings)
-    remedy = {"remedy": "name another model"} if model.definition else {}
+    remedy = {"remedy": "name another model"} if model.definition or settings.models else {}
     going = retirements.warning(model.served_name, today, listed=last_day, **seller, **remedy) or ""
     last_day = retirements.shutdown_of(model.served_name, last_day, **seller)
     grade = TROUBLE if wanted else NOTE
@@ -106,11 +108,10 @@ def _trouble(config: Config, model: Model, place: Place, lists: Mapping[ModelSer
     names = [prefix + name for name in names]
     setting = "AGENT_MODELS" if model.name in config.settings.models else "AGENT_MODEL"
     remedy = "let config/models.toml name" if own else f"set {setting} to"
-    probably = f"; did you mean {meant}?" if meant else ""
+    if meant:
+        remedy = f"did you mean {meant}? {remedy[0].upper()}{remedy[1:]}"
     more = ", ..." if len(found.models) > MAX_NAMES else ""
-    return (
-        f"{place.shown} does not list {place.served_name}{probably}; {remedy} one of {', '.join(names)}{more}"
-    )
+    return f"{place.shown} does not list {place.served_name}; {remedy} one of {', '.join(names)}{more}"
 
 
 def _doubts(places: Sequence[Place], lists: Mapping[ModelServer, ModelList]) -> Iterable[str]:
@@ -143,8 +144,7 @@ def _seen(places: Sequence[Place], lists: Mapping[ModelServer, ModelList]) -> st
 
 def _choices(name: str, listed: Iterable[str]) -> tuple[list[str], str]:
     """Some names of a list, the one that was probably meant first; and that one."""
-    names = sorted(listed)
-    shown = [one_line(other, MAX_NAME) for other in names]
+    shown = [one_line(other, MAX_NAME) for other in sorted(listed)[:MAX_COMPARED]]
     close = difflib.get_close_matches(name.lower(), [other.lower() for other in shown], n=1)
     meant = next((other for other in shown if close and other.lower() == close[0]), "")
     return ([meant] if meant else []) + [o for o in shown if o != meant][: MAX_NAMES - bool(meant)], meant

@@ -80,12 +80,12 @@ class _Trial:
         self._session = session
         self._agent = agent
         self._say = say
+        self._pace = Pace(session.settings.requests_per_minute, BACKOFF)
         self._notes: list[str] = []
 
     async def hold(self) -> Trial:
         agent, sampling = self._agent, Sampling(call_seeds=False)
-        pace = Pace(None, BACKOFF)
-        interview = Interview(self._session, agent, sampling, BACKOFF, self._say, WAIT_S, pace)
+        interview = Interview(self._session, agent, sampling, BACKOFF, self._say, WAIT_S, self._pace)
         dialect, answer = await interview.hold(None)
         valid = decide(answer.parsed).valid
         if not valid:
@@ -104,14 +104,11 @@ class _Trial:
         )
 
     async def _takes(self, parameter: Omission, dialect: Dialect) -> Verdict:
-        known = PROVIDERS.get(self._agent.model.asked_as)
-        reasoning = parameter == "reasoning_effort"
-        if known and not (
-            parameter in known.reasoning if reasoning else known.takes_seed or parameter != "seed"
-        ):
-            return "no"  # the gateway would leave it out without a word
-        if reasoning:
-            dialect = _for_reasoning(dialect, self._agent.model.asked_as)
+        provider = self._agent.model.asked_as
+        if not _passed_on(parameter, provider):
+            return "no"
+        if parameter == "reasoning_effort":
+            dialect = _for_reasoning(dialect, provider)
         dialect = dialect.omitting({*dialect.omitted} - {parameter})
         question = self._question(dialect, **{parameter: PARAMETERS[parameter]})
         outcome = await self._ask(question)
@@ -157,13 +154,25 @@ class _Trial:
         patience = Patience(BACKOFF, self._say)
         only = lambda error: isinstance(error, PASSING)  # noqa: E731
         try:
-            return await retrying(BACKOFF, only=only, patience=patience)(self._session.ask, question)
+            return await retrying(BACKOFF, only=only, patience=patience)(self._call, question)
         except ServiceError as error:
             return error
+
+    async def _call(self, question: Question) -> Answer:
+        await self._pace.turn()
+        return await self._session.ask(question)
 
     def _unclear(self, what: str, error: ServiceError) -> Verdict:
         self._notes.append(f"with {what}: {error}")
         return "?"
+
+
+def _passed_on(parameter: Omission, provider: str) -> bool:
+    """False if the gateway leaves the parameter out for this type of provider, without a word."""
+    known = PROVIDERS.get(provider)
+    if parameter == "seed":
+        return known is None or known.takes_seed
+    return parameter == "temperature" or known is None or parameter in known.reasoning
 
 
 def _for_reasoning(dialect: Dialect, provider: str) -> Dialect:

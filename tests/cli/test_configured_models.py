@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -45,6 +45,8 @@ class Lists:
     asked: list[Mapping[str, str]] = field(default_factory=list)
     open: int = 0
     most: int = 0
+    answer: Callable[[web.Request], Awaitable[web.Response]] | None = None
+    """In place of the list."""
 
 
 @asynccontextmanager
@@ -60,6 +62,8 @@ async def listing(*names: str, together: int = 1) -> AsyncIterator[Lists]:
             enough.set()
         await enough.wait()
         lists.open -= 1
+        if lists.answer:
+            return await lists.answer(http)
         return web.json_response({"data": [{"id": name} for name in names]})
 
     app = web.Application()
@@ -121,10 +125,52 @@ async def test_a_name_that_is_not_listed_is_told_with_the_one_that_was_meant(fol
         _, found, _ = await told(folder, OPENAI_BASE_URL=f"{lists.url}/v1", AGENT_MODELS="Llama-3.1-70")
     (grade, text), (grade_of_house, text_of_house) = found
     assert grade == "TROUBLE"
-    assert "does not list Llama-3.1-70; did you mean llama-3.1-70b?; set AGENT_MODELS to one of" in text
+    assert "does not list Llama-3.1-70; did you mean llama-3.1-70b? Set AGENT_MODELS to one of" in text
     assert text.endswith("one of llama-3.1-70b, llama-3.1-8b, x0, x1, x2, ...")
     assert grade_of_house == "note"
-    assert "let config/models.toml name one of llama-3.1-8b, llama-3.1-70b," in text_of_house
+    assert "? Let config/models.toml name one of llama-3.1-8b, llama-3.1-70b," in text_of_house
+
+
+async def test_a_flood_of_names_takes_no_time(folder: Path):
+    async with listing(*(f"model-{i:070}" for i in range(40_000))) as lists:
+        _, found, _ = await told(folder, OPENAI_BASE_URL=f"{lists.url}/v1", AGENT_MODEL="model-7")
+    assert found[0][0] == "TROUBLE"
+    assert len(found[0][1]) < 1000
+
+
+async def test_an_address_without_its_version_is_told_where_it_stands(folder: Path):
+    async with listing("m") as lists:
+
+        async def versioned(http: web.Request) -> web.Response:
+            return web.json_response({"data": [{"id": "m"}]} if http.path == "/v1/models" else {})
+
+        lists.answer = versioned
+        (folder / "models.toml").write_text(
+            own("house", "vllm", model_name="m", api_base=lists.url, api_key_location="none")
+        )
+        _, found, _ = await told(folder, "house")
+    base = lists.url
+    assert found == [
+        (
+            "TROUBLE",
+            f"house: {base}/ does not list models, but {base}/v1 does; let api_base in config/models.toml be "
+            f"{base}/v1",
+        )
+    ]
+
+
+async def test_a_provider_that_fails_is_a_note_while_there_is_another(folder: Path):
+    async with listing("m") as lists:
+        (folder / "models.toml").write_text(
+            '[models.two]\nrouting = ["first", "second"]\n'
+            '[models.two.providers.first]\ntype = "vllm"\nmodel_name = "m"\n'
+            f'api_base = "{AWAY}"\napi_key_location = "none"\n'
+            '[models.two.providers.second]\ntype = "vllm"\nmodel_name = "m"\n'
+            f'api_base = "{lists.url}/v1"\napi_key_location = "none"\n'
+        )
+        _, ((grade, text),), _ = await told(folder, "two")
+    assert grade == "note"
+    assert text.startswith(f"two: {AWAY}/ does not answer: ")
 
 
 async def test_anthropics_list_is_read_in_its_own_way(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -238,19 +284,14 @@ async def test_a_plan_without_the_settings_own_model_does_not_speak_of_it(folder
 
 
 async def test_a_redirect_takes_no_key_elsewhere(folder: Path):
-    async with listing("m") as elsewhere:
+    async with listing("m") as elsewhere, listing() as lists:
 
         async def redirect(http: web.Request) -> web.Response:
             raise web.HTTPTemporaryRedirect(f"{elsewhere.url}/v1/models")
 
-        app = web.Application()
-        app.router.add_get("/{path:.*}", redirect)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        base = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        _, found, _ = await told(folder, OPENAI_BASE_URL=base, OPENAI_API_KEY=KEY, AGENT_MODEL="m")
-        await runner.cleanup()
+        lists.answer = redirect
+        settings = {"OPENAI_BASE_URL": f"{lists.url}/v1", "OPENAI_API_KEY": KEY, "AGENT_MODEL": "m"}
+        _, found, _ = await told(folder, **settings)
     assert not elsewhere.asked
     assert found[0][0] == "TROUBLE"
     assert "set OPENAI_BASE_URL to it" in found[0][1]

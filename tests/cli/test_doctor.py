@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from babyai_kit.cli import health_checks as doctor
+from babyai_kit.cli.finding import Finding
 from babyai_kit.configuration.models import DEFAULT_MODEL
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
@@ -165,6 +166,16 @@ def test_a_port_in_use_is_reported(project: Path):
             pytest.skip("port 4000 is in use on this machine")
         findings = examined(project, 0)
     assert any("4000 (UI of make up) is in use; stop its program" in line for line in findings["Ports"])
+
+
+def test_a_finding_fits_a_terminal_and_keeps_addresses_whole():
+    address = "http://" + "x" * 90
+    lines = Finding("note", "Model", f"{'seven words that are hyphen-ated, too ' * 6}{address}").in_columns()
+    first, *rest = lines.splitlines()
+    assert first.startswith("note    Model       seven words")
+    assert all(line.startswith(" " * 20) and line[20] != " " for line in rest)
+    assert [len(line) > 79 for line in (first, *rest)] == [False] * len(rest) + [True]
+    assert rest[-1].strip() == address
 
 
 def test_an_old_python_is_refused_before_anything_is_imported(project: Path):
