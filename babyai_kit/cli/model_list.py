@@ -26,6 +26,7 @@ from babyai_kit.gateway.http_gateway import read_at_most
 from babyai_kit.hostile_text import one_line, parse_json
 from babyai_kit.local.adapter.connections import connection_failure, proxy_refusal
 from babyai_kit.local.adapter.failures import failure_of
+from babyai_kit.local.adapter.words import MAX_WORDS, server_words
 
 MAX_BYTES = 4_000_000
 """Read of a list; the longest known ones have some hundred kilobytes."""
@@ -46,6 +47,8 @@ class ModelServer:
     key: str = field(default="", repr=False)
     api: Api = "openai"
     remedies: Remedies = OF_SETTINGS
+    key_path: str = ""
+    """Below the base URL, what takes a key where the list takes none; empty: the list does."""
 
     def redact(self, text: str) -> str:
         """`text` without this server's secrets."""
@@ -79,10 +82,7 @@ class ModelList:
     """Another base URL that lists models, where this one does not."""
     failure: str = ""
     """Why there is no answer, and what to do; without secrets of the server."""
-
-    @property
-    def key_refused(self) -> bool:
-        return self.status in (401, 403)
+    key_refused: bool = False
 
 
 async def list_models(server: ModelServer, timeout_s: float) -> ModelList:
@@ -94,6 +94,9 @@ async def list_models(server: ModelServer, timeout_s: float) -> ModelList:
         return ModelList(failure=server.redact(str(error)))
     try:
         found = await _ask(server, base, proxy, timeout_s)
+        if server.key_path and found.models:
+            key = await _ask(server, base, proxy, timeout_s, server.key_path)
+            found = key if key.key_refused else found
         if not (found.models or found.key_refused or found.failure) and _may_lack_version(server):
             elsewhere = await _ask(server, with_version(base), proxy, timeout_s)
             if elsewhere.models:
@@ -116,8 +119,10 @@ def _may_lack_version(server: ModelServer) -> bool:
     return server.api == "openai" and not urlsplit(server.base_url).path.rstrip("/").endswith("/v1")
 
 
-async def _ask(server: ModelServer, base: str, proxy: str | None, timeout_s: float) -> ModelList:
-    url = URL(endpoint(base, "models"), encoded=True)
+async def _ask(
+    server: ModelServer, base: str, proxy: str | None, timeout_s: float, path: str = "models"
+) -> ModelList:
+    url = URL(endpoint(base, path), encoded=True)
     if server.api == "anthropic":
         url = url.update_query(limit=ANTHROPIC_PAGE)
     async with (
@@ -137,11 +142,22 @@ async def _ask(server: ModelServer, base: str, proxy: str | None, timeout_s: flo
             return ModelList(
                 reply.status, failure=str(failure_of(reply.status, place, remedies=server.remedies))
             )
-        try:
-            body = await read_at_most(reply.content, MAX_BYTES) if reply.status == 200 else None
-            return ModelList(reply.status, _names(parse_json(body or b"")))
-        except ValueError:
-            return ModelList(reply.status)
+        body = await read_at_most(reply.content, MAX_BYTES) or b""
+    content = _parsed(body)
+    if reply.status != 200:
+        words = server_words(content, body[:MAX_WORDS].decode(errors="replace"))
+        # Google refuses a key with status 400.
+        refused = reply.status != 407 and failure_of(reply.status, words).kind == "key refused"
+        return ModelList(reply.status, key_refused=refused)
+    return ModelList(reply.status, _names(content))
+
+
+def _parsed(body: bytes) -> object:
+    """The body as JSON; None if it is not."""
+    try:
+        return parse_json(body)
+    except ValueError:
+        return None
 
 
 def _names(answer: object) -> dict[str, date | None]:

@@ -22,6 +22,11 @@ ANTHROPIC = "https://api.anthropic.com/v1"
 PARTIAL_LISTS = frozenset({"fireworks", "hyperbolic", "together"})
 """Types of providers that serve more than they list."""
 
+KEY_PATHS = {"openrouter": "key"}
+"""Where providers that list their models to anybody tell something of a key.
+
+Source: https://openrouter.ai/docs/api-reference (get current API key)."""
+
 _NAMES = ("model_name", "model_id", "deployment_id", "endpoint_name")
 
 
@@ -89,5 +94,6 @@ def _place(table: Mapping[str, Any], model: Model, environ: Mapping[str, str]) -
         key.strip(),
         api="anthropic" if kind == "anthropic" else "openai",
         remedies=remedies_of(kind, key=needed[0] if needed else ""),
+        key_path=KEY_PATHS.get(kind, ""),
     )
     return Place(kind, name, server.shown if own else known.name, server)

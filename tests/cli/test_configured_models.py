@@ -202,6 +202,8 @@ async def test_providers_with_an_address_of_their_own_are_asked_there(
 
     def answer(arrival):
         names = listed[arrival.host]
+        if arrival.path == "/api/v1/key":  # OpenRouter's list is open to anybody
+            return web.Response(status=401 if arrival.headers["Authorization"] != router_key else 200)
         return web.Response(status=401) if names is None else {"data": [{"id": name} for name in names]}
 
     for key in ("GOOGLE_AI_STUDIO", "OPENROUTER", "FIREWORKS", "GROQ"):
@@ -212,19 +214,33 @@ async def test_providers_with_an_address_of_their_own_are_asked_there(
         "fireworks::mine",
         "groq::llama-3.1-8b-instant",
     )
+    router_key = f"Bearer {KEY}-OPENROUTER"
     async with provider_hosts(tmp_path, monkeypatch) as hosts:
         hosts.answer = answer
         _, found, _ = await told(folder, *names)
+        arrivals = list(hosts.arrivals)
+        monkeypatch.setenv("OPENROUTER_API_KEY", f"{KEY}-wrong")
+        _, (wrong,), _ = await told(folder, names[1])
+        words = "API key not valid. Please pass a valid API key."
+        error = [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}]
+        hosts.answer = lambda arrival: web.json_response(error, status=400)
+        _, (wrong_too,), _ = await told(folder, names[0])
     gemini, router, fireworks, groq = found
     assert gemini == ("ok", f"{names[0]} at Google AI Studio, which lists it")
     assert router[1].startswith(f"{names[1]} at OpenRouter, which lists it")
     assert fireworks[0] == "note"
     assert "the first call will show whether it has it" in fireworks[1]
     assert groq == ("TROUBLE", f"{names[3]}: Groq refuses the key (401); set GROQ_API_KEY in .env")
-    sent = {a.host: (a.path, a.headers["Authorization"]) for a in hosts.arrivals}
-    google = f"Bearer {KEY}-GOOGLE_AI_STUDIO"
-    assert sent["generativelanguage.googleapis.com"] == ("/v1beta/openai/models", google)
-    assert sent["openrouter.ai"] == ("/api/v1/models", f"Bearer {KEY}-OPENROUTER")
+    assert wrong == (
+        "TROUBLE",
+        f"{names[1]}: OpenRouter refuses the key (401); set OPENROUTER_API_KEY in .env",
+    )
+    remedy = "refuses the key (400); set GOOGLE_AI_STUDIO_API_KEY in .env"
+    assert wrong_too == ("TROUBLE", f"{names[0]}: Google AI Studio {remedy}")
+    sent = {a.host + a.path: a.headers["Authorization"] for a in arrivals}
+    google = "generativelanguage.googleapis.com/v1beta/openai/models"
+    assert sent[google] == f"Bearer {KEY}-GOOGLE_AI_STUDIO"
+    assert sent["openrouter.ai/api/v1/models"] == sent["openrouter.ai/api/v1/key"] == router_key
 
 
 async def test_a_key_that_is_missing_is_trouble_for_a_plan_and_else_a_note(folder: Path):
