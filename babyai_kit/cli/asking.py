@@ -71,8 +71,9 @@ async def ask_models(
         if not agents:
             say("No model can be asked.")
             return Asked(())
-        naming = bool(settings.gateway_url) and not settings.model_named
-        text = announcement(loaded, agents) + (" One more asks the gateway's model for its name." * naming)
+        text = announcement(loaded, agents)
+        if settings.gateway_url and not settings.model_named:
+            text += " One more asks the gateway's model for its name."
         for line in wrapped(text):
             say(line)
         redact = _redacting(loaded, agents)
@@ -194,5 +195,5 @@ def _total(trials: Sequence[Trial], costs: Mapping[str, float]) -> str:
     unknown = [one_line(name) for name, cost in costs.items() if math.isnan(cost)]
     text = f"{calls} call{'' if calls == 1 else 's'}"
     if known or not unknown:
-        text += f" for ${_number(known, 4)}"
+        text += " for less than $0.0001" if 0 < known < 1e-4 else f" for ${known:.4f}"
     return f"{text}; what those of {', '.join(unknown)} cost is not known." if unknown else f"{text}."
