@@ -45,7 +45,7 @@ async def _doctor(models: list[str], *, ask: bool) -> int:
     examination = await examine(models=models)
     findings = list(examination.findings)
     _show(findings)
-    if ask:
+    if ask and not any(finding.grade == TROUBLE and finding.part == "Settings" for finding in findings):
         from babyai_kit.cli.asking import ask_models
 
         print()

@@ -138,7 +138,9 @@ def test_a_dead_gateway_and_a_dead_store_are_trouble(project: Path):
 
 
 def test_a_setting_that_is_not_valid_is_trouble(project: Path):
-    assert "AGENT_TIMEOUT_MS" in examined(project, 1, AGENT_TIMEOUT_MS="soon")["Settings"][0]
+    findings = examined(project, 1, "--ask", AGENT_TIMEOUT_MS="soon")
+    assert "AGENT_TIMEOUT_MS" in findings["Settings"][0]
+    assert findings["verdict"] == ["1 problem."]
 
 
 def test_what_is_set_without_an_effect_is_told(project: Path):
