@@ -72,8 +72,8 @@ def agents_toml(
         cost = tomlkit.parse(cost_toml(config.price_of(model), model.asked_as)).unwrap()
         for provider in definition["providers"].values():
             provider.setdefault("timeouts", timeouts(timeout_ms))
-            for name, value in cost.items():
-                provider.setdefault(name, value)
+            for field, value in cost.items():
+                provider.setdefault(field, value)
         models[name] = definition
     document = tomlkit.document()
     document.add(tomlkit.comment("Written by the kit: the models of a plan, and a variant for each agent."))
