@@ -16,10 +16,10 @@ import tomlkit
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, cost_toml, timeouts
 from babyai_kit.configuration.provider_types import PROVIDERS
-from babyai_kit.configuration.served_models import OPENAI_KEY, OWN_MODELS, Model
+from babyai_kit.configuration.served_models import OPENAI_KEY, OWN_MODELS, Model, gateway_name
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import read_toml
-from babyai_kit.configuration.variants import AGENTS_FILE, FUNCTION, Agent, Config
+from babyai_kit.configuration.variants import AGENTS_FILE, CHAT_FUNCTION, FUNCTION, MODEL_ALIAS, Agent, Config
 from babyai_kit.errors import InputError
 
 BESIDE = "container"
@@ -52,12 +52,19 @@ def agents_toml(
     added = [agent for agent in agents if agent.added]
     models: dict[str, Any] = {}
     variants: dict[str, Any] = {}
+    chats: dict[str, Any] = {}
     for agent in added:
         model, front = agent.model, fronts.get(agent.model.name)
         name = model.gateway_name if model.name not in defined else model.name
         if front and model.name in defined:
             name = f"{name}@{BESIDE}"
-        variants[agent.served_as] = {**variant_table(agent.variant.name, folder, file), "model": name}
+        if agent.variant.chats:
+            plain = agent.served_as == gateway_name(agent.variant.name)
+            chats[agent.served_as] = {"type": "chat_completion", "model": MODEL_ALIAS if plain else name}
+            if plain:
+                continue
+        else:
+            variants[agent.served_as] = {**variant_table(agent.variant.name, folder, file), "model": name}
         if name in models or (model.name in defined and not front):
             continue
         definition = _definition(model, config.settings, front)
@@ -71,8 +78,9 @@ def agents_toml(
     document = tomlkit.document()
     document.add(tomlkit.comment("Written by the kit: the models of a plan, and a variant for each agent."))
     if added:
-        document["models"] = models
-        document["functions"] = {FUNCTION: {"variants": variants}}
+        document |= {"models": models} if models else {}
+        functions = {FUNCTION: variants, CHAT_FUNCTION: chats}
+        document["functions"] = {name: {"variants": of} for name, of in functions.items() if of}
     return tomlkit.dumps(document)
 
 

@@ -29,13 +29,16 @@ from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff, Patience, asked_wait_s
 from babyai_kit.experiment.refusals import refusal
 from babyai_kit.experiment.retries import retrying
-from babyai_kit.gateway.protocol import Answer, Question
+from babyai_kit.gateway.protocol import Answer, ChatMessage, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.waiting_times import in_words
 
 REASONING: tuple[Omission, ...] = ("reasoning_effort", "thinking_budget_tokens")
 """Parameters for models that reason."""
+
+SAMPLE_MESSAGES = (ChatMessage("user", "Answer with these words and no others: go forward"),)
+"""For agents that ask with messages."""
 
 TRIES = 3
 """Of a call that fails without a refusal."""
@@ -91,7 +94,8 @@ class Interview:
         omitted = self._first().omitted
         failure: tuple[ServiceError, Dialect] | None = None
         reasons = any(self._sends(name, Dialect(omitted=omitted)) for name in REASONING)
-        for answer_format in answer_forms(model.asked_as, reasoning=reasons):
+        forms = answer_forms(model.asked_as, reasoning=reasons)
+        for answer_format in ("words",) if self._agent.variant.chats else forms:
             dialect, outcome = await self._accepted(Dialect(answer_format, omitted))
             omitted = dialect.omitted
             if isinstance(outcome, ServiceError):
@@ -104,7 +108,8 @@ class Interview:
                 continue
             accepted.append((dialect, outcome))
             # Another form of request doesn't help an answer that max_tokens cuts off.
-            if decide(outcome.parsed).valid or outcome.finish_reason == "length":
+            valid = self._agent.variant.chats or decide(outcome.parsed).valid
+            if valid or outcome.finish_reason == "length":
                 return dialect, outcome
         if accepted:
             return accepted[0]
@@ -189,6 +194,7 @@ class Interview:
             self._variant,
             self._session.new_episode_id(),
             SAMPLE_ARGUMENTS,
+            messages=SAMPLE_MESSAGES if self._agent.variant.chats else None,
             model=self._model,
             served_as=self._agent.served_as,
             seed=0 if self._sampling.call_seeds else None,
