@@ -19,9 +19,12 @@ from jinja2 import Environment, TemplateSyntaxError, meta
 from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Price, Prices, load_prices
 from babyai_kit.configuration.project import StrPath
+from babyai_kit.configuration.providers import needed_keys, secrets_of
 from babyai_kit.configuration.served_models import (
+    MODEL_ALIAS,
     OWN_MODELS,
     Model,
+    check_apart,
     defined_model,
     gateway_name,
     own_models,
@@ -39,8 +42,6 @@ AGENTS_FILE = "agents.toml"
 """In `config/`, written for the gateway image (see `agents_toml`); nothing in it is the user's."""
 FINETUNED_FOLDER = "finetuned"
 """In `config/`, with a file for each registered variant."""
-MODEL_ALIAS = "agent"
-"""The model that follows the settings; it is not defined in `config/`."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class Config:
 
     path: Path
     settings: Settings
+    """With the variables that the models name."""
     variants: dict[str, Variant]
     prices: Prices = field(default_factory=Prices)
     output_schema: Mapping[str, Any] = field(default_factory=dict)
@@ -146,6 +148,7 @@ class Config:
         name each. Raises InputError for a name that can be no model.
         """
         found = [self.model(name) for name in models]
+        check_apart(found)
         alone = tuple(models) == (self.settings.model,)
         agents = []
         for variant in (self.variants[name] for name in variants):
@@ -235,9 +238,13 @@ def load_config(path: StrPath, settings: Settings) -> Config:
         for name, variant in function["variants"].items()
     }
     output_schema = _schema(schemas["output"], root / function["output_schema"])
+    providers = [p for model in models.values() for p in model.definition["providers"].values()]
     return Config(
         path=path,
-        settings=settings,
+        settings=settings.naming(
+            {name for p in providers for name in needed_keys(p)},
+            secrets={secret for p in providers for secret in secrets_of(p, settings.variables)},
+        ),
         variants=variants,
         prices=load_prices(path),
         output_schema=output_schema,

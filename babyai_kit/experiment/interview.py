@@ -19,6 +19,7 @@ from babyai_kit.errors import (
     GatewayAway,
     GatewayError,
     InputError,
+    ModelError,
     ModelLoading,
     RateLimited,
     ServiceError,
@@ -240,7 +241,10 @@ class Interview:
         not_the_model = isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout"
         if not_the_model or error.fatal or error.kind == "connection":
             # What to mend is said already: a key, a certificate, an account, the network.
-            return type(error)(f"nothing was run: {error}", kind=error.kind, retryable=False, fatal=True)
+            whose = f"{self._model}: " if isinstance(error, ModelError) else ""
+            return type(error)(
+                f"nothing was run: {whose}{error}", kind=error.kind, retryable=False, fatal=True
+            )
         return type(error)(
             f"model {self._model!r} does not answer, so nothing was run; check its name, the key and the "
             f"server: {error}",
