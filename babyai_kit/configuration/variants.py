@@ -61,6 +61,8 @@ class Variant:
     """An agent of Python code, which asks with messages; not of `config/`."""
     history: bool = False
     """Of such an agent: whether the history length is one of its settings."""
+    needs: tuple[str, ...] = ()
+    """Of such an agent: what it needs of a model, such as `images`."""
 
     @property
     def asks_reasoning(self) -> bool:
