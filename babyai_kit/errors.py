@@ -15,6 +15,7 @@ from typing import Literal
 import gymnasium.error
 
 ErrorKind = Literal[
+    "agent",
     "bad answer",
     "bad request",
     "closed",
@@ -139,6 +140,21 @@ class ModelLoading(ModelError):
         *,
         kind: ErrorKind = "loading",
         retryable: bool = True,
+        fatal: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, kind=kind, retryable=retryable, fatal=fatal, retry_after_s=retry_after_s)
+
+
+class AgentError(ServiceError):
+    """The code of an agent raised an exception: its author's mistake, and not what the model did."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "agent",
+        retryable: bool = False,
         fatal: bool = False,
         retry_after_s: float | None = None,
     ) -> None:

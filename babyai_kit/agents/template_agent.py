@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from babyai_kit.agents.interface import Episode, Move, Observation
 from babyai_kit.environment import ACTIONS
 from babyai_kit.runs.records import StepRecord
 
@@ -47,6 +48,29 @@ def template_arguments(mission: str, observation: str, remembered: Sequence[Step
     """The arguments of the user template for one step (see `config/functions/act/user_schema.json`)."""
     history = [{"observation": s.observation, "action": s.action, "valid": s.valid} for s in remembered]
     return {"mission": mission, "observation": observation, "history": history}
+
+
+class TemplateAgent:
+    """The agent behind the variants of `config/`: one call a step, with the arguments of its templates.
+
+    It sends the last `history_length` steps; the variant's template decides whether to show them.
+    """
+
+    def __init__(self, episode: Episode) -> None:
+        self._episode = episode
+        self._steps: list[dict[str, Any]] = []
+        self._seen = ""
+
+    async def act(self, observation: Observation) -> Move:
+        past = observation.past
+        if past is not None:
+            self._steps.append({"observation": self._seen, "action": past.action, "valid": past.valid})
+        self._seen = observation.text
+        length = self._episode.history_length
+        history = self._steps[-length:] if length else []
+        arguments = {"mission": observation.mission, "observation": observation.text, "history": history}
+        decision = decide((await self._episode.ask(arguments=arguments)).parsed)
+        return Move(decision.action if decision.valid else "", decision.thinking)
 
 
 SAMPLE_ARGUMENTS = template_arguments("go to the red ball", "a red ball 1 step forward", [])

@@ -34,6 +34,13 @@ def add(commands: Any) -> None:
     add_run(parser)
     flag = parser.add_argument
     flag("--variants", type=names, metavar="NAME,...", help="ways to prompt (default: the four of the kit)")
+    flag(
+        "--agents",
+        type=names,
+        metavar="NAME,...",
+        help="agents of Python code: names, module:Class or path/to/file.py:Class; without --variants, these "
+        "alone play (default: none)",
+    )
     flag("--models", type=names, metavar="NAME,...", help="default: those of AGENT_MODELS, else AGENT_MODEL")
     flag("--tasks", type=names, metavar="NAME,...", help="default: the five tasks")
     flag(
@@ -93,16 +100,20 @@ def _command(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
+    from babyai_kit.agents.registry import as_variant, find_agent
     from babyai_kit.experiment.budget import Limits
-    from babyai_kit.experiment.experiment import execute
+    from babyai_kit.experiment.experiment import execute, with_agents
     from babyai_kit.experiment.options import RunOptions
     from babyai_kit.gateway.connect import connect
     from babyai_kit.runs.journal import run_folder
     from babyai_kit.runs.plan import Sampling, make_plan
 
+    agents = [find_agent(name) for name in args.agents or ()]
+
     def checked_plan(config: Config) -> Plan:
-        asked = given(args, "variants", "tasks", "seeds", "num_dists", "repeats", "history_length", "models")
-        return make_plan(config, run=args.run, **asked)
+        config = config.with_agents(as_variant(agent, config.settings) for agent in agents)
+        asked = given(args, "tasks", "seeds", "num_dists", "repeats", "history_length", "models")
+        return make_plan(config, run=args.run, variants=with_agents(args.variants, agents), **asked)
 
     options = RunOptions(
         limits=Limits(args.max_cost_usd, args.max_tokens_total),
@@ -119,7 +130,7 @@ async def _run(args: argparse.Namespace) -> int:
     checked_plan(project_config())
     async with connect() as session:
         plan = checked_plan(session.config)
-        outcome = await execute(session, plan, sampling, options)
+        outcome = await execute(session, plan, sampling, options, agents=agents)
     print(closing(outcome, plan, options))
     return 0 if outcome.complete and outcome.stopped is None else 1
 

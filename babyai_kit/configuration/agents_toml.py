@@ -16,10 +16,10 @@ import tomlkit
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS, cost_toml, timeouts
 from babyai_kit.configuration.provider_types import PROVIDERS
-from babyai_kit.configuration.served_models import OPENAI_KEY, OWN_MODELS, Model
+from babyai_kit.configuration.served_models import OPENAI_KEY, OWN_MODELS, Model, gateway_name
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import read_toml
-from babyai_kit.configuration.variants import AGENTS_FILE, FUNCTION, Agent, Config
+from babyai_kit.configuration.variants import AGENTS_FILE, CHAT_FUNCTION, FUNCTION, MODEL_ALIAS, Agent, Config
 from babyai_kit.errors import InputError
 
 BESIDE = "container"
@@ -52,12 +52,19 @@ def agents_toml(
     added = [agent for agent in agents if agent.added]
     models: dict[str, Any] = {}
     variants: dict[str, Any] = {}
+    chats: dict[str, Any] = {}
     for agent in added:
         model, front = agent.model, fronts.get(agent.model.name)
         name = model.gateway_name if model.name not in defined else model.name
         if front and model.name in defined:
             name = f"{name}@{BESIDE}"
-        variants[agent.served_as] = {**variant_table(agent.variant.name, folder, file), "model": name}
+        if agent.variant.chats:
+            plain = agent.served_as == gateway_name(agent.variant.name)
+            chats[agent.served_as] = {"type": "chat_completion", "model": MODEL_ALIAS if plain else name}
+            if plain:
+                continue
+        else:
+            variants[agent.served_as] = {**variant_table(agent.variant.name, folder, file), "model": name}
         if name in models or (model.name in defined and not front):
             continue
         definition = _definition(model, config.settings, front)
@@ -65,14 +72,15 @@ def agents_toml(
         cost = tomlkit.parse(cost_toml(config.price_of(model), model.asked_as)).unwrap()
         for provider in definition["providers"].values():
             provider.setdefault("timeouts", timeouts(timeout_ms))
-            for name, value in cost.items():
-                provider.setdefault(name, value)
+            for field, value in cost.items():
+                provider.setdefault(field, value)
         models[name] = definition
     document = tomlkit.document()
     document.add(tomlkit.comment("Written by the kit: the models of a plan, and a variant for each agent."))
     if added:
-        document["models"] = models
-        document["functions"] = {FUNCTION: {"variants": variants}}
+        document |= {"models": models} if models else {}
+        functions = {FUNCTION: variants, CHAT_FUNCTION: chats}
+        document["functions"] = {name: {"variants": of} for name, of in functions.items() if of}
     return tomlkit.dumps(document)
 
 
@@ -80,6 +88,10 @@ def _definition(model: Model, settings: Settings, front: Front | None) -> dict[s
     if front is None:
         providers = {name: dict(p) for name, p in model.definition["providers"].items()}
         return {**model.definition, "providers": providers}
+    options, of_provider = dict(model.definition), {}
+    if options:
+        (of_provider,) = options.pop("providers").values()
+        of_provider = {name: value for name, value in of_provider.items() if name != "api_type"}
     provider = {
         "type": "openai",
         "model_name": model.served_name,
@@ -87,7 +99,11 @@ def _definition(model: Model, settings: Settings, front: Front | None) -> dict[s
         "api_key_location": _key_location(model, settings),
     }
     # The provider's name is what ClickHouse and the UI show.
-    return {"routing": [model.provider], "providers": {model.provider: provider}}
+    return {
+        **options,
+        "routing": [model.provider],
+        "providers": {model.provider: {**of_provider, **provider}},
+    }
 
 
 def _key_location(model: Model, settings: Settings) -> Any:

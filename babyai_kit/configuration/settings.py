@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from urllib.parse import quote, urlsplit
 
@@ -15,7 +15,7 @@ from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import read_env_file
 from babyai_kit.configuration.models import DEFAULT_MODEL, LEARNER_MODEL, OFFLINE_MODEL, is_free
 from babyai_kit.configuration.project import PROJECT_ENV, StrPath
-from babyai_kit.configuration.secrets import is_credential, is_secret
+from babyai_kit.configuration.secrets import MIN_LENGTH, is_credential, is_secret
 from babyai_kit.configuration.urls import base_url, checked_url, url_secrets
 from babyai_kit.errors import ConfigError
 
@@ -68,6 +68,10 @@ class Settings:
     """The models of a plan that names none (`AGENT_MODELS`); empty: `model` alone."""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Keys of other providers by variable, such as `ANTHROPIC_API_KEY`."""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """All that `.env` and the environment hold: models may name variables of their own."""
+    own_secrets: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Keys and passwords of the user's own models, whatever their variables are called."""
     openai_base_url: str = ""
     """Base URL of an OpenAI-compatible server, whose path ends in a slash; empty for the offline player.
 
@@ -109,11 +113,17 @@ class Settings:
         """Strings that must never reach a log, a journal, a tag or an error text."""
         keys = {self.openai_api_key, self.gateway_api_key}
         keys |= {value for name, value in self.credentials.items() if is_secret(name, value)}
+        keys |= {secret for secret in self.own_secrets if len(secret) >= MIN_LENGTH}
         found = keys | {quote(key, safe="") for key in keys}
         for url in (self.clickhouse_url, self.openai_base_url, self.gateway_url, self.ui_url):
             found |= url_secrets(url)
         # The longest first: another may be a part of it.
         return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+    def naming(self, variables: Iterable[str], *, secrets: Iterable[str]) -> Settings:
+        """These settings, whose credentials have the `variables` that the user's models name."""
+        named = {name: self.variables[name] for name in variables if name in self.variables}
+        return replace(self, credentials={**self.credentials, **named}, own_secrets=frozenset(secrets))
 
     def redact(self, text: str) -> str:
         """`text` with every secret replaced by `***`."""
@@ -161,6 +171,7 @@ def load_settings(
         model_named=offline or bool(named or several),
         models=several,
         credentials={name: value for name, value in values.items() if is_credential(name)},
+        variables=values,
         openai_base_url=base,
         openai_api_key=key,
         gateway_url=gateway.rstrip("/"),

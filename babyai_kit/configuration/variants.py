@@ -19,10 +19,14 @@ from jinja2 import Environment, TemplateSyntaxError, meta
 from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
 from babyai_kit.configuration.prices import Price, Prices, load_prices
 from babyai_kit.configuration.project import StrPath
+from babyai_kit.configuration.providers import needed_keys, secrets_of
 from babyai_kit.configuration.served_models import (
+    MODEL_ALIAS,
     OWN_MODELS,
     Model,
+    check_apart,
     defined_model,
+    gateway_name,
     own_models,
     resolve,
     served_as,
@@ -32,13 +36,12 @@ from babyai_kit.configuration.toml_files import read_toml, tables, text
 from babyai_kit.errors import ConfigError, InputError
 from babyai_kit.hostile_text import one_line, parse_json
 
-FUNCTION = "act"
+FUNCTION, CHAT_FUNCTION = "act", "chat"
+"""Of a call with template arguments, and of one with messages."""
 AGENTS_FILE = "agents.toml"
 """In `config/`, written for the gateway image (see `agents_toml`); nothing in it is the user's."""
 FINETUNED_FOLDER = "finetuned"
 """In `config/`, with a file for each registered variant."""
-MODEL_ALIAS = "agent"
-"""The model that follows the settings; it is not defined in `config/`."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,30 @@ class Variant:
     """Template source by role (`system`, `user`)."""
     own: Model | None = None
     """The model that the configuration gives it; None: those of the plan."""
+    chats: bool = False
+    """An agent of Python code, which asks with messages; not of `config/`."""
+    history: bool = False
+    """Of such an agent: whether the history length is one of its settings."""
+    needs: tuple[str, ...] = ()
+    """Of such an agent: what it needs of a model, such as `images`."""
 
     @property
     def asks_reasoning(self) -> bool:
-        """True if the prompt asks for `thinking` beside the action."""
-        return "thinking" in self.templates.get("system", "")
+        """True if the prompt asks for `thinking` beside the action, or may do so."""
+        return self.chats or "thinking" in self.templates.get("system", "")
 
     @property
     def shows_history(self) -> bool:
         """True if the prompt shows earlier steps, or it is not known here whether it does."""
+        if self.chats:
+            return self.history
         return "user" not in self.templates or any(map(_uses_history, self.templates.values()))
 
     @property
     def digests(self) -> frozenset[str]:
         """The digests that episodes under this prompt can have, whichever form of answer was asked for."""
+        if self.chats:
+            return frozenset([self.digest])
         return frozenset(_asked_in(self.digest, Dialect(form)) for form in FORMATS)
 
 
@@ -88,7 +101,12 @@ class Agent:
     @property
     def added(self) -> bool:
         """True if the kit defines it at a gateway; `config/` defines the others."""
-        return self.served_as != self.variant.name
+        return self.variant.chats or self.served_as != self.variant.name
+
+    @property
+    def function(self) -> str:
+        """The gateway's function that it calls."""
+        return CHAT_FUNCTION if self.variant.chats else FUNCTION
 
 
 @dataclass(frozen=True)
@@ -97,6 +115,7 @@ class Config:
 
     path: Path
     settings: Settings
+    """With the variables that the models name."""
     variants: dict[str, Variant]
     prices: Prices = field(default_factory=Prices)
     output_schema: Mapping[str, Any] = field(default_factory=dict)
@@ -131,15 +150,16 @@ class Config:
         name each. Raises InputError for a name that can be no model.
         """
         found = [self.model(name) for name in models]
+        check_apart(found)
         alone = tuple(models) == (self.settings.model,)
         agents = []
         for variant in (self.variants[name] for name in variants):
             if variant.own:
                 agents.append(Agent(variant, variant.own, variant.name))
                 continue
+            name = gateway_name(variant.name)
             agents += [
-                Agent(variant, model, variant.name if alone else served_as(variant.name, model.name))
-                for model in found
+                Agent(variant, model, name if alone else served_as(name, model.name)) for model in found
             ]
         return agents
 
@@ -158,7 +178,19 @@ class Config:
 
     def digest(self, variant: str, model: str) -> str:
         """Of the present prompt of `variant`, asked in the dialect of `model`."""
+        if self.variants[variant].chats:
+            return self.variants[variant].digest
         return _asked_in(self.variants[variant].digest, self.dialects.get(model, Dialect()))
+
+    def with_agents(self, agents: Iterable[Variant]) -> Config:
+        """The same with agents of Python code beside the variants of `config/`, whose names they cannot have.
+
+        Raises InputError for a name that is taken.
+        """
+        added = {agent.name: agent for agent in agents}
+        if taken := sorted(set(added) & set(self.variants)):
+            raise InputError(f"{taken[0]!r} is a variant of config/ already; give the agent another name")
+        return dataclasses.replace(self, variants={**self.variants, **added})
 
     def asked_in(self, dialects: Mapping[str, Dialect]) -> Config:
         """The same, with the digests that variants have when models, by name, are asked in `dialects`."""
@@ -208,9 +240,13 @@ def load_config(path: StrPath, settings: Settings) -> Config:
         for name, variant in function["variants"].items()
     }
     output_schema = _schema(schemas["output"], root / function["output_schema"])
+    providers = [p for model in models.values() for p in model.definition["providers"].values()]
     return Config(
         path=path,
-        settings=settings,
+        settings=settings.naming(
+            {name for p in providers for name in needed_keys(p)},
+            secrets={secret for p in providers for secret in secrets_of(p, settings.variables)},
+        ),
         variants=variants,
         prices=load_prices(path),
         output_schema=output_schema,

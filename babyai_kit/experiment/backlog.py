@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from babyai_kit.configuration.variants import Config
 from babyai_kit.experiment.episode import PlannedEpisode
-from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
+from babyai_kit.runs.records import CallRecord, EpisodeKey, EpisodeRecord, StepRecord
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ def divide(
     registered: Mapping[tuple[EpisodeKey, str], str],
     *,
     run_id: str,
+    calls: Mapping[str, Sequence[CallRecord]] | None = None,
     history_length: int | None = None,
     new_episode_id: Callable[[], str],
     served_as: Mapping[tuple[str, str], str] | None = None,
@@ -42,7 +43,9 @@ def divide(
     An episode that ended by an error is owed again, from its steps; so is one whose last steps were torn off
     the file.
     """
+    calls = calls or {}
     begun = {(s[0].key, s[0].variant_digest): episode_id for episode_id, s in steps.items()}
+    begun |= {(c[0].key, c[0].variant_digest): episode_id for episode_id, c in calls.items() if c}
     begun = {**registered, **begun}
     backlog = Backlog([], [])
     for key in keys:
@@ -58,6 +61,7 @@ def divide(
                 variant_digest=digest,
                 episode_id=episode_id or new_episode_id(),
                 steps=_gapless(steps.get(episode_id, ())) if episode_id else (),
+                calls=tuple(calls.get(episode_id, ())) if episode_id else (),
                 tags=_tags(key, digest, run_id),
                 sent_history=history_length,
                 served_as=(served_as or {}).get((key.variant, key.model), ""),

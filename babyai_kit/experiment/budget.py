@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from babyai_kit.errors import BudgetReached, InputError, KitError
-from babyai_kit.runs.records import StepRecord
+from babyai_kit.runs.records import CallRecord, StepRecord
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _values(limit: Any) -> list[Any]:
 
 
 class Budget:
-    """`limits`, less what the steps `before` spent; of the run, or of its model `model`.
+    """`limits`, less what the calls `before` spent; of the run, or of its model `model`.
 
     `free`: models whose calls cost nothing, whatever they say.
     """
@@ -70,7 +70,7 @@ class Budget:
     def __init__(
         self,
         limits: Limits,
-        before: Iterable[StepRecord] = (),
+        before: Iterable[StepRecord | CallRecord] = (),
         *,
         free: Collection[str] = (),
         model: str = "",
@@ -86,7 +86,7 @@ class Budget:
             self._count(step)
         self._unknown = ""
 
-    def spend(self, step: StepRecord) -> None:
+    def spend(self, step: StepRecord | CallRecord) -> None:
         """Count an answered call."""
         self._count(step)
         if self._max_tokens is not None and None in (step.input_tokens, step.output_tokens):
@@ -117,7 +117,7 @@ class Budget:
     def _reached(self, message: str) -> BudgetReached:
         return BudgetReached(message, self._model)
 
-    def _count(self, step: StepRecord) -> None:
+    def _count(self, step: StepRecord | CallRecord) -> None:
         if self._model not in ("", step.model):
             return
         self.cost_usd += step.cost_usd or 0.0

@@ -1,26 +1,30 @@
 """One episode: environment, agent and model in turn, from its first unanswered step to its end.
 
-A step is recorded before its slot is released, and an episode that was broken off goes on from its recorded
-steps, since the environment is deterministic.
+An episode that was broken off goes on where it was: its recorded actions are played again, since the
+environment is deterministic, and a new agent is given its recorded answers again, in order, until they run
+out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
-from babyai_kit.agents.template_agent import LastSteps, Memory, decide, template_arguments
+from babyai_kit.agents.interface import Agent, Episode, MakeAgent, Move, Observation, Past
+from babyai_kit.agents.template_agent import FALLBACK_ACTION, TemplateAgent
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.environment import shortest_length
+from babyai_kit.environment import ACTIONS, shortest_length
 from babyai_kit.environment.playback import Playback
-from babyai_kit.errors import ServiceError, UnsupportedLevelError
+from babyai_kit.errors import AgentError, KitError, ServiceError, UnsupportedLevelError
+from babyai_kit.experiment.asking import AskedOtherwise, Asker, Line
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.experiment.retries import Retries, retrying
-from babyai_kit.gateway.protocol import Answer, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
-from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord, summarize
+from babyai_kit.runs.records import CallRecord, EpisodeKey, EpisodeRecord, StepRecord, summarize, total
 
 
 @dataclass(frozen=True)
@@ -32,24 +36,26 @@ class PlannedEpisode:
     episode_id: str
     steps: tuple[StepRecord, ...] = ()
     """Steps answered before, in order from 0."""
+    calls: tuple[CallRecord, ...] = ()
+    """Calls answered before, of these steps and of the one that was broken off."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Sent with every call, beside the step's number."""
     sent_history: int | None = None
     """Earlier steps sent with a call; None: those of the key. A prompt that shows none is sent them too, so
     that another variant can be asked on the same step in the UI."""
     served_as: str = ""
-    """The gateway's variant of `act`; empty: the key's."""
+    """The gateway's variant; empty: the key's."""
     registered: bool = False
     """True if the id comes from a workflow evaluation, whose run names the variant."""
 
     @property
     def begun(self) -> bool:
         """True if the episode keeps the id it has."""
-        return self.registered or bool(self.steps)
+        return self.registered or bool(self.steps) or bool(self.calls)
 
 
 class LiveEpisode:
-    """The environment of a planned episode, brought to where its recorded steps end."""
+    """The environment of a planned episode, and the agent that plays it."""
 
     def __init__(self, planned: PlannedEpisode) -> None:
         key = planned.key
@@ -59,11 +65,7 @@ class LiveEpisode:
         self.shortest_length: int | None = None
         with suppress(UnsupportedLevelError):
             self.shortest_length = shortest_length(self.env)
-        self.steps: list[StepRecord] = list(self.playback.replay(planned.steps))
-
-    @property
-    def observation(self) -> str:
-        return self.playback.observation
+        self.steps: list[StepRecord] = []
 
     @property
     def done(self) -> bool:
@@ -73,29 +75,46 @@ class LiveEpisode:
     def steps_left(self) -> int:
         return self.env.max_steps - len(self.steps)
 
-    def take(self, answer: Answer) -> StepRecord:
-        """Execute what `answer` decides and return the step, which is now part of the episode."""
-        decision = decide(answer.parsed)
-        observation = self.observation
+    def observation(self) -> Observation:
+        """What the agent sees now."""
+        past = None
+        if self.steps:
+            last = self.steps[-1]
+            past = Past(last.action, last.valid, last.action if last.valid else last.answer or "")
+        return Observation(
+            self.playback.observation,
+            self.mission,
+            len(self.steps),
+            past,
+            picture=lambda: self.env.agent_view(tile_size=16),
+        )
+
+    def take(self, move: Move, calls: Sequence[CallRecord]) -> StepRecord:
+        """Execute `move`, which `calls` led to, and return the step, which is now part of the episode."""
+        valid = move.action in ACTIONS
+        action = move.action if valid else FALLBACK_ACTION
+        observation = self.playback.observation
+        last = calls[-1] if calls else None
         step = StepRecord(
             **vars(self.planned.key),
             variant_digest=self.planned.variant_digest,
             episode_id=self.planned.episode_id,
             step=len(self.steps),
             observation=observation,
-            answer=answer.raw,
-            thinking=decision.thinking,
-            action=decision.action,
-            valid=decision.valid,
-            reward=self.playback.step(decision.action),
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            cost_usd=answer.cost_usd,
-            call_s=answer.call_s,
-            inference_id=answer.inference_id,
-            finish_reason=answer.finish_reason,
-            cached_tokens=answer.cached_tokens,
-            reasoning_tokens=answer.reasoning_tokens,
+            answer=last.answer if last else move.action,
+            thinking=move.thinking,
+            action=action,
+            valid=valid,
+            reward=self.playback.step(action),
+            input_tokens=total(call.input_tokens for call in calls),
+            output_tokens=total(call.output_tokens for call in calls),
+            cost_usd=total(call.cost_usd for call in calls),
+            call_s=sum(call.call_s for call in calls),
+            inference_id=last.inference_id if last else "",
+            finish_reason=last.finish_reason if last else None,
+            cached_tokens=total(call.cached_tokens for call in calls),
+            reasoning_tokens=total(call.reasoning_tokens for call in calls),
+            calls=len(calls),
         )
         self.steps.append(step)
         return step
@@ -117,51 +136,55 @@ async def run_episode(
     session: Session,
     planned: PlannedEpisode,
     *,
+    make_agent: MakeAgent = TemplateAgent,
+    chats: bool = False,
     sampling: Sampling | None = None,
     dialect: Dialect | None = None,
-    memory: Memory | None = None,
     slot: Callable[[int], AbstractAsyncContextManager[None]] = lambda urgency: nullcontext(),
-    record: Callable[[StepRecord], None] = lambda step: None,
+    record: Callable[[StepRecord | CallRecord], None] = lambda record: None,
     persistently: Retries | None = None,
 ) -> EpisodeRecord:
     """Play `planned` to its end and return its row.
 
-    `slot(urgency)` is held during each call; urgency is the number of steps left. `record` gets every
-    step as soon as it is answered; `persistently` calls again what failed. A service that keeps failing gives
-    a row of status `error`.
-    Raises ServiceError when the failure is fatal for every call, JournalError when the recorded steps
-    do not replay, and whatever `slot` and `record` raise.
+    `make_agent`: makes the episode's agent. `chats`: it may call several times a step, and each of its calls
+    is recorded apart. `slot(urgency)` is held during each call; urgency is the number of steps left. `record`
+    gets every call and step as soon as it is answered; `persistently` calls again what failed. A service that
+    keeps failing, or an agent that raises, gives a row of status `error`.
+    Raises ServiceError when the failure is fatal for every call, JournalError when the recorded steps do not
+    replay, AskedOtherwise if the agent does not repeat them, and whatever `slot` and `record` raise.
     """
-    sampling = sampling or Sampling()
-    length = planned.key.history_length if planned.sent_history is None else planned.sent_history
-    memory = memory or LastSteps(length)
-    episode = LiveEpisode(planned)
-
-    async def take_step() -> None:
-        async with slot(episode.steps_left):
-            index = len(episode.steps)
-            question = Question(
-                planned.key.variant,
-                planned.episode_id,
-                template_arguments(episode.mission, episode.observation, memory.recall(episode.steps)),
-                model=planned.key.model,
-                served_as=planned.served_as,
-                pinned=planned.registered,
-                tags={**planned.tags, "step": str(index)},
-                seed=planned.key.call_seed(index) if sampling.call_seeds else None,
-                temperature=sampling.temperature,
-                max_tokens=sampling.max_tokens,
-                reasoning_effort=sampling.reasoning_effort,
-                thinking_budget_tokens=sampling.thinking_budget_tokens,
-                dialect=dialect or Dialect(),
-            )
-            record(episode.take(await session.ask(question)))
-
     # The wait lies outside the slot, so that a failing call does not keep others from theirs.
-    persistently = persistently or retrying(Backoff())
+    line = Line(
+        session, sampling or Sampling(), dialect or Dialect(), slot, persistently or retrying(Backoff())
+    )
+    key, episode = planned.key, LiveEpisode(planned)
+    asker = Asker(
+        line,
+        key,
+        variant_digest=planned.variant_digest,
+        episode_id=planned.episode_id,
+        tags=planned.tags,
+        served_as=planned.served_as,
+        pinned=planned.registered,
+        chats=chats,
+        record=record if chats else None,
+    )
     try:
+        agent = _made(make_agent, planned, episode, asker)
+        recorded = _calls_by_step(planned, chats=chats)
+        for step in episode.playback.replay(planned.steps):
+            asker.begin(
+                step.step, steps_left=episode.steps_left, recorded=recorded.get(step.step, ()), live=False
+            )
+            move = await _act(agent, episode.observation(), asker)
+            if len(asker.answered) != len(recorded.get(step.step, ())) or not _same(move, step):
+                raise AskedOtherwise(f"step {step.step} does something else than it did")
+            episode.steps.append(step)
         while not episode.done:
-            await persistently(take_step)
+            number = len(episode.steps)
+            asker.begin(number, steps_left=episode.steps_left, recorded=recorded.get(number, ()))
+            move = await _act(agent, episode.observation(), asker)
+            record(episode.take(move, asker.answered))
     except ServiceError as error:
         if error.fatal:
             raise
@@ -169,3 +192,90 @@ async def run_episode(
     finally:
         episode.env.close()
     return episode.summary()
+
+
+def _made(make_agent: MakeAgent, planned: PlannedEpisode, episode: LiveEpisode, asker: Asker) -> Agent:
+    key = planned.key
+    length = key.history_length if planned.sent_history is None else planned.sent_history
+    given = Episode(
+        ask=asker,
+        mission=episode.mission,
+        task=key.task,
+        seed=key.seed,
+        num_dists=key.num_dists,
+        repeat=key.repeat,
+        max_steps=episode.env.max_steps,
+        history_length=length,
+        variant=key.variant,
+        random=random.Random(key.call_seed(-1)),
+    )
+    try:
+        return make_agent(given)
+    except KitError:
+        raise
+    except Exception as error:
+        raise _of_agent(key.variant, error) from error
+
+
+async def _act(agent: Agent, observation: Observation, asker: Asker) -> Move:
+    """The agent's move. A failure of the model ends the episode, even if the agent caught it."""
+    try:
+        move = await agent.act(observation)
+    except KitError:
+        raise
+    except Exception as error:
+        raise _of_agent(type(agent).__name__, error) from error
+    if asker.failure is not None:
+        raise asker.failure
+    if isinstance(move, Move):
+        return move
+    return Move(move if isinstance(move, str) else "")
+
+
+def _of_agent(name: str, error: Exception) -> AgentError:
+    place = ""
+    if error.__traceback__ is not None:
+        last = error.__traceback__
+        while last.tb_next is not None:
+            last = last.tb_next
+        place = f", line {last.tb_lineno} of {last.tb_frame.f_code.co_filename}"
+    return AgentError(
+        f"the agent {name} raised {type(error).__name__}{place}; mend it and run again: {error}"
+    )
+
+
+def _same(move: Move, step: StepRecord) -> bool:
+    """Whether the move leads to the recorded action, for the same reason."""
+    valid = move.action in ACTIONS
+    return valid == step.valid and (not valid or move.action == step.action)
+
+
+def _calls_by_step(planned: PlannedEpisode, *, chats: bool) -> dict[int, list[CallRecord]]:
+    by_step: dict[int, list[CallRecord]] = {}
+    for call in planned.calls if chats else map(_call_of, planned.steps):
+        by_step.setdefault(call.step, []).append(call)
+    return by_step
+
+
+def _call_of(step: StepRecord) -> CallRecord:
+    """The one call that a step was, as far as its agent reads it."""
+    thinking = {} if step.thinking is None else {"thinking": step.thinking}
+    parsed = json.dumps({**thinking, "action": step.action}) if step.valid else None
+    if not step.valid and thinking:
+        parsed = json.dumps(thinking)
+    return CallRecord(
+        **vars(step.key),
+        variant_digest=step.variant_digest,
+        episode_id=step.episode_id,
+        step=step.step,
+        call=0,
+        request="",
+        answer=step.answer,
+        parsed=parsed,
+        input_tokens=step.input_tokens,
+        output_tokens=step.output_tokens,
+        cost_usd=step.cost_usd,
+        call_s=step.call_s,
+        inference_id=step.inference_id,
+        finish_reason=step.finish_reason,
+    )

@@ -16,6 +16,8 @@ from functools import partial
 
 import pandas as pd
 
+from babyai_kit.agents.interface import MakeAgent
+from babyai_kit.agents.registry import AgentSpec, as_variant, find_agent
 from babyai_kit.configuration.models import DEFAULT_MODEL
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.retirements import warning
@@ -26,6 +28,7 @@ from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceEr
 from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
+from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import announcement, forecast_of
 from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.open_files import ensure_open_files
@@ -46,6 +49,7 @@ from babyai_kit.gateway.storage_check import check_storage
 from babyai_kit.runs.commands import command_line
 from babyai_kit.runs.journal import (
     Journal,
+    read_calls,
     read_episodes,
     read_manifest,
     read_reconciliation,
@@ -64,17 +68,18 @@ from babyai_kit.runs.plan import (
     make_plan,
 )
 from babyai_kit.runs.plan_text import held_plans_note
-from babyai_kit.runs.records import EpisodeRecord, StepRecord, to_frame
+from babyai_kit.runs.records import CallRecord, EpisodeRecord, StepRecord, answered_calls, to_frame
 from babyai_kit.runs.trajectories import located
 
 
 async def run_experiment(
     session: Session,
     run: str,
-    variants: Iterable[str] = DEFAULT_VARIANTS,
+    variants: Iterable[str] | None = None,
     tasks: Iterable[str] = TASKS,
     seeds: Iterable[int] = DEFAULT_SEEDS,
     *,
+    agents: Iterable[str | MakeAgent] = (),
     models: Iterable[str] | None = None,
     num_dists: int = 0,
     repeats: int = 1,
@@ -95,14 +100,16 @@ async def run_experiment(
     progress: bool = True,
     backoff: Backoff | None = None,
 ) -> pd.DataFrame:
-    """Run every episode of variants x models x tasks x seeds x repeats that `run` does not hold yet.
+    """Run every episode of variants and agents x models x tasks x seeds x repeats that `run` lacks.
 
     Returns the `episodes` table (see docs/running.md) of this plan. Prints the estimate before, and
     afterwards what the user should know: errors by kind, a budget that ran out, rows that ClickHouse lost.
-    `models`: names of config/models.toml, `provider::model`, or what the server of the settings calls its
-    model; None: those of AGENT_MODELS, else that of the settings. A variant with a model of its own, such as
-    a fine-tuned one, is played by that alone. `reasoning_effort` or `thinking_budget_tokens`: how long a
-    model that reasons may think; asked without where a server refuses it.
+    `variants`: of `config/`; None: the four of the kit, or none if `agents` are given. `agents`: names,
+    `module:Class`, `path/to/file.py:Class`, or classes (see docs/agents.md); their names stand in the column
+    `variant` too. `models`: names of config/models.toml, `provider::model`, or what the settings' server
+    calls its model; None: those of AGENT_MODELS, else that of the settings. A variant with a model of its
+    own, such as a fine-tuned one, is played by that alone. `reasoning_effort` or `thinking_budget_tokens`:
+    how long a model that reasons may think; asked without where a server refuses it.
     `max_concurrency`: calls in flight of each model, or a mapping by model; fewer while its server limits the
     rate. `requests_per_minute`: likewise. `max_cost_usd` and `max_tokens_total` (prompts and answers
     together): budget of the run, or a mapping of each model's, earlier commands included; calls in flight
@@ -113,10 +120,11 @@ async def run_experiment(
     Raises InputError for bad input before any call, ServiceError if the model does not answer at all or a
     fatal answer stopped the run (what is done is kept), JournalError if the run cannot be written.
     """
+    specs = [find_agent(agent) for agent in agents]
     plan = make_plan(
-        session.config,
+        session.config.with_agents(as_variant(spec, session.settings) for spec in specs),
         run=run,
-        variants=variants,
+        variants=with_agents(variants, specs),
         tasks=tasks,
         seeds=seeds,
         num_dists=num_dists,
@@ -136,18 +144,37 @@ async def run_experiment(
         backoff=backoff or Backoff(),
     )
     sampling = Sampling(temperature, max_tokens, call_seeds, reasoning_effort, thinking_budget_tokens)
-    outcome = await execute(session, plan, sampling, options)
+    outcome = await execute(session, plan, sampling, options, agents=specs)
     if isinstance(outcome.stopped, (ServiceError, NoValidAnswers)):
         raise outcome.stopped
     return outcome.episodes
 
 
-async def execute(session: Session, plan: Plan, sampling: Sampling, options: RunOptions) -> Outcome:
-    """`run_experiment` for a checked plan; the outcome says if a budget or a fatal answer stopped it."""
+def with_agents(variants: Iterable[str] | None, agents: Sequence[AgentSpec]) -> Iterable[str]:
+    """The plan's `variants` (None: those of the kit, or none beside agents) and the names of its `agents`."""
+    if isinstance(variants, str):
+        return variants  # which `make_plan` refuses
+    chosen = DEFAULT_VARIANTS if variants is None and not agents else variants or ()
+    return [*chosen, *(agent.name for agent in agents)]
+
+
+async def execute(
+    session: Session,
+    plan: Plan,
+    sampling: Sampling,
+    options: RunOptions,
+    *,
+    agents: Sequence[AgentSpec] = (),
+) -> Outcome:
+    """`run_experiment` for a checked plan; the outcome says if a budget or a fatal answer stopped it.
+
+    `agents`: those of the plan that are no variants of `config/`.
+    """
     sampling.check()
-    config, backoff = session.config, options.backoff
-    agents = config.agents(plan.variants, plan.models)
-    models = {agent.model.name: agent.model for agent in agents}
+    backoff, specs = options.backoff, {spec.name: spec for spec in agents}
+    config = session.config.with_agents(as_variant(spec, session.settings) for spec in agents)
+    players = config.agents(plan.variants, plan.models)
+    models = {player.model.name: player.model for player in players}
     options.check_models(models)
     check_prices(config, models.values(), options.limits)
     session.reconcile_line = command_line("reconcile", plan.run, results=options.results)
@@ -159,33 +186,35 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
     keys = plan.keys(manifest.own_models, options.shard, without_history=manifest.without_history)
     with Journal(folder) as journal:
         episodes, steps, registered = read_episodes(folder), read_steps(folder), read_registrations(folder)
+        calls = read_calls(folder)
         divided = partial(
             divide,
             keys=keys,
             episodes=episodes,
             steps=steps,
+            calls=calls,
             registered=registered,
             run_id=manifest.run_id,
             history_length=plan.history_length,
             new_episode_id=session.new_episode_id,
-            served_as={agent.pair: agent.served_as for agent in agents if agent.added},
+            served_as={player.pair: player.served_as for player in players if player.added},
         )
         backlog = divided(config.asked_in(manifest.dialects))
         checked = Preflight(dialects=manifest.dialects)
         usual_rate = session.settings.requests_per_minute
         paces = {name: Pace(options.rate_of(name) or usual_rate, backoff) for name in models}
         forecast = forecast_of(config, backlog, sampling)
-        calls = sum(options.calls_of(name) for name in models)
-        ensure_open_files(min(calls, len(backlog.owed)), embedded=session.embedded)
+        most = sum(options.calls_of(name) for name in models)
+        ensure_open_files(min(most, len(backlog.owed)), embedded=session.embedded)
         if backlog.owed:
             for line in retirement_notes(models.values()):
                 print(line)
             print(announcement(backlog, forecast, sampling))
-            await session.serve(agents)
+            await session.serve(players)
             # Before anything is paid for.
             await retrying(backoff)(check_storage, session)
             owed = {(planned.key.variant, planned.key.model) for planned in backlog.owed}
-            asked = [agent for agent in agents if agent.pair in owed]
+            asked = [player for player in players if player.pair in owed]
             checked = await preflight(
                 session, asked, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
             )
@@ -201,7 +230,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         if evaluated is None:
             evaluated = not session.embedded
         if evaluated:
-            ids = await open_evaluations(session, backlog.owed, manifest, retrying(backoff))
+            ids = await open_evaluations(session, backlog.owed, manifest, retrying(backoff), chats=specs)
             manifest = replace(manifest, workflow_runs=ids)
             registrar = Registrar(session, journal, manifest)
         journal.write_manifest(manifest)
@@ -209,9 +238,9 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         earlier = [step for record in backlog.done for step in steps.get(record.episode_id, ())]
         earlier += [step for planned in backlog.owed for step in planned.steps]
         with Progress(len(keys), backlog.done, forecast, show=show, before=spent(earlier)) as bar:
-            before_steps = [step for episode in steps.values() for step in episode]
+            before_calls = answered_calls(steps, calls)
             free = [name for name, model in models.items() if model.on_this_machine]
-            of_run = Budget(options.limits, before_steps, free=free)
+            of_run = Budget(options.limits, before_calls, free=free)
             lanes = {
                 name: Lane(
                     name,
@@ -219,7 +248,7 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
                     max_concurrency=options.calls_of(name),
                     backoff=backoff,
                     pace=paces[name],
-                    budgets=(of_run, Budget(options.limits, before_steps, free=free, model=name)),
+                    budgets=(of_run, Budget(options.limits, before_calls, free=free, model=name)),
                     say=bar.say if len(models) == 1 else partial(_say_of, name, bar.say),
                     stop_after_invalid=options.stop_after_invalid,
                     max_tokens=sampling.max_tokens,
@@ -234,6 +263,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
                 run_id=manifest.run_id,
                 sampling=sampling,
                 lanes=lanes,
+                agents={name: spec.make for name, spec in specs.items()},
+                new_episode=partial(_anew, session),
                 registrar=registrar,
             )
             async with store_watch(session, bar.say):
@@ -250,9 +281,11 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
                 except ReplayError as error:
                     raise located(error, folder, before.versions if before else {}) from None
         records = backlog.done + runner.ended
-        answered = [step for episode in read_steps(folder).values() for step in episode]
+        steps = read_steps(folder)
+        answered = [step for episode in steps.values() for step in episode]
         compared = read_reconciliation(folder)
-        reconciliation = await _reconciliation(session, manifest, answered, records)
+        recorded = answered_calls(steps, read_calls(folder))
+        reconciliation = await _reconciliation(session, manifest, recorded, records)
         if reconciliation:
             journal.write_reconciliation(reconciliation.as_json())
     present = [s for s in answered if manifest.is_present(s.variant, s.model, s.variant_digest)]
@@ -265,6 +298,8 @@ async def execute(session: Session, plan: Plan, sampling: Sampling, options: Run
         invalid=invalid_answers(present),
         unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),
     )
+    for note in dict.fromkeys(runner.begun_anew):
+        print(f"Begun anew, since an agent does not repeat what it did: {note}.")
     for note in closing_notes(outcome, compared, session.reconcile_line):
         print(note)
     if evaluated:
@@ -301,12 +336,19 @@ def check_prices(config: Config, models: Iterable[Model], limits: Limits) -> Non
             )
 
 
+def _anew(session: Session, planned: PlannedEpisode) -> PlannedEpisode:
+    return replace(planned, episode_id=session.new_episode_id(), steps=(), calls=(), registered=False)
+
+
 def _say_of(model: str, say: Callable[[str], None], line: str) -> None:
     say(f"{model}: {line}")
 
 
 async def _reconciliation(
-    session: Session, manifest: Manifest, steps: Sequence[StepRecord], records: Sequence[EpisodeRecord]
+    session: Session,
+    manifest: Manifest,
+    steps: Sequence[StepRecord | CallRecord],
+    records: Sequence[EpisodeRecord],
 ) -> Reconciliation | None:
     try:
         return await reconcile(session, manifest.run_ids, steps, records)

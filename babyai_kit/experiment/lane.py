@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.errors import KitError, RateLimited, ServiceError
+from babyai_kit.errors import AgentError, KitError, RateLimited, ServiceError
 from babyai_kit.experiment.answer_watch import AnswerWatch
 from babyai_kit.experiment.budget import Budget
 from babyai_kit.experiment.call_slots import CallSlots
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff, Patience
 from babyai_kit.experiment.retries import retrying
-from babyai_kit.runs.records import StepRecord
+from babyai_kit.runs.records import CallRecord, StepRecord
 
 LIVE_PER_SLOT = 4
 """Episodes alive at once, as a multiple of the calls in flight: enough to keep every slot busy."""
@@ -64,7 +64,7 @@ class Lane:
         self._budgets = budgets
         self._pace = pace
         self._failure: ServiceError | None = None
-        self._failed_in_a_row = 0
+        self._failed_in_a_row = self._agent_failures = 0
 
     @property
     def state(self) -> str:
@@ -103,12 +103,21 @@ class Lane:
                 self._pace.answered(self.model)
                 return
 
-    def answered(self, step: StepRecord) -> None:
-        """A call was answered and recorded."""
+    def answered(self, record: StepRecord | CallRecord) -> None:
+        """A call was answered and recorded; a step if its agent calls once for every step."""
         for budget in self._budgets:
-            budget.spend(step)
+            budget.spend(record)
         self._failed_in_a_row = 0
+
+    def decided(self, step: StepRecord) -> None:
+        """A step was taken."""
         self.stop(self.answers.count(step))
+
+    def agent_failed(self, message: str) -> None:
+        """An agent's code raised: it will do so again, and its calls are paid for."""
+        self._agent_failures += 1
+        if self._agent_failures >= MAX_FAILED_IN_A_ROW:
+            self.stop(AgentError(message, fatal=True))
 
     def stop(self, reason: KitError | None) -> None:
         """No new call starts, for this reason if it is the first; None changes nothing."""

@@ -11,7 +11,7 @@ that is away, busy or loading says nothing about either, so it is waited for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.dialects import Dialect, first_dialect
@@ -60,17 +60,23 @@ async def preflight(
     """
     recorded, paces = recorded or {}, paces or {}
     by_model: dict[str, list[Agent]] = {}
-    for agent in agents:
+    # A variant of `config/` first: agents that only chat need to know less of a model.
+    for agent in sorted(agents, key=lambda agent: agent.variant.chats):
         by_model.setdefault(agent.model.name, []).append(agent)
 
     async def ask(name: str, of_model: Sequence[Agent]) -> Preflight:
         dialect, notes = recorded.get(name), []
         pace = paces.get(name) or Pace(None, backoff)
-        for agent in of_model[:1] if session.embedded else of_model:
+        # Of a gateway that is ours, one answer says all; but an agent may need more than words.
+        asked = [a for i, a in enumerate(of_model) if not i or not session.embedded or a.variant.needs]
+        for agent in asked:
             new = dialect is None
             interview = Interview(session, agent, sampling, backoff, say, wait_s, pace)
             dialect, answer = await interview.hold(dialect)
-            if new and dialect != first_dialect(agent.model.base_url, agent.model.asked_as):
+            first = first_dialect(agent.model.base_url, agent.model.asked_as)
+            if agent.variant.chats:
+                first = replace(first, answer_format="words")
+            if new and dialect != first:
                 notes.append(f"{name} is asked {dialect}; run.json keeps this for the whole run.")
             notes += _about(session, agent, answer)
         return Preflight(tuple(notes), {name: dialect} if dialect else {})
@@ -86,7 +92,7 @@ def _about(session: Session, agent: Agent, answer: Answer) -> Iterator[str]:
     name = answer.model or model
     if not session.embedded and model == session.settings.model and not name.startswith(model):
         yield f"The gateway's model calls itself {name}, and AGENT_MODEL says {model}."
-    if not decide(answer.parsed).valid:
+    if not agent.variant.chats and not decide(answer.parsed).valid:
         reason = reason_of(answer.raw, answer.finish_reason)
         yield (
             f"The first answer of {model} to {variant} is not valid ({reason}); if most are like it, "

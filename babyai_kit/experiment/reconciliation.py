@@ -21,7 +21,7 @@ from babyai_kit.gateway.session import Session
 from babyai_kit.runs.commands import command_line
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.metrics import metrics
-from babyai_kit.runs.records import EpisodeRecord, StepRecord
+from babyai_kit.runs.records import CallRecord, EpisodeRecord, StepRecord, answered_calls
 from babyai_kit.runs.run import Run
 from babyai_kit.store.completeness import compare_steps
 from babyai_kit.store.queries import StoredStep, stored_feedback, stored_steps
@@ -96,7 +96,7 @@ class _Owed:
 async def reconcile(
     session: Session,
     ids: Sequence[str],
-    steps: Sequence[StepRecord],
+    steps: Sequence[StepRecord | CallRecord],
     episodes: Sequence[EpisodeRecord],
     *,
     patience_s: float = PATIENCE_S,
@@ -155,14 +155,14 @@ async def reconcile_run(session: Session, run: str, *, results: StrPath = PROJEC
     opened = Run.open(run, results=results)
     session.reconcile_line = command_line("reconcile", run, results=results)
     with Journal(opened.folder) as journal:
-        steps = [step for episode in opened.step_records().values() for step in episode]
+        steps = answered_calls(opened.step_records(), opened.call_records())
         episodes = list(opened.episode_records().values())
         reconciliation = await reconcile(session, opened.manifest.run_ids, steps, episodes)
         journal.write_reconciliation(reconciliation.as_json())
         return reconciliation
 
 
-def _differs(step: StepRecord, row: StoredStep | None) -> bool:
+def _differs(step: StepRecord | CallRecord, row: StoredStep | None) -> bool:
     """True if ClickHouse holds other tokens than the journal; null there is 0 here."""
     if row is None or not row.model_calls:
         return False

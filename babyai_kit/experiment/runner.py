@@ -10,9 +10,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from babyai_kit.agents.interface import MakeAgent
+from babyai_kit.agents.template_agent import TemplateAgent
 from babyai_kit.errors import BudgetReached, KitError, ServiceError
+from babyai_kit.experiment.asking import AskedOtherwise
 from babyai_kit.experiment.concurrency import together
 from babyai_kit.experiment.episode import PlannedEpisode, run_episode
 from babyai_kit.experiment.feedback import send_feedback
@@ -22,14 +25,15 @@ from babyai_kit.experiment.workflow_evaluations import Registrar
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.plan import Sampling
-from babyai_kit.runs.records import EpisodeRecord, StepRecord
+from babyai_kit.runs.records import CallRecord, EpisodeRecord, StepRecord
 
 
 class Runner:
     """Runs episodes, each in the lane of its model, and journals them.
 
-    `registrar` makes new episodes part of a workflow evaluation. After `all`, `ended` holds the rows of the
-    episodes that ended, and `stopped` says why the others did not.
+    `agents`: by name, those of Python code; the others are variants of `config/`. `new_episode`: the same
+    episode, not begun and with another id. `registrar` makes new episodes part of a workflow evaluation.
+    After `all`, `ended` holds the rows of the episodes that ended, and `stopped` says why the others did not.
     """
 
     def __init__(
@@ -41,6 +45,8 @@ class Runner:
         run_id: str,
         sampling: Sampling,
         lanes: Mapping[str, Lane],
+        agents: Mapping[str, MakeAgent] | None = None,
+        new_episode: Callable[[PlannedEpisode], PlannedEpisode] = lambda planned: planned,
         registrar: Registrar | None = None,
     ) -> None:
         self.ended: list[EpisodeRecord] = []
@@ -50,6 +56,10 @@ class Runner:
         self._run_id = run_id
         self._sampling = sampling
         self._lanes = lanes
+        self._agents = agents or {}
+        self._new_episode = new_episode
+        self.begun_anew: list[str] = []
+        """Why episodes began anew: their agent did not repeat what it had done."""
         self._registrar = registrar
         self._feedback: set[asyncio.Task[None]] = set()
 
@@ -80,17 +90,11 @@ class Runner:
             if lane.stopped:
                 return
             try:
-                if self._registrar:
-                    planned = await self._registrar.register(planned, lane.persistently)
-                episode = await run_episode(
-                    self._session,
-                    planned,
-                    sampling=self._sampling,
-                    dialect=lane.dialect,
-                    slot=lane.call,
-                    record=self._record,
-                    persistently=lane.persistently,
-                )
+                try:
+                    episode = await self._play(planned, lane)
+                except AskedOtherwise as difference:
+                    self.begun_anew.append(f"{planned.key.variant}: {difference}")
+                    episode = await self._play(self._new_episode(planned), lane)
             except Stopped:
                 return
             except ServiceError as error:
@@ -101,17 +105,41 @@ class Runner:
             self._journal.append(episode)
             self.ended.append(episode)
             self._progress.episode(episode)
-            if episode.status == "error":
+            if episode.error_kind == "agent":
+                lane.agent_failed((episode.error or "").removeprefix("agent: "))
+            elif episode.status == "error":
                 lane.episode_failed()
             else:
                 task = asyncio.create_task(self._send(episode))
                 self._feedback.add(task)
                 task.add_done_callback(self._feedback.discard)
 
-    def _record(self, step: StepRecord) -> None:
-        self._journal.append(step)
-        self._lanes[step.model].answered(step)
-        self._progress.step(step)
+    async def _play(self, planned: PlannedEpisode, lane: Lane) -> EpisodeRecord:
+        if self._registrar:
+            planned = await self._registrar.register(planned, lane.persistently)
+        make_agent = self._agents.get(planned.key.variant)
+        return await run_episode(
+            self._session,
+            planned,
+            make_agent=make_agent or TemplateAgent,
+            chats=make_agent is not None,
+            sampling=self._sampling,
+            dialect=lane.dialect,
+            slot=lane.call,
+            record=self._record,
+            persistently=lane.persistently,
+        )
+
+    def _record(self, record: StepRecord | CallRecord) -> None:
+        self._journal.append(record)
+        lane = self._lanes[record.model]
+        if isinstance(record, CallRecord):
+            lane.answered(record)
+            return
+        if record.variant not in self._agents:
+            lane.answered(record)
+        lane.decided(record)
+        self._progress.step(record)
 
     async def _send(self, episode: EpisodeRecord) -> None:
         # The gateway looks for the episode's rows in ClickHouse, and polls slowly if they are not there.

@@ -9,9 +9,10 @@ call; a resumed run uses them again. At the end of a run, the UI's page that com
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from babyai_kit.configuration.ui_pages import MAX_COMPARED, comparison_page
+from babyai_kit.configuration.variants import CHAT_FUNCTION, FUNCTION
 from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.links import show_link
 from babyai_kit.experiment.retries import Retries
@@ -39,11 +40,17 @@ def task_name(key: EpisodeKey, *, seed_first: bool = True) -> str:
 
 
 async def open_evaluations(
-    session: Session, owed: Iterable[PlannedEpisode], manifest: Manifest, persistently: Retries
+    session: Session,
+    owed: Iterable[PlannedEpisode],
+    manifest: Manifest,
+    persistently: Retries,
+    *,
+    chats: Collection[str] = (),
 ) -> dict[str, str]:
     """Ids of the workflow evaluation runs by place (see `Evaluated`), those of `manifest` among them.
 
-    There is one for every variant with an episode that has not begun, under its present prompt and model.
+    `chats`: the variants that are agents of Python code. There is one for every variant with an episode that
+    has not begun, under its present prompt and model.
     """
     ids = dict(manifest.workflow_runs)
     for planned in owed:
@@ -53,7 +60,7 @@ async def open_evaluations(
         tags = {"run": key.run, "run_id": manifest.run_id, "model": key.model}
         ids[evaluated.place] = await persistently(
             session.start_evaluation,
-            planned.served_as or key.variant,
+            {CHAT_FUNCTION if key.variant in chats else FUNCTION: planned.served_as or key.variant},
             PROJECT,
             f"{key.run}: {evaluated.name}",
             tags,

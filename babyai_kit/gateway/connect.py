@@ -52,6 +52,7 @@ async def connect(
     """
     settings = load_settings(env_file)
     loaded = load_config(config, settings)
+    settings = loaded.settings
     if settings.gateway_url and not settings.clickhouse_url:
         raise ConfigError(
             "TENSORZERO_GATEWAY_URL is set and TENSORZERO_CLICKHOUSE_URL is not; set it to the ClickHouse "
@@ -92,7 +93,8 @@ async def connect(
             # The first call that is paid for.
             await check_storage(session)
             settings = dataclasses.replace(settings, model=await _model_name(session))
-            session = session.with_settings(load_config(config, settings), settings)
+            loaded = load_config(config, settings)
+            session = session.with_settings(loaded, loaded.settings)
         if not quiet:
             print(await describe(session))
         yield session

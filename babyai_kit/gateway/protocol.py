@@ -11,20 +11,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from babyai_kit.configuration.dialects import Dialect
 
 
 @dataclass(frozen=True)
+class ChatMessage:
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    images: tuple[bytes, ...] = ()
+    """PNG files."""
+
+
+@dataclass(frozen=True)
 class Question:
-    """One call of the function `act`."""
+    """One call: of the function `act` with template arguments, or of the function `chat` with messages."""
 
     variant: str
     episode_id: str
     """A UUIDv7, from `Gateway.new_episode_id` or a workflow evaluation."""
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     """Of the variant's user template."""
+    messages: tuple[ChatMessage, ...] | None = None
+    """Of a chat; a system message only at its beginning."""
     model: str = ""
     """That plays the variant; empty: the variant's own, or that of the settings."""
     served_as: str = ""
@@ -43,6 +55,8 @@ class Question:
     """JSON schema that the answer is held to, if the dialect says so."""
     provider: str = "openai"
     """The gateway's type of provider, whose API the request is written for; the session knows it."""
+    extra_body: Sequence[Mapping[str, Any]] = ()
+    """Written into the request to the provider: entries with a `pointer` and a `value`, or `delete`."""
     dryrun: bool = False
     """The model is asked, nothing is stored."""
 
@@ -118,9 +132,9 @@ class EvaluatesWorkflows(Protocol):
     """Can group episodes so that a UI compares variants task by task."""
 
     async def start_evaluation(
-        self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
+        self, variants: Mapping[str, str], project: str, name: str, tags: Mapping[str, str]
     ) -> str:
-        """Open an evaluation run of `variant` (None: of none), shown as `name` of `project`; its id."""
+        """Open an evaluation run of `variants` by function, shown as `name` of `project`; its id."""
 
     async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
         """Open an episode of an evaluation run; its id. Runs are compared by `task`."""

@@ -126,7 +126,7 @@ class Session:
 
     async def ask(self, question: Question) -> Answer:
         """Ask once, without retry. Raises ModelError, GatewayError or StoreError."""
-        if question.dialect.answer_format in ("schema", "tool"):
+        if question.messages is None and question.dialect.answer_format in ("schema", "tool"):
             question = dataclasses.replace(question, schema=self.config.strict_schema(question.variant))
         model, price = self._model(question.model or self.config.variants[question.variant].model)
         question = dataclasses.replace(question, provider=model.asked_as)
@@ -162,12 +162,11 @@ class Session:
         await self._bounded(self.gateway.flush())
 
     async def start_evaluation(
-        self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
+        self, variants: Mapping[str, str], project: str, name: str, tags: Mapping[str, str]
     ) -> str:
-        """Open a workflow evaluation run of `variant` (the gateway's name), shown as `name` of `project`; its
-        id."""
+        """Open a workflow evaluation run of `variants` by function, shown as `name` of `project`; its id."""
         gateway = self._able(EvaluatesWorkflows, "workflow evaluations")  # type: ignore[type-abstract]
-        return await self._bounded(gateway.start_evaluation(variant, project, name, tags))
+        return await self._bounded(gateway.start_evaluation(variants, project, name, tags))
 
     async def start_evaluated_episode(self, evaluation_id: str, task: str, tags: Mapping[str, str]) -> str:
         """Open an episode of a workflow evaluation run; its id. Runs are compared by `task`."""

@@ -38,7 +38,7 @@ async def check_storage(session: Session) -> None:
         known = await asyncio.to_thread(newest_run, client, PROJECT)
         arrived: Callable[[], bool]
         if known is None:
-            run = await session.start_evaluation(None, PROJECT, NAME, {})
+            run = await session.start_evaluation({}, PROJECT, NAME, {})
             arrived = lambda: holds_run(client, run)  # noqa: E731
         else:
             try:

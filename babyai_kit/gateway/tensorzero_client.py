@@ -8,6 +8,7 @@ kit already reports as an error. Export `RUST_LOG=warn` to see its log.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gc
 import json
@@ -31,11 +32,11 @@ from tensorzero import (
 )
 
 from babyai_kit.configuration.answer_forms import form_request
-from babyai_kit.configuration.variants import FUNCTION
+from babyai_kit.configuration.variants import CHAT_FUNCTION, FUNCTION
 from babyai_kit.errors import GatewayError
 from babyai_kit.gateway.episode_ids import new_episode_id
 from babyai_kit.gateway.errors import call_error, start_error
-from babyai_kit.gateway.protocol import Answer, Question, StoredInference
+from babyai_kit.gateway.protocol import Answer, ChatMessage, Question, StoredInference
 from babyai_kit.gateway.usage import details_of
 
 FLUSH_S = 0.4
@@ -94,10 +95,10 @@ class TensorZeroGateway:
         params, extra_body = _parameters(question)
         with self._calling():
             response: Any = await self._open.inference(
-                function_name=FUNCTION,
+                function_name=FUNCTION if question.messages is None else CHAT_FUNCTION,
                 variant_name=None if question.pinned else question.served_as or question.variant,
                 episode_id=question.episode_id,
-                input=template_input(question.arguments),
+                input=_input(question),
                 params={"chat_completion": params},
                 extra_body=extra_body,
                 tags=dict(question.tags),
@@ -106,9 +107,10 @@ class TensorZeroGateway:
                 include_raw_usage=True,
             )
         usage, details = response.usage, details_of(response.raw_usage)
+        chat = question.messages is not None
         return Answer(
-            raw=response.output.raw,
-            parsed=response.output.parsed,
+            raw=_text(response.content) if chat else response.output.raw,
+            parsed=None if chat else response.output.parsed,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cost_usd=None if usage.cost is None else float(usage.cost),
@@ -130,11 +132,11 @@ class TensorZeroGateway:
         await asyncio.sleep(FLUSH_S)
 
     async def start_evaluation(
-        self, variant: str | None, project: str, name: str, tags: Mapping[str, str]
+        self, variants: Mapping[str, str], project: str, name: str, tags: Mapping[str, str]
     ) -> str:
         with self._calling():
             run: Any = await self._open.workflow_evaluation_run(
-                variants={FUNCTION: variant} if variant else {},
+                variants=dict(variants),
                 project_name=project,
                 display_name=name,
                 tags=dict(tags),
@@ -265,7 +267,8 @@ def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | di
     extra_body: list[ExtraBody | dict[str, Any]] = []
     # In JSON mode, as `config/` says; not in the gateway's strict mode, which would judge answers by the
     # request's schema and not by the function's.
-    if question.dialect.answer_format != "json" or question.provider != "openai":
+    as_configured = question.dialect.answer_format == "json" and question.provider == "openai"
+    if question.messages is None and not as_configured:
         form = form_request(question.provider, question.dialect.answer_format, question.schema or {})
         params["json_mode"] = form.json_mode
         extra_body += [dict(entry) for entry in form.extra_body]
@@ -274,6 +277,7 @@ def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | di
             params["max_tokens"] = question.max_tokens  # which the gateway sends under the newer name
         elif "max_tokens" not in omitted:
             extra_body.append({"pointer": "/max_tokens", "value": question.max_tokens})
+    extra_body += [dict(entry) for entry in question.extra_body]
     return params, extra_body
 
 
@@ -281,6 +285,32 @@ def template_input(arguments: Mapping[str, Any]) -> Any:
     """The gateway's `input` for a call with the arguments of the user template."""
     content = [{"type": "template", "name": "user", "arguments": dict(arguments)}]
     return {"messages": [{"role": "user", "content": content}]}
+
+
+def _input(question: Question) -> Any:
+    return template_input(question.arguments) if question.messages is None else chat_input(question.messages)
+
+
+def chat_input(messages: Sequence[ChatMessage]) -> Any:
+    """The gateway's `input` for a call with messages."""
+    spoken = [message for message in messages if message.role != "system"]
+    system = "\n\n".join(message.text for message in messages if message.role == "system")
+    content = {"messages": [{"role": m.role, "content": _blocks(m)} for m in spoken]}
+    return content | ({"system": system} if system else {})
+
+
+def _blocks(message: ChatMessage) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": message.text}]
+    for image in message.images:
+        data = base64.b64encode(image).decode()
+        blocks.append({"type": "file", "file_type": "base64", "mime_type": "image/png", "data": data})
+    return blocks
+
+
+def _text(content: Any) -> str | None:
+    """The text of a chat's answer; None if there is none."""
+    texts = [block.text for block in content if getattr(block, "type", "") == "text" and block.text]
+    return "\n".join(texts) or None
 
 
 def _arguments(stored_input: Any) -> Mapping[str, Any]:

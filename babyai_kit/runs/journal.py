@@ -30,13 +30,27 @@ from babyai_kit.errors import FileWriteError, InputError, JournalError
 from babyai_kit.hostile_text import parse_json
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.record_check import wrong_field
-from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, R, Registration, StepRecord, from_json
+from babyai_kit.runs.records import (
+    CallRecord,
+    EpisodeKey,
+    EpisodeRecord,
+    R,
+    Registration,
+    StepRecord,
+    from_json,
+)
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MANIFEST = "run.json"
 RECONCILIATION = "reconciliation.json"
 STEPS = "steps.jsonl"
-_FILES = {StepRecord: STEPS, EpisodeRecord: "episodes.jsonl", Registration: "registered.jsonl"}
+CALLS = "calls.jsonl"
+_FILES = {
+    StepRecord: STEPS,
+    CallRecord: CALLS,
+    EpisodeRecord: "episodes.jsonl",
+    Registration: "registered.jsonl",
+}
 
 
 def run_folder(results: StrPath, run: str, shard: tuple[int, int] | None = None) -> Path:
@@ -63,6 +77,15 @@ def read_steps(folder: Path) -> dict[str, list[StepRecord]]:
                 del by_step[later]
         by_step[record.step] = record
     return {episode: [by_step[i] for i in sorted(by_step)] for episode, by_step in steps.items()}
+
+
+def read_calls(folder: Path) -> dict[str, list[CallRecord]]:
+    """Calls by episode_id, in order of step and call; the last line of a call wins. Those of agents that call
+    once for every step are their steps."""
+    calls: dict[str, dict[tuple[int, int], CallRecord]] = {}
+    for record in _records(folder, CallRecord):
+        calls.setdefault(record.episode_id, {})[record.step, record.call] = record
+    return {episode: [by_place[place] for place in sorted(by_place)] for episode, by_place in calls.items()}
 
 
 def read_episodes(folder: Path) -> dict[tuple[EpisodeKey, str], EpisodeRecord]:
@@ -168,7 +191,9 @@ class Journal:
             raise _unwritable(self.folder, error) from None
         try:
             for kind, name in _FILES.items():
-                self._streams[kind] = _open_for_append(self.folder / name)
+                # Most runs have no file of calls.
+                if kind is not CallRecord or (self.folder / name).exists():
+                    self._streams[kind] = _open_for_append(self.folder / name)
         except OSError as error:
             self.__exit__(None, None, None)
             raise _unwritable(self.folder, error) from None
@@ -185,9 +210,9 @@ class Journal:
         self._streams.clear()
         self._lock.release()
 
-    def append(self, record: StepRecord | EpisodeRecord | Registration) -> None:
+    def append(self, record: StepRecord | CallRecord | EpisodeRecord | Registration) -> None:
         """Write one line. Raises JournalError if it cannot be written whole (disk full, read-only)."""
-        stream, written = self._streams[type(record)], 0
+        stream, written = self._stream(type(record)), 0
         line = json.dumps(vars(record), ensure_ascii=False, allow_nan=False)
         try:
             # Surrogates can reach us in model text; they have no UTF-8 form.
@@ -199,6 +224,14 @@ class Journal:
             with contextlib.suppress(OSError):
                 stream.truncate(stream.tell() - written)
             raise _unwritable(self.folder, error) from None
+
+    def _stream(self, kind: type) -> BinaryIO:
+        if kind not in self._streams:
+            try:
+                self._streams[kind] = _open_for_append(self.folder / _FILES[kind])
+            except OSError as error:
+                raise _unwritable(self.folder, error) from None
+        return self._streams[kind]
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace `run.json` atomically. Raises JournalError."""

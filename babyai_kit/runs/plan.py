@@ -170,9 +170,6 @@ def _check_agents(config: Config, plan: Plan) -> None:
     lacking = dict.fromkeys(needs(agent.model) for agent in agents if agent.model.missing)
     if lacking and not config.settings.gateway_url:
         raise InputError("; ".join(lacking))
-    twice = [name for name, count in Counter(agent.served_as for agent in agents).items() if count > 1]
-    if twice:
-        raise InputError(f"two models of the plan have names that a gateway cannot tell apart: {twice[0]}")
 
 
 def _items(name: str, values: Iterable[Any]) -> tuple[Any, ...]:

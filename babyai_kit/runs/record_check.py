@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from babyai_kit.environment import ACTIONS
-from babyai_kit.runs.records import EpisodeRecord, R, Registration, StepRecord
+from babyai_kit.runs.records import CallRecord, EpisodeRecord, R, Registration, StepRecord
 
 MAX_NUMBER = 2.0**63
 """No number of a record reaches it; tables hold whole numbers of 64 bits."""
@@ -28,7 +28,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 _FIELDS = {
     kind: [(field.name, frozenset(_TYPES[str(field.type)])) for field in dataclasses.fields(kind)]
-    for kind in (StepRecord, EpisodeRecord, Registration)
+    for kind in (StepRecord, CallRecord, EpisodeRecord, Registration)
 }
 
 
@@ -45,6 +45,8 @@ def wrong_field(record: R) -> str | None:
         if record.action not in ACTIONS:
             return "action"
         return None if 0 <= record.step < MAX_STEPS else "step"
+    if isinstance(record, CallRecord):
+        return None if 0 <= record.step < MAX_STEPS and 0 <= record.call < MAX_STEPS else "step"
     if isinstance(record, EpisodeRecord):
         if not 0 <= record.episode_length < MAX_STEPS:
             return "episode_length"

@@ -16,7 +16,7 @@ import pandas as pd
 from babyai_kit.errors import ErrorKind, ServiceError
 from babyai_kit.hostile_text import visible
 
-R = TypeVar("R", "StepRecord", "EpisodeRecord", "Registration")
+R = TypeVar("R", "StepRecord", "CallRecord", "EpisodeRecord", "Registration")
 
 
 @dataclass(frozen=True, order=True)
@@ -32,9 +32,9 @@ class EpisodeKey:
     repeat: int
     history_length: int
 
-    def call_seed(self, step: int) -> int:
-        """Sampling seed of the call for `step`, in [0, 2**31): equal in a resumed run."""
-        text = f"{self.variant}|{self.task}|{self.seed}|{self.repeat}|{step}"
+    def call_seed(self, step: int, call: int = 0) -> int:
+        """Sampling seed of a call of `step`, in [0, 2**31): equal in a resumed run."""
+        text = f"{self.variant}|{self.task}|{self.seed}|{self.repeat}|{step}" + (f"|{call}" if call else "")
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
@@ -77,6 +77,48 @@ class StepRecord:
     """Of input_tokens, those that the provider had in its cache; None where it does not say."""
     reasoning_tokens: int | None = None
     """Of output_tokens, those that the model thought with; None where its provider does not say."""
+    calls: int = 1
+    """Answered calls of the step. Of several, tokens, cost and seconds are sums, and answer and inference_id
+    are the last one's; of none, the agent decided by itself, and inference_id is empty."""
+
+    @property
+    def key(self) -> EpisodeKey:
+        return key_of(vars(self))
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One answered call of an agent that may call several times a step (a line of `calls.jsonl`).
+
+    An agent that calls once for every step has no such lines: its steps say it all.
+    """
+
+    run: str
+    episode_id: str
+    variant: str
+    variant_digest: str
+    model: str
+    task: str
+    num_dists: int
+    seed: int
+    repeat: int
+    history_length: int
+    step: int
+    """From 0; likewise call, within the step."""
+    call: int
+    request: str
+    """12 hex digits over what was asked, so that a resumed agent is seen to ask the same."""
+    answer: str | None
+    parsed: str | None
+    """As JSON, the answer to template arguments if it was valid; else None."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    call_s: float
+    inference_id: str
+    finish_reason: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
     @property
     def key(self) -> EpisodeKey:
@@ -114,6 +156,8 @@ class EpisodeRecord(EpisodeKey):
     cached_tokens: int | None = None
     """Of input_tokens; None where a call's provider does not say. Likewise of output_tokens:"""
     reasoning_tokens: int | None = None
+    calls: int | None = None
+    """Answered calls; None in runs of earlier versions, whose every step is one."""
 
     @property
     def key(self) -> EpisodeKey:
@@ -135,6 +179,7 @@ class Registration(EpisodeKey):
 KEY_COLUMNS = [f.name for f in dataclasses.fields(EpisodeKey)]
 COLUMNS = [f.name for f in dataclasses.fields(EpisodeRecord)]
 STEP_COLUMNS = [f.name for f in dataclasses.fields(StepRecord)]
+CALL_COLUMNS = [f.name for f in dataclasses.fields(CallRecord)]
 
 # NaN-able figures are float64, so that both sources and all tools treat "unknown" alike.
 DTYPES = {
@@ -154,11 +199,16 @@ DTYPES = {
     "wall_s": "float64",
     "cached_tokens": "float64",
     "reasoning_tokens": "float64",
+    "calls": "float64",
 }
 
 
 _LATER_FIELDS = {"finish_reason": None, "cached_tokens": None, "reasoning_tokens": None}
 """That lines of earlier versions lack."""
+_LATER_CALLS: Mapping[str, Mapping[str, Any]] = {
+    "StepRecord": {"calls": 1},
+    "EpisodeRecord": {"calls": None},
+}
 
 MAX_EXAMPLE = 240
 """Characters of an error's message in an overview."""
@@ -177,7 +227,7 @@ def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
     if kind is EpisodeRecord and "error_kind" not in row:  # lines of runs before format 1
         row = {**row, "error_kind": _kind_in(row["error"])}
     if kind is not Registration:  # lines of earlier versions
-        row = {**_LATER_FIELDS, **row}
+        row = {**_LATER_FIELDS, **_LATER_CALLS.get(kind.__name__, {}), **row}
     return kind(**{f.name: row[f.name] for f in dataclasses.fields(kind)})
 
 
@@ -187,6 +237,17 @@ def _kind_in(error: str | None) -> ErrorKind | None:
         return None
     kind = error.partition(":")[0]
     return cast(ErrorKind, kind) if kind in get_args(ErrorKind) else "other"
+
+
+def answered_calls(
+    steps: Mapping[str, Sequence[StepRecord]], calls: Mapping[str, Sequence[CallRecord]]
+) -> list[StepRecord | CallRecord]:
+    """Every answered call of a run once, both given by episode_id: the calls of agents that record them, else
+    the steps."""
+    found: list[StepRecord | CallRecord] = []
+    for episode_id in {**steps, **calls}:
+        found += calls[episode_id] if episode_id in calls else steps[episode_id]
+    return found
 
 
 def summarize(
@@ -215,16 +276,17 @@ def summarize(
         max_steps=max_steps,
         shortest_length=shortest_length,
         invalid_actions=sum(not s.valid for s in steps),
-        input_tokens=_total(s.input_tokens for s in steps),
-        output_tokens=_total(s.output_tokens for s in steps),
-        cost_usd=_total(s.cost_usd for s in steps),
+        input_tokens=total(s.input_tokens for s in steps),
+        output_tokens=total(s.output_tokens for s in steps),
+        cost_usd=total(s.cost_usd for s in steps),
         wall_s=sum(s.call_s for s in steps),
-        cached_tokens=_total(s.cached_tokens for s in steps),
-        reasoning_tokens=_total(s.reasoning_tokens for s in steps),
+        cached_tokens=total(s.cached_tokens for s in steps),
+        reasoning_tokens=total(s.reasoning_tokens for s in steps),
+        calls=sum(s.calls for s in steps),
     )
 
 
-def _total(values: Iterable[Any]) -> Any:
+def total(values: Iterable[Any]) -> Any:
     """The sum, or None if any part is unknown: a partial sum would pass for the whole."""
     values = list(values)
     return None if any(v is None for v in values) else sum(values)

@@ -17,6 +17,7 @@ from babyai_kit.errors import InputError, what_there_is
 from babyai_kit.runs.commands import command_line
 from babyai_kit.runs.journal import (
     STEPS,
+    read_calls,
     read_episodes,
     read_manifest,
     read_reconciliation,
@@ -26,7 +27,16 @@ from babyai_kit.runs.journal import (
 )
 from babyai_kit.runs.listing import run_names
 from babyai_kit.runs.manifest import Manifest
-from babyai_kit.runs.records import STEP_COLUMNS, EpisodeKey, EpisodeRecord, StepRecord, present, to_frame
+from babyai_kit.runs.records import (
+    CALL_COLUMNS,
+    STEP_COLUMNS,
+    CallRecord,
+    EpisodeKey,
+    EpisodeRecord,
+    StepRecord,
+    present,
+    to_frame,
+)
 from babyai_kit.runs.trajectories import Trajectory, assemble
 
 
@@ -94,6 +104,15 @@ class Run:
     def step_records(self) -> dict[str, list[StepRecord]]:
         """Steps by episode_id, in order of `step`; unfinished episodes and earlier prompts included."""
         return read_steps(self.folder)
+
+    def call_records(self) -> dict[str, list[CallRecord]]:
+        """Calls by episode_id, of agents that may call several times a step."""
+        return read_calls(self.folder)
+
+    def calls(self) -> pd.DataFrame:
+        """A row per answered call of such agents; columns as in `calls.jsonl` (CallRecord)."""
+        rows = [vars(call) for episode in self.call_records().values() for call in episode]
+        return pd.DataFrame(rows, columns=CALL_COLUMNS)
 
     def episode_records(self) -> dict[tuple[EpisodeKey, str], EpisodeRecord]:
         """Finished episodes by key and variant digest; earlier prompts included."""

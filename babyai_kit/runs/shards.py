@@ -9,7 +9,14 @@ from dataclasses import replace
 
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
-from babyai_kit.runs.journal import Journal, read_episodes, read_registrations, read_steps, run_folder
+from babyai_kit.runs.journal import (
+    Journal,
+    read_calls,
+    read_episodes,
+    read_registrations,
+    read_steps,
+    run_folder,
+)
 from babyai_kit.runs.records import Registration
 from babyai_kit.runs.run import Run
 
@@ -43,6 +50,11 @@ def merge(run: str, *, results: StrPath = PROJECT_RESULTS) -> int:
                 for episode_id, recorded in shard.step_records().items():
                     for step in recorded[len(steps.get(episode_id, ())) :]:
                         journal.append(step)
+                known = {(c.episode_id, c.step, c.call) for of in read_calls(folder).values() for c in of}
+                for recorded_calls in shard.call_records().values():
+                    for call in recorded_calls:
+                        if (call.episode_id, call.step, call.call) not in known:
+                            journal.append(call)
                 for place, episode in shard.episode_records().items():
                     if episodes.get(place) != episode:
                         journal.append(episode)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
-from babyai_kit.runs.records import StepRecord
+from babyai_kit.runs.records import CallRecord, StepRecord, answered_calls
 from babyai_kit.runs.run import Run
 from babyai_kit.store.queries import StoredStep, stored_steps
 
@@ -34,13 +34,15 @@ class Completeness:
     without their place in the index, as after a crash of the gateway or of ClickHouse."""
 
 
-def compare_steps(steps: Iterable[StepRecord], stored: Mapping[str, StoredStep]) -> Completeness:
-    """`steps` of a run's journal against what is `stored` of the run, by inference_id."""
+def compare_steps(steps: Iterable[StepRecord | CallRecord], stored: Mapping[str, StoredStep]) -> Completeness:
+    """Answered calls of a run's journal (see `answered_calls`) against what is `stored`, by inference_id."""
     seen: set[str] = set()
     journalled: set[str] = set()
     missing: dict[str, list[int]] = {}
     partial: dict[str, list[int]] = {}
     for step in steps:
+        if not step.inference_id:
+            continue  # the agent decided by itself
         seen.add(step.episode_id)
         journalled.add(step.inference_id)
         row = stored.get(step.inference_id)
@@ -63,5 +65,5 @@ def completeness(client: Client, run: str, *, results: StrPath = PROJECT_RESULTS
     no such run, StoreError if ClickHouse is away.
     """
     opened = Run.open(run, results=results)
-    steps = [step for episode in opened.step_records().values() for step in episode]
+    steps = answered_calls(opened.step_records(), opened.call_records())
     return compare_steps(steps, stored_steps(client, opened.manifest.run_ids))

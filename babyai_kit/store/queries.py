@@ -44,8 +44,11 @@ def stored_steps(client: Client, run_ids: Sequence[str]) -> dict[str, StoredStep
         """
         WITH steps AS (
             SELECT id, episode_id, toInt64OrZero(tags['step']) AS step
-            FROM JsonInference
-            WHERE function_name = 'act' AND tags['run_id'] IN {run_ids:Array(String)}
+            FROM (
+                SELECT id, episode_id, tags FROM JsonInference WHERE function_name = 'act'
+                UNION ALL
+                SELECT id, episode_id, tags FROM ChatInference WHERE function_name = 'chat'
+            ) WHERE tags['run_id'] IN {run_ids:Array(String)}
         ), calls AS (
             SELECT inference_id, count() AS calls, sum(input_tokens) AS input, sum(output_tokens) AS output
             FROM ModelInference WHERE inference_id IN (SELECT id FROM steps) GROUP BY inference_id

@@ -19,7 +19,7 @@ RUN = "0196d3ee-0000-7000-8000-000000000000"
 CALLS: dict[str, Callable[[TensorZeroGateway], Awaitable[object]]] = {
     "ask": lambda g: g.ask(Question("history", g.new_episode_id(), SAMPLE_ARGUMENTS)),
     "feedback": lambda g: g.feedback("success", True, RUN, {}),
-    "run": lambda g: g.start_evaluation("history", "project", "name", {}),
+    "run": lambda g: g.start_evaluation({"act": "history"}, "project", "name", {}),
     "episode": lambda g: g.start_evaluated_episode(RUN, "task", {}),
 }
 

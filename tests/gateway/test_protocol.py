@@ -106,7 +106,7 @@ async def test_a_failure_that_passes_leaves_no_trace(tmp_path: Path) -> None:
 async def test_what_a_gateway_cannot_do_is_reported() -> None:
     session = session_on(TurningGateway())
     with pytest.raises(GatewayError, match="does not support workflow evaluations") as error:
-        await session.start_evaluation("baseline", "p", "n", {})
+        await session.start_evaluation({"act": "baseline"}, "p", "n", {})
     assert error.value.kind == "unsupported"
     with pytest.raises(GatewayError, match="does not support listing inferences"):
         await session.stored_inferences("baseline", "r")

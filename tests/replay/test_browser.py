@@ -98,12 +98,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_run(
         results,
         [
-            play(expert, task="open", seed=1),
-            play(hostile, task="goto", seed=2, variant="reasoning"),
-            play(idle, task="goto", seed=1, variant="reasoning", stop_after=9),
+            play(expert, task="open", seed=1, model="m"),
+            play(hostile, task="goto", seed=2, model="m", variant="reasoning"),
+            play(idle, task="goto", seed=1, model="m", variant="reasoning", stop_after=9),
         ],
+        model="m",
     )
-    rename_model(folder, HOSTILE.replace("\ud800", ""))
+    rename_model(folder, "m", HOSTILE.replace("\ud800", ""))
     return results
 
 

@@ -1,0 +1,126 @@
+"""What an agent is: an object per episode that turns an observation into an action, and asks a model through
+what it is given.
+
+Knows nothing of gateways, queues or journals. Whoever runs the agent answers its `ask`: from the model, or
+from what was recorded. So an agent may keep any state it likes in ordinary attributes: a run that was broken
+off gives a new object the recorded answers again, in order, until they run out. For that, an agent must ask
+the same when it sees the same: it takes chance from `episode.random` alone, and no time, file or other
+service decides what it asks.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Role = Literal["system", "user", "assistant"]
+Picture = NDArray[np.uint8]
+"""[height, width, 3], RGB."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a chat. A system message comes first, if there is one."""
+
+    role: Role
+    content: str
+    images: tuple[Picture, ...] = ()
+    """Shown after the text."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the model."""
+
+    text: str
+    """Empty if it sent none."""
+    parsed: Any = None
+    """Of a call with template arguments: the answer as JSON if it satisfies the output schema, else None."""
+    finish_reason: str | None = None
+    """Why the model stopped: stop, length, content_filter, ...; None where it was not told."""
+
+
+class Ask(Protocol):
+    """Asks the model, and waits for its answer as long as that takes.
+
+    Give either `messages` or the `arguments` of a variant's user template. `variant`: of `config/`; None:
+    that of the agent. `temperature`, `max_tokens`: of this call, in place of the run's. Raises nothing that
+    an agent should catch: if the model fails for good, the episode is an error, whatever the agent does.
+    """
+
+    async def __call__(
+        self,
+        messages: Sequence[Message] | None = None,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        variant: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> Reply: ...
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What an agent is given at its beginning."""
+
+    ask: Ask
+    mission: str
+    task: str
+    seed: int
+    num_dists: int
+    repeat: int
+    max_steps: int
+    history_length: int
+    """The plan's; for agents that show earlier steps."""
+    variant: str = ""
+    """The agent's name in tables."""
+    random: random.Random = field(default_factory=random.Random)
+    """The same numbers whenever the episode is played."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the agent's latest action came to."""
+
+    action: str
+    """Executed: after an answer that was not valid, "go forward"."""
+    valid: bool
+    given: str
+    """What the agent gave, valid or not."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an agent sees before a step."""
+
+    text: str
+    mission: str
+    step: int
+    """From 0."""
+    past: Past | None = None
+    """None before the first step."""
+    picture: Callable[[], Picture] = field(default=lambda: np.zeros((0, 0, 3), np.uint8), repr=False)
+    """Draws the agent's view, uint8 [112, 112, 3]; only when called."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """An action with what the agent thought, for the journal's column `thinking`."""
+
+    action: str
+    thinking: str | None = None
+
+
+class Agent(Protocol):
+    """One object per episode, made by a class or function that takes the `Episode`."""
+
+    async def act(self, observation: Observation) -> str | Move:
+        """The next action, one of ACTIONS word for word; anything else counts as an invalid answer."""
+
+
+MakeAgent = Callable[[Episode], Agent]

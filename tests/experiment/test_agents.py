@@ -1,0 +1,280 @@
+"""Agents of Python code, through the real gateway: their calls, their journal, and what a kill leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from babyai_kit import Run, connect, load_episodes, run_experiment
+from babyai_kit.agents import Message, Move, agent
+from babyai_kit.errors import AgentError, InputError
+from tests.support.model_server import completion, model_server, refusal
+from tests.support.processes import LONGEST_S, complete_lines, player_process, same_figures, start
+from tests.support.project import CONFIG, make_project
+
+pytestmark = pytest.mark.e2e
+
+PLANNER = '''
+from babyai_kit.agents import Message, agent
+
+
+@agent("planner")
+class Planner:
+    """Plans at random steps, so that the number of its calls differs, and acts by what it was answered."""
+
+    def __init__(self, episode):
+        self.ask, self.random, self.mission = episode.ask, episode.random, episode.mission
+        self.notes = []
+
+    async def act(self, observation):
+        for _ in range(self.random.randrange(3)):
+            plan = await self.ask([Message("user", f"{self.mission}: {observation.text} {self.notes[-3:]}")])
+            self.notes.append(f"{observation.step} {plan.text}")
+        if observation.step % 5 == 4:
+            return "turn left"  # without asking
+        seen = f"{observation.text} {self.notes[-1:]}"
+        reply = await self.ask([Message("system", "Act."), Message("user", seen)])
+        return ("turn right", "go forward", "pick up")[(len(reply.text) + len(self.notes)) % 3]
+'''
+
+
+@pytest.fixture
+def opened(data: Path, monkeypatch: pytest.MonkeyPatch):
+    def opened(base_url: str):
+        monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+        monkeypatch.setenv("AGENT_MODEL", "a-model")
+        return connect(env_file=None, config=CONFIG, data=data, quiet=True)
+
+    return opened
+
+
+class Twice:
+    """Thinks in one call and acts in another."""
+
+    def __init__(self, episode: Any) -> None:
+        self.ask = episode.ask
+
+    async def act(self, observation: Any) -> Move:
+        thought = await self.ask(
+            [Message("system", "Think."), Message("user", observation.text)], temperature=0.3
+        )
+        answer = await self.ask([Message("user", f"{thought.text} Now act.")])
+        return Move(answer.text, thinking=thought.text)
+
+
+async def test_several_calls_make_one_step_and_each_is_recorded_and_stored(opened, tmp_path: Path) -> None:
+    def answer(body: Any) -> Any:
+        thinks = body["messages"][0]["role"] == "system"
+        return completion(
+            "a thought" if thinks else "turn left", usage={"prompt_tokens": 7, "completion_tokens": 2}
+        )
+
+    async with model_server(answer) as server, opened(server.base_url) as session:
+        episodes = await run_experiment(
+            session, "twice", agents=[Twice], tasks=["goto"], seeds=[200], results=tmp_path, progress=False
+        )
+        run = Run.open("twice", results=tmp_path)
+        steps, calls = run.steps(), run.calls()
+        from_store = load_episodes(
+            "twice", results=tmp_path, source="clickhouse", client=session.clickhouse()
+        )
+        stored = session.clickhouse().query(
+            "SELECT toString(id), variant_name, tags['step'], tags['call'] FROM ChatInference "
+            "WHERE tags['run'] = 'twice'"
+        )
+    (episode,) = episodes.to_dict("records")
+    assert (episode["variant"], episode["status"], episode["invalid_actions"]) == ("Twice", "ok", 0)
+    assert episode["calls"] == 2 * episode["episode_length"] == len(calls)
+    assert episode["input_tokens"] == 7 * episode["calls"]
+    assert (steps["calls"] == 2).all()
+    assert (steps["thinking"] == "a thought").all()
+    assert (steps["input_tokens"] == 14).all()
+    assert set(calls["inference_id"]) == {row[0] for row in stored.result_rows}
+    assert {row[1] for row in stored.result_rows} == {"Twice"}
+    assert {tuple(row[2:]) for row in stored.result_rows} == {
+        (str(step), call) for step in range(len(steps)) for call in ("0", "1")
+    }
+    assert run.reconciliation()["clean"]
+    assert from_store.drop(columns="wall_s").equals(episodes.drop(columns="wall_s"))
+    spoken = [[m["role"] for m in body["messages"]] for body in server.asked[1:3]]
+    assert spoken == [["system", "user"], ["user"]]
+    assert server.asked[1]["temperature"] == pytest.approx(0.3)
+    assert "temperature" not in server.asked[2]
+    assert "response_format" not in server.asked[1]
+    assert server.asked[1]["seed"] != server.asked[2]["seed"]
+
+
+async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(opened, tmp_path: Path) -> None:
+    class Sloppy:
+        def __init__(self, episode: Any) -> None:
+            self.seen: list[Any] = []
+
+        async def act(self, observation: Any) -> Any:
+            self.seen.append(observation.past)
+            return ["Turn left", "turn left", 5, None, " toggle"][observation.step % 5]
+
+    async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
+        await run_experiment(
+            session, "sloppy", agents=[Sloppy], tasks=["goto"], seeds=[200], results=tmp_path, progress=False
+        )
+    steps = Run.open("sloppy", results=tmp_path).steps()
+    assert list(steps["valid"][:5]) == [False, True, False, False, False]
+    assert list(steps["action"][:5]) == ["go forward", "turn left", "go forward", "go forward", "go forward"]
+    assert (steps["calls"] == 0).all()
+    assert (steps["inference_id"] == "").all()
+    assert len(server.asked) == 1  # the preflight's
+
+
+async def test_an_agent_that_raises_ends_its_episode_as_an_error_and_then_the_run(
+    opened, tmp_path: Path
+) -> None:
+    class Broken:
+        def __init__(self, episode: Any) -> None:
+            self.ask = episode.ask
+
+        async def act(self, observation: Any) -> str:
+            await self.ask([Message("user", "x")])
+            return str(1 / 0)
+
+    async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
+        with pytest.raises(
+            AgentError, match=r"the agent Broken raised ZeroDivisionError, line \d+ of .*test_agents"
+        ):
+            await run_experiment(
+                session,
+                "broken",
+                agents=[Broken],
+                tasks=["goto"],
+                seeds=range(9),
+                max_concurrency=1,
+                results=tmp_path,
+                progress=False,
+            )
+    rows = load_episodes("broken", results=tmp_path)
+    assert set(rows["error_kind"]) == {"agent"}
+    assert len(rows) < 9
+
+
+async def test_a_failure_of_the_model_is_an_error_even_if_the_agent_catches_it(
+    opened, tmp_path: Path
+) -> None:
+    class Stubborn:
+        def __init__(self, episode: Any) -> None:
+            self.ask = episode.ask
+
+        async def act(self, observation: Any) -> str:
+            with contextlib.suppress(Exception):
+                await self.ask([Message("user", observation.text)])
+            return "turn left"
+
+    answers = iter([completion()])
+    refuse = lambda body: next(answers, None) or refusal(400, "this prompt is not wanted")  # noqa: E731
+    async with model_server(refuse) as server, opened(server.base_url) as session:
+        rows = await run_experiment(
+            session,
+            "stubborn",
+            agents=[Stubborn],
+            tasks=["goto"],
+            seeds=[1],
+            results=tmp_path,
+            progress=False,
+        )
+    assert list(rows["error_kind"]) == ["bad request"]
+
+
+def test_a_killed_agent_with_a_random_number_of_calls_ends_as_if_nothing_had_happened(
+    tmp_path: Path, data_alone: Path
+) -> None:
+    project = make_project(tmp_path / "project", data_alone)
+    (project / "mine.py").write_text(PLANNER)
+    plan = [
+        "--agents",
+        "mine.py",
+        "--variants",
+        "baseline",
+        "--tasks",
+        "goto",
+        "--seeds",
+        "0:3",
+        "--concurrency",
+        "4",
+    ]
+    with player_process("--latency-s", "0.02") as player:
+        settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
+        assert start(project, "run", "whole", *plan, **settings).wait(LONGEST_S) == 0
+        whole = load_episodes("whole", results=project / "results")
+        calls = project / "results" / "r" / "calls.jsonl"
+        for count in (3, 40, 120):
+            process = start(project, "run", "r", *plan, **settings)
+            while len(complete_lines(calls)) < count:
+                time.sleep(0.01)
+            process.kill()
+            process.wait()
+        log = project / "last.log"
+        assert start(project, "run", "r", *plan, log=log, **settings).wait(LONGEST_S) == 0
+    assert "Begun anew" not in log.read_text()
+    assert sorted(set(whole["variant"])) == ["baseline", "planner"]
+    assert same_figures(load_episodes("r", results=project / "results"), whole)
+    answered = [json.loads(line) for line in complete_lines(calls)]
+    places = {(c["episode_id"], c["step"], c["call"]) for c in answered}
+    assert len(answered) == len(places) == int(whole.loc[whole["variant"] == "planner", "calls"].sum())
+
+
+def test_an_agent_that_asks_otherwise_after_a_change_outside_its_file_begins_anew(
+    tmp_path: Path, data_alone: Path
+) -> None:
+    project = make_project(tmp_path / "project", data_alone)
+    (project / "mine.py").write_text(
+        "from pathlib import Path\nfrom babyai_kit.agents import Message\n\n\n"
+        "class Mine:\n    def __init__(self, episode):\n        self.ask = episode.ask\n\n"
+        "    async def act(self, observation):\n"
+        "        words = Path('words.txt').read_text()\n"
+        "        await self.ask([Message('user', words + observation.text)])\n        return 'turn left'\n"
+    )
+    (project / "words.txt").write_text("Go: ")
+    plan = ["--agents", "mine.py:Mine", "--tasks", "goto", "--seeds", "5:6"]
+    log = project / "second.log"
+    with player_process("--latency-s", "0.05") as player:
+        settings = {"OPENAI_BASE_URL": player.base_url, "AGENT_MODEL": "offline-player"}
+        process = start(project, "run", "r", *plan, **settings)
+        while len(complete_lines(project / "results" / "r" / "steps.jsonl")) < 5:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        (project / "words.txt").write_text("Walk: ")
+        assert start(project, "run", "r", *plan, log=log, **settings).wait(LONGEST_S) == 0
+    assert "Begun anew, since an agent does not repeat what it did: mine.py:Mine: call 0" in log.read_text()
+    (row,) = load_episodes("r", results=project / "results").to_dict("records")
+    assert row["calls"] == row["episode_length"]
+    ids = [
+        json.loads(line)["episode_id"] for line in complete_lines(project / "results" / "r" / "steps.jsonl")
+    ]
+    assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("nobody", "unknown agent 'nobody'"),
+        ("no/such.py", "there is no file no/such.py"),
+        ("no_such_module:X", "cannot be imported"),
+        ("tests.support.project:Nothing", "unknown agent of tests.support.project 'Nothing'"),
+        ("tests.support.project", "defines no agent, a class with act"),
+    ],
+)
+async def test_what_is_no_agent_is_refused_before_any_call(
+    opened, tmp_path: Path, place: str, told: str
+) -> None:
+    async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
+        with pytest.raises(InputError, match=told):
+            await run_experiment(session, "none", agents=[place], results=tmp_path)
+        taken = agent("baseline")(Twice)
+        with pytest.raises(InputError, match="'baseline' is a variant of config/ already"):
+            await run_experiment(session, "none", agents=[taken], results=tmp_path)
+        del Twice.agent_name
+    assert not server.asked
