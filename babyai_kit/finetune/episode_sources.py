@@ -15,6 +15,7 @@ from typing import Any
 from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.served_models import gateway_name, served_as
+from babyai_kit.configuration.variants import CHAT_VARIANT
 from babyai_kit.environment.playback import Playback
 from babyai_kit.finetune.prompts import Messages
 from babyai_kit.gateway.protocol import StoredInference
@@ -82,8 +83,9 @@ async def from_clickhouse(session: Session, run: str, variant: str, results: Str
     ids = on_disk.manifest.run_ids if on_disk else None
     rows = _of_variant(await asyncio.to_thread(_stored_episodes, session, run, ids), variant)
     inferences: dict[str, list[StoredInference]] = {}
-    plain = gateway_name(variant)
-    for name in dict.fromkeys([plain, *(served_as(plain, row.model) for row in rows)]):
+    plain = [gateway_name(variant), *([CHAT_VARIANT] if chats else [])]
+    served = [served_as(name, row.model) for name in plain for row in rows]
+    for name in dict.fromkeys([*plain, *served]):
         for inference in await session.stored_inferences(name, run, chats=chats):
             if not counted or inference.inference_id in counted:
                 inferences.setdefault(inference.episode_id, []).append(inference)
