@@ -115,7 +115,7 @@ def defined_model(name: str, definition: Mapping[str, Any], settings: Settings, 
     if not isinstance(routing, list) or not routing or routing[0] not in [*providers]:
         raise malformed(place, "routing", "a list of its providers")
     first = _provided(name, providers[routing[0]], settings, f"{place}.providers.{routing[0]}")
-    missing = dict.fromkeys(key for p in providers.values() for key in missing_keys(p, _environ(settings)))
+    missing = dict.fromkeys(key for p in providers.values() for key in missing_keys(p, environ_of(settings)))
     # Of several providers the gateway falls back to the next one, which an adapter would not know.
     address = first.base_url if len(providers) == 1 else ""
     return replace(first, base_url=address, definition=dict(definition), missing=tuple(missing))
@@ -158,7 +158,7 @@ def _provided(name: str, provider: Mapping[str, Any], settings: Settings, place:
         provider=kind,
         base_url=base_url(address or PROVIDERS[kind].address)[0] if _behind_adapter(provider, kind) else "",
         definition={"routing": [kind], "providers": {kind: dict(provider)}},
-        missing=missing_keys(provider, _environ(settings)),
+        missing=missing_keys(provider, environ_of(settings)),
     )
 
 
@@ -176,7 +176,7 @@ def _behind_adapter(provider: Mapping[str, Any], kind: str) -> bool:
     return bool(known.address or (known.takes_address and "api_base" in provider))
 
 
-def _environ(settings: Settings) -> dict[str, str]:
+def environ_of(settings: Settings) -> dict[str, str]:
     """Variables as the gateway will find them."""
     key = {OPENAI_KEY: settings.openai_api_key} if settings.openai_api_key else {}
     return {**os.environ, **settings.variables, **settings.credentials, **key}

@@ -38,6 +38,8 @@ from babyai_kit.hostile_text import one_line, parse_json
 
 FUNCTION, CHAT_FUNCTION = "act", "chat"
 """Of a call with template arguments, and of one with messages."""
+CHAT_VARIANT = "messages"
+"""The variant of the latter in `config/`, of agents that have none of their own."""
 AGENTS_FILE = "agents.toml"
 """In `config/`, written for the gateway image (see `agents_toml`); nothing in it is the user's."""
 FINETUNED_FOLDER = "finetuned"
@@ -61,6 +63,8 @@ class Variant:
     """An agent of Python code, which asks with messages; not of `config/`."""
     history: bool = False
     """Of such an agent: whether the history length is one of its settings."""
+    needs: tuple[str, ...] = ()
+    """Of such an agent: what it needs of a model, such as `images`."""
 
     @property
     def asks_reasoning(self) -> bool:
@@ -156,6 +160,9 @@ class Config:
                 agents.append(Agent(variant, variant.own, variant.name))
                 continue
             name = gateway_name(variant.name)
+            if variant.chats and self.settings.gateway_url:
+                # A gateway that somebody else started cannot know every agent.
+                name = CHAT_VARIANT
             agents += [
                 Agent(variant, model, name if alone else served_as(name, model.name)) for model in found
             ]

@@ -118,7 +118,8 @@ def test_the_report_takes_a_baseline_and_filters(results: Path, capsys) -> None:
     drawn = {path.stem for path in (results / "r/img").glob("*.png")}
     assert f"{len(drawn)} figures in {results / 'r/img'}/" in out
     # The offline player has no price, and what is not known has no figure.
-    assert drawn == {*FIGURES, "failure_classes"} - {"cost", "cost_per_success"}
+    unknown = {"cost", "cost_per_success", "success_against_cost"}
+    assert drawn == {*FIGURES, "failure_classes"} - unknown
     page = (results / "r/report.html").read_text()
     assert "difference from history in points" in page
     assert "6 of 6 planned episodes are finished" in page
