@@ -127,13 +127,11 @@ def resolve(name: str, own: Mapping[str, Model], settings: Settings) -> Model:
         raise InputError(f"model {name!r} is not valid; name a model, like {DEFAULT_MODEL}")
     if name in own:
         return own[name]
-    if name == settings.model and not is_free(name):
-        return Model(name, name, base_url=settings.openai_base_url)
     if is_free(name):
         return Model(name, name)
-    if "::" in name:
+    if "::" in name and name != settings.model:
         return _provided(name, shorthand(name), settings, f"model {name}")
-    if settings.offline:
+    if settings.offline and name != settings.model:
         defined = f"; {OWN_MODELS} has {', '.join(own)}" if own else ""
         raise InputError(
             f"model {name!r} needs a server: set OPENAI_API_KEY for OpenAI, OPENAI_BASE_URL for a server of "

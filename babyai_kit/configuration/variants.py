@@ -153,7 +153,7 @@ class Config:
         """
         found = [self.model(name) for name in models]
         check_apart(found)
-        alone = tuple(models) == (self.settings.model,)
+        alone = len(found) == 1 and self._is_agent(found[0])
         agents = []
         for variant in (self.variants[name] for name in variants):
             if variant.own:
@@ -167,6 +167,11 @@ class Config:
                 Agent(variant, model, name if alone else served_as(name, model.name)) for model in found
             ]
         return agents
+
+    def _is_agent(self, model: Model) -> bool:
+        """True if `model` is what `config/` calls its own: that of the settings, at their server."""
+        elsewhere = model.on_this_machine and self.settings.openai_base_url and not self.settings.gateway_url
+        return model.name == self.settings.model and not model.definition and not elsewhere
 
     def served_by_default(self) -> list[Agent]:
         """The agents of a plan that names no models, without those whose provider's key is not set."""
@@ -219,6 +224,7 @@ def load_config(path: StrPath, settings: Settings) -> Config:
     root = path
     models: dict[str, Model] = own_models(path, settings)
     own = dict(models)
+    settings = settings.without(own)
     for file in files:
         document, place = read_toml(file), str(file)
         for name, definition in tables(document, "models", place).items():
