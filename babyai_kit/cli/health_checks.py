@@ -12,7 +12,8 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,10 +21,9 @@ from urllib.parse import urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 
 from babyai_kit.cli import compose
-from babyai_kit.cli.configured_models import configured_models
+from babyai_kit.cli.configured_models import configured_models, model_table
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
 from babyai_kit.cli.gateway_check import gateway
-from babyai_kit.cli.model_check import model
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.project import (
     PROJECT_CONFIG,
@@ -48,26 +48,39 @@ PORTS = {
 }
 
 
+@dataclass(frozen=True)
+class Examination:
+    """What was found."""
+
+    findings: tuple[Finding, ...]
+    """One or more of each part, in the order in which a run needs them."""
+    models: str = ""
+    """A table of what is known of the models; empty if they are all of this machine."""
+
+
 async def examine(
-    *, env_file: StrPath | None = PROJECT_ENV, config: StrPath = PROJECT_CONFIG, data: StrPath = PROJECT_DATA
-) -> list[Finding]:
-    """Check every part; one finding or more of each, in the order in which a run needs them."""
+    *,
+    models: Sequence[str] = (),
+    env_file: StrPath | None = PROJECT_ENV,
+    config: StrPath = PROJECT_CONFIG,
+    data: StrPath = PROJECT_DATA,
+) -> Examination:
+    """Check every part, and of models those named (default: all that are configured)."""
     findings = [python(), packages(), *disk(Path(data))]
     try:
         settings = load_settings(env_file)
         loaded = load_config(config, settings)
     except KitError as error:
-        return [*findings, Finding(TROUBLE, "Settings", str(error))]
+        return Examination((*findings, Finding(TROUBLE, "Settings", str(error))))
     findings += [Finding(NOTE, "Settings", note) for note in settings.notes]
-    price = loaded.prices.price_of(settings.model, base_url=settings.openai_base_url)
-    findings += await asyncio.gather(
-        model(settings, has_price=price is not None),
+    checked, *services = await asyncio.gather(
+        configured_models(loaded, models),
         gateway(settings, loaded),
         asyncio.to_thread(store, settings, data),
     )
-    at = 1 + max(i for i, finding in enumerate(findings) if finding.part == "Model")
-    findings[at:at] = configured_models(loaded)
-    return [*findings, *ports(settings), await asyncio.to_thread(docker)]
+    findings += [model.finding for model in checked]
+    findings += [*services, *ports(settings), await asyncio.to_thread(docker)]
+    return Examination(tuple(findings), model_table(loaded, checked))
 
 
 def python() -> Finding:

@@ -1,136 +1,185 @@
-"""The model server as `doctor` sees it: does it answer, accept the key, list the model, and for how long.
-
-Its list costs nothing. What it says is bounded, and escaped where it is printed.
-"""
+"""One configured model as `doctor` sees it without a call: its key, its servers, its price, its last day."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Mapping
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from urllib.parse import urlsplit
-
-import aiohttp
-from yarl import URL
 
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
+from babyai_kit.cli.model_list import ModelList, ModelServer
+from babyai_kit.cli.model_places import PARTIAL_LISTS, Place
 from babyai_kit.configuration import retirements
-from babyai_kit.configuration.proxies import is_near, proxy_for
+from babyai_kit.configuration.models import is_offline_player
+from babyai_kit.configuration.served_models import Model, needs
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.configuration.urls import endpoint, with_version
-from babyai_kit.gateway.http_gateway import read_at_most
-from babyai_kit.hostile_text import one_line, parse_json
-from babyai_kit.local.adapter.connections import connection_failure, proxy_refusal
+from babyai_kit.configuration.variants import Config
+from babyai_kit.hostile_text import one_line
 
-MAX_BYTES = 4_000_000
-"""Read of a list; the longest known ones have some hundred kilobytes."""
+PART = "Model"
 
 MAX_NAME = 80
 """Characters shown of a model's name."""
+MAX_NAMES = 5
+"""Names of a list that are shown."""
+MAX_COMPARED = 2000
+"""Names of a list that may have been meant; the longest known one has some hundred."""
+
+_DATED = re.compile(r"-(\d{8}|\d{4}-\d\d-\d\d)$")
+
+_WITHOUT_MODEL = (
+    "offline player, which is NO language model; set OPENAI_API_KEY or OPENAI_BASE_URL to use one"
+)
+_NO_PRICE = "no price is known, so cost is NaN: add one to config/prices.json"
 
 
-async def model(
-    settings: Settings, *, has_price: bool, timeout_s: float = 10.0, today: date | None = None
-) -> Finding:
-    """Ask the model server for its list, which costs nothing and shows whether it accepts the key.
+@dataclass(frozen=True)
+class CheckedModel:
+    """A model that is configured, and what is known of it."""
 
-    `today`, from which the days of a model that goes are counted: by this machine's clock unless given.
+    finding: Finding
+    model: Model | None = None
+    """None where its name can be none."""
+    last_day: date | None = None
+    """From which it is not served."""
+
+
+def checked(
+    config: Config,
+    model: Model,
+    places: Sequence[Place],
+    lists: Mapping[ModelServer, ModelList],
+    *,
+    wanted: bool,
+    today: date,
+) -> CheckedModel:
+    """What to say of `model`.
+
+    `lists`: what the servers of its `places` said. `wanted`: a plan would use it, so that what is wrong with
+    it is trouble, else a note. `today`: from which days are counted.
     """
-    if settings.offline:
-        text = "offline player, which is NO language model; set OPENAI_API_KEY or OPENAI_BASE_URL to use one"
-        return Finding(NOTE, "Model", text)
-    price = "" if has_price else "; no price is known, so cost is NaN: add one to config/prices.json"
-    today = today or date.today()
-    base = settings.openai_base_url
-    going = retirements.warning(settings.model, today, base_url=base or settings.gateway_url)
-    if not base:
-        text = f"{settings.model}, as configured at the gateway{price}"
-        return Finding(NOTE, "Model", f"{text}; {going}") if going else Finding(OK, "Model", text)
-    where = settings.redact(base)
-    headers = {"Authorization": f"Bearer {settings.openai_api_key}"} if settings.openai_api_key else {}
-    try:
-        status, models = await _list(base, headers, timeout_s)
-        if not models and status not in (401, 403) and not urlsplit(base).path.rstrip("/").endswith("/v1"):
-            _, elsewhere = await _list(with_version(base), headers, timeout_s)
-            if elsewhere:
-                better = settings.redact(with_version(base)).rstrip("/")
-                text = f"{where} does not list models, but {better} does; set OPENAI_BASE_URL={better}"
-                return Finding(TROUBLE, "Model", text)
-    except aiohttp.ClientError as error:
-        # As a run says it; the library's text can hold a proxy's password.
-        reason = settings.redact(str(connection_failure(error, base, proxy_for(base, os.environ))))
-        return Finding(TROUBLE, "Model", f"{where} does not answer: {reason}")
-    except (asyncio.TimeoutError, ValueError) as error:
-        reason = settings.redact(one_line(str(error), 300)) or type(error).__name__
-        remedy = "start it" if is_near(urlsplit(base).hostname or "") else "check the network connection"
-        text = f"{where} does not answer ({reason}); {remedy}, or correct OPENAI_BASE_URL"
-        return Finding(TROUBLE, "Model", text)
-    if status == 407:
-        reason = str(proxy_refusal(407, proxy_for(base, os.environ), "Proxy Authentication Required"))
-        return Finding(TROUBLE, "Model", f"{where} does not answer: {reason}")
-    if status in (401, 403):
-        return Finding(TROUBLE, "Model", f"{where} refuses the key ({status}); set OPENAI_API_KEY in .env")
-    days = {_canonical(name): day for name, day in models.items()}
-    if models and _canonical(settings.model) not in days:
-        choices = ", ".join(one_line(name, MAX_NAME) for name in sorted(models)[:5])
-        text = (
-            f"{where} does not list {settings.model}; set AGENT_MODEL to one of {choices}"
-            f"{', ...' if len(models) > 5 else ''}"
-        )
-        return Finding(TROUBLE, "Model", f"{text} ({going})" if going else text)
-    if not models:
-        answer = "answers" if status == 200 else f"answers with status {status}"
-        text = (
-            f"{where} {answer} and lists no models; the first call will show whether it has {settings.model}"
-        )
-        return Finding(NOTE, "Model", f"{text}; {going}" if going else text)
-    text = f"{settings.model} at {where}{price}"
-    listed = days[_canonical(settings.model)]
-    if going := retirements.warning(settings.model, today, listed=listed, base_url=base):
-        return Finding(NOTE, "Model", f"{text}; {going}")
-    return Finding(OK if has_price else NOTE, "Model", text)
+    settings = config.settings
+    if model.on_this_machine:
+        player = is_offline_player(model.name)
+        text = _WITHOUT_MODEL if model.name == settings.model and player else f"{model.name}, on this machine"
+        return CheckedModel(Finding(NOTE if player else OK, PART, text), model)
+    days = [day for place in places if (day := _last_day(place, lists)) is not None]
+    last_day = min(days, default=None)
+    seller = _seller(model, places, settings)
+    remedy = {"remedy": "name another model"} if model.definition or settings.models else {}
+    going = retirements.warning(model.served_name, today, listed=last_day, **seller, **remedy) or ""
+    last_day = retirements.shutdown_of(model.served_name, last_day, **seller)
+    grade = TROUBLE if wanted else NOTE
+    notes = [] if config.price_of(model) else [_NO_PRICE]
+    if model.missing:
+        finding = Finding(grade, PART, needs(model))
+        return CheckedModel(finding, model, last_day)
+    troubles = [text for place in places if (text := _trouble(config, model, place, lists))]
+    if troubles:
+        # The gateway falls back to the next provider.
+        grade = grade if len(troubles) == len(places) else NOTE
+        text = "; ".join(troubles) + (f" ({going})" if going else "")
+        finding = Finding(grade, PART, f"{model.name}: {settings.redact(text)}")
+        return CheckedModel(finding, model, last_day)
+    where = " and ".join(place.shown for place in places) or "the gateway, as configured there"
+    notes = [*_doubts(places, lists), *notes, *([going] if going else [])]
+    text = "; ".join([f"{model.name} at {settings.redact(where)}{_seen(places, lists)}", *notes])
+    return CheckedModel(Finding(NOTE if notes else OK, PART, text), model, last_day)
 
 
-async def _list(
-    base: str, headers: Mapping[str, str], timeout_s: float
-) -> tuple[int, dict[str, date | None]]:
-    """Status and names of a server's list of models, with the day from which each is not served if the list
-    has it; no names if it is not such a list or too long."""
-    async with (
-        # Unpacked, a short answer can have gigabytes.
-        aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-            headers={"Accept-Encoding": "identity", **headers},
-            auto_decompress=False,
-        ) as client,
-        client.get(URL(endpoint(base, "models"), encoded=True), proxy=proxy_for(base, os.environ)) as reply,
-    ):
-        try:
-            body = await read_at_most(reply.content, MAX_BYTES) if reply.status == 200 else None
-            return reply.status, _names(parse_json(body or b""))
-        except ValueError:
-            return reply.status, {}
+def _trouble(config: Config, model: Model, place: Place, lists: Mapping[ModelServer, ModelList]) -> str:
+    """What is wrong at one place, and the remedy; empty if nothing is."""
+    if place.server is None:
+        return ""
+    found, own = lists[place.server], model.name in config.own_models
+    if found.failure:
+        return f"{place.shown} does not answer: {found.failure}"
+    if found.key_refused:
+        return f"{place.shown} refuses the key ({found.status}); {place.server.remedies.key}"
+    if found.better_url:
+        setting = "let api_base in config/models.toml be " if own else "set OPENAI_BASE_URL="
+        return f"{place.shown} does not list models, but {found.better_url} does; {setting}{found.better_url}"
+    if not found.models or place.provider in PARTIAL_LISTS or _listed(place, found.models):
+        return ""
+    names, meant = _choices(place.served_name, found.models)
+    prefix = model.name.partition("::")[0] + "::" if "::" in model.name and not own else ""
+    names = [prefix + name for name in names]
+    setting = "AGENT_MODELS" if model.name in config.settings.models else "AGENT_MODEL"
+    remedy = "let config/models.toml name" if own else f"set {setting} to"
+    if meant:
+        remedy = f"did you mean {meant}? {remedy[0].upper()}{remedy[1:]}"
+    more = ", ..." if len(found.models) > MAX_NAMES else ""
+    return f"{place.shown} does not list {place.served_name}; {remedy} one of {', '.join(names)}{more}"
 
 
-def _names(answer: object) -> dict[str, date | None]:
-    """The names and days in a list of models, whatever else is in it; some servers send the list alone."""
-    models = answer.get("data") if isinstance(answer, dict) else answer
-    rows = [row for row in models if isinstance(row, dict)] if isinstance(models, list) else []
-    return {
-        name: _day(row.get("shutdown_date"))
-        for row in rows
-        if isinstance(name := row.get("id"), str) and name.strip()
-    }
+def _doubts(places: Sequence[Place], lists: Mapping[ModelServer, ModelList]) -> Iterable[str]:
+    """What is not known of servers that answer."""
+    for place in places:
+        if place.server is None:
+            continue
+        found = lists[place.server]
+        if not found.models:
+            answer = "answers" if found.status == 200 else f"answers with status {found.status}"
+            yield (
+                f"it {answer} and lists no models; the first call will show whether it has "
+                f"{place.served_name}"
+            )
+        elif not _listed(place, found.models):
+            yield (
+                f"it does not list {place.served_name}, as it does not list all that it serves; the first "
+                "call will show whether it has it"
+            )
 
 
-def _day(text: object) -> date | None:
-    try:
-        return date.fromisoformat(text[:10]) if isinstance(text, str) else None
-    except ValueError:
-        return None
+def _seen(places: Sequence[Place], lists: Mapping[ModelServer, ModelList]) -> str:
+    """Whether the servers list the model."""
+    if places and all(p.server and _listed(p, lists[p.server].models) for p in places):
+        return ", which lists it" if len(places) == 1 else ", which list it"
+    if any(place.server is None for place in places):
+        return ", where only a call shows whether it answers"
+    return ""
+
+
+def _choices(name: str, listed: Iterable[str]) -> tuple[list[str], str]:
+    """Some names of a list, the one that was probably meant first; and that one."""
+    shown = [one_line(other, MAX_NAME) for other in sorted(listed)[:MAX_COMPARED]]
+    close = difflib.get_close_matches(name.lower(), [other.lower() for other in shown], n=1)
+    meant = next((other for other in shown if close and other.lower() == close[0]), "")
+    return ([meant] if meant else []) + [o for o in shown if o != meant][: MAX_NAMES - bool(meant)], meant
+
+
+def _listed(place: Place, listed: Mapping[str, date | None]) -> str:
+    """The name under which the place lists its model; empty if it does not.
+
+    Servers take several spellings for a model: Ollama's tag and Google's folder may be left out, OpenRouter's
+    routes stand after a colon, and Anthropic's aliases are names without their date.
+    """
+    wanted = _canonical(place.served_name)
+    spellings = {_canonical(name): name for name in listed}
+    if place.provider == "openrouter":
+        spellings = {wanted: wanted.partition(":")[0]} if wanted.partition(":")[0] in listed else spellings
+    if place.provider == "anthropic":
+        wanted = wanted.removesuffix("-latest")
+        spellings = {_DATED.sub("", name): name for name in listed} | spellings
+    return spellings.get(wanted, "")
 
 
 def _canonical(name: str) -> str:
     """One spelling for the names that servers take for the same model."""
     return name.removeprefix("models/").removesuffix(":latest")
+
+
+def _last_day(place: Place, lists: Mapping[ModelServer, ModelList]) -> date | None:
+    """The day that a server dates its model with."""
+    models = lists[place.server].models if place.server else {}
+    return models.get(_listed(place, models))
+
+
+def _seller(model: Model, places: Sequence[Place], settings: Settings) -> dict[str, str]:
+    """Who serves it, as for `Prices.price_of`."""
+    server = places[0].server if places else None
+    address = server.base_url if server and model.asked_as == "openai" else ""
+    at_gateway = "" if model.definition else settings.gateway_url
+    return {"provider": model.provider, "base_url": model.base_url or address or at_gateway}

@@ -8,11 +8,17 @@ MAX_LABEL = 24
 """Characters of a first column; a longer label gets a line of its own, above its figures."""
 
 
-def text_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, labels: int = 1) -> str:
+def text_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    labels: int = 1,
+    max_label: int = MAX_LABEL,
+) -> str:
     """Columns two spaces apart; the first `labels` start at the left, the figures end at the right."""
     lines = [list(head), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    widths[0] = max(len(line[0]) for line in lines if len(line[0]) <= MAX_LABEL)
+    widths[0] = max(len(line[0]) for line in lines if len(line[0]) <= max_label)
     return "\n".join(text for line in lines for text in _texts(line, widths, labels))
 
 

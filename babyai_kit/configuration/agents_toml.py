@@ -72,8 +72,8 @@ def agents_toml(
         cost = tomlkit.parse(cost_toml(config.price_of(model), model.asked_as)).unwrap()
         for provider in definition["providers"].values():
             provider.setdefault("timeouts", timeouts(timeout_ms))
-            for name, value in cost.items():
-                provider.setdefault(name, value)
+            for field, value in cost.items():
+                provider.setdefault(field, value)
         models[name] = definition
     document = tomlkit.document()
     document.add(tomlkit.comment("Written by the kit: the models of a plan, and a variant for each agent."))
@@ -88,6 +88,10 @@ def _definition(model: Model, settings: Settings, front: Front | None) -> dict[s
     if front is None:
         providers = {name: dict(p) for name, p in model.definition["providers"].items()}
         return {**model.definition, "providers": providers}
+    options, of_provider = dict(model.definition), {}
+    if options:
+        (of_provider,) = options.pop("providers").values()
+        of_provider = {name: value for name, value in of_provider.items() if name != "api_type"}
     provider = {
         "type": "openai",
         "model_name": model.served_name,
@@ -95,7 +99,11 @@ def _definition(model: Model, settings: Settings, front: Front | None) -> dict[s
         "api_key_location": _key_location(model, settings),
     }
     # The provider's name is what ClickHouse and the UI show.
-    return {"routing": [model.provider], "providers": {model.provider: provider}}
+    return {
+        **options,
+        "routing": [model.provider],
+        "providers": {model.provider: {**of_provider, **provider}},
+    }
 
 
 def _key_location(model: Model, settings: Settings) -> Any:

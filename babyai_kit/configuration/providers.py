@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from babyai_kit.configuration.provider_types import PROVIDERS
+from babyai_kit.configuration.urls import url_secrets
 from babyai_kit.errors import InputError, what_there_is
 
 SEPARATOR = "::"
@@ -25,6 +26,8 @@ _VERTEX = re.compile(
     r"projects/(?P<project_id>[^/]+)/locations/(?P<location>[^/]+)/"
     r"(?:publishers/[^/]+/models/(?P<model_id>[^/]+)|endpoints/(?P<endpoint_id>[^/]+))"
 )
+_KEYS = ("api_key_location", "api_key", "secret_access_key", "session_token")
+"""Fields whose value is secret."""
 _CREDENTIALS = (
     "api_key_location",
     "credential_location",
@@ -37,6 +40,8 @@ _CREDENTIALS = (
     "endpoint_url",
 )
 """Fields whose value may stand elsewhere, as `env::NAME`."""
+_ADDRESSES = ("api_base", "endpoint", "endpoint_url")
+_KEY_LOCATION = re.compile(r"(?:env|path|path_from_env|dynamic)::.+|none|sdk", re.DOTALL)
 _LOCATION = re.compile(r"(?:path_from_)?env::(.+)", re.DOTALL)
 _OLDER_KEYS = {"AZURE_API_KEY": "AZURE_OPENAI_API_KEY"}
 """Where the gateway looks too for a default key that is not set."""
@@ -97,6 +102,26 @@ def needed_keys(table: Mapping[str, Any], provider_types: Mapping[str, Any] | No
     for field in _CREDENTIALS:
         names += _variables(table.get(field))
     return tuple(dict.fromkeys(names))
+
+
+def secrets_of(table: Mapping[str, Any], environ: Mapping[str, str]) -> set[str]:
+    """What must not be shown of this provider `table`: its keys, and passwords in its addresses."""
+    found = {environ.get(name, "") for field in _KEYS for name in _variables(table.get(field))}
+    for field in _ADDRESSES:
+        given = table.get(field)
+        for url in (given, *(environ.get(name) for name in _variables(given))):
+            found |= url_secrets(url) if isinstance(url, str) and "://" in url else set()
+    return found - {""}
+
+
+def key_in_clear(table: Mapping[str, Any]) -> str:
+    """The field of this provider `table` that may hold a key itself, not where it is; empty if none."""
+    for field in (*_KEYS, "access_key_id"):
+        location = table.get(field)
+        named = location.values() if isinstance(location, Mapping) else [location]
+        if any(isinstance(text, str) and not _KEY_LOCATION.fullmatch(text) for text in named):
+            return field
+    return ""
 
 
 def missing_keys(

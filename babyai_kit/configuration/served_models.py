@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.configuration.models import is_free
+from babyai_kit.configuration.models import DEFAULT_MODEL, is_free
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_types import PROVIDERS
-from babyai_kit.configuration.providers import missing_keys, needed_keys, shorthand
+from babyai_kit.configuration.providers import key_in_clear, missing_keys, needed_keys, shorthand
 from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies, remedies_of
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
@@ -29,7 +29,13 @@ OWN_MODELS = "models.toml"
 OPENAI_KEY = "OPENAI_API_KEY"
 CHAT = "chat_completions"
 """The gateway's name for the API that the adapter speaks."""
+MODEL_ALIAS = "agent"
+"""The model that follows the settings; it is not defined in `config/`."""
 EXAMPLE_URL = "http://localhost:8000/v1"
+_PASSED_ON = {
+    *("type", "model_name", "api_base", "api_key_location", "api_type"),
+    *("extra_body", "cost", "timeouts"),
+}
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,8 @@ def own_models(config: StrPath, settings: Settings) -> dict[str, Model]:
             f"{file} may define models only, and has {', '.join(others)}; move that to another file there"
         )
     found = tables(document, "models", str(file))
+    if taken := next((name for name in found if is_free(name) or name == MODEL_ALIAS), None):
+        raise ConfigError(f"{file}: the kit has another model named {taken}; choose another name")
     return {name: defined_model(name, found[name], settings, f"{file}: models.{name}") for name in found}
 
 
@@ -107,7 +115,7 @@ def defined_model(name: str, definition: Mapping[str, Any], settings: Settings, 
     if not isinstance(routing, list) or not routing or routing[0] not in [*providers]:
         raise malformed(place, "routing", "a list of its providers")
     first = _provided(name, providers[routing[0]], settings, f"{place}.providers.{routing[0]}")
-    missing = dict.fromkeys(key for p in providers.values() for key in missing_keys(p, _environ(settings)))
+    missing = dict.fromkeys(key for p in providers.values() for key in missing_keys(p, environ_of(settings)))
     # Of several providers the gateway falls back to the next one, which an adapter would not know.
     address = first.base_url if len(providers) == 1 else ""
     return replace(first, base_url=address, definition=dict(definition), missing=tuple(missing))
@@ -116,16 +124,14 @@ def defined_model(name: str, definition: Mapping[str, Any], settings: Settings, 
 def resolve(name: str, own: Mapping[str, Model], settings: Settings) -> Model:
     """The model that `name` stands for. Raises InputError for a name that can be none."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise InputError(f"model {name!r} is not valid; name a model, like {settings.model!r}")
+        raise InputError(f"model {name!r} is not valid; name a model, like {DEFAULT_MODEL}")
     if name in own:
         return own[name]
-    if name == settings.model and not is_free(name):
-        return Model(name, name, base_url=settings.openai_base_url)
     if is_free(name):
         return Model(name, name)
-    if "::" in name:
+    if "::" in name and name != settings.model:
         return _provided(name, shorthand(name), settings, f"model {name}")
-    if settings.offline:
+    if settings.offline and name != settings.model:
         defined = f"; {OWN_MODELS} has {', '.join(own)}" if own else ""
         raise InputError(
             f"model {name!r} needs a server: set OPENAI_API_KEY for OpenAI, OPENAI_BASE_URL for a server of "
@@ -137,6 +143,14 @@ def resolve(name: str, own: Mapping[str, Model], settings: Settings) -> Model:
 def _provided(name: str, provider: Mapping[str, Any], settings: Settings, place: str) -> Model:
     """The model `name` at one provider, given as the gateway's TOML."""
     kind = text(provider, "type", place)
+    for required in PROVIDERS[kind].required if kind in PROVIDERS else ():
+        if required not in provider:
+            raise malformed(place, required, "set")
+    if in_clear := key_in_clear(provider):
+        raise ConfigError(
+            f"{place}: {in_clear} must say where the key is; put the key into .env, as in NAME=KEY, and "
+            f'write {in_clear} = "env::NAME"'
+        )
     address = checked_url(f"{place}.api_base", text(provider, "api_base", place, ""), EXAMPLE_URL)
     return Model(
         name=name,
@@ -144,22 +158,28 @@ def _provided(name: str, provider: Mapping[str, Any], settings: Settings, place:
         provider=kind,
         base_url=base_url(address or PROVIDERS[kind].address)[0] if _behind_adapter(provider, kind) else "",
         definition={"routing": [kind], "providers": {kind: dict(provider)}},
-        missing=missing_keys(provider, _environ(settings)),
+        missing=missing_keys(provider, environ_of(settings)),
     )
 
 
 def _behind_adapter(provider: Mapping[str, Any], kind: str) -> bool:
-    """Whether the kit's adapter can stand in front: it speaks OpenAI's chat completions."""
+    """Whether the kit's adapter can stand in front: it speaks OpenAI's chat completions, and passes on no
+    options but these."""
     known = PROVIDERS.get(kind)
-    if known is None or known.api != "openai" or provider.get("api_type", CHAT) != CHAT:
+    if (
+        known is None
+        or not set(provider) <= _PASSED_ON
+        or known.api != "openai"
+        or provider.get("api_type", CHAT) != CHAT
+    ):
         return False
     return bool(known.address or (known.takes_address and "api_base" in provider))
 
 
-def _environ(settings: Settings) -> dict[str, str]:
+def environ_of(settings: Settings) -> dict[str, str]:
     """Variables as the gateway will find them."""
     key = {OPENAI_KEY: settings.openai_api_key} if settings.openai_api_key else {}
-    return {**os.environ, **settings.credentials, **key}
+    return {**os.environ, **settings.variables, **settings.credentials, **key}
 
 
 def _served_name(provider: Mapping[str, Any], name: str, place: str) -> str:
@@ -167,6 +187,18 @@ def _served_name(provider: Mapping[str, Any], name: str, place: str) -> str:
         if key in provider:
             return text(provider, key, place)
     return name
+
+
+def check_apart(models: Iterable[Model]) -> None:
+    """Raises InputError if two of `models` would be one at a gateway."""
+    by_name: dict[str, Model] = {}
+    for model in models:
+        other = by_name.setdefault(model.gateway_name, model)
+        if other.name != model.name:
+            raise InputError(
+                f"a gateway cannot tell apart the models {other.name} and {model.name}, which are both "
+                f"{model.gateway_name} there; give one another name in config/models.toml"
+            )
 
 
 def needs(model: Model) -> str:

@@ -6,6 +6,7 @@ No message shows a URL that is not valid: its password may stand anywhere in it.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from babyai_kit.errors import ConfigError
@@ -73,7 +74,8 @@ def with_version(base: str) -> str:
 def url_secrets(url: str) -> set[str]:
     """What must not be shown of `url`: its password, a user name alone, and keys in its query.
 
-    As they stand and percent-decoded. Of a URL that cannot be parsed, all that can be credentials.
+    As they stand, percent-decoded, and as the header Authorization has them. Of a URL that cannot be parsed,
+    all that can be credentials.
     """
     try:
         parts = urlsplit(url)
@@ -83,5 +85,7 @@ def url_secrets(url: str) -> set[str]:
     userinfo = parts.netloc.rpartition("@")[0]
     user, _, password = userinfo.partition(":")
     found = {password or user}
+    if userinfo:
+        found.add(b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode())
     found |= {value for name, value in parse_qsl(parts.query) if _SECRET_NAME.search(name)}
     return {form for secret in found if secret for form in (secret, unquote(secret), quote(secret, safe=""))}

@@ -113,7 +113,16 @@ class Asker:
     async def _ask(self, question: Question, number: int, request: str) -> CallRecord:
         async def once() -> CallRecord:
             async with self._line.slot(self._steps_left):
-                call = self._call(await self._line.session.ask(question), number, request)
+                answer = await self._line.session.ask(question)
+                call = call_record(
+                    self._key,
+                    answer,
+                    variant_digest=self._digest,
+                    episode_id=self._episode_id,
+                    step=self._step,
+                    call=number,
+                    request=request,
+                )
                 # Before the slot is released: what was paid for is never lost.
                 if self._record:
                     self._record(call)
@@ -158,25 +167,36 @@ class Asker:
             dialect=self._line.dialect,
         )
 
-    def _call(self, answer: Answer, number: int, request: str) -> CallRecord:
-        return CallRecord(
-            **vars(self._key),
-            variant_digest=self._digest,
-            episode_id=self._episode_id,
-            step=self._step,
-            call=number,
-            request=request,
-            answer=answer.raw,
-            parsed=None if answer.parsed is None else json.dumps(answer.parsed),
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            cost_usd=answer.cost_usd,
-            call_s=answer.call_s,
-            inference_id=answer.inference_id,
-            finish_reason=answer.finish_reason,
-            cached_tokens=answer.cached_tokens,
-            reasoning_tokens=answer.reasoning_tokens,
-        )
+
+def call_record(
+    key: EpisodeKey,
+    answer: Answer,
+    *,
+    variant_digest: str,
+    episode_id: str,
+    step: int,
+    call: int = 0,
+    request: str = "",
+) -> CallRecord:
+    """What is recorded of an answered call."""
+    return CallRecord(
+        **vars(key),
+        variant_digest=variant_digest,
+        episode_id=episode_id,
+        step=step,
+        call=call,
+        request=request,
+        answer=answer.raw,
+        parsed=None if answer.parsed is None else json.dumps(answer.parsed),
+        input_tokens=answer.input_tokens,
+        output_tokens=answer.output_tokens,
+        cost_usd=answer.cost_usd,
+        call_s=answer.call_s,
+        inference_id=answer.inference_id,
+        finish_reason=answer.finish_reason,
+        cached_tokens=answer.cached_tokens,
+        reasoning_tokens=answer.reasoning_tokens,
+    )
 
 
 def digest(question: Question) -> str:

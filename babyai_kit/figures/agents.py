@@ -164,21 +164,24 @@ def lineup(rows: pd.DataFrame, keys: Sequence[str]) -> Lineup:
     played by several models, and within a model the four variants, then others. Whatever the order of the
     rows."""
     rank = {name: i for i, name in enumerate(DEFAULT_VARIANTS)}
-    agents = sorted(
-        {tuple(values) for values in rows[list(keys)].itertuples(index=False)},
-        key=lambda agent: (rank.get(agent[0], len(rank)), *map(str, agent)),
-    )
-    players = [agent for agent in agents if agent[0] not in REFERENCES]
+    agents = {tuple(values) for values in rows[list(keys)].itertuples(index=False)}
     place = list(keys).index("model") if "model" in keys else None
-    models = {} if place is None else short_names(str(agent[place]) for agent in players)
+    models = {} if place is None else short_names(str(a[place]) for a in agents if a[0] not in REFERENCES)
+
+    def order(agent: Agent) -> tuple[Any, ...]:
+        names = [models.get(value, str(value)) for value in agent]
+        return rank.get(agent[0], len(rank)), *map(str.lower, names), *map(str, agent)
+
+    ordered = sorted(agents, key=order)
+    players = [agent for agent in ordered if agent[0] not in REFERENCES]
     groups = [Group("", tuple(players))]
     if place is not None and _are_crossed([(agent[0], agent[place]) for agent in players]):
         by_heading: dict[str, list[Agent]] = {}
-        for agent in sorted(players, key=lambda agent: models[agent[place]].lower()):
+        for agent in sorted(players, key=lambda agent: (models[agent[place]].lower(), models[agent[place]])):
             by_heading.setdefault(models[agent[place]], []).append(agent)
         groups = [Group(heading, tuple(members)) for heading, members in by_heading.items()]
     for name, at in ((RANDOM, 0), (EXPERT, len(groups) + 1)):
-        groups.insert(at, Group("", tuple(agent for agent in agents if agent[0] == name)))
+        groups.insert(at, Group("", tuple(agent for agent in ordered if agent[0] == name)))
     return Lineup(
         keys=tuple(keys),
         groups=tuple(group for group in groups if group.agents),
@@ -191,12 +194,3 @@ def _are_crossed(pairs: Sequence[tuple[Any, Any]]) -> bool:
     """Whether, of these pairs of variant and model, neither tells the other."""
     variants, models = ({pair[i] for pair in pairs} for i in (0, 1))
     return len(set(pairs)) > max(len(variants), len(models)) and min(len(variants), len(models)) > 1
-
-
-def label_of(agent: Agent, keys: Sequence[str]) -> str:
-    """Row label: the variant, below it the other settings that tell agents apart."""
-    lines = []
-    for key, value in zip(keys, agent, strict=True):
-        text = str(value) if key in ("variant", "model") else f"{key} {str(value)[:12]}"
-        lines.append(fold(text, 26))
-    return plain("\n".join(lines))

@@ -151,7 +151,7 @@ def _styles(parts: Mapping[str, pd.DataFrame]) -> dict[str, tuple[str, str]]:
 def _layout(drawn: pd.DataFrame, measure: Measure) -> Chart:
     """Empty axes with a row per task."""
     tasks = tasks_of(drawn)
-    figure = Chart(figsize=(0.8 * WIDTH, 1.9 + 0.42 * len(tasks)), layout="constrained")
+    figure = Chart(figsize=(WIDTH, 1.9 + 0.42 * len(tasks)), layout="constrained")
     axes = figure.add_subplot(label=ALL_TASKS)
     largest = drawn[["value", "high"]].replace(math.inf, math.nan).max().max()
     axes.set_xlim(measure.start, measure.limit or measure.start + (1.03 * (largest - measure.start) or 1.0))

@@ -21,8 +21,8 @@ from babyai_kit.hostile_text import visible
 from babyai_kit.stats import ALL_TASKS
 
 DPI = 200
-WIDTH = 9.0
-"""Inches of a full figure: a notebook's width, and shrinks to a page's."""
+WIDTH = 7.0
+"""Inches of every figure: small, so that its text is legible where it shrinks to a telephone's width."""
 GREY = "#666666"
 """Of what stands in for a missing figure."""
 WATERMARK = "watermark"
@@ -56,9 +56,9 @@ class Chart(Figure):
 def frame(figure: Figure, title: str, caption: str, watermark: str = "") -> None:
     """Title above, caption below, watermark behind the data of every panel."""
     width = figure.get_size_inches()[0]
-    heading = "\n".join(textwrap.wrap(title, int(10 * width)))
+    heading = "\n".join(textwrap.wrap(title, int(10 * width), break_on_hyphens=False))
     figure.suptitle(plain(heading), x=0.01, ha="left", fontsize=11, fontweight="bold")
-    lines = "\n".join(textwrap.wrap(caption, int(18 * width)))
+    lines = "\n".join(textwrap.wrap(caption, int(17 * width), break_on_hyphens=False))
     figure.supxlabel(plain(lines), x=0.01, ha="left", fontsize=7.5, color="#444444")
     if watermark:
         _mark(figure, watermark)
@@ -98,14 +98,14 @@ def notice(text: str) -> Chart:
     return figure
 
 
-def panel_grid(number: int) -> tuple[int, int, float]:
-    """Lines, columns and width (inches) of that many panels."""
-    columns = {1: 1, 2: 2, 4: 2}.get(number, 3)
-    return math.ceil(number / columns), columns, 0.72 * WIDTH if columns == 1 else WIDTH
+def panel_grid(number: int) -> tuple[int, int]:
+    """Lines and columns of that many panels."""
+    columns = 1 if number == 1 else 2
+    return math.ceil(number / columns), columns
 
 
 def add_panels(figure: Figure, grid: GridSpec, tasks: Sequence[str], axis: GridAxis) -> list[Axes]:
-    """Empty axes on one scale, one per task and labelled with it."""
+    """Empty axes on one scale, one per task (or model) and labelled with it."""
     panels: list[Axes] = []
     for i, task in enumerate(tasks):
         first = panels[0] if panels else None

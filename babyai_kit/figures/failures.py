@@ -12,10 +12,11 @@ from matplotlib.patches import Patch
 
 from babyai_kit.failures.classes import CLASSES, LABELS
 from babyai_kit.failures.tables import failure_shares
-from babyai_kit.figures.agents import agents_of, keys_of, rows_by_agent
+from babyai_kit.figures.agents import keys_of, lineup, rows_by_agent, tasks_of
 from babyai_kit.figures.caption import closing, count, first_panel, sample, watermark
 from babyai_kit.figures.chart import GREY, STYLE, Chart, annotate_row, frame, notice
-from babyai_kit.figures.panels import layout
+from babyai_kit.figures.panels import layout, readable
+from babyai_kit.figures.rows import Rows, rows_for
 from babyai_kit.stats import ALL_TASKS, finished
 
 FILLS = {
@@ -46,14 +47,15 @@ def failure_classes(episodes: pd.DataFrame, failures: pd.DataFrame) -> Chart:
         if shares["n_episodes"].any():
             longest = shares[list(CLASSES)].sum(axis=1).max()
             end = next(end for end in SCALE_ENDS if longest <= end + 1e-9)
-            figure = layout(shares, keys, (0.0, end), "{:.0%}".format, roomy=False)
+            shares = readable(shares, keys)
+            rows = rows_for(lineup(shares, keys))
+            figure = layout(tasks_of(shares), rows, (0.0, end), "{:.0%}".format)
             for axes in figure.axes:
-                _draw(axes, shares, keys)
+                _draw(axes, shares, keys, rows)
             occurring = [name for name in CLASSES if (shares[name] > 0).any()]
             if handles := [Patch(label=LABELS[name], **_fill(name)) for name in occurring]:
-                columns = 3 if len(figure.axes) > 1 else 2
                 figure.legend(
-                    handles=handles, loc="outside upper right", ncols=columns, frameon=False, fontsize=7.5
+                    handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize=7.5
                 )
         else:
             figure = notice("no finished episode" if len(episodes) else "no episodes")
@@ -61,9 +63,9 @@ def failure_classes(episodes: pd.DataFrame, failures: pd.DataFrame) -> Chart:
     return figure
 
 
-def _draw(axes: Axes, shares: pd.DataFrame, keys: Sequence[str]) -> None:
+def _draw(axes: Axes, shares: pd.DataFrame, keys: Sequence[str], places: Rows) -> None:
     rows = rows_by_agent(shares[shares["task"] == axes.get_label()], keys)
-    for y, agent in enumerate(agents_of(shares, keys)):
+    for (_, agent), y in places.agents.items():
         row = rows.get(agent)
         reason = _reason(row)
         if row is None or reason:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from babyai_kit.figures.agents import Agent, agents_of, label_of, name_of, rows_by_agent, styles_of, tasks_of
+from babyai_kit.figures.agents import agents_of, lineup, name_of, rows_by_agent, styles_of, tasks_of
 from babyai_kit.figures.caption import (
     capitalized,
     closing,
@@ -30,12 +29,12 @@ from babyai_kit.figures.chart import (
     Chart,
     add_grid,
     annotate_row,
-    fold,
     frame,
     notice,
-    plain,
 )
-from babyai_kit.figures.panels import missing
+from babyai_kit.figures.model_names import short_names
+from babyai_kit.figures.panels import missing, readable
+from babyai_kit.figures.rows import Rows, rows_for
 from babyai_kit.stats import (
     ALL_TASKS,
     Measure,
@@ -47,8 +46,6 @@ from babyai_kit.stats import (
     reasons,
 )
 
-FOLD = 26
-"""Characters of a row's name in one line."""
 TEXT_LEFT = 1.02
 """Where the figures beside the rows begin, in widths of the axes."""
 
@@ -71,11 +68,15 @@ def paired_differences(
     if table["task"].nunique() == 2:  # one task, and the same as all tasks
         table = table[table["task"] != ALL_TASKS]
     keys = agent_columns(table)
-    title = f"{capitalized(definition.label)}, difference from {table['baseline'].iloc[0]}"
+    short = short_names(map(str, episodes["model"]))
+    base = ", ".join(short.get(part, part) for part in str(table["baseline"].iloc[0]).split(", "))
+    title = f"{capitalized(definition.label)}, difference from {base}"
     if definition.difference_unit:
         title += f" ({definition.difference_unit})"
     with rc_context(STYLE):
-        figure, axes, places = _layout(table, keys)
+        table = readable(table, keys)
+        places = rows_for(lineup(table, keys), tasks_of(table))
+        figure, axes = _layout(places)
         _draw(axes, table, keys, places, definition)
         _scale(axes, table, definition)
         frame(figure, title, _caption(episodes, table, definition), watermark(episodes))
@@ -90,56 +91,23 @@ def _notice(reason: str, measure: Measure, episodes: pd.DataFrame) -> Chart:
     return figure
 
 
-@dataclass
-class _Places:
-    """Heights from the top, which grow with the lines of the names."""
-
-    headings: dict[str, float] = field(default_factory=dict)
-    """By task."""
-    rows: dict[tuple[str, Agent], float] = field(default_factory=dict)
-    """By task and agent."""
-    end: float = 0.0
-
-    def add(self, name: str) -> float:
-        """The middle of one more name."""
-        half = 0.1 + 0.43 * (1 + name.count("\n"))
-        self.end += 2 * half
-        return self.end - half
-
-
-def _places(table: pd.DataFrame, keys: list[str]) -> _Places:
-    places = _Places()
-    for task in tasks_of(table):
-        places.headings[task] = places.add(fold(task, FOLD))
-        for agent in agents_of(table, keys):
-            places.rows[task, agent] = places.add(label_of(agent, keys))
-    return places
-
-
-def _layout(table: pd.DataFrame, keys: list[str]) -> tuple[Chart, Axes, _Places]:
-    places = _places(table, keys)
-    figure = Chart(figsize=(WIDTH, 1.1 + 0.19 * places.end), layout="constrained")
+def _layout(rows: Rows) -> tuple[Chart, Axes]:
+    figure = Chart(figsize=(WIDTH, 1.1 + 0.19 * rows.end), layout="constrained")
     axes = figure.add_subplot(label=ALL_TASKS)
-    axes.set_ylim(places.end, 0)
     add_grid(axes, "x")
     axes.axvline(0, color="black", linewidth=0.9, zorder=1)
     axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0, pad=6)
-    labels = [plain(fold(task, FOLD)) for task in places.headings]
-    labels += [label_of(agent, keys) for _, agent in places.rows]
-    axes.set_yticks([*places.headings.values(), *places.rows.values()], labels)
-    for tick in axes.get_yticklabels()[: len(places.headings)]:
-        tick.set_fontweight("bold")
-    return figure, axes, places
+    rows.label(axes)
+    return figure, axes
 
 
-def _draw(axes: Axes, table: pd.DataFrame, keys: list[str], places: _Places, measure: Measure) -> None:
+def _draw(axes: Axes, table: pd.DataFrame, keys: list[str], places: Rows, measure: Measure) -> None:
     """Point, line and figures of every row."""
     styles = styles_of(agents_of(table, keys))
     rows = rows_by_agent(table, ["task", *keys])
-    top = min(places.headings.values())
+    top = min(y for y, _ in places.headings)
     annotate_row(axes, TEXT_LEFT, top, "difference  [95% interval]  Holm's p", fontweight="bold")
-    for (task, agent), y in places.rows.items():
+    for (task, agent), y in places.agents.items():
         row = rows.get((task, *agent))
         if row is None or math.isnan(row["difference"]):
             annotate_row(axes, TEXT_LEFT, y, missing(row), color=GREY)

@@ -18,7 +18,7 @@ from babyai_kit.figures import published
 from babyai_kit.figures.agents import (
     agents_of,
     keys_of,
-    label_of,
+    lineup,
     name_of,
     rows_by_agent,
     styles_of,
@@ -28,6 +28,7 @@ from babyai_kit.figures.caption import capitalized, caption, has_value, watermar
 from babyai_kit.figures.chart import (
     GREY,
     STYLE,
+    WIDTH,
     Chart,
     add_panels,
     annotate_row,
@@ -36,8 +37,13 @@ from babyai_kit.figures.chart import (
     panel_grid,
     plain,
 )
+from babyai_kit.figures.rows import Rows, rows_for
 from babyai_kit.stats import ALL_TASKS, Measure, estimates, finished, measure_of, reasons
 
+LINE, ROOMY_LINE = 0.235, 0.3
+"""Inches of a row whose name has one line: with one point, or with two."""
+MAX_PER_TASK = 8
+"""With more agents, only success is drawn for each task; the rest over all tasks."""
 VALUE = "value"
 """The id of the texts that give a point's value."""
 
@@ -47,23 +53,26 @@ def panels(episodes: pd.DataFrame, name: str, *, beside: str | None = None) -> C
     measure = measure_of(name)
     keys = keys_of(episodes)
     drawn = _estimates(episodes, name, keys)
-    second = _estimates(episodes, beside, keys) if beside else None
+    drawn = drawn if measure.is_rate else readable(drawn, keys)
+    second = readable(_estimates(episodes, beside, keys), keys) if beside else None
     note = models_without(episodes, measure)
     with rc_context(STYLE):
         if drawn["value"].notna().any():
             both = drawn if second is None else pd.concat([drawn, second])
             largest = both[["value", "high"]].replace(math.inf, math.nan).max().max()
             end = measure.limit or measure.start + (1.03 * (largest - measure.start) or 1.0)
-            figure = layout(drawn, keys, (measure.start, end), tick_text(measure), roomy=beside is not None)
+            rows = rows_for(lineup(drawn, keys))
+            height = ROOMY_LINE if beside else LINE
+            figure = layout(tasks_of(drawn), rows, (measure.start, end), tick_text(measure), height)
             if measure.is_rate and published.are_comparable(episodes):
-                agents = agents_of(drawn, keys)
-                published.draw_marks(figure.axes[0], agents)
-                note = ". ".join(filter(None, (note, capitalized(published.note(agents)))))
+                places = {agent: y for (_, agent), y in rows.agents.items()}
+                example = published.draw_marks(figure.axes[0], places)
+                note = ". ".join(filter(None, (note, capitalized(published.note(example)))))
             for axes in figure.axes:
-                _draw(axes, drawn, keys, shift=-0.13 if beside else 0)
-                _write_values(axes, drawn, keys, measure, shift=-0.13 if beside else 0)
+                _draw(axes, drawn, keys, rows, shift=-0.13 if beside else 0)
+                _write_values(axes, drawn, keys, rows, measure, shift=-0.13 if beside else 0)
                 if second is not None:
-                    _draw(axes, second, keys, shift=0.17, filled=False)
+                    _draw(axes, second, keys, rows, shift=0.17, filled=False)
         else:
             reason = " or ".join(reasons(drawn["interval"])) if len(episodes) else "no episodes"
             figure, note = notice(note or reason), ""
@@ -96,27 +105,29 @@ def _estimates(episodes: pd.DataFrame, measure: str, keys: Sequence[str]) -> pd.
 
 
 def layout(
-    rows: pd.DataFrame,
-    keys: Sequence[str],
+    tasks: Sequence[str],
+    rows: Rows,
     ends: tuple[float, float],
     tick_text: Callable[[float], str],
-    roomy: bool,
+    height: float = LINE,
 ) -> Chart:
-    """Empty axes, one per task, labelled with it."""
-    tasks = tasks_of(rows)
-    labels = [label_of(agent, keys) for agent in agents_of(rows, keys)]
-    lines, columns, width = panel_grid(len(tasks))
-    height = max(0.11 + 0.14 * (1 + max(label.count("\n") for label in labels)), 0.32 if roomy else 0.0)
-    figure = Chart(figsize=(width, 1 + lines * (0.6 + height * len(labels))), layout="constrained")
+    """Empty axes, one per task and labelled with it, each with all rows; `height`: inches of a line."""
+    lines, columns = panel_grid(len(tasks))
+    figure = Chart(figsize=(WIDTH, 1 + lines * (0.6 + height * rows.end)), layout="constrained")
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.04)
     for axes in add_panels(figure, figure.add_gridspec(lines, columns), tasks, "x"):
-        axes.tick_params(axis="y", length=0, pad=6)
         axes.set_xlim(*ends)
-        axes.set_ylim(len(labels) - 0.5, -0.5)
-        axes.set_yticks(range(len(labels)), labels)
+        rows.label(axes)
         axes.xaxis.set_major_locator(_ticks(*ends))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick_text(x)))
     return figure
+
+
+def readable(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The table; of many agents on several tasks, the rows over all tasks alone, which fit a page."""
+    is_over_all = table["task"] == ALL_TASKS
+    several = len(table[list(keys)].drop_duplicates()) > MAX_PER_TASK
+    return table[is_over_all] if several and is_over_all.any() else table
 
 
 def _ticks(start: float, end: float) -> Locator:
@@ -129,13 +140,17 @@ def _ticks(start: float, end: float) -> Locator:
 
 
 def _draw(
-    axes: Axes, table: pd.DataFrame, keys: Sequence[str], shift: float = 0.0, filled: bool = True
+    axes: Axes,
+    table: pd.DataFrame,
+    keys: Sequence[str],
+    places: Rows,
+    shift: float = 0.0,
+    filled: bool = True,
 ) -> None:
     """The rows of one panel, each point an errorbar whose label is the agent's name."""
-    agents = agents_of(table, keys)
-    styles = styles_of(agents)
+    styles = styles_of(agents_of(table, keys))
     rows = rows_by_agent(table[table["task"] == axes.get_label()], keys)
-    for y, agent in enumerate(agents):
+    for (_, agent), y in places.agents.items():
         colour, marker = styles[agent]
         row = rows.get(agent)
         if row is None or math.isnan(row["value"]):
@@ -164,12 +179,12 @@ def _draw(
 
 
 def _write_values(
-    axes: Axes, table: pd.DataFrame, keys: Sequence[str], measure: Measure, shift: float
+    axes: Axes, table: pd.DataFrame, keys: Sequence[str], places: Rows, measure: Measure, shift: float
 ) -> None:
     """The value above each point, turned inwards at the ends of the scale."""
     rows = rows_by_agent(table[table["task"] == axes.get_label()], keys)
     start, end = axes.get_xlim()
-    for y, agent in enumerate(agents_of(table, keys)):
+    for (_, agent), y in places.agents.items():
         row = rows.get(agent)
         if row is None or math.isnan(row["value"]):
             continue
@@ -181,7 +196,7 @@ def _write_values(
             textcoords="offset points",
             ha="left" if share < 0.15 else "right" if share > 0.85 else "center",
             va="bottom",
-            fontsize=6,
+            fontsize=6.5,
             color="#333333",
             gid=VALUE,
             annotation_clip=False,

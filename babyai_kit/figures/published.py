@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,19 +28,22 @@ def are_comparable(episodes: pd.DataFrame) -> bool:
     return set(episodes["task"]) == set(TASKS) and set(episodes["num_dists"]) == {0}
 
 
-def draw_marks(axes: Axes, agents: Sequence[Agent]) -> None:
-    """The leaderboard along the lower edge, the example's in the row of its variant."""
+def draw_marks(axes: Axes, places: Mapping[Agent, float]) -> bool:
+    """The leaderboard along the lower edge, below the last row's point; the example's in the rows of its
+    variants, unless several models have such rows. Whether the example's are drawn."""
+    end = axes.get_ylim()[0]
     for value in LEADERBOARD.values():
-        axes.axvline(value, 0, 0.06, color=GREY, linewidth=1.6)
-    for y, agent in enumerate(agents):
-        if agent[0] in EXAMPLE:
-            axes.plot(EXAMPLE[agent[0]], y, "D", color=GREY, markerfacecolor="none", markersize=3.5, zorder=1)
+        axes.axvline(value, 0, 0.25 / end, color=GREY, linewidth=1.6)
+    rows = {agent[0]: y for agent, y in places.items() if agent[0] in EXAMPLE}
+    if len(rows) < sum(agent[0] in EXAMPLE for agent in places):
+        return False
+    for name, y in rows.items():
+        axes.plot(EXAMPLE[name], y, "D", color=GREY, markerfacecolor="none", markersize=3.5, zorder=1)
+    return bool(rows)
 
 
-def note(agents: Sequence[Agent]) -> str:
-    """What the marks are, without the full stop."""
+def note(example: bool) -> str:
+    """What the marks are, without the full stop; `example`: those of the example, too."""
     models = ", ".join(f"{model} {100 * value:g}%" for model, value in LEADERBOARD.items())
     text = f"grey, published and not measured with this kit: strokes, BALROG's leaderboard ({models})"
-    if any(agent[0] in EXAMPLE for agent in agents):
-        text += "; small diamonds, gpt-4o-mini in TensorZero's example"
-    return text
+    return f"{text}; small diamonds, gpt-4o-mini in TensorZero's example" if example else text

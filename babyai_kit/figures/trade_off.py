@@ -48,7 +48,7 @@ def _figure(episodes: pd.DataFrame, name: str) -> Chart:
             frame(figure, title, _caption(episodes, drawn, table, measure), watermark(episodes))
             return figure
         agents = lineup(drawn, keys)
-        figure = Chart(figsize=(0.72 * WIDTH, 3.6 + 0.14 * len(agents.agents)), layout="constrained")
+        figure = Chart(figsize=(WIDTH, 3.6 + 0.14 * len(agents.agents)), layout="constrained")
         axes = figure.add_subplot()
         _scale(axes, drawn, measure)
         _draw(axes, drawn, agents)
@@ -80,7 +80,7 @@ def _scale(axes: Axes, drawn: pd.DataFrame, measure: Measure) -> None:
     margin = max(0.06 * (high - low), 0.1 - (high - low) / 2)
     axes.set_ylim(max(low - margin, -0.03), min(high + margin, 1.03))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}" if 0 <= y <= 1 else ""))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}" if 0 <= round(y, 6) <= 1 else ""))
     axes.set_ylabel("success rate")
     add_grid(axes, "both")
 

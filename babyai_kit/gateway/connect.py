@@ -52,6 +52,7 @@ async def connect(
     """
     settings = load_settings(env_file)
     loaded = load_config(config, settings)
+    settings = loaded.settings
     if settings.gateway_url and not settings.clickhouse_url:
         raise ConfigError(
             "TENSORZERO_GATEWAY_URL is set and TENSORZERO_CLICKHOUSE_URL is not; set it to the ClickHouse "
@@ -92,7 +93,8 @@ async def connect(
             # The first call that is paid for.
             await check_storage(session)
             settings = dataclasses.replace(settings, model=await _model_name(session))
-            session = session.with_settings(load_config(config, settings), settings)
+            loaded = load_config(config, settings)
+            session = session.with_settings(loaded, loaded.settings)
         if not quiet:
             print(await describe(session))
         yield session
@@ -170,8 +172,9 @@ def _of_several(config: Config, name: str) -> str:
 async def describe(session: Session) -> str:
     """What is in use, a line each: model, gateway, store; and a gateway that is there and not used."""
     settings = session.settings
-    if settings.models:
-        model = "\n            ".join(_of_several(session.config, name) for name in settings.models)
+    names = session.config.default_models
+    if settings.models or names[0] in session.config.own_models:
+        model = "\n            ".join(_of_several(session.config, name) for name in names)
     elif settings.model == OFFLINE_MODEL:
         model = (
             "offline player, which is NO language model\n"

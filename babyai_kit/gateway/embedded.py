@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from babyai_kit.configuration.gateway_toml import snapshot_folder, write_snapshot
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS
-from babyai_kit.configuration.served_models import OPENAI_KEY
+from babyai_kit.configuration.served_models import OPENAI_KEY, check_apart
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Agent, Config
 from babyai_kit.errors import ConfigError, ServiceError
@@ -38,6 +38,7 @@ class EmbeddedGateways:
 
         Raises ConfigError for a configuration that it refuses, StoreError or GatewayError.
         """
+        check_apart([*(agent.model for agent in self._agents.values()), *(agent.model for agent in agents)])
         self._agents |= {agent.served_as: agent for agent in agents}
         known = list(self._agents.values())
         settings = self._config.settings
@@ -63,9 +64,10 @@ class EmbeddedGateways:
     async def serve(self, gateway: Gateway, agents: Sequence[Agent]) -> Gateway:
         """`gateway` if it knows `agents`, else another one that does, after the first has handed over its
         rows."""
-        if all(agent.served_as in self._agents or not agent.added for agent in agents):
+        added = {agent.served_as: agent for agent in agents if agent.added}
+        if all(name in self._agents and self._agents[name].model == added[name].model for name in added):
             return gateway
-        another = await self.open([agent for agent in agents if agent.added])
+        another = await self.open(list(added.values()))
         await gateway.close(CLOSE_S)
         return another
 

@@ -29,7 +29,7 @@ class ModelServers:
         self._data = Path(data)
         self._quiet = quiet
         self._stack = contextlib.AsyncExitStack()
-        self._adapters: dict[str, Adapter] = {}
+        self._adapters: dict[tuple[str, Remedies], Adapter] = {}
         self._player: OfflinePlayer | None = None
 
     async def __aenter__(self) -> ModelServers:
@@ -58,15 +58,17 @@ class ModelServers:
 
     async def adapter(self, base_url: str, remedies: Remedies = OF_SETTINGS) -> str:
         """The address of the adapter in front of the server at `base_url`."""
-        if base_url not in self._adapters:
+        # What to correct differs between models of one server that have keys of their own.
+        place = base_url, remedies
+        if place not in self._adapters:
             adapter = Adapter(
                 base_url,
                 timeout_s=self._settings.timeout_s,
                 first_timeout_s=self._settings.first_timeout_s,
                 remedies=remedies,
             )
-            self._adapters[base_url] = await self._stack.enter_async_context(adapter)
-        return self._adapters[base_url].base_url
+            self._adapters[place] = await self._stack.enter_async_context(adapter)
+        return self._adapters[place].base_url
 
     async def player(self, *, learner_needed: bool) -> str:
         """The address of the offline player, which serves the models of this machine."""

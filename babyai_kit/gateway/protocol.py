@@ -55,6 +55,8 @@ class Question:
     """JSON schema that the answer is held to, if the dialect says so."""
     provider: str = "openai"
     """The gateway's type of provider, whose API the request is written for; the session knows it."""
+    extra_body: Sequence[Mapping[str, Any]] = ()
+    """Written into the request to the provider: entries with a `pointer` and a `value`, or `delete`."""
     dryrun: bool = False
     """The model is asked, nothing is stored."""
 
@@ -93,7 +95,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class StoredInference:
-    """One inference of `act` as the gateway recorded it."""
+    """One inference as the gateway recorded it."""
 
     inference_id: str
     episode_id: str
@@ -102,6 +104,8 @@ class StoredInference:
     """Of the user template."""
     raw: str | None
     parsed: Any
+    messages: tuple[tuple[str, str], ...] = ()
+    """Of a chat: (role, text) in order."""
 
 
 class Gateway(Protocol):
@@ -142,8 +146,10 @@ class EvaluatesWorkflows(Protocol):
 class ListsInferences(Protocol):
     """Can read back what it recorded."""
 
-    async def stored_inferences(self, variant: str, run: str) -> list[StoredInference]:
-        """Every stored inference of `variant` whose tag `run` is `run`."""
+    async def stored_inferences(
+        self, variant: str, run: str, *, chats: bool = False
+    ) -> list[StoredInference]:
+        """Every stored inference of `variant` whose tag `run` is `run`; `chats`: of the function `chat`."""
 
 
 @runtime_checkable

@@ -1,7 +1,8 @@
 """The report of a run: one page for readers, one summary for programs.
 
-`standing` says how far the run is, `summary` is laid beside BALROG's leaderboard, `tables` and `provenance`
-make parts of the page, `writer` writes both files. All of it comes from the journal alone.
+`standing` says how far the run is, `summary` is laid beside BALROG's leaderboard, `tables` (whose rows
+`headings` names), `invalid_answers` and `provenance` make parts of the page, `writer` writes both files.
+All of it comes from the journal alone.
 """
 
 from babyai_kit.report.standing import Standing

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pandas as pd
+
+from babyai_kit.figures.agents import Agent
+from babyai_kit.report.headings import headings, named_agents
 from babyai_kit.report.tables import Cell, Table
 from babyai_kit.runs.answers import INVALID_REASONS, REMEDIES, count_reasons
 from babyai_kit.runs.records import StepRecord
@@ -22,25 +26,27 @@ class InvalidAnswers:
 
 def invalid_answers(trajectories: Iterable[Trajectory]) -> InvalidAnswers | None:
     """Of all these episodes, unfinished ones included; None if every answer was valid."""
-    steps: dict[tuple[str, str], list[StepRecord]] = {}
-    for trajectory in trajectories:
-        agent = trajectory.key.variant, trajectory.key.model
-        steps.setdefault(agent, []).extend(trajectory.steps)
+    episodes = list(trajectories)
+    keys = ["variant", "model"] if len({episode.key.model for episode in episodes}) > 1 else ["variant"]
+    steps: dict[Agent, list[StepRecord]] = {}
+    for episode in episodes:
+        agent = tuple(getattr(episode.key, key) for key in keys)
+        steps.setdefault(agent, []).extend(episode.steps)
     counts = {agent: count_reasons(of_one) for agent, of_one in steps.items()}
     reasons = [
         reason for reason in INVALID_REASONS if any(counts_of[reason] for counts_of in counts.values())
     ]
     if not reasons:
         return None
-    one_model = len({model for _, model in steps}) == 1
+    named = named_agents(pd.DataFrame(list(steps), columns=keys), keys)
     rows: list[list[Cell]] = [
         [
-            agent[0] if one_model else ", ".join(agent),
+            name,
             f"{counts[agent].total():,} of {len(steps[agent]):,}",
             *(f"{counts[agent][reason]:,}" if counts[agent][reason] else "" for reason in reasons),
         ]
-        for agent in steps
+        for agent, name, _ in named
     ]
     caption = "Answers that were not a valid action, so that the agent went forward instead."
-    table = Table(caption, ["agent", "invalid", *reasons], rows)
+    table = Table(caption, ["agent", "invalid", *reasons], rows, headings=headings(named))
     return InvalidAnswers(table, [(reason, REMEDIES[reason]) for reason in reasons])

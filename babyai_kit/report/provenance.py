@@ -35,7 +35,7 @@ def commands(manifest: Manifest) -> list[str]:
 def _command(plan: Plan, sampling: Sampling) -> str:
     flags = {
         "variants": ",".join(plan.variants),
-        "models": ",".join(plan.models),
+        "models": ",".join(plan.models) or None,
         "tasks": ",".join(plan.tasks),
         "seeds": seeds_text(plan.seeds),
         "num-dists": plan.num_dists,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,15 @@ import pandas as pd
 from babyai_kit.errors import KitError
 from babyai_kit.failures import CLASSES, failure_table
 from babyai_kit.failures.classes import LABELS
-from babyai_kit.figures.agents import agents_of, keys_of, name_of, rows_by_agent, rows_of, tasks_of
+from babyai_kit.figures.agents import (
+    agents_of,
+    keys_of,
+    name_of,
+    rows_by_agent,
+    rows_of,
+    tasks_of,
+)
+from babyai_kit.report.headings import headings, named_agents
 from babyai_kit.stats import (
     ALL_TASKS,
     MEASURES,
@@ -68,7 +76,8 @@ def outcomes(episodes: pd.DataFrame) -> Table:
     if is_open:
         head.append("if errors and missing episodes count as failures, or as successes")
     head += [*(MEASURES[name].heading for name in measures), "invalid answers"]
-    return Table("Per agent, over all tasks, with 95% intervals in brackets.", head, rows)
+    caption = "Per agent, over all tasks, with 95% intervals in brackets."
+    return Table(caption, head, rows, headings=_headings(agents))
 
 
 def by_task(episodes: pd.DataFrame) -> Table:
@@ -78,13 +87,15 @@ def by_task(episodes: pd.DataFrame) -> Table:
     tasks = tasks_of(each)
     cells = rows_by_agent(each, [*keys, "task"])
     rows: list[list[Cell]] = []
-    for agent in agents_of(each, keys):
-        row: list[Cell] = [name_of(agent)]
+    named = named_agents(each, keys)
+    for agent, name, _ in named:
+        row: list[Cell] = [name]
         for task in tasks:
             cell = cells.get((*agent, task))
             row.append(_bracketed(cell, "value", SUCCESS.text) if cell else UNKNOWN)
         rows.append(row)
-    return Table("Success rate per task, with 95% Wilson intervals in brackets.", ["agent", *tasks], rows)
+    caption = "Success rate per task, with 95% Wilson intervals in brackets."
+    return Table(caption, ["agent", *tasks], rows, headings=headings(named))
 
 
 def comparison(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) -> Table | str:
@@ -99,11 +110,12 @@ def comparison(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) -> Tab
     keys = agent_columns(table)
     by_agent = rows_by_agent(table, keys)
     rows: list[list[Cell]] = []
-    for agent in agents_of(table, keys):
+    named = named_agents(table, keys)
+    for agent, name, _ in named:
         row = by_agent[agent]
         rows.append(
             [
-                name_of(agent),
+                name,
                 _bracketed(row, "difference", SUCCESS.difference),
                 p_value_text(row["p_holm"]),
                 SUCCESS.number(row["detectable"]),
@@ -117,7 +129,8 @@ def comparison(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) -> Tab
         "with 95% intervals in brackets, not corrected. Holm's p: corrected over the agents. Detectable: "
         "smallest true difference found with 80% power on these seeds."
     )
-    return Table(caption, ["agent", "difference", "Holm's p", "detectable", "seeds"], rows, verdicts=verdicts)
+    head = ["agent", "difference", "Holm's p", "detectable", "seeds"]
+    return Table(caption, head, rows, headings=headings(named), verdicts=verdicts)
 
 
 def first_agent(episodes: pd.DataFrame) -> dict[str, Any]:
@@ -139,7 +152,8 @@ def spending(episodes: pd.DataFrame) -> Table:
     """Tokens, cost and time per agent; without columns of which nothing is known."""
     measures = ("input_tokens", "output_tokens", "tokens_per_success", "cost_per_success")
     rows: list[list[Cell]] = []
-    for agent in _agents(episodes):
+    agents = _agents(episodes)
+    for agent in agents:
         cost = agent.episodes["cost_usd"].sum(skipna=False)
         seconds = agent.episodes["wall_s"].sum() / max(agent.episodes["episode_length"].sum(), 1)
         row: list[Cell] = [agent.name, *(_estimate(agent.summary, name) for name in measures)]
@@ -150,6 +164,7 @@ def spending(episodes: pd.DataFrame) -> Table:
         "Tokens and cost, with 95% bootstrap intervals over seeds in brackets.",
         [head[i] for i in known],
         [[row[i] for i in known] for row in rows],
+        headings=_headings(agents),
     )
 
 
@@ -159,21 +174,29 @@ def failures(episodes: pd.DataFrame, failed: pd.DataFrame) -> Table:
     keys = [key for key in counts.columns if key not in ("task", "n_episodes", "n_failed", *CLASSES)]
     classes = [name for name in CLASSES if counts[name].any()]
     rows: list[list[Cell]] = []
-    for agent in agents_of(counts, keys):
+    models: dict[int, str] = {}
+    for agent, name, model in named_agents(counts, keys):
         by_task = rows_by_agent(rows_of(counts, keys, agent), ["task"])
-        name = name_of(agent)
+        if model and model not in models.values():
+            models[len(rows)] = model
         for task in (task for task in tasks_of(counts) if (task,) in by_task):
             row = by_task[(task,)]
             numbers = [str(row[name] or "") for name in classes]
             rows.append([name, task, f"{row['n_failed']} of {row['n_episodes']}", *numbers])
             name = ""
     head = ["agent", "task", "failed", *(LABELS[name] for name in classes)]
-    return Table("Failed episodes; each counts in one class.", head, rows, labels=2)
+    return Table("Failed episodes; each counts in one class.", head, rows, labels=2, headings=models)
+
+
+def _headings(agents: Sequence[_Agent]) -> dict[int, str]:
+    return headings(((), agent.name, agent.model) for agent in agents)
 
 
 @dataclass(frozen=True)
 class _Agent:
     name: str
+    model: str
+    """Its heading; empty if it has none."""
     summary: Mapping[Any, Any]
     """Its row of `summarize`."""
     episodes: pd.DataFrame
@@ -186,7 +209,9 @@ def _agents(episodes: pd.DataFrame) -> list[_Agent]:
     summaries = rows_by_agent(table, keys)
     numbered = episodes.reset_index(drop=True)
     rows = {tuple(group.names.values()): numbered.loc[group.rows.index] for group in split}
-    return [_Agent(name_of(agent), summaries[agent], rows[agent]) for agent in agents_of(table, keys)]
+    return [
+        _Agent(name, model, summaries[agent], rows[agent]) for agent, name, model in named_agents(table, keys)
+    ]
 
 
 def _estimate(summary: Mapping[Any, Any], name: str) -> Cell:

@@ -178,7 +178,7 @@ def _figures(
 def _figure(chart: Chart) -> Markup:
     """The figure, and its caption as text, which stays legible where the picture shrinks; or why there is
     nothing to draw."""
-    title = chart.get_suptitle().replace("\\$", "$")
+    title = " ".join(chart.get_suptitle().replace("\\$", "$").split())
     if not chart.axes:
         reason = " ".join(chart.texts[0].get_text().replace("\\$", "$").split())
         return Markup("<p>{}: {}.</p>").format(title, reason)

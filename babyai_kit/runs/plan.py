@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from babyai_kit.configuration.served_models import needs
@@ -114,6 +114,13 @@ class Plan:
             for variant, model in self.agents(own_models)
         ]
 
+    def asks_the_same(self, other: Plan) -> bool:
+        """True if both have the same episodes, in whichever order their models and variants are named."""
+        return self._in_order() == other._in_order()
+
+    def _in_order(self) -> Plan:
+        return replace(self, variants=tuple(sorted(self.variants)), models=tuple(sorted(self.models)))
+
     def agents(self, own_models: Mapping[str, str]) -> list[tuple[str, str]]:
         """(variant, model) of every agent, in the order of the plan."""
         return [
@@ -170,9 +177,6 @@ def _check_agents(config: Config, plan: Plan) -> None:
     lacking = dict.fromkeys(needs(agent.model) for agent in agents if agent.model.missing)
     if lacking and not config.settings.gateway_url:
         raise InputError("; ".join(lacking))
-    twice = [name for name, count in Counter(agent.served_as for agent in agents).items() if count > 1]
-    if twice:
-        raise InputError(f"two models of the plan have names that a gateway cannot tell apart: {twice[0]}")
 
 
 def _items(name: str, values: Iterable[Any]) -> tuple[Any, ...]:

@@ -108,8 +108,12 @@ def groups(episodes: pd.DataFrame, by: Sequence[str]) -> tuple[list[str], list[G
     allowed = ("run", "task", *SETTINGS)
     if not columns or not set(columns) <= set(allowed):
         raise InputError(f"episodes can't be grouped by {columns}; use some of {', '.join(allowed)}")
-    inside = table.groupby(columns, dropna=False)
-    columns += [s for s in SETTINGS if s not in columns and (inside[s].nunique(dropna=False) > 1).any()]
+    for setting in SETTINGS:  # one that another tells already, as a model its digest, is no column
+        if (
+            setting not in columns
+            and (table.groupby(columns, dropna=False)[setting].nunique(dropna=False) > 1).any()
+        ):
+            columns.append(setting)
     all_tasks = sorted(table["task"].unique())
     split = []
     for values, rows in table.groupby(columns, dropna=False) if len(table) else ():

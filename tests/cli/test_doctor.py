@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from babyai_kit.cli import health_checks as doctor
+from babyai_kit.cli.finding import Finding
 from babyai_kit.configuration.models import DEFAULT_MODEL
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
@@ -32,10 +33,10 @@ def project(tmp_path: Path, data: Path) -> Path:
     return tmp_path
 
 
-def examined(project: Path, code: int, **settings: str) -> dict[str, list[str]]:
-    """Lines by part of a `doctor` that ends with `code`."""
+def examined(project: Path, code: int, *flags: str, **settings: str) -> dict[str, list[str]]:
+    """Lines by part of a `doctor` with `flags` that ends with `code`; the last line by `verdict`."""
     process = subprocess.run(
-        [sys.executable, "-m", "babyai_kit", "doctor"],
+        [sys.executable, "-m", "babyai_kit", "doctor", *flags],
         cwd=project,
         env={k: v for k, v in os.environ.items() if k not in SETTINGS} | settings,
         capture_output=True,
@@ -45,8 +46,9 @@ def examined(project: Path, code: int, **settings: str) -> dict[str, list[str]]:
     assert process.returncode == code, process.stdout + process.stderr
     assert "Traceback" not in process.stderr
     assert KEY not in process.stdout + process.stderr
-    lines: dict[str, list[str]] = {}
-    for line in process.stdout.splitlines()[:-1]:
+    *found, verdict = process.stdout.splitlines()
+    lines = {"verdict": [verdict]}
+    for line in found:
         lines.setdefault(line[8:20].strip(), []).append(line)
     return lines
 
@@ -64,6 +66,9 @@ def model_server() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body.encode())
 
+        def do_POST(self) -> None:
+            self.send_error(401)
+
         def log_message(self, *words: object) -> None:
             pass
 
@@ -76,7 +81,9 @@ def model_server() -> Iterator[str]:
 
 def test_nothing_configured_is_well(project: Path):
     findings = examined(project, 0)
-    assert list(findings)[:6] == ["Python", "Packages", "Disk", "Model", "Gateway", "ClickHouse"]
+    parts = ["Python", "Packages", "Disk", "Model", "Gateway", "ClickHouse"]
+    assert list(findings)[:7] == ["verdict", *parts]
+    assert findings["verdict"] == ["All well."]
     assert "NO language model" in findings["Model"][0]
     assert "embedded" in findings["Gateway"][0]
     assert "inferences" in findings["ClickHouse"][0]
@@ -89,6 +96,24 @@ def test_a_key_is_tried_without_a_paid_call(project: Path, model_server: str):
     assert f"{DEFAULT_MODEL} at http://127.0.0.1" in findings["Model"][0]
     unpriced = examined(project, 0, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=model_server, AGENT_MODEL="llama3")
     assert "cost is NaN" in unpriced["Model"][0]
+
+
+def test_all_is_not_well_if_a_model_of_every_plan_lacks_its_key(project: Path):
+    findings = examined(project, 1, AGENT_MODELS="offline-player,groq::llama-3.1-8b-instant")
+    assert "needs GROQ_API_KEY" in findings["Model"][1]
+    assert findings["verdict"] == ["1 problem."]
+
+
+def test_models_are_asked_on_demand_alone(project: Path, model_server: str):
+    """The server refuses calls, so that asking it is trouble, and not asking it is none."""
+    settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model_server}
+    asked = examined(project, 1, "--ask", "--models", f"{DEFAULT_MODEL},offline-player", **settings)
+    assert [line[:7] for line in asked["Model"]] == ["ok     ", "note   "]
+    (trouble,) = asked["Answers"]
+    assert trouble.startswith(f"TROUBLE Answers     {DEFAULT_MODEL}: ")
+    text = " ".join(line for lines in asked.values() for line in lines)
+    assert "Asking 2 models: at most 8 short calls each. They cost money: at most $0.0058." in text
+    assert "offline-player  schema   yes   yes     yes     no" in text
 
 
 def test_a_wrong_key_an_unknown_model_and_a_dead_server_are_trouble(project: Path, model_server: str):
@@ -113,7 +138,9 @@ def test_a_dead_gateway_and_a_dead_store_are_trouble(project: Path):
 
 
 def test_a_setting_that_is_not_valid_is_trouble(project: Path):
-    assert "AGENT_TIMEOUT_MS" in examined(project, 1, AGENT_TIMEOUT_MS="soon")["Settings"][0]
+    findings = examined(project, 1, "--ask", AGENT_TIMEOUT_MS="soon")
+    assert "AGENT_TIMEOUT_MS" in findings["Settings"][0]
+    assert findings["verdict"] == ["1 problem."]
 
 
 def test_what_is_set_without_an_effect_is_told(project: Path):
@@ -141,6 +168,16 @@ def test_a_port_in_use_is_reported(project: Path):
             pytest.skip("port 4000 is in use on this machine")
         findings = examined(project, 0)
     assert any("4000 (UI of make up) is in use; stop its program" in line for line in findings["Ports"])
+
+
+def test_a_finding_fits_a_terminal_and_keeps_addresses_whole():
+    address = "http://" + "x" * 90
+    lines = Finding("note", "Model", f"{'seven words that are hyphen-ated, too ' * 6}{address}").in_columns()
+    first, *rest = lines.splitlines()
+    assert first.startswith("note    Model       seven words")
+    assert all(line.startswith(" " * 20) and line[20] != " " for line in rest)
+    assert [len(line) > 79 for line in (first, *rest)] == [False] * len(rest) + [True]
+    assert rest[-1].strip() == address
 
 
 def test_an_old_python_is_refused_before_anything_is_imported(project: Path):

@@ -1,7 +1,8 @@
-"""The model server's part of `doctor`, against servers that list models in odd, hostile and endless ways."""
+"""What `doctor` says of a model, against servers that list models in odd, hostile and endless ways."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,9 +11,13 @@ from datetime import date
 import pytest
 from aiohttp import web
 
+from babyai_kit.cli.configured_models import configured_models
 from babyai_kit.cli.finding import Finding
-from babyai_kit.cli.model_check import MAX_BYTES, model
-from babyai_kit.configuration.settings import load_settings
+from babyai_kit.cli.model_list import MAX_BYTES
+from babyai_kit.configuration.prices import Price, Prices
+from babyai_kit.configuration.settings import Settings, load_settings
+from babyai_kit.configuration.variants import load_config
+from tests.support.project import CONFIG
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,7 +45,16 @@ def listing(body: bytes, path: str = "/v1/models") -> Handler:
 async def examined(handler: Handler, path: str = "/v1", **settings: str) -> Finding:
     async with serving(handler) as url:
         loaded = load_settings(None, {"OPENAI_BASE_URL": url + path, "AGENT_MODEL": "llama3"} | settings)
-        return await model(loaded, has_price=True, today=date(2026, 11, 27))
+        return await finding_of(loaded)
+
+
+async def finding_of(settings: Settings) -> Finding:
+    """On the one model of `settings`, whose price is known."""
+    price = Price(1.0, 1.0)
+    prices = Prices({settings.model: price, "gpt-4o-mini": price})
+    config = dataclasses.replace(load_config(CONFIG, settings), prices=prices)
+    (checked,) = await configured_models(config, today=date(2026, 11, 27))
+    return checked.finding
 
 
 def names(*ids: object) -> bytes:
@@ -115,8 +129,11 @@ async def test_two_spellings_of_a_model_are_the_same(listed: str, asked: str):
 async def test_a_base_url_without_v1_is_told_with_the_one_that_works():
     finding = await examined(listing(names("llama3")), path="")
     assert finding.grade == "TROUBLE"
-    base = finding.text.split()[0]
-    assert finding.text == f"{base} does not list models, but {base}v1 does; set OPENAI_BASE_URL={base}v1"
+    base = finding.text.split()[1]
+    assert (
+        finding.text
+        == f"llama3: {base} does not list models, but {base}v1 does; set OPENAI_BASE_URL={base}v1"
+    )
     right = await examined(listing(names("llama3"), "/models"), path="")
     assert right.grade == "ok"
 
@@ -151,7 +168,7 @@ async def test_a_proxy_that_fails_is_told_as_by_a_run_without_its_password(monke
         address = url if status else "http://127.0.0.1:9"
         monkeypatch.setenv("ALL_PROXY", address.replace("//", "//user:secretword@"))
         settings = load_settings(None, {"OPENAI_BASE_URL": "http://model.example/v1", "AGENT_MODEL": "m"})
-        finding = await model(settings, has_price=True)
+        finding = await finding_of(settings)
     assert words in finding.text
     assert "secretword" not in finding.text
 

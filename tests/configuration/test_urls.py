@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from babyai_kit.configuration.settings import load_settings
@@ -119,7 +121,8 @@ def test_pages_of_the_ui_show_no_password_and_choose_at_most_five_runs():
 
 def test_passwords_lone_users_and_keys_in_queries_are_secrets():
     assert {"p%40ss", "p@ss"} <= url_secrets("http://u:p%40ss@h/v1")
-    assert url_secrets("https://sk-1@h/v1") == {"sk-1"}
+    assert url_secrets("https://sk-1@h/v1") >= {"sk-1", b64encode(b"sk-1:").decode()}
+    assert b64encode(b"u:p@ss").decode() in url_secrets("http://u:p%40ss@h/v1")
     assert url_secrets("https://h/v1?api-version=2024&api_key=k-1") == {"k-1"}
     assert "pa#ss" in url_secrets("http://u:pa#ss@h:8123/db")
     assert url_secrets("http://h/v1") == url_secrets("") == set()

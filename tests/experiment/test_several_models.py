@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from babyai_kit import Run, connect, load_episodes, run_experiment
-from babyai_kit.errors import InputError, ModelError
+from babyai_kit.errors import ConfigError, InputError, ModelError
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.gateway.session import Session
 from tests.support.anthropic_server import KEY, NEW, OLD, anthropic_server
-from tests.support.model_server import ModelServer, completion, model_server, refusal
+from tests.support.model_server import Body, ModelServer, completion, model_server, refusal
 from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
@@ -43,7 +43,14 @@ def opened(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A session on servers of the test's own: the settings' is the first, the others are in models.toml."""
 
     @asynccontextmanager
-    async def opened(first: ModelServer, toml: str = "", **settings: str) -> AsyncIterator[Session]:
+    async def opened(
+        first: ModelServer,
+        toml: str = "",
+        *,
+        env_file: Path | None = None,
+        quiet: bool = True,
+        **settings: str,
+    ) -> AsyncIterator[Session]:
         config = tmp_path / "config"
         if not config.exists():
             shutil.copytree(CONFIG, config)
@@ -52,7 +59,7 @@ def opened(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("AGENT_MODEL", "first-model")
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        async with connect(env_file=None, config=config, data=data, quiet=True) as session:
+        async with connect(env_file=env_file, config=config, data=data, quiet=quiet) as session:
             yield session
 
     return opened
@@ -190,7 +197,42 @@ async def test_a_fatal_answer_stops_its_own_model_alone(opened, tmp_path: Path) 
     assert (done["status"] == "ok").all()
 
 
-async def test_a_budget_can_be_of_one_model(opened, tmp_path: Path) -> None:
+async def test_what_fails_is_told_before_a_budget_and_of_each_model(
+    opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once = iter(range(2))
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: FORWARD if next(once, None) is not None else refusal(401)) as second,
+        model_server(lambda body: completion("no action")) as third,
+        opened(first, own_model("second", second.base_url) + own_model("third", third.base_url)) as session,
+    ):
+        with pytest.raises(ModelError, match=r"^second: the model server refused the key"):
+            await run_experiment(
+                session,
+                "stops",
+                ["baseline"],
+                ["goto"],
+                [200],
+                models=["first-model", "second", "third"],
+                max_tokens_total={"first-model": 1},
+                stop_after_invalid=5,
+                results=tmp_path,
+                progress=False,
+            )
+    told = capsys.readouterr().out
+    for reason in (
+        "second: the model server",
+        "third: none of the first 5 answers",
+        "first-model: the budget of 1",
+    ):
+        assert told.count(f"Stopped: {reason}") == 1
+    assert "answers of baseline, third were not valid" in told
+
+
+async def test_a_budget_can_be_of_one_model(
+    opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with (
         model_server(lambda body: completion()) as first,
         model_server(lambda body: FORWARD) as second,
@@ -219,8 +261,81 @@ async def test_a_budget_can_be_of_one_model(opened, tmp_path: Path) -> None:
             )
             == 5
         )
+        capsys.readouterr()
+        await run_experiment(
+            session, "budget-2", **{**plan, "max_tokens_total": {"first-model": 1, "second": 2}}
+        )
+        told = capsys.readouterr().out
+        assert "Stopped: first-model: the budget of 1 tokens" in told
+        assert "Stopped: second: the budget of 2 tokens" in told
         with pytest.raises(InputError, match="max_tokens_total: unknown model of the plan 'third'"):
             await run_experiment(session, "budget", **{**plan, "max_tokens_total": {"third": 5}})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"AGENT_MODEL": "theirs"}, {"AGENT_MODELS": "theirs"}, {"AGENT_MODELS": "theirs,first-model"}],
+)
+async def test_a_model_of_the_file_that_the_settings_name_is_asked_at_its_own_server(
+    opened, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """Alone too: it is not what OPENAI_BASE_URL calls so."""
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: FORWARD) as second,
+        opened(first, own_model("theirs", second.base_url), **settings) as session,
+    ):
+        plan: dict[str, Any] = {"tasks": ["goto"], "seeds": [200], "results": tmp_path, "progress": False}
+        done = await run_experiment(session, "own", ["baseline"], models=["theirs"], **plan)
+        assert list(done["model"]) == ["theirs"]
+        assert second.asked
+        assert not first.asked
+
+
+async def test_a_key_may_have_any_name_and_an_entry_options_and_neither_key_nor_password_is_shown(
+    opened, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two models at one server, each with a key of its own: what is refused names the right one."""
+    env = tmp_path / ".env"
+    env.write_text("TEAM_A=secret-of-a\nTEAM_B=secret-of-b\n")
+
+    def theirs(body: Body) -> Any:
+        if body["model"] == "b-as-served":
+            return refusal(401, f"no such key: {second.authorizations[-1]}")
+        return completion() if body.get("top_k") == 7 else refusal(400, "no top_k")
+
+    async with model_server(theirs) as second, model_server(lambda body: completion()) as first:
+        toml = "".join(
+            own_model(name, second.base_url, extra).replace('"none"', f'"env::TEAM_{name.upper()}"')
+            for name, extra in (("a", 'extra_body = [{ pointer = "/top_k", value = 7 }]'), ("b", ""))
+        )
+        toml += own_model("c", second.base_url.replace("://", "://us:secretword@"))
+        async with opened(first, toml, env_file=env, quiet=False, AGENT_MODELS="a,c") as session:
+            plan: dict[str, Any] = {"tasks": ["goto"], "seeds": [200], "results": tmp_path, "progress": False}
+            assert len(await run_experiment(session, "a", ["baseline"], models=["a"], **plan)) == 1
+            assert set(second.authorizations) == {"Bearer secret-of-a"}
+            with pytest.raises(
+                ModelError, match=r"nothing was run: b: .*set TEAM_B in .env: no such key: Bearer \*\*\*"
+            ):
+                await run_experiment(session, "b", ["baseline"], models=["a", "b"], **plan)
+    shown = capfd.readouterr()
+    assert "://us:***@" in shown.out
+    assert "secret" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        (own_model("a", "http://127.0.0.1:1/v1", "bogus = 1"), "bogus"),
+        (own_model("a", "http://127.0.0.1:1/v1").replace("routing", "bogus = 1\nrouting"), "bogus"),
+    ],
+)
+async def test_an_entry_that_the_gateway_does_not_know_is_refused(
+    opened, tmp_path: Path, toml: str, told: str
+) -> None:
+    async with model_server(lambda body: completion()) as first, opened(first, toml) as session:
+        with pytest.raises(ConfigError, match=told):
+            await run_experiment(session, "r", ["baseline"], ["goto"], [200], models=["a"], results=tmp_path)
 
 
 @pytest.mark.parametrize(

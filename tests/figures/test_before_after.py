@@ -66,7 +66,7 @@ def test_points_are_the_estimates_and_texts_the_paired_differences() -> None:
         assert text.endswith(f",  {difference}  [{low}, {high}]")
         assert text.startswith(f"{success.text(row['baseline_value'])} → {success.text(row['value'])}")
     first = table.iloc[0]
-    assert figure.get_suptitle() == (
+    assert figure.get_suptitle().replace("\n", " ") == (
         f"Success rate before and after: {success.difference(first['difference'])} points, 95% interval "
         f"{success.difference(first['low'])} to {success.difference(first['high'])}"
     )

@@ -15,6 +15,7 @@ from babyai_kit.episodes.table import load_episodes
 from babyai_kit.errors import NoSharedSeedsError, UnknownBaselineError
 from babyai_kit.figures import FIGURES, paired_differences, return_profiles, save_all, success_against_steps
 from babyai_kit.figures.chart import WATERMARK
+from babyai_kit.figures.curves import CONTEXT
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.plan import Plan, Sampling
@@ -22,7 +23,7 @@ from babyai_kit.runs.records import EpisodeRecord
 from babyai_kit.stats import ALL_TASKS, MEASURES, compare, success_by_step
 from babyai_kit.stats import return_profiles as profiles
 from tests.support.episode_tables import block
-from tests.support.figures import BASELINES, CASES, VARIANTS, caption_of, episodes, figure_of
+from tests.support.figures import BASELINES, CASES, LONG, VARIANTS, caption_of, episodes, figure_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -93,26 +94,54 @@ def test_what_cannot_be_compared_is_said_or_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "curve"), [("return_profiles", profiles), ("success_against_steps", success_by_step)]
 )
-@pytest.mark.parametrize("case", ["whole", "one task", "errors", "two models"])
+@pytest.mark.parametrize("case", ["whole", "one task", "errors"])
 def test_lines_and_bands_are_the_curves(name: str, curve, case: str) -> None:
-    keys = ["variant", "model"] if case == "two models" else ["variant"]
-    known = curve(CASES[case], keys)
+    known = curve(CASES[case])
     figure = figure_of(name, case)
     panels = [axes for axes in figure.axes if axes.axison]
-    several = [ALL_TASKS, *TASKS] if case != "two models" else [ALL_TASKS, *TASKS[:2]]
-    assert [axes.get_label() for axes in panels] == (["open"] if case == "one task" else several)
+    assert [axes.get_label() for axes in panels] == (["open"] if case == "one task" else [ALL_TASKS, *TASKS])
     for axes in panels:
         curves = known[known["task"] == axes.get_label()]
         lines = {line.get_label(): line for line in axes.lines}
-        assert len(lines) == curves.groupby(keys).ngroups
-        for agent, rows in curves.groupby(keys):
-            line = lines[", ".join(agent)]
-            assert line.get_xdata() == pytest.approx(rows["threshold"])
-            assert line.get_ydata() == pytest.approx(rows["value"])
-        assert len(axes.collections) == (0 if case == "two models" else len(lines))
-        if case != "two models":  # lines are told apart in grey
-            assert len({(line.get_linestyle(), line._unscaled_dash_pattern) for line in lines.values()}) == 4
-            assert len({line.get_marker() for line in lines.values()}) == 4
+        assert set(lines) == set(curves["variant"])
+        for agent, rows in curves.groupby("variant"):
+            assert lines[agent].get_xdata() == pytest.approx(rows["threshold"])
+            assert lines[agent].get_ydata() == pytest.approx(rows["value"])
+        assert len(axes.collections) == len(lines)  # bands
+        # Lines are told apart in grey.
+        assert len({(line.get_linestyle(), line._unscaled_dash_pattern) for line in lines.values()}) == 4
+        assert len({line.get_marker() for line in lines.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "curve"), [("return_profiles", profiles), ("success_against_steps", success_by_step)]
+)
+def test_of_several_models_each_has_a_panel_with_the_others_in_grey(name: str, curve) -> None:
+    figure = figure_of(name, "two models")
+    known = curve(CASES["two models"], ["variant", "model"])
+    known = known[known["task"] == ALL_TASKS]
+    panels = {axes.get_label(): axes for axes in figure.axes if axes.axison}
+    models = {"ft:gpt-4o-mini:a-name-of-its-own": LONG, "small": "small"}
+    assert list(panels) == list(models)
+    for heading, axes in panels.items():
+        own = known[known["model"] == models[heading]]
+        lines = {line.get_label(): line for line in axes.lines if line.get_gid() != CONTEXT}
+        assert set(lines) == {f"{variant}, {models[heading]}" for variant in own["variant"]}
+        for (variant, model), rows in own.groupby(["variant", "model"]):
+            assert lines[f"{variant}, {model}"].get_ydata() == pytest.approx(rows["value"])
+        assert len(axes.lines) == 7
+        assert len(axes.collections) == len(lines)
+    (legend,) = (axes.get_legend() for axes in figure.axes if not axes.axison)
+    assert [text.get_text() for text in legend.get_texts()] == list(VARIANTS)
+    assert "all tasks together; grey: the other agents." in caption_of(figure)
+
+
+def test_many_agents_have_a_panel_each() -> None:
+    figure = figure_of("success_against_steps", "ten variants")
+    assert [axes.get_label() for axes in figure.axes] == [f"v{i}" for i in range(10)]
+    for axes in figure.axes:
+        assert [line.get_label() for line in axes.lines if line.get_gid() != CONTEXT] == [axes.get_label()]
+        assert len(axes.lines) == 10
 
 
 def test_curves_say_what_they_rest_on() -> None:
@@ -128,14 +157,24 @@ def test_curves_say_what_they_rest_on() -> None:
         "pointwise 95% intervals (all tasks: t over seeds, at extreme rates Wilson over seeds"
     )
     assert "; each task: Wilson). n=8 seeds" in bands
-    assert "Bands" not in caption_of(figure_of("return_profiles", "two models"))
+    six = episodes(("mine", "yours", *VARIANTS), TASKS[:2])
+    assert "Bands" not in caption_of(return_profiles(six))
     only_errors = caption_of(return_profiles(CASES["only errors"]))
     assert only_errors == "0 finished episodes. 160 errors excluded. Model: m."
 
 
 def manifest(variants: Sequence[str], seeds: Iterable[int]) -> Manifest:
     """Of a run `r` over all tasks."""
-    plan = Plan("r", tuple(variants), TASKS, tuple(seeds), num_dists=0, repeats=1, history_length=0)
+    plan = Plan(
+        "r",
+        tuple(variants),
+        TASKS,
+        tuple(seeds),
+        num_dists=0,
+        repeats=1,
+        history_length=0,
+        models=("m", "large"),
+    )
     return Manifest(
         run="r",
         run_id="1",
@@ -145,8 +184,8 @@ def manifest(variants: Sequence[str], seeds: Iterable[int]) -> Manifest:
         plans=(plan,),
         sampling=Sampling(),
         model="m",
-        models=dict.fromkeys(variants, "m"),
-        digests={},
+        own_models={},
+        digests={variant: {"m": "d", "large": "d"} for variant in variants},
         gateway="embedded",
         versions={},
     )

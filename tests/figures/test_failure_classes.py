@@ -16,8 +16,10 @@ from babyai_kit.environment import TASKS
 from babyai_kit.failures import CLASSES, failure_shares
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.figures import Chart, failure_classes
+from babyai_kit.figures.agents import lineup
 from babyai_kit.figures.chart import DPI, WATERMARK
 from babyai_kit.figures.failures import FILLS
+from babyai_kit.figures.rows import rows_for
 from tests.support.episode_tables import table
 from tests.support.figures import VARIANTS, caption_of, episodes, texts_of
 
@@ -72,15 +74,15 @@ def test_every_text_can_be_read(case: str) -> None:
         assert not texts[one].overlaps(texts[other]), (one, other)
 
 
-def bars_of(axes: Any) -> dict[int, dict[str, tuple[float, float]]]:
+def bars_of(axes: Any) -> dict[float, dict[str, tuple[float, float]]]:
     """Row: class: where its bar begins, and how long it is."""
-    bars: dict[int, dict[str, tuple[float, float]]] = {}
+    bars: dict[float, dict[str, tuple[float, float]]] = {}
     fills = {fill: name for name, fill in FILLS.items()}
     for bar in axes.patches:
         assert isinstance(bar, Rectangle)
         colour = "#{:02X}{:02X}{:02X}".format(*(round(255 * c) for c in bar.get_facecolor()[:3]))
         name = fills[colour, bar.get_hatch() or ""]
-        row = round(bar.get_y() + bar.get_height() / 2)
+        row = round(bar.get_y() + bar.get_height() / 2, 6)
         bars.setdefault(row, {})[name] = (bar.get_x(), bar.get_width())
     return bars
 
@@ -96,11 +98,13 @@ def test_bars_are_the_shares_end_to_end(case: str) -> None:
     for axes in figure.axes:
         assert axes.get_xlim()[0] == 0
         bars = bars_of(axes)
-        labels = [text.get_text().replace("\n", ", ") for text in figure.axes[0].get_yticklabels()]
+        places = {round(y, 6): agent for (_, agent), y in rows_for(lineup(frame, keys)).agents.items()}
+        ticks = {round(t.get_position()[1], 6): t.get_text() for t in figure.axes[0].get_yticklabels()}
         rows = {", ".join(row[k] for k in keys): row for row in shares[axes.get_label()].to_dict("records")}
         assert len(bars) == sum(row["n_episodes"] > 0 for row in rows.values())
-        for number, bar in bars.items():
-            row, end = rows[labels[number]], 0.0
+        for place, bar in bars.items():
+            assert ticks[place] == places[place][0]
+            row, end = rows[", ".join(places[place])], 0.0
             for name in CLASSES:
                 begin, length = bar[name]
                 assert (begin, length) == pytest.approx((end, row[name]))

@@ -14,20 +14,9 @@ from babyai_kit.figures import Chart, success_against_cost, success_against_toke
 from babyai_kit.figures.chart import DPI
 from babyai_kit.figures.label_places import TAG
 from babyai_kit.stats import trade_off
-from tests.support.figures import LONG, TWO, VARIANTS, caption_of, episodes
+from tests.support.figures import MODELS, TWO, VARIANTS, caption_of, episodes, of_models
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-MODELS = ("openai::gpt-6-luna", "anthropic::claude-sonnet-4-5-20250929", LONG, "m4", "m5", "m6")
-
-
-def of_models(variants: tuple[str, ...], models: tuple[str, ...], factor: float = 1.0) -> pd.DataFrame:
-    """The same outcomes of each model; each costs `factor` times the one before."""
-    tables = [episodes(variants, TWO, model=model) for model in models]
-    for i, frame in enumerate(tables):
-        frame["cost_usd"] *= factor**i
-        frame["input_tokens"] = (frame["input_tokens"].astype(float) * (1 + 0.07 * i)).round()
-    return pd.concat(tables, ignore_index=True)
 
 
 def drawn(figure: Chart) -> Chart:
@@ -73,8 +62,9 @@ def test_points_lines_and_front_are_the_estimates(draw, measure: str) -> None:
         assert filled == table.loc[bar.get_label(), "on_front"]
 
 
-@pytest.mark.parametrize("factor", [1.0, 3.0])
-@pytest.mark.parametrize(("variants", "models"), [(VARIANTS[:2], MODELS), (VARIANTS, MODELS[:3])])
+@pytest.mark.parametrize(
+    ("variants", "models", "factor"), [(VARIANTS[:2], MODELS, 3.0), (VARIANTS, MODELS[:3], 1.0)]
+)
 def test_the_names_of_twelve_agents_cover_neither_each_other_nor_a_point(
     variants: tuple[str, ...], models: tuple[str, ...], factor: float
 ) -> None:
@@ -143,3 +133,11 @@ def test_one_agent_has_no_front_to_speak_of() -> None:
     assert [tag.get_text() for tag in tags_of(figure)] == ["history"]
     ((x, low, high, *_),) = points_of(figure.axes[0]).values()
     assert np.isfinite([x, low, high]).all()
+
+
+def test_the_scale_of_success_ends_at_all_of_them() -> None:
+    (axes,) = drawn(success_against_tokens(episodes(VARIANTS[:2], TWO, success=True))).axes
+    low, high = axes.get_ylim()
+    ticks = [t.get_text() for t in axes.get_yticklabels() if low <= t.get_position()[1] <= high]
+    assert "100%" in ticks
+    assert not any(text and float(text.rstrip("%")) > 100 for text in ticks)

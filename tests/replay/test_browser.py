@@ -23,7 +23,7 @@ from babyai_kit import load_replay, write_report
 from babyai_kit.replay.film import film
 from babyai_kit.replay.player import TILE, legible
 from tests.replay.test_replay import HOSTILE
-from tests.support.journals import Reply, expert, idle, play, seed_where, walk_to, write_run
+from tests.support.journals import Reply, expert, idle, play, rename_model, seed_where, walk_to, write_run
 from tests.support.project import CONFIG
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -95,16 +95,16 @@ def seen(browser: Any) -> Iterator[Seen]:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("results")
     hostile = [Reply("turn left", thinking=HOSTILE), Reply(raw=HOSTILE), "go forward"]
-    model = HOSTILE.replace("\ud800", "")
-    write_run(
+    folder = write_run(
         results,
         [
-            play(expert, task="open", seed=1, model=model),
-            play(hostile, task="goto", seed=2, model=model, variant="reasoning"),
-            play(idle, task="goto", seed=1, model=model, variant="reasoning", stop_after=9),
+            play(expert, task="open", seed=1, model="m"),
+            play(hostile, task="goto", seed=2, model="m", variant="reasoning"),
+            play(idle, task="goto", seed=1, model="m", variant="reasoning", stop_after=9),
         ],
-        model=model,
+        model="m",
     )
+    rename_model(folder, "m", HOSTILE.replace("\ud800", ""))
     return results
 
 

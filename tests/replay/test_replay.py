@@ -131,7 +131,7 @@ def test_episodes_come_in_the_order_of_the_plan_and_of_the_present_prompt(result
         ("reasoning", "putnext", 2),
     ]
     manifest = json.loads((folder / "run.json").read_text())
-    manifest["digests"]["baseline"] = "another"
+    manifest["digests"]["baseline"] = dict.fromkeys(manifest["digests"]["baseline"], "another")
     (folder / "run.json").write_text(json.dumps(manifest))
     assert [t.key.variant for t in Run.open("r", results=results).trajectories()] == ["reasoning"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from babyai_kit.runs.run import Run
 from babyai_kit.runs.shards import merge
 from babyai_kit.stats import estimates
 from tests.replay.test_replay import HOSTILE, Page
-from tests.support.journals import SLOW, Reply, expert, idle, play, write_run
+from tests.support.journals import SLOW, Reply, expert, idle, play, rename_model, write_run
 from tests.support.project import CONFIG, ROOT
 
 TWO = ("goto", "pickup")
@@ -126,12 +127,14 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
     assert "No language model played." in words
     assert "12 of 12 planned episodes are finished; none ended with an error." in words
     assert "INCOMPLETE" not in words
-    command = "python -m babyai_kit run r --variants baseline,history --tasks goto,pickup --seeds 0:3"
-    assert f"{command} --num-dists 0 --repeats 1 --history-length 8 --max-tokens 1024" in words
+    command = "python -m babyai_kit run r --variants baseline,history --models offline-player"
+    command += " --tasks goto,pickup --seeds 0:3 --num-dists 0 --repeats 1 --history-length 8"
+    assert f"{command} --max-tokens 1024" in words
     for name, version in manifest["versions"].items():
         assert f"{name}{version}" in words
-    for digest in (*manifest["digests"].values(), manifest["run_id"]):
-        assert digest in words
+    digests = [digest for of_models in manifest["digests"].values() for digest in of_models.values()]
+    for text in (*digests, manifest["run_id"]):
+        assert text in words
     assert "You are an agent in a grid world." in words  # the prompt, whose digest is still the run's
     assert manifest["dialects"] == {"offline-player": {"answer_format": "json", "omitted": []}}
     assert "How each model was asked offline-playerwith JSON mode" in words
@@ -149,13 +152,19 @@ def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
 
     manifest = Run.open("r", results=whole.parent).manifest
     plan = replace(manifest.plan, seeds=(5, 9))
-    sampling = replace(manifest.sampling, temperature=0.5, call_seeds=False)
-    (line,) = commands(replace(manifest, sampling=sampling, plans=(plan,)))
-    args = _parser().parse_args(line.split()[3:])
-    for name, value in vars(plan).items():
-        parsed = getattr(args, name)
-        assert (tuple(parsed) if isinstance(parsed, list) else parsed) == value
-    assert (args.temperature, args.max_tokens, args.call_seeds) == (0.5, 1024, False)
+    for sampling in (
+        replace(manifest.sampling, temperature=0.5, call_seeds=False, reasoning_effort="low"),
+        replace(manifest.sampling, thinking_budget_tokens=512),
+    ):
+        (line,) = commands(replace(manifest, sampling=sampling, plans=(plan,)))
+        args = _parser().parse_args(line.split()[3:])
+        for name, value in vars(plan).items():
+            parsed = getattr(args, name)
+            assert (tuple(parsed) if isinstance(parsed, list) else parsed) == value
+        for name, value in vars(sampling).items():
+            default = True if name == "call_seeds" else None
+            parsed = getattr(args, name)
+            assert (default if parsed is None else parsed) == value
 
 
 def test_an_unfinished_run_says_so_and_counts_whole_seeds(tmp_path: Path) -> None:
@@ -259,6 +268,26 @@ def test_two_models_are_two_agents(tmp_path: Path) -> None:
     assert scores == {"baseline, offline-player": 0.0, "baseline, small": 100.0}
 
 
+def test_variants_of_several_models_stand_under_their_model(tmp_path: Path) -> None:
+    episodes = [
+        play([Reply(raw="")] * 2 if seed else policy, variant=variant, seed=seed, model=model)
+        for model, policy in (("large", expert), ("small", idle))
+        for variant in ("baseline", "history")
+        for seed in (0, 1)
+    ]
+    folder = write_run(tmp_path, episodes, model="small")
+    report(tmp_path)
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    for section in ("results", "comparison", "failures", "answers", "spending"):
+        table = html.partition(f'<section id="{section}">')[2].partition("</table>")[0]
+        words = re.findall(r'<tr[^>]* class="group"><th[^>]*>([^<]*)|class="label">([^<]+)</th>', table)
+        names = [
+            heading or name for heading, name in words if (heading or name) not in ("agent", "task", "goto")
+        ]
+        both = ["large", "baseline", "history", "small", "baseline", "history"]
+        assert names == (both if section != "comparison" else ["large", *both[2:]]), section
+
+
 def test_levels_and_repeats_are_kept_apart(tmp_path: Path) -> None:
     episodes = [
         play(policy, variant=variant, num_dists=level, repeat=repeat, seed=seed)
@@ -347,8 +376,9 @@ def test_the_comparison_with_clickhouse_is_told(tmp_path: Path) -> None:
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     answers = [Reply("turn left", thinking=HOSTILE), Reply(raw=HOSTILE)]
     name = HOSTILE.replace("\ud800", "")
-    broken = play(answers, seed=1, model=name, error=ModelError(f"{HOSTILE}: x", kind="timeout"))
-    folder = write_run(tmp_path, [play(answers, seed=0, model=name), broken], model=name)
+    broken = play(answers, seed=1, model="m", error=ModelError(f"{HOSTILE}: x", kind="timeout"))
+    folder = write_run(tmp_path, [play(answers, seed=0, model="m"), broken], model="m")
+    rename_model(folder, "m", name)
     write_report("r", results=tmp_path, config=CONFIG)
     page = page_of(folder)
     assert page.scripts == [str(part("frames.js"))]

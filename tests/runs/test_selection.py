@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,8 @@ def test_the_report_takes_a_baseline_and_filters(results: Path, capsys) -> None:
     drawn = {path.stem for path in (results / "r/img").glob("*.png")}
     assert f"{len(drawn)} figures in {results / 'r/img'}/" in out
     # The offline player has no price, and what is not known has no figure.
-    assert drawn == {*FIGURES, "failure_classes"} - {"cost", "cost_per_success"}
+    unknown = {"cost", "cost_per_success", "success_against_cost"}
+    assert drawn == {*FIGURES, "failure_classes"} - unknown
     page = (results / "r/report.html").read_text()
     assert "difference from history in points" in page
     assert "6 of 6 planned episodes are finished" in page
@@ -143,6 +145,8 @@ def test_another_plan_is_told_with_a_new_name() -> None:
     plan = Plan("first", ("baseline",), ("goto",), tuple(range(200, 220)), 0, 1, 8)
     other = Plan("first", ("baseline",), ("goto",), (200, 201, 202), 0, 1, 4)
     assert held_plans_note(plan, [plan]) is None
+    turned = replace(plan, variants=("b", "a"), models=("m", "n"))
+    assert held_plans_note(turned, [replace(plan, variants=("a", "b"), models=("n", "m"))]) is None
     assert held_plans_note(plan, [Plan("first", ("history",), ("goto",), (1,), 0, 1, 4)]) is None
     note = held_plans_note(other, [plan, other])
     assert note is not None

@@ -56,9 +56,20 @@ class _Text(_Strict):
     cache_control: dict[str, Any] | None = None
 
 
+class _Source(_Strict):
+    type: Literal["base64"]
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    data: Annotated[str, Field(min_length=1)]
+
+
+class _Image(_Strict):
+    type: Literal["image"]
+    source: _Source
+
+
 class _Message(_Strict):
     role: Literal["user", "assistant"]
-    content: str | list[_Text]
+    content: str | list[Annotated[_Text | _Image, Field(discriminator="type")]]
 
 
 class _Tool(_Strict):

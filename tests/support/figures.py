@@ -66,6 +66,18 @@ def episodes(
 
 
 TWO = TASKS[:2]
+MODELS = ("openai::gpt-6-luna", "anthropic::claude-sonnet-4-5-20250929", LONG, "m4", "m5", "m6")
+
+
+def of_models(variants: tuple[str, ...], models: tuple[str, ...], factor: float = 1.0) -> pd.DataFrame:
+    """The same outcomes of each model; each costs `factor` times the one before."""
+    tables = [episodes(variants, TWO, model=model) for model in models]
+    for i, frame in enumerate(tables):
+        frame["cost_usd"] *= factor**i
+        frame["input_tokens"] = (frame["input_tokens"].astype(float) * (1 + 0.07 * i)).round()
+    return pd.concat(tables, ignore_index=True)
+
+
 UNKNOWN = {"input_tokens": None, "output_tokens": None, "cost_usd": None}
 CASES = {  # drawn by every figure
     "whole": episodes(),

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from babyai_kit.agents.interface import Move
+from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import ACTIONS, expert_actions, make_env
 from babyai_kit.environment.distances import steps_to_face
 from babyai_kit.errors import ModelError, ServiceError
+from babyai_kit.experiment.asking import call_record
 from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
 from babyai_kit.gateway.protocol import Answer
 from babyai_kit.runs.journal import Journal, read_manifest
@@ -85,8 +88,21 @@ def play(
             return Episode(live.steps, live.summary(error))
         if not isinstance(reply, Reply):
             reply = Reply() if reply is None else Reply(reply)
-        live.take(reply.answer())
+        take(live, reply.answer())
     return Episode(live.steps, None if stop_after is not None and not live.done else live.summary(error))
+
+
+def take(live: LiveEpisode, answer: Answer) -> StepRecord:
+    """The step that the agent of a variant of `config/` takes after `answer`."""
+    planned, decision = live.planned, decide(answer.parsed)
+    call = call_record(
+        planned.key,
+        answer,
+        variant_digest=planned.variant_digest,
+        episode_id=planned.episode_id,
+        step=len(live.steps),
+    )
+    return live.take(Move(decision.action if decision.valid else "", decision.thinking), [call])
 
 
 def write_run(
@@ -114,6 +130,13 @@ def write_run(
             if episode.record:
                 journal.append(replace(episode.record, run=name))
     return results / name
+
+
+def rename_model(folder: Path, old: str, new: str) -> None:
+    """Put the name `new`, which no plan would take, into the files of a run, as somebody else may have."""
+    for name in ("run.json", "steps.jsonl", "episodes.jsonl"):
+        text = (folder / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text.replace(json.dumps(old), json.dumps(new)), encoding="utf-8")
 
 
 def add_plan(results: Path, name: str = "r", *, model: str = "offline-player", **plan: Any) -> None:

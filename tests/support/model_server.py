@@ -42,6 +42,8 @@ class ModelServer:
     base_url: str = ""
     asked: list[Body] = field(default_factory=list)
     """Request bodies in order of arrival."""
+    authorizations: list[str] = field(default_factory=list)
+    """Their headers of that name; empty for none."""
 
 
 @asynccontextmanager
@@ -60,6 +62,7 @@ async def model_server(
 
     async def chat(request: web.Request) -> web.StreamResponse:
         server.asked.append(await request.json())
+        server.authorizations.append(request.headers.get("Authorization", ""))
         reply = answer(server.asked[-1])
         if inspect.isawaitable(reply):
             reply = await reply

@@ -107,6 +107,9 @@ class Upstream:
         return reply
 
     async def _post(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Reply:
+        if self._url.user is not None:
+            # Both are the header Authorization; the address's own are for this server.
+            headers = {name: value for name, value in headers.items() if name != "Authorization"}
         request = self._client.post(
             self._url,
             data=body,

@@ -339,6 +339,27 @@ async def test_a_proxy_that_fails_is_named_without_its_password(
     server.close()
 
 
+@pytest.mark.parametrize(("user", "header"), [("", "Bearer key"), ("us:pa%40ss@", "Basic dXM6cGFAc3M=")])
+async def test_the_login_of_an_address_goes_before_a_key(user: str, header: str):
+    """The key may be meant for another server, and one header cannot have both."""
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.headers["Authorization"])
+        return web.json_response(ANSWER)
+
+    async with (
+        serving(handler) as url,
+        Adapter(
+            url.replace("://", f"://{user}") + "/v1/", timeout_s=30, first_timeout_s=30, environ={}
+        ) as adapter,
+        aiohttp.ClientSession(headers={"Authorization": "Bearer key"}) as client,
+        client.post(f"{adapter.base_url}chat/completions", json=QUESTION) as reply,
+    ):
+        assert reply.status == 200
+    assert seen == [header]
+
+
 async def test_https_where_the_server_speaks_http():
     async def handler(_: web.Request) -> web.Response:
         return web.json_response(ANSWER)
