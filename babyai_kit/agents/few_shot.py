@@ -39,15 +39,15 @@ class FewShot(Naive):
         task, num_dists = episode.task, episode.num_dists
         if run:
             known = best if best is not None else self.prepare(run=run, results=results)["best"]
-            source = (d for d in known if (d.task, d.num_dists) == (task, num_dists))
+            source = iter([d for d in known if (d.task, d.num_dists) == (task, num_dists)])
         else:
             source = expert_demonstrations(task, num_dists, first=first)
         shown = list(islice((d for d in source if d.seed != episode.seed), examples))
         if not shown:
             of = f"run {run!r}" if run else "the expert"
             raise InputError(
-                f"agent {episode.variant} finds no success of {of} on {task} with num_dists {num_dists} in the "
-                "train block; leave this task out, or take the examples from another run"
+                f"agent {episode.variant} finds no success of {of} on {task} with num_dists {num_dists} in "
+                "the train block; leave this task out, or take the examples from another run"
             )
         self.form = f"{_text(shown)}\n\nEnd of the examples. Now it is your turn. {Naive.form}"
 

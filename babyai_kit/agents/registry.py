@@ -2,8 +2,8 @@
 
 An agent's parameters are the keyword-only arguments of its class. They are part of its name, since another
 value makes another agent: `few_shot:examples=3` on a command line, `partial(FewShot, examples=3)` in Python.
-A class that reads files does so in a static method `prepare`, which takes the parameters once, before the run,
-checks them, and returns more arguments of the class. They are part of the agent's digest.
+A class that reads files does so in a static method `prepare`, which takes the parameters once, before the
+run, checks them, and returns more arguments of the class. They are part of the agent's digest.
 """
 
 from __future__ import annotations

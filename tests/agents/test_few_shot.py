@@ -127,7 +127,7 @@ async def test_the_best_of_a_run_in_the_train_block_are_shown(data: Path, tmp_pa
         assert find_agent(place).digest != spec.digest
         assert find_agent(place).name == spec.name
         await play("outside", [Walker], [208])
-        with pytest.raises(InputError, match="its successes are of other seeds.*train block, 0 to 199"):
+        with pytest.raises(InputError, match=r"its successes are of other seeds.*train block, 0 to 199"):
             find_agent(f"few_shot:run=outside:results={tmp_path}")
         await play("failed", [Walker], [4])
         with pytest.raises(InputError, match="it has no success"):
