@@ -34,6 +34,7 @@ SHIPPED: dict[str, str] = {
     "chain_of_thought_remembering": "babyai_kit.agents.chain_of_thought:ChainOfThoughtRemembering",
     "few_shot": "babyai_kit.agents.few_shot:FewShot",
     "plan": "babyai_kit.agents.plan:Plan",
+    "reflect": "babyai_kit.agents.reflect:Reflect",
 }
 """Names of the agents that ship, and where each is, as `module:name`."""
 

@@ -29,6 +29,7 @@ ANSWERS = {
     "robust_naive": MARKED,
     "chain_of_thought": ["The key is left.\n" + MARKED[0], *MARKED[1:]],
     "chain_of_thought_remembering": ["The key is left.\n" + MARKED[0], *MARKED[1:]],
+    "reflect": ["The key is left.\n" + MARKED[0], *MARKED[1:]],
     "few_shot": ["turn left", "I rest.", "Go forward.", '"turn left"'],
     "plan": ["1. Turn.\n2. Walk.", *MARKED[:2], "1. Walk.\n2. Turn left.", *MARKED[2:]],
 }
