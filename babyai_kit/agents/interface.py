@@ -43,6 +43,9 @@ class Reply:
     """Of a call with template arguments: the answer as JSON if it satisfies the output schema, else None."""
     finish_reason: str | None = None
     """Why the model stopped: stop, length, content_filter, ...; None where it was not told."""
+    input_tokens: int | None = None
+    """Of the call; None where they were not told, as are the output's."""
+    output_tokens: int | None = None
 
 
 class Ask(Protocol):
@@ -79,6 +82,8 @@ class Episode:
     """The plan's; for agents that show earlier steps."""
     variant: str = ""
     """The agent's name in tables."""
+    model: str = ""
+    """That answers, as tables call it."""
     random: random.Random = field(default_factory=random.Random)
     """The same numbers whenever the episode is played."""
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from babyai_kit.agents.agent_file import load_file, member, name_of
 from babyai_kit.agents.interface import MakeAgent
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Variant
@@ -55,12 +54,17 @@ def agent(name: str, *, uses_history: bool = False) -> Callable[[T], T]:
 
 
 def find_agent(place: str | MakeAgent) -> AgentSpec:
-    """The agent at `place`: a name of those that ship, `module:Class`, `path/to/file.py:Class`, or a class.
+    """The agent at `place`: a name of those that ship, `module:Class`, `path/to/file.py:Class`, or a class;
+    or one written for BALROG, as `balrog:path/to/file.py` or `balrog:naive`.
 
     The class may be left out where module or file define one agent. Raises InputError for what is none.
     """
     if not isinstance(place, str):
-        return _spec(place, _name_of(place))
+        return _spec(place, name_of(place))
+    if place.startswith("balrog:"):
+        from babyai_kit.agents.balrog import find_balrog_agent
+
+        return find_agent(find_balrog_agent(place.removeprefix("balrog:")))
     if place in SHIPPED:
         place, name = SHIPPED[place], place
         module, _, attribute = place.partition(":")
@@ -68,8 +72,8 @@ def find_agent(place: str | MakeAgent) -> AgentSpec:
     where, _, attribute = place.rpartition(":") if _has_class(place) else (place, "", "")
     if not (where.endswith(".py") or "." in where or ":" in place):
         raise InputError(unknown("agent", place, SHIPPED) + ", or name one by module:Class or file.py:Class")
-    module_ = _file(where) if where.endswith(".py") else _module(where)
-    made = _member(module_, attribute, place)
+    module_ = load_file(where) if where.endswith(".py") else _module(where)
+    made = member(module_, attribute, place)
     return _spec(made, getattr(made, "agent_name", None) or place)
 
 
@@ -82,25 +86,6 @@ def _has_class(place: str) -> bool:
     return ":" in place and not place.endswith(".py")
 
 
-def _file(path: str) -> ModuleType:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise InputError(f"there is no file {path}; name the file of the agent")
-    name = f"babyai_agent_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
-    found = importlib.util.spec_from_file_location(name, file)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    # Dataclasses look their module up.
-    sys.modules[name] = module
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise InputError(f"{path} cannot be loaded ({type(error).__name__}: {error}); mend it") from error
-    return module
-
-
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -110,30 +95,9 @@ def _module(name: str) -> ModuleType:
         ) from None
 
 
-def _member(module: ModuleType, attribute: str, place: str) -> MakeAgent:
-    found = {
-        name: member
-        for name, member in vars(module).items()
-        if getattr(member, "__module__", None) == module.__name__
-        and (hasattr(member, "agent_name") or (inspect.isclass(member) and hasattr(member, "act")))
-    }
-    if attribute:
-        made = getattr(module, attribute, None)
-        if not callable(made):
-            raise InputError(unknown(f"agent of {place.rpartition(':')[0]}", attribute, found))
-        return made  # type: ignore[no-any-return]
-    if len(found) != 1:
-        there = f"defines {', '.join(found)}" if found else "defines no agent, a class with act()"
-        raise InputError(f"{place} {there}; name one, as in {place}:CLASS")
-    return next(iter(found.values()))
-
-
-def _name_of(made: MakeAgent) -> str:
-    return str(getattr(made, "agent_name", None) or getattr(made, "__name__", type(made).__name__))
-
-
 def _spec(made: MakeAgent, name: str) -> AgentSpec:
-    return AgentSpec(name, made, _digest(made), bool(getattr(made, "uses_history", False)))
+    digest = getattr(made, "agent_digest", None) or _digest(made)
+    return AgentSpec(name, made, digest, bool(getattr(made, "uses_history", False)))
 
 
 def _digest(made: Any) -> str:

@@ -108,7 +108,7 @@ class Asker:
             call = await self._ask(question, number, request)
         self.answered.append(call)
         parsed = None if call.parsed is None else json.loads(call.parsed)
-        return Reply(call.answer or "", parsed, call.finish_reason)
+        return Reply(call.answer or "", parsed, call.finish_reason, call.input_tokens, call.output_tokens)
 
     async def _ask(self, question: Question, number: int, request: str) -> CallRecord:
         async def once() -> CallRecord:

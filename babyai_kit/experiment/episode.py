@@ -208,6 +208,7 @@ def _made(make_agent: MakeAgent, planned: PlannedEpisode, episode: LiveEpisode, 
         max_steps=episode.env.max_steps,
         history_length=length,
         variant=key.variant,
+        model=key.model,
         random=random.Random(key.call_seed(-1)),
     )
     try:
