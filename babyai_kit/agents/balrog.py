@@ -8,11 +8,9 @@ episode has an object of its own and a thread of its own.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from PIL import Image
 
 from babyai_kit.agents.agent_file import load_file, member, name_of
 from babyai_kit.agents.balrog_convention import Convention, own_agent, present_convention
+from babyai_kit.agents.code_digest import code_digest
 from babyai_kit.agents.episode_thread import EpisodeThread
 from babyai_kit.agents.interface import Episode, Message, Move, Observation, Reply, Role
 from babyai_kit.environment import ACTIONS, expert_actions
@@ -47,27 +46,52 @@ class BalrogSettings:
     """Whether an observation tells of an answer before it that was no action."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BalrogAgentMaker:
-    """Makes an agent for every episode. See `balrog_agent`."""
+    """Makes an agent for every episode. See `balrog_agent`; the parameters are those of BalrogSettings."""
 
     made: Callable[..., Any]
     convention: Convention
-    settings: BalrogSettings
     agent_name: str
-    agent_digest: str
-    uses_history: bool = field(default=False, init=False)
 
-    def __call__(self, episode: Episode) -> BalrogAgent:
-        return BalrogAgent(episode, self)
+    def __call__(
+        self,
+        episode: Episode,
+        *,
+        max_text_history: int = BalrogSettings.max_text_history,
+        max_image_history: int = BalrogSettings.max_image_history,
+        max_cot_history: int = BalrogSettings.max_cot_history,
+        remember_cot: bool = BalrogSettings.remember_cot,
+        max_icl_history: int = BalrogSettings.max_icl_history,
+        feedback_on_invalid_action: bool = BalrogSettings.feedback_on_invalid_action,
+    ) -> BalrogAgent:
+        settings = BalrogSettings(
+            max_text_history,
+            max_image_history,
+            max_cot_history,
+            bool(remember_cot),
+            max_icl_history,
+            bool(feedback_on_invalid_action),
+        )
+        return BalrogAgent(episode, self.made, self.convention, settings)
+
+    def sources(self, **_: Any) -> str:
+        """What the digest is over, beside the parameters."""
+        return code_digest(self.made, self.convention.source)
+
+    def __repr__(self) -> str:
+        return type(self).__name__
 
 
 class BalrogAgent:
     """One episode of an agent written for BALROG."""
 
-    def __init__(self, episode: Episode, maker: BalrogAgentMaker) -> None:
-        self._episode, self._maker = episode, maker
-        self._thread: EpisodeThread[Sequence[Message], Reply] = EpisodeThread(maker.agent_name)
+    def __init__(
+        self, episode: Episode, made: Callable[..., Any], convention: Convention, settings: BalrogSettings
+    ) -> None:
+        self._episode, self._made = episode, made
+        self._convention, self._settings = convention, settings
+        self._thread: EpisodeThread[Sequence[Message], Reply] = EpisodeThread(episode.variant)
         self._agent: Any = None
         self._given: Any = None
 
@@ -78,7 +102,7 @@ class BalrogAgent:
         if self._agent is None:
             self._agent = self._begun()
         text, past = observation.text, observation.past
-        if past and not past.valid and self._maker.settings.feedback_on_invalid_action:
+        if past and not past.valid and self._settings.feedback_on_invalid_action:
             text = f"\n\n{invalid_notice(past.action)}\n\nObservation:\n{text}"
         observed = BalrogObservation(observation.mission, text, observation.picture)
         response = self._agent.act(observed, prev_action=self._given)
@@ -90,7 +114,7 @@ class BalrogAgent:
         )
 
     def _begun(self) -> Any:
-        settings, convention = self._maker.settings, self._maker.convention
+        settings, convention, made = self._settings, self._convention, self._made
         builder = convention.prompt_builder(
             max_text_history=settings.max_text_history,
             max_image_history=settings.max_image_history,
@@ -103,7 +127,6 @@ class BalrogAgent:
             tokens = reply.input_tokens or 0, reply.output_tokens or 0
             return response(model, reply.text.strip(), reply.finish_reason, *tokens, None)
 
-        made = self._maker.made
         agent = made(lambda: convention.client(model, generate), builder, **_extras(made, settings, model))
         agent.reset()
         agent.prompt_builder.update_instruction_prompt(convention.instruction(self._episode.mission))
@@ -112,33 +135,20 @@ class BalrogAgent:
         return agent
 
 
-def find_balrog_agent(place: str) -> BalrogAgentMaker:
-    """The agent called `balrog:` and `place`: `path/to/custom.py`, `path/to/custom.py:Class`, or the name of
-    one of BALROG's own, where its package is importable.
-
-    Raises InputError for what is none.
-    """
-    return balrog_agent(place)
-
-
-def balrog_agent(
-    made: str | Callable[..., Any], *, name: str | None = None, **settings: Any
-) -> BalrogAgentMaker:
-    """An agent written for BALROG, for `run_experiment(agents=[...])`.
+def balrog_agent(made: str | Callable[..., Any], *, name: str | None = None) -> BalrogAgentMaker:
+    """An agent written for BALROG, for `run_experiment(agents=[...])`; a `partial` of it sets parameters.
 
     `made`: a class or function that takes a client factory and a prompt builder (and `config` or
     `max_icl_history`, if it names them); `path/to/custom.py` or `path/to/custom.py:Class`; or the name of one
-    of BALROG's own, such as chain_of_thought. `name`: as tables call it. `settings`: see BalrogSettings.
-    Raises InputError for what is no agent, TypeError for settings that do not exist.
+    of BALROG's own, such as chain_of_thought. `name`: as tables call it. Raises InputError for what is none.
     """
-    chosen, convention = BalrogSettings(**settings), present_convention()
+    convention = present_convention()
     found = _at(made, convention) if isinstance(made, str) else made
     if not name:
         name = getattr(found, "agent_name", None) or (
             PREFIX + made if isinstance(made, str) else name_of(found)
         )
-    code = repr([_source(found), convention.source, chosen])
-    return BalrogAgentMaker(found, convention, chosen, name, hashlib.sha256(code.encode()).hexdigest()[:12])
+    return BalrogAgentMaker(found, convention, name)
 
 
 def invalid_notice(action: str) -> str:
@@ -211,11 +221,3 @@ def _at(place: str, convention: Convention) -> Callable[..., Any]:
     if not path.endswith(".py"):
         return own_agent(place)
     return member(load_file(path, convention.names_for_a_file()), attribute, PREFIX + place)
-
-
-def _source(made: Any) -> str:
-    try:
-        file = inspect.getsourcefile(made)
-        return Path(file).read_text(encoding="utf-8") if file else inspect.getsource(made)
-    except (OSError, TypeError):
-        return repr(getattr(made, "__qualname__", made))

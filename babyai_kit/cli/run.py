@@ -42,7 +42,12 @@ def add(commands: Any) -> None:
         "alone play (default: none)",
     )
     flag("--models", type=names, metavar="NAME,...", help="default: those of AGENT_MODELS, else AGENT_MODEL")
-    flag("--tasks", type=names, metavar="NAME,...", help="default: the five tasks")
+    flag(
+        "--suite",
+        metavar="NAME",
+        help="in place of --tasks and --num-dists (default: balrog)",
+    )
+    flag("--tasks", type=names, metavar="NAME,...", help="default: those of the suite")
     flag(
         "--seeds",
         type=seeds,
@@ -70,14 +75,16 @@ def add(commands: Any) -> None:
 
 def _names() -> str:
     """What the help says of the names that there are."""
-    from babyai_kit.environment import TASKS
+    from babyai_kit.environment import SUITES, TASKS
     from babyai_kit.errors import KitError
 
+    suites = "".join(f"  {suite.name:<12} {suite.sentence}\n" for suite in SUITES.values())
     try:
         variants: Iterable[str] = project_config().variants
     except KitError:
         from babyai_kit.runs.plan import DEFAULT_VARIANTS as variants
     return (
+        f"suites:\n{suites}"
         f"tasks:\n  {', '.join(TASKS)},\n  or a level of minigrid, like BabyAI-BossLevel-v0\n"
         f"variants:\n  {', '.join(variants)}\n{_model_names()}"
     )
@@ -101,6 +108,7 @@ def _command(args: argparse.Namespace) -> int:
 
 async def _run(args: argparse.Namespace) -> int:
     from babyai_kit.agents.registry import as_variant, find_agent
+    from babyai_kit.environment.suites import tasks_and_distractors
     from babyai_kit.experiment.budget import Limits
     from babyai_kit.experiment.experiment import execute, with_agents
     from babyai_kit.experiment.options import RunOptions
@@ -112,8 +120,15 @@ async def _run(args: argparse.Namespace) -> int:
 
     def checked_plan(config: Config) -> Plan:
         config = config.with_agents(as_variant(agent, config.settings) for agent in agents)
-        asked = given(args, "tasks", "seeds", "num_dists", "repeats", "history_length", "models")
-        return make_plan(config, run=args.run, variants=with_agents(args.variants, agents), **asked)
+        tasks, num_dists = tasks_and_distractors(args.suite, args.tasks, args.num_dists)
+        return make_plan(
+            config,
+            run=args.run,
+            variants=with_agents(args.variants, agents),
+            tasks=tasks,
+            num_dists=num_dists,
+            **given(args, "seeds", "repeats", "history_length", "models"),
+        )
 
     options = RunOptions(
         limits=Limits(args.max_cost_usd, args.max_tokens_total),
@@ -146,7 +161,7 @@ def closing(outcome: Outcome, plan: Plan, options: RunOptions) -> str:
     lines.append(f"Folder:  {run_folder(options.results, plan.run, options.shard)}")
     if not outcome.complete or outcome.stopped is not None:
         return "\n".join(lines)
-    done = "merge" if options.shard else "compare" if len(plan.variants) > 1 else "report"
+    done = "merge" if options.shard else "compare" if len(plan.variants) * len(plan.models) > 1 else "report"
     lines.append(f"Next:    {command_line(done, plan.run, results=options.results)}")
     return "\n".join(lines)
 

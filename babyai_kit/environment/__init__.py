@@ -9,6 +9,7 @@ from babyai_kit.environment.detours import needed_steps
 from babyai_kit.environment.expert import expert_actions
 from babyai_kit.environment.registration import REGISTERED, make_env, register
 from babyai_kit.environment.shortest import shortest_length
+from babyai_kit.environment.suites import SUITES, Suite
 from babyai_kit.environment.tasks import ACTIONS, MAX_DISTRACTORS, MAX_STEPS, TASKS
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "MAX_DISTRACTORS",
     "MAX_STEPS",
     "REGISTERED",
+    "SUITES",
     "TASKS",
+    "Suite",
     "expert_actions",
     "make_env",
     "needed_steps",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from babyai_kit.configuration.variants import Config
-from babyai_kit.environment import make_env
+from babyai_kit.environment import MAX_STEPS, make_env
 from babyai_kit.experiment.backlog import Backlog
 from babyai_kit.experiment.forecast import ANSWER_TOKENS, Amount, Forecast
 from babyai_kit.runs.plan import Sampling
@@ -15,7 +15,7 @@ from babyai_kit.terminal_text import aligned, wrapped
 
 def forecast_of(config: Config, backlog: Backlog, sampling: Sampling) -> Forecast:
     """The forecast of what `backlog` still owes."""
-    left = [(p.key, _step_limit(p.key.task, p.key.num_dists) - len(p.steps)) for p in backlog.owed]
+    left = [(p.key, _step_limit(p.key.task, p.key.seed) - len(p.steps)) for p in backlog.owed]
     return Forecast(config, left, sampling.max_tokens)
 
 
@@ -49,8 +49,11 @@ def _table(amounts: Mapping[str, Amount]) -> list[str]:
     return aligned(rows)
 
 
-@lru_cache
-def _step_limit(task: str, num_dists: int) -> int:
-    env = make_env(task, num_dists=num_dists)
-    env.reset(seed=0)
+@lru_cache(maxsize=10_000)
+def _step_limit(task: str, seed: int) -> int:
+    """Steps; a level of several rooms may allow more for a longer mission, which its seed decides."""
+    if task in MAX_STEPS:
+        return MAX_STEPS[task]
+    env = make_env(task)
+    env.reset(seed=seed)
     return env.max_steps

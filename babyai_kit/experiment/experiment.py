@@ -23,7 +23,7 @@ from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.retirements import warning
 from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.variants import Config
-from babyai_kit.environment import TASKS
+from babyai_kit.environment.suites import tasks_and_distractors
 from babyai_kit.errors import InputError, NoValidAnswers, ReplayError, ServiceError, show_in_one_line
 from babyai_kit.experiment.answer_watch import DEFAULT_STOP_AFTER
 from babyai_kit.experiment.backlog import divide
@@ -76,12 +76,13 @@ async def run_experiment(
     session: Session,
     run: str,
     variants: Iterable[str] | None = None,
-    tasks: Iterable[str] = TASKS,
+    tasks: Iterable[str] | None = None,
     seeds: Iterable[int] = DEFAULT_SEEDS,
     *,
+    suite: str | None = None,
     agents: Iterable[str | MakeAgent] = (),
     models: Iterable[str] | None = None,
-    num_dists: int = 0,
+    num_dists: int | None = None,
     repeats: int = 1,
     history_length: int = DEFAULT_HISTORY_LENGTH,
     temperature: float | None = None,
@@ -104,6 +105,7 @@ async def run_experiment(
 
     Returns the `episodes` table (see docs/running.md) of this plan. Prints the estimate before, and
     afterwards what the user should know: errors by kind, a budget that ran out, rows that ClickHouse lost.
+    `suite`: of SUITES (see docs/suites.md), in place of `tasks` and `num_dists`; without these: "balrog".
     `variants`: of `config/`; None: the four of the kit, or none if `agents` are given. `agents`: names,
     `module:Class`, `path/to/file.py:Class`, or classes (see docs/agents.md); their names stand in the column
     `variant` too. `models`: names of config/models.toml, `provider::model`, or what the settings' server
@@ -121,6 +123,7 @@ async def run_experiment(
     fatal answer stopped the run (what is done is kept), JournalError if the run cannot be written.
     """
     specs = [find_agent(agent) for agent in agents]
+    tasks, num_dists = tasks_and_distractors(suite, tasks, num_dists)
     plan = make_plan(
         session.config.with_agents(as_variant(spec, session.settings) for spec in specs),
         run=run,
@@ -293,7 +296,7 @@ async def execute(
     outcome = Outcome(
         episodes=to_frame(records),
         planned=len(keys),
-        stopped=runner.stopped,
+        stops=runner.stops,
         reconciliation=reconciliation,
         invalid=invalid_answers(present),
         unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),

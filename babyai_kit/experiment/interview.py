@@ -6,9 +6,12 @@ The forms of an answer are tried from the strictest on; a parameter is left out 
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import Callable
 from typing import cast
+
+from PIL import Image
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
 from babyai_kit.configuration.answer_forms import answer_forms
@@ -194,7 +197,7 @@ class Interview:
             self._variant,
             self._session.new_episode_id(),
             SAMPLE_ARGUMENTS,
-            messages=SAMPLE_MESSAGES if self._agent.variant.chats else None,
+            messages=self._messages(),
             model=self._model,
             served_as=self._agent.served_as,
             seed=0 if self._sampling.call_seeds else None,
@@ -210,6 +213,14 @@ class Interview:
             return await retrying(self._backoff, only=_passes, patience=patience)(self._call, question)
         except ServiceError as error:
             return error
+
+    def _messages(self) -> tuple[ChatMessage, ...] | None:
+        """What an agent of Python code may ask with; None for a variant of `config/`."""
+        if not self._agent.variant.chats:
+            return None
+        if "images" not in self._agent.variant.needs:
+            return SAMPLE_MESSAGES
+        return (ChatMessage("user", SAMPLE_MESSAGES[0].text, (sample_picture(),)),)
 
     async def _call(self, question: Question) -> Answer:
         await self._pace.turn()
@@ -233,6 +244,11 @@ class Interview:
                 f"the gateway at {where} has no variant {self._agent.served_as!r} of the function "
                 f"{FUNCTION!r}; {restart}"
             )
+        if "images" in self._agent.variant.needs and error.kind == "bad request":
+            return InputError(
+                f"the agent {self._variant} sends pictures, which {self._model} does not take; choose a "
+                f"model that does: {error}"
+            )
         if recorded is not None and refusal(error, recorded):
             return InputError(
                 f"this run asked {self._model} {recorded}, which its server now refuses; choose another "
@@ -252,6 +268,13 @@ class Interview:
             retryable=False,
             fatal=True,
         )
+
+
+def sample_picture() -> bytes:
+    """A small PNG."""
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), "orange").save(file, format="PNG")
+    return file.getvalue()
 
 
 def _passes(error: ServiceError) -> bool:

@@ -67,7 +67,9 @@ async def preflight(
     async def ask(name: str, of_model: Sequence[Agent]) -> Preflight:
         dialect, notes = recorded.get(name), []
         pace = paces.get(name) or Pace(None, backoff)
-        for agent in of_model[:1] if session.embedded else of_model:
+        # Of a gateway that is ours, one answer says all; but an agent may need more than words.
+        asked = [a for i, a in enumerate(of_model) if not i or not session.embedded or a.variant.needs]
+        for agent in asked:
             new = dialect is None
             interview = Interview(session, agent, sampling, backoff, say, wait_s, pace)
             dialect, answer = await interview.hold(dialect)

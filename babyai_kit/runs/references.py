@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
 from babyai_kit.environment import ACTIONS, TASKS, expert_actions, make_env, shortest_length
+from babyai_kit.errors import UnsupportedLevelError
 from babyai_kit.runs.records import EpisodeRecord, to_frame
 
 EXPERT, RANDOM = "expert", "random"
@@ -22,7 +24,11 @@ MODELS = {EXPERT: "minigrid's BabyAIBot", RANDOM: "uniform over the six actions"
 def reference_episodes(
     seeds: Iterable[int], tasks: Iterable[str] = TASKS, *, num_dists: int = 0, run: str = "references"
 ) -> pd.DataFrame:
-    """An `episodes` table of the expert and of random actions on these seeds; tokens and cost are missing."""
+    """An `episodes` table of the expert and of random actions on these seeds; tokens and cost are missing.
+
+    `tasks` may be levels of minigrid, whose shortest lengths are not known. The expert cannot carry out every
+    one: an episode in which it gave up is a failure after the steps that it took, and `error` says why.
+    """
     tasks = list(tasks)
     return to_frame(
         _play(variant, task, seed, num_dists, run)
@@ -36,8 +42,15 @@ def _play(variant: str, task: str, seed: int, num_dists: int, run: str) -> Episo
     env = make_env(task, num_dists=num_dists)
     env.reset(seed=seed)
     level: Any = env.unwrapped
-    shortest = shortest_length(env)
-    reward = sum(float(env.step(action)[1]) for action in _actions(variant, env, f"{task} {seed}"))
+    shortest: int | None = None
+    with suppress(UnsupportedLevelError):
+        shortest = shortest_length(env)
+    reward, gave_up = 0.0, None
+    try:
+        for action in _actions(variant, env, f"{task} {seed}"):
+            reward += float(env.step(action)[1])
+    except UnsupportedLevelError as error:
+        gave_up = str(error)
     return EpisodeRecord(
         run=run,
         variant=variant,
@@ -50,7 +63,7 @@ def _play(variant: str, task: str, seed: int, num_dists: int, run: str) -> Episo
         variant_digest="",
         episode_id="",
         status="ok",
-        error=None,
+        error=gave_up,
         success=reward > 0,
         episode_return=reward,
         episode_length=level.step_count,

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -60,7 +61,7 @@ def observation(step: int, past: Past | None = None, *, picture: Any = None) -> 
 
 
 async def play(made: Any, model: Model, steps: int, **settings: Any) -> list[Any]:
-    agent = find_agent(balrog_agent(made, **settings)).make(episode(model))
+    agent = find_agent(partial(balrog_agent(made), **settings)).make(episode(model))
     moves: list[Any] = []
     for step in range(steps):
         past = None
@@ -146,8 +147,12 @@ async def test_its_settings_are_those_of_balrog_unless_others_are_given(echo: An
     ]
     shown = [message.images[0][0, 0, 0] for message in changed.asked[-1] if message.images]
     assert shown == [3, 4, 5]
-    with pytest.raises(TypeError, match="max_history"):
-        balrog_agent(echo, max_history=3)
+    for made in (
+        partial(balrog_agent(echo), max_history=3),
+        partial(balrog_agent(echo), max_text_history="x"),
+    ):
+        with pytest.raises(InputError, match=r"did you mean 'max_\w*history'|must be a whole number"):
+            find_agent(made)
 
 
 async def test_what_counts_is_the_completion_that_the_agent_returns() -> None:
@@ -473,7 +478,6 @@ async def test_a_file_finds_the_stand_ins_and_nothing_else_does(
         assert (move.action, move.thinking) == ("turn left", "look around")
         after = {name: module for name, module in sys.modules.items() if name.startswith("balrog")}
         assert after == before
-        assert find_agent(f"balrog:{file}:Planner").digest == spec.digest
     monkeypatch.delitem(sys.modules, "balrog")
     with pytest.raises(ImportError):
         __import__("balrog.agents.base")
@@ -534,15 +538,22 @@ def test_places_that_are_no_agents_are_refused(tmp_path: Path) -> None:
 
 
 def test_another_instruction_or_file_or_setting_is_another_digest(tmp_path: Path, echo: Any) -> None:
-    digests = {
-        find_agent(made).digest
-        for made in (
-            balrog_agent(echo),
-            balrog_agent(echo, max_text_history=8),
-            balrog_agent(echo, feedback_on_invalid_action=False),
-        )
-    }
+    made = balrog_agent(echo)
+    specs = [
+        find_agent(made),
+        find_agent(partial(made, max_text_history=8)),
+        find_agent(partial(made, feedback_on_invalid_action=False)),
+    ]
+    digests = {spec.digest for spec in specs}
     assert len(digests) == 3
+    assert specs[1].name == "Echo:max_text_history=8"
+    file = tmp_path / "custom.py"
+    others = []
+    for code in (PLANNER.read_text(), PLANNER.read_text() + "# another word\n"):
+        file.write_text(code)
+        others += [find_agent(f"balrog:{file}{end}") for end in ("", ":Planner", ":max_image_history=1")]
+    assert len({spec.digest for spec in others}) == 4
+    assert others[2].name == f"balrog:{file}:max_image_history=1"
     assert find_agent(balrog_agent(echo)).digest in digests
     assert find_agent(balrog_agent(echo)).name == "Echo"
     assert all(action in instruction_prompt("x") for action in ACTIONS)

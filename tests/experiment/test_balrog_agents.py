@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,9 +161,8 @@ async def test_an_interrupted_run_ends_though_agents_compute(tmp_path: Path, dat
 
 
 async def test_the_model_sees_the_pictures_that_the_agent_saw(opened, tmp_path: Path) -> None:
-    seeing = balrog_agent(
-        str(shutil.copy(PLANNER, tmp_path / "custom.py")), name="seeing", max_image_history=2
-    )
+    planner = balrog_agent(str(shutil.copy(PLANNER, tmp_path / "custom.py")), name="seeing")
+    seeing = partial(planner, max_image_history=2)
     async with model_server(plans) as server, opened(server.base_url) as session:
         await run_experiment(
             session, "seen", agents=[seeing], tasks=["open"], seeds=[4], results=tmp_path, progress=False
