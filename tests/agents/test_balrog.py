@@ -231,7 +231,10 @@ async def test_a_picture_is_drawn_only_for_those_who_look(echo: Any) -> None:
     assert (await looking.act(observation(0))).thinking == "(112, 112)"
 
 
-async def test_a_failure_of_the_model_goes_through_the_agent_and_ends_the_step(base: Any) -> None:
+@pytest.mark.parametrize("reason", [ModelError("away"), RuntimeError("no new call may start")])
+async def test_a_failure_of_the_model_goes_through_the_agent_and_ends_the_step(
+    base: Any, reason: Exception
+) -> None:
     seen: list[BaseException] = []
     done = threading.Event()
 
@@ -246,11 +249,11 @@ async def test_a_failure_of_the_model_goes_through_the_agent_and_ends_the_step(b
             finally:
                 done.set()
 
-    failure = ModelError("away")
-    with pytest.raises(ModelError, match="away"):
-        await play(Stubborn, Model(failure), 1)
+    with pytest.raises(type(reason), match=str(reason)):
+        await play(Stubborn, Model(reason), 1)
     assert await asyncio.to_thread(done.wait, 30)
-    assert seen == [failure]
+    # What is no failure of the model, such as a spent budget, is not for the agent to see.
+    assert seen == ([reason] if isinstance(reason, ModelError) else [])
 
 
 async def test_what_an_agent_raises_names_its_line_and_ends_no_process(base: Any) -> None:
