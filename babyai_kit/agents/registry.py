@@ -8,19 +8,16 @@ run, checks them, and returns more arguments of the class. They are part of the 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from babyai_kit.agents.agent_file import load_file, member, name_of
 from babyai_kit.agents.code_digest import code_digest
 from babyai_kit.agents.interface import MakeAgent
 from babyai_kit.configuration.settings import Settings
@@ -77,16 +74,22 @@ def agent(name: str, *, uses_history: bool = False, needs: tuple[str, ...] = ())
 
 
 def find_agent(place: str | MakeAgent) -> AgentSpec:
-    """The agent at `place`: a name of those that ship, `module:Class`, `path/to/file.py:Class`, or a class.
+    """The agent at `place`: a name of those that ship, `module:Class`, `path/to/file.py:Class`, or a class;
+    or one written for BALROG, as `balrog:path/to/file.py` or `balrog:naive`.
 
     The class may be left out where module or file define one agent. `:PARAMETER=VALUE` after any of them, or
     a `partial`, sets its parameters. Raises InputError for what is none.
     """
     if isinstance(place, partial):
-        return _spec(place.func, _name_of(place.func), place.keywords)
+        return _spec(place.func, name_of(place.func), place.keywords)
     if not isinstance(place, str):
-        return _spec(place, _name_of(place))
+        return _spec(place, name_of(place))
     place, options = _options(place)
+    if place.startswith("balrog:"):
+        from babyai_kit.agents.balrog import balrog_agent
+
+        written = balrog_agent(place.removeprefix("balrog:"))
+        return _spec(written, written.agent_name, options)
     if place in SHIPPED:
         place, name = SHIPPED[place], place
         module, _, attribute = place.partition(":")
@@ -94,8 +97,8 @@ def find_agent(place: str | MakeAgent) -> AgentSpec:
     where, _, attribute = place.rpartition(":") if _has_class(place) else (place, "", "")
     if not (where.endswith(".py") or "." in where or ":" in place):
         raise InputError(unknown("agent", place, SHIPPED) + ", or name one by module:Class or file.py:Class")
-    module_ = _file(where) if where.endswith(".py") else _module(where)
-    made = _member(module_, attribute, place)
+    module_ = load_file(where) if where.endswith(".py") else _module(where)
+    made = member(module_, attribute, place)
     return _spec(made, getattr(made, "agent_name", None) or place, options)
 
 
@@ -116,25 +119,6 @@ def _has_class(place: str) -> bool:
     return ":" in place and not place.endswith(".py")
 
 
-def _file(path: str) -> ModuleType:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise InputError(f"there is no file {path}; name the file of the agent")
-    name = f"babyai_agent_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
-    found = importlib.util.spec_from_file_location(name, file)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    # Dataclasses look their module up.
-    sys.modules[name] = module
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise InputError(f"{path} cannot be loaded ({type(error).__name__}: {error}); mend it") from error
-    return module
-
-
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -142,28 +126,6 @@ def _module(name: str) -> ModuleType:
         raise InputError(
             f"the module {name!r} of an agent cannot be imported ({error}); install it, or name its file"
         ) from None
-
-
-def _member(module: ModuleType, attribute: str, place: str) -> MakeAgent:
-    found = {
-        name: member
-        for name, member in vars(module).items()
-        if getattr(member, "__module__", None) == module.__name__
-        and (hasattr(member, "agent_name") or (inspect.isclass(member) and hasattr(member, "act")))
-    }
-    if attribute:
-        made = getattr(module, attribute, None)
-        if not callable(made):
-            raise InputError(unknown(f"agent of {place.rpartition(':')[0]}", attribute, found))
-        return made  # type: ignore[no-any-return]
-    if len(found) != 1:
-        there = f"defines {', '.join(found)}" if found else "defines no agent, a class with act()"
-        raise InputError(f"{place} {there}; name one, as in {place}:CLASS")
-    return next(iter(found.values()))
-
-
-def _name_of(made: MakeAgent) -> str:
-    return str(getattr(made, "agent_name", None) or getattr(made, "__name__", type(made).__name__))
 
 
 def _options(place: str) -> tuple[str, dict[str, str]]:

@@ -127,7 +127,7 @@ class Asker:
                 self._tasks.discard(task)
         self._answered.append(call)
         parsed = None if call.parsed is None else json.loads(call.parsed)
-        return Reply(call.answer or "", parsed, call.finish_reason)
+        return Reply(call.answer or "", parsed, call.finish_reason, call.input_tokens, call.output_tokens)
 
     async def _ask(self, question: Question, number: int, request: str) -> CallRecord:
         async def once() -> CallRecord:

@@ -200,8 +200,10 @@ async def run_episode(
             record(episode.take(move, asker.answered))
         number = len(episode.steps)
         asker.begin(number, steps_left=0, recorded=recorded.get(number, ()))
-        episode.closing = asker.answered
-        await _finish(agent, episode.ending(), asker)
+        try:
+            await _finish(agent, episode.ending(), asker)
+        finally:
+            episode.closing = asker.answered
     except ServiceError as error:
         if error.fatal:
             raise
