@@ -1,13 +1,16 @@
 """Agents: what one is, those that ship, and how to find yours. See docs/agents.md.
 
 `interface` is all that an agent needs; `registry` finds agents by name; `template_agent` is the one behind
-the variants of `config/`.
+the variants of `config/`. `text_agent` and `action_text` are what the agents of plain text share.
 """
 
+from babyai_kit.agents.action_text import bare_action, marked_action
 from babyai_kit.agents.interface import Agent, Ask, Episode, Message, Move, Observation, Past, Reply
 from babyai_kit.agents.registry import AgentSpec, agent, find_agent
+from babyai_kit.agents.text_agent import RULES
 
 __all__ = [
+    "RULES",
     "Agent",
     "AgentSpec",
     "Ask",
@@ -18,5 +21,7 @@ __all__ = [
     "Past",
     "Reply",
     "agent",
+    "bare_action",
     "find_agent",
+    "marked_action",
 ]

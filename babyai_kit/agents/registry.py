@@ -1,4 +1,8 @@
-"""Agents by name: those that ship, those that a module registers, and those of a file or a class."""
+"""Agents by name: those that ship, those that a module registers, and those of a file or a class.
+
+An agent's parameters are the keyword-only arguments of its class. They are part of its name, since another
+value makes another agent: `few_shot:examples=3` on a command line, `partial(FewShot, examples=3)` in Python.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,27 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from babyai_kit.agents.code_digest import code_digest
 from babyai_kit.agents.interface import MakeAgent
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Variant
 from babyai_kit.errors import InputError, unknown
 
-SHIPPED: dict[str, str] = {}
+SHIPPED: dict[str, str] = {
+    "naive": "babyai_kit.agents.naive:Naive",
+    "robust_naive": "babyai_kit.agents.robust_naive:RobustNaive",
+    "chain_of_thought": "babyai_kit.agents.chain_of_thought:ChainOfThought",
+    "chain_of_thought_remembering": "babyai_kit.agents.chain_of_thought:ChainOfThoughtRemembering",
+}
 """Names of the agents that ship, and where each is, as `module:name`."""
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -57,20 +69,24 @@ def agent(name: str, *, uses_history: bool = False) -> Callable[[T], T]:
 def find_agent(place: str | MakeAgent) -> AgentSpec:
     """The agent at `place`: a name of those that ship, `module:Class`, `path/to/file.py:Class`, or a class.
 
-    The class may be left out where module or file define one agent. Raises InputError for what is none.
+    The class may be left out where module or file define one agent. `:PARAMETER=VALUE` after any of them, or
+    a `partial`, sets its parameters. Raises InputError for what is none.
     """
+    if isinstance(place, partial):
+        return _spec(place.func, _name_of(place.func), place.keywords)
     if not isinstance(place, str):
         return _spec(place, _name_of(place))
+    place, options = _options(place)
     if place in SHIPPED:
         place, name = SHIPPED[place], place
         module, _, attribute = place.partition(":")
-        return _spec(getattr(importlib.import_module(module), attribute), name)
+        return _spec(getattr(importlib.import_module(module), attribute), name, options)
     where, _, attribute = place.rpartition(":") if _has_class(place) else (place, "", "")
     if not (where.endswith(".py") or "." in where or ":" in place):
         raise InputError(unknown("agent", place, SHIPPED) + ", or name one by module:Class or file.py:Class")
     module_ = _file(where) if where.endswith(".py") else _module(where)
     made = _member(module_, attribute, place)
-    return _spec(made, getattr(made, "agent_name", None) or place)
+    return _spec(made, getattr(made, "agent_name", None) or place, options)
 
 
 def as_variant(spec: AgentSpec, settings: Settings) -> Variant:
@@ -132,16 +148,44 @@ def _name_of(made: MakeAgent) -> str:
     return str(getattr(made, "agent_name", None) or getattr(made, "__name__", type(made).__name__))
 
 
-def _spec(made: MakeAgent, name: str) -> AgentSpec:
-    return AgentSpec(name, made, _digest(made), bool(getattr(made, "uses_history", False)))
+def _options(place: str) -> tuple[str, dict[str, str]]:
+    """A place without its parameters, and these."""
+    head, *parts = re.split(r":(?=[A-Za-z_]\w*=)", place)
+    return head, dict(part.split("=", 1) for part in parts)
 
 
-def _digest(made: Any) -> str:
-    """Over the agent's file; of a class that was typed into a notebook, over its own lines."""
-    try:
-        file = inspect.getsourcefile(made)
-        whole = file is not None and Path(file).is_file()
-        code = Path(file).read_text(encoding="utf-8") if whole and file else inspect.getsource(made)
-    except (OSError, TypeError):
-        code = repr(getattr(made, "__qualname__", made))
-    return hashlib.sha256(code.encode()).hexdigest()[:12]
+def _spec(made: MakeAgent, name: str, options: Mapping[str, Any] | None = None) -> AgentSpec:
+    chosen = _checked(made, name, options or {})
+    name = ":".join([name, *(f"{key}={value}" for key, value in chosen.items())])
+    if "," in name or not name.isprintable():
+        raise InputError(f"agent {name!r} is not valid; use parameters without a comma")
+    sources = getattr(made, "sources", None)
+    read = str(sources(**chosen)) if sources is not None else ""
+    digest = code_digest(made, repr(chosen) * bool(chosen) + read)
+    make = partial(made, **chosen) if chosen else made
+    return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)))
+
+
+def _checked(made: MakeAgent, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters in the order of the class, words turned into numbers where the default is one."""
+    known = {
+        key: parameter.default
+        for key, parameter in (inspect.signature(made).parameters if options else {}).items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for key in options:
+        if key not in known:
+            what = f"parameter of agent {name}"
+            raise InputError(unknown(what, key, known) if known else f"unknown {what} {key!r}; it has none")
+    chosen: dict[str, Any] = {}
+    for key, default in known.items():
+        if key not in options:
+            continue
+        value = options[key]
+        if isinstance(default, int) and isinstance(value, str):
+            if not re.fullmatch(r"\d{1,9}", value):
+                raise InputError(f"{key} of agent {name} must be a whole number; got {value!r}")
+            value = int(value)
+        if value != default:
+            chosen[key] = value
+    return chosen

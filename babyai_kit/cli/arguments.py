@@ -184,7 +184,10 @@ def by_model(number: type[int] | type[float]) -> Callable[[str], Any]:
         if "=" not in text:
             return number(text)
         pairs = [part.rpartition("=") for part in text.split(",")]
-        return {model.strip(): number(value) for model, _, value in pairs}
+        models = [model.strip() for model, _, _ in pairs]
+        if twice := next((model for model in models if models.count(model) > 1), None):
+            raise argparse.ArgumentTypeError(f"{twice} has two numbers; give each model one")
+        return {model: number(value) for model, (_, _, value) in zip(models, pairs, strict=True)}
 
     parse.__name__ = number.__name__  # argparse names it when a value is not valid
     return parse

@@ -9,7 +9,7 @@ from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.providers import needed_keys
 from babyai_kit.configuration.served_models import OPENAI_KEY, Model, needs, served_as
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.configuration.variants import AGENTS_FILE, Agent, Config
+from babyai_kit.configuration.variants import AGENTS_FILE, CHAT_VARIANT, Agent, Config, Variant
 from babyai_kit.errors import InputError
 
 PROVIDER_KEYS = tuple(
@@ -36,6 +36,7 @@ def write_agents(config: Config) -> list[str]:
     models = [config.model(name) for name in names]
     present = [model for model in models if not model.missing]
     crossed = [v for v in config.variants.values() if not v.own]
+    crossed.append(Variant(CHAT_VARIANT, config.settings.model, "", {}, chats=True))
     agents = [Agent(v, model, served_as(v.name, model.name)) for model in present for v in crossed]
     fronts = {m.name: front for m in present if (front := _front(m, config.settings))}
     file = config.path / AGENTS_FILE

@@ -161,7 +161,7 @@ def closing(outcome: Outcome, plan: Plan, options: RunOptions) -> str:
     lines.append(f"Folder:  {run_folder(options.results, plan.run, options.shard)}")
     if not outcome.complete or outcome.stopped is not None:
         return "\n".join(lines)
-    done = "merge" if options.shard else "compare" if len(plan.variants) > 1 else "report"
+    done = "merge" if options.shard else "compare" if len(plan.variants) * len(plan.models) > 1 else "report"
     lines.append(f"Next:    {command_line(done, plan.run, results=options.results)}")
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.configuration.models import is_free
+from babyai_kit.configuration.models import DEFAULT_MODEL, is_free
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.providers import key_in_clear, missing_keys, needed_keys, shorthand
@@ -124,16 +124,14 @@ def defined_model(name: str, definition: Mapping[str, Any], settings: Settings, 
 def resolve(name: str, own: Mapping[str, Model], settings: Settings) -> Model:
     """The model that `name` stands for. Raises InputError for a name that can be none."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise InputError(f"model {name!r} is not valid; name a model, like {settings.model!r}")
+        raise InputError(f"model {name!r} is not valid; name a model, like {DEFAULT_MODEL}")
     if name in own:
         return own[name]
-    if name == settings.model and not is_free(name):
-        return Model(name, name, base_url=settings.openai_base_url)
     if is_free(name):
         return Model(name, name)
-    if "::" in name:
+    if "::" in name and name != settings.model:
         return _provided(name, shorthand(name), settings, f"model {name}")
-    if settings.offline:
+    if settings.offline and name != settings.model:
         defined = f"; {OWN_MODELS} has {', '.join(own)}" if own else ""
         raise InputError(
             f"model {name!r} needs a server: set OPENAI_API_KEY for OpenAI, OPENAI_BASE_URL for a server of "

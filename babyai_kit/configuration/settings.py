@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +15,7 @@ from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import read_env_file
 from babyai_kit.configuration.models import DEFAULT_MODEL, LEARNER_MODEL, OFFLINE_MODEL, is_free
 from babyai_kit.configuration.project import PROJECT_ENV, StrPath
+from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.secrets import MIN_LENGTH, is_credential, is_secret
 from babyai_kit.configuration.urls import base_url, checked_url, url_secrets
 from babyai_kit.errors import ConfigError
@@ -65,7 +66,8 @@ class Settings:
     model_named: bool = False
     """True if the user named the model; else its server is asked, through the gateway, what it is called."""
     models: tuple[str, ...] = ()
-    """The models of a plan that names none (`AGENT_MODELS`); empty: `model` alone."""
+    """The models of a plan that names none (`AGENT_MODELS`, or an AGENT_MODEL named by its provider); empty:
+    `model` alone."""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Keys of other providers by variable, such as `ANTHROPIC_API_KEY`."""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -125,6 +127,13 @@ class Settings:
         named = {name: self.variables[name] for name in variables if name in self.variables}
         return replace(self, credentials={**self.credentials, **named}, own_secrets=frozenset(secrets))
 
+    def without(self, own_models: Collection[str]) -> Settings:
+        """These settings, of whose `models` none of `own_models` counts as one of their own server."""
+        if not self.models or self.model not in own_models or self.gateway_url:
+            return self
+        bare = _first_bare(tuple(name for name in self.models if name not in own_models))
+        return replace(self, model=OFFLINE_MODEL if self.offline else bare or DEFAULT_MODEL)
+
     def redact(self, text: str) -> str:
         """`text` with every secret replaced by `***`."""
         for secret in self.secrets:
@@ -162,6 +171,8 @@ def load_settings(
         if "?" in address or "#" in address:
             raise ConfigError(f"{name} must not have a query; end it with the host or a path")
     offline = not base and not gateway
+    if named.partition("::")[0] in PROVIDERS and "::" in named and not gateway and not several:
+        named, several = "", (named,)
     clickhouse, password = url("TENSORZERO_CLICKHOUSE_URL"), values.get("CLICKHOUSE_PASSWORD")
     if gateway and password and not clickhouse:
         clickhouse = _compose_clickhouse(password)
@@ -238,10 +249,10 @@ def _ignored(values: Mapping[str, str], settings: Settings) -> Iterator[str]:
         if other in values and name not in values:
             yield f"{other} is set and has no effect here; set {name} instead"
     named = values.get("AGENT_MODEL", "")
-    if settings.offline and named not in ("", settings.model):
+    if settings.offline and named not in ("", settings.model, *settings.models):
         yield (
             f"AGENT_MODEL={named} has no effect without a model server; set OPENAI_BASE_URL to the server's "
-            "address, or OPENAI_API_KEY for OpenAI"
+            "address, OPENAI_API_KEY for OpenAI, or AGENT_MODELS for a model of config/models.toml"
         )
 
 

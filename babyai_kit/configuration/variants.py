@@ -38,6 +38,8 @@ from babyai_kit.hostile_text import one_line, parse_json
 
 FUNCTION, CHAT_FUNCTION = "act", "chat"
 """Of a call with template arguments, and of one with messages."""
+CHAT_VARIANT = "messages"
+"""The variant of the latter in `config/`, of agents that have none of their own."""
 AGENTS_FILE = "agents.toml"
 """In `config/`, written for the gateway image (see `agents_toml`); nothing in it is the user's."""
 FINETUNED_FOLDER = "finetuned"
@@ -151,17 +153,25 @@ class Config:
         """
         found = [self.model(name) for name in models]
         check_apart(found)
-        alone = tuple(models) == (self.settings.model,)
+        alone = len(found) == 1 and self._is_agent(found[0])
         agents = []
         for variant in (self.variants[name] for name in variants):
             if variant.own:
                 agents.append(Agent(variant, variant.own, variant.name))
                 continue
             name = gateway_name(variant.name)
+            if variant.chats and self.settings.gateway_url:
+                # A gateway that somebody else started cannot know every agent.
+                name = CHAT_VARIANT
             agents += [
                 Agent(variant, model, name if alone else served_as(name, model.name)) for model in found
             ]
         return agents
+
+    def _is_agent(self, model: Model) -> bool:
+        """True if `model` is what `config/` calls its own: that of the settings, at their server."""
+        elsewhere = model.on_this_machine and self.settings.openai_base_url and not self.settings.gateway_url
+        return model.name == self.settings.model and not model.definition and not elsewhere
 
     def served_by_default(self) -> list[Agent]:
         """The agents of a plan that names no models, without those whose provider's key is not set."""
@@ -214,6 +224,7 @@ def load_config(path: StrPath, settings: Settings) -> Config:
     root = path
     models: dict[str, Model] = own_models(path, settings)
     own = dict(models)
+    settings = settings.without(own)
     for file in files:
         document, place = read_toml(file), str(file)
         for name, definition in tables(document, "models", place).items():

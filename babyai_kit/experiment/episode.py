@@ -17,6 +17,7 @@ from babyai_kit.agents.interface import Agent, Episode, MakeAgent, Move, Observa
 from babyai_kit.agents.template_agent import FALLBACK_ACTION, TemplateAgent
 from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.environment import ACTIONS, shortest_length
+from babyai_kit.environment.picture import present_view
 from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import AgentError, KitError, ServiceError, UnsupportedLevelError
 from babyai_kit.experiment.asking import AskedOtherwise, Asker, Line
@@ -86,7 +87,7 @@ class LiveEpisode:
             self.mission,
             len(self.steps),
             past,
-            picture=lambda: self.env.agent_view(tile_size=16),
+            picture=present_view(self.env),
         )
 
     def take(self, move: Move, calls: Sequence[CallRecord]) -> StepRecord:

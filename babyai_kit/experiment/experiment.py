@@ -296,7 +296,7 @@ async def execute(
     outcome = Outcome(
         episodes=to_frame(records),
         planned=len(keys),
-        stopped=runner.stopped,
+        stops=runner.stops,
         reconciliation=reconciliation,
         invalid=invalid_answers(present),
         unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),

@@ -22,14 +22,20 @@ class Outcome:
     episodes: pd.DataFrame
     """Rows of this command's plan that are finished."""
     planned: int
-    stopped: KitError | None
-    """Why the run stopped before its plan was done: the budget or a fatal answer."""
+    stops: tuple[KitError, ...]
+    """Why the run, or models of it, stopped before the plan was done: fatal answers, then budgets."""
     reconciliation: Reconciliation | None
     """None if ClickHouse could not be asked."""
     invalid: Mapping[str, tuple[int, Mapping[InvalidReason, int]]]
-    """Answers, and those of them that are not valid by reason; by variant, with the present prompts."""
+    """Answers, and those of them that are not valid by reason; by variant, and model if there are
+    several, with the present prompts."""
     unasked_reasoning: Mapping[str, int]
     """Answers that reason though their variant's prompt does not ask for it, by variant."""
+
+    @property
+    def stopped(self) -> KitError | None:
+        """The gravest of `stops`."""
+        return next(iter(self.stops), None)
 
     @property
     def complete(self) -> bool:
@@ -41,10 +47,14 @@ def invalid_answers(
     steps: Iterable[StepRecord],
 ) -> dict[str, tuple[int, Mapping[InvalidReason, int]]]:
     """Answers and reasons as in `Outcome.invalid`."""
-    by_variant: dict[str, list[StepRecord]] = {}
+    by_agent: dict[tuple[str, str], list[StepRecord]] = {}
     for step in steps:
-        by_variant.setdefault(step.variant, []).append(step)
-    return {variant: (len(of_one), count_reasons(of_one)) for variant, of_one in by_variant.items()}
+        by_agent.setdefault((step.variant, step.model), []).append(step)
+    several = len({model for _, model in by_agent}) > 1
+    return {
+        f"{variant}, {model}" if several else variant: (len(of_one), count_reasons(of_one))
+        for (variant, model), of_one in by_agent.items()
+    }
 
 
 def closing_notes(outcome: Outcome, compared: Mapping[str, Any], reconcile_line: str) -> list[str]:
@@ -53,7 +63,7 @@ def closing_notes(outcome: Outcome, compared: Mapping[str, Any], reconcile_line:
     `compared`: the run's comparison with ClickHouse before this one, as in `reconciliation.json`; what it
     has told is not told again. `reconcile_line`: the command that names what differs.
     """
-    notes = [f"Stopped: {outcome.stopped}"] if outcome.stopped else []
+    notes = [f"Stopped: {reason}" for reason in outcome.stops]
     unfinished = outcome.planned - len(outcome.episodes)
     if unfinished:
         notes.append(
@@ -68,7 +78,8 @@ def closing_notes(outcome: Outcome, compared: Mapping[str, Any], reconcile_line:
         )
         notes += [f"  {kind}, for example: {text}" for kind, text in error_examples(outcome.episodes).items()]
     for variant, (answers, reasons) in outcome.invalid.items():
-        if reasons and not isinstance(outcome.stopped, NoValidAnswers):  # which says the same
+        said = len(outcome.invalid) == 1 and isinstance(outcome.stopped, NoValidAnswers)
+        if reasons and not said:
             notes.append(
                 f"{sum(reasons.values()):,} of {answers:,} answers of {variant} were not valid "
                 f"({counts_text(reasons)}); {remedy(reasons)}."

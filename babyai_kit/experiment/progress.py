@@ -106,7 +106,9 @@ class Progress:
         yield f"{self._failed:,} failed"
         yield f"{self._errors:,} error{'s' * (self._errors != 1)}"
         rest, rate = self._forecast.rest().expected, self.steps_per_s
-        if self._answers:
+        if self._answers and self._done + self._errors == self._total:
+            yield "storing the outcomes"
+        elif self._answers:
             yield f"{rate:.1f} steps/s"
             if rest.calls and rate:
                 yield f"{duration(rest.calls / rate)} left"

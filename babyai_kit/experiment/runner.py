@@ -65,14 +65,20 @@ class Runner:
 
     @property
     def stopped(self) -> KitError | None:
-        """Why the run stopped, or a model of it; of several models the first that did."""
-        stopped = [lane for lane in self._lanes.values() if lane.stopped]
-        if not stopped:
-            return None
-        lane, reason = stopped[0], stopped[0].stopped
-        assert reason is not None
-        of_run = len(self._lanes) == 1 or (isinstance(reason, BudgetReached) and not reason.model)
-        return reason if of_run else named(reason, lane.model)
+        """Why the run stopped, or a model of it; of several reasons the gravest."""
+        return next(iter(self.stops), None)
+
+    @property
+    def stops(self) -> tuple[KitError, ...]:
+        """All reasons why the run or models of it stopped: what failed, then budgets."""
+        found: dict[str, KitError] = {}
+        for lane in self._lanes.values():
+            if (reason := lane.stopped) is None:
+                continue
+            of_run = len(self._lanes) == 1 or (isinstance(reason, BudgetReached) and not reason.model)
+            reason = reason if of_run else named(reason, lane.model)
+            found.setdefault(str(reason), reason)
+        return tuple(sorted(found.values(), key=lambda reason: isinstance(reason, BudgetReached)))
 
     async def all(self, owed: Iterable[PlannedEpisode]) -> None:
         """Run every owed episode, then wait for its feedback."""

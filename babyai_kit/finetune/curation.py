@@ -16,6 +16,8 @@ from itertools import compress
 
 import pandas as pd
 
+from babyai_kit.agents.interface import MakeAgent
+from babyai_kit.agents.registry import as_variant, find_agent
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.variants import Variant
 from babyai_kit.errors import InputError, unknown
@@ -70,7 +72,7 @@ class Curation:
 async def curate(
     session: Session,
     runs: str | Sequence[str],
-    variant: str,
+    variant: str | MakeAgent,
     *,
     min_return: float = 0.0,
     max_per_task: int | None = 40,
@@ -84,7 +86,8 @@ async def curate(
     mark_curated: bool = True,
     results: StrPath = PROJECT_RESULTS,
 ) -> Curation:
-    """Choose examples from the episodes of `variant` in `runs`.
+    """Choose examples from the episodes of `variant` in `runs`: one of `config/`, or an agent of Python code,
+    whose every call of a step with a valid action is an example.
 
     An episode is chosen if it succeeded with a return of at least `min_return` (0 to 1) under the present
     prompt, and ClickHouse holds all its steps; of each task at most `max_per_task`, best return first; with
@@ -101,9 +104,8 @@ async def curate(
     outside the train block; StoreError and GatewayError if ClickHouse or the gateway does not answer.
     """
     runs = (runs,) if isinstance(runs, str) else tuple(runs)
+    session, variant = _knowing(session, variant)
     variants = session.config.variants
-    if variant not in variants:
-        raise InputError(unknown("variant", variant, variants))
     if source not in SOURCES:
         raise InputError(f"unknown source {source!r}; use 'clickhouse' or 'journal'")
     if not 0 <= min_return <= 1:
@@ -145,6 +147,23 @@ async def curate(
         counts=pd.DataFrame(stages),
         left_out=left_out,
     )
+
+
+def _knowing(session: Session, variant: str | MakeAgent) -> tuple[Session, str]:
+    """The session with `variant` among its variants, if that is an agent; and its name.
+
+    Raises InputError if it is neither.
+    """
+    if isinstance(variant, str) and variant in session.config.variants:
+        return session, variant
+    try:
+        spec = find_agent(variant)
+    except InputError:
+        if not isinstance(variant, str) or ":" in variant or variant.endswith(".py"):
+            raise
+        raise InputError(unknown("variant", variant, session.config.variants)) from None
+    config = session.config.with_agents([as_variant(spec, session.settings)])
+    return session.with_settings(config, session.settings), spec.name
 
 
 def _chosen_model(asked: str | None, usual: str, played_by: Sequence[str]) -> str:

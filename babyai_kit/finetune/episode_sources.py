@@ -10,17 +10,18 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
 from babyai_kit.configuration.project import StrPath
-from babyai_kit.configuration.served_models import served_as
+from babyai_kit.configuration.served_models import gateway_name, served_as
+from babyai_kit.configuration.variants import CHAT_VARIANT
 from babyai_kit.environment.playback import Playback
+from babyai_kit.finetune.prompts import Messages
 from babyai_kit.gateway.protocol import StoredInference
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import run_folder
-from babyai_kit.runs.records import EpisodeRecord, StepRecord
+from babyai_kit.runs.records import EpisodeRecord, StepRecord, answered_calls
 from babyai_kit.runs.run import Run
 from babyai_kit.store.completeness import Completeness, compare_steps
 from babyai_kit.store.queries import stored_episodes, stored_steps
@@ -38,6 +39,8 @@ class SourceStep:
     action: str
     """The action executed, also after an invalid answer."""
     valid: bool
+    messages: Messages | None = None
+    """What an agent of Python code asked with; None for a variant of `config/`, which has `arguments`."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class SourceEpisode:
 
 async def from_journal(session: Session, run: str, variant: str, results: StrPath) -> list[SourceEpisode]:
     """Finished episodes of `variant` in the journal of `run`; ClickHouse says which are complete there."""
+    if session.config.variants[variant].chats:
+        # The journal knows the answers of such an agent, and ClickHouse what it asked.
+        return await from_clickhouse(session, run, variant, results)
     on_disk = Run.open(run, results=results)
     records = await asyncio.to_thread(on_disk.step_records)
     comparison = await asyncio.to_thread(_compare, session, on_disk, records)
@@ -71,18 +77,24 @@ async def from_clickhouse(session: Session, run: str, variant: str, results: Str
     on_disk = Run.at(run_folder(results, run))
     records = await asyncio.to_thread(on_disk.step_records) if on_disk else {}
     comparison = await asyncio.to_thread(_compare, session, on_disk, records) if on_disk else None
-    counted = {record.inference_id for steps in records.values() for record in steps}
+    chats = session.config.variants[variant].chats
+    calls = await asyncio.to_thread(on_disk.call_records) if on_disk else {}
+    counted = {call.inference_id for call in answered_calls(records, calls)}
     ids = on_disk.manifest.run_ids if on_disk else None
     rows = _of_variant(await asyncio.to_thread(_stored_episodes, session, run, ids), variant)
     inferences: dict[str, list[StoredInference]] = {}
-    for name in dict.fromkeys([variant, *(served_as(variant, row.model) for row in rows)]):
-        for inference in await session.stored_inferences(name, run):
+    plain = [gateway_name(variant), *([CHAT_VARIANT] if chats else [])]
+    served = [served_as(name, row.model) for name in plain for row in rows]
+    for name in dict.fromkeys([*plain, *served]):
+        for inference in await session.stored_inferences(name, run, chats=chats):
             if not counted or inference.inference_id in counted:
                 inferences.setdefault(inference.episode_id, []).append(inference)
     episodes = []
     for row in rows:
         of_episode = inferences.get(row.episode_id, [])
         steps = _inference_steps(of_episode)
+        if chats:
+            steps = _chat_steps(of_episode, records.get(row.episode_id, []))
         episode = _source_episode(row, steps, comparison)
         if not records:
             episode = replace(episode, orphans=len(of_episode) - len(steps))
@@ -94,7 +106,7 @@ def _compare(session: Session, run: Run, records: Mapping[str, list[StepRecord]]
     with contextlib.closing(session.clickhouse()) as client:
         stored = stored_steps(client, run.manifest.run_ids)
     if records:
-        return compare_steps(chain.from_iterable(records.values()), stored)
+        return compare_steps(answered_calls(records, run.call_records()), stored)
     # The steps of the journal were moved away: ClickHouse alone says what it holds whole.
     episodes = {row.episode_id for row in stored.values()}
     partial = {row.episode_id for row in stored.values() if not row.whole}
@@ -114,7 +126,10 @@ def _source_episode(
     row: EpisodeRecord, steps: tuple[SourceStep, ...], comparison: Completeness | None
 ) -> SourceEpisode:
     """The episode, judged by the `comparison` of journal and ClickHouse (None without a journal)."""
-    complete = [s.step for s in steps] == list(range(row.episode_length))
+    numbers = [s.step for s in steps]
+    # An agent of Python code may call several times a step, or not at all.
+    chats = any(s.messages is not None for s in steps)
+    complete = numbers == list(range(row.episode_length)) or (chats and len(numbers) == row.calls)
     if comparison is None:
         return SourceEpisode(row, steps, complete=complete, orphans=0)
     return SourceEpisode(
@@ -139,6 +154,27 @@ def journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[So
             valid=record.valid,
         )
         for i, record in enumerate(records)
+    )
+
+
+def _chat_steps(
+    inferences: Iterable[StoredInference], records: Sequence[StepRecord]
+) -> tuple[SourceStep, ...]:
+    """The calls of an agent of Python code, in order; what its steps did is in the journal's `records`."""
+    by_number = {record.step: record for record in records}
+    places = sorted(inferences, key=lambda i: (int(i.tags["step"]), int(i.tags.get("call", "0"))))
+    return tuple(
+        SourceStep(
+            inference_id=inference.inference_id,
+            step=record.step,
+            arguments={},
+            answer=inference.raw,
+            action=record.action,
+            valid=record.valid,
+            messages=inference.messages,
+        )
+        for inference in places
+        if (record := by_number.get(int(inference.tags["step"]))) is not None
     )
 
 

@@ -49,7 +49,7 @@ def make_examples(
     renderer = Renderer(variant)
     valid = [
         Example(
-            prompt=renderer.messages(step.arguments),
+            prompt=renderer.messages(step.arguments) if step.messages is None else step.messages,
             answer=step.answer or "",
             episode_id=episode.row.episode_id,
             inference_id=step.inference_id,
@@ -77,6 +77,8 @@ def _count(stage: str, episode_ids: Sequence[str]) -> Stage:
 def _needed(episode: SourceEpisode) -> Iterable[SourceStep]:
     """The steps that the episode's success needed."""
     row, steps = episode.row, episode.steps
-    return compress(
-        steps, needed_steps(row.task, row.seed, [s.action for s in steps], num_dists=row.num_dists)
-    )
+    actions = {step.step: step.action for step in steps}
+    numbers = list(actions)
+    needed = needed_steps(row.task, row.seed, list(actions.values()), num_dists=row.num_dists)
+    wanted = set(compress(numbers, needed))
+    return [step for step in steps if step.step in wanted]

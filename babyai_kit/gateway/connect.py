@@ -172,8 +172,9 @@ def _of_several(config: Config, name: str) -> str:
 async def describe(session: Session) -> str:
     """What is in use, a line each: model, gateway, store; and a gateway that is there and not used."""
     settings = session.settings
-    if settings.models:
-        model = "\n            ".join(_of_several(session.config, name) for name in settings.models)
+    names = session.config.default_models
+    if settings.models or names[0] in session.config.own_models:
+        model = "\n            ".join(_of_several(session.config, name) for name in names)
     elif settings.model == OFFLINE_MODEL:
         model = (
             "offline player, which is NO language model\n"

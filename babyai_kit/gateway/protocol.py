@@ -95,7 +95,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class StoredInference:
-    """One inference of `act` as the gateway recorded it."""
+    """One inference as the gateway recorded it."""
 
     inference_id: str
     episode_id: str
@@ -104,6 +104,8 @@ class StoredInference:
     """Of the user template."""
     raw: str | None
     parsed: Any
+    messages: tuple[tuple[str, str], ...] = ()
+    """Of a chat: (role, text) in order."""
 
 
 class Gateway(Protocol):
@@ -144,8 +146,10 @@ class EvaluatesWorkflows(Protocol):
 class ListsInferences(Protocol):
     """Can read back what it recorded."""
 
-    async def stored_inferences(self, variant: str, run: str) -> list[StoredInference]:
-        """Every stored inference of `variant` whose tag `run` is `run`."""
+    async def stored_inferences(
+        self, variant: str, run: str, *, chats: bool = False
+    ) -> list[StoredInference]:
+        """Every stored inference of `variant` whose tag `run` is `run`; `chats`: of the function `chat`."""
 
 
 @runtime_checkable

@@ -173,10 +173,12 @@ class Session:
         gateway = self._able(EvaluatesWorkflows, "workflow evaluations")  # type: ignore[type-abstract]
         return await self._bounded(gateway.start_evaluated_episode(evaluation_id, task, tags))
 
-    async def stored_inferences(self, variant: str, run: str) -> list[StoredInference]:
+    async def stored_inferences(
+        self, variant: str, run: str, *, chats: bool = False
+    ) -> list[StoredInference]:
         """Every stored inference of `variant` (the gateway's name) in `run`, as the gateway lists them."""
         gateway = self._able(ListsInferences, "listing inferences")  # type: ignore[type-abstract]
-        return await self._redacted(gateway.stored_inferences(variant, run))
+        return await self._redacted(gateway.stored_inferences(variant, run, chats=chats))
 
     async def fill_dataset(self, name: str, inference_ids: Sequence[str]) -> None:
         """Put these inferences into the gateway's dataset `name`, each once."""

@@ -150,12 +150,14 @@ class TensorZeroGateway:
             )
         return str(episode.episode_id)
 
-    async def stored_inferences(self, variant: str, run: str) -> list[StoredInference]:
+    async def stored_inferences(
+        self, variant: str, run: str, *, chats: bool = False
+    ) -> list[StoredInference]:
         of_run = InferenceFilterTag(comparison_operator="=", key="run", value=run)
         stored: list[StoredInference] = []
         while True:
             request = ListInferencesRequest(
-                function_name=FUNCTION,
+                function_name=CHAT_FUNCTION if chats else FUNCTION,
                 variant_name=variant,
                 filters=of_run,
                 limit=PAGE,
@@ -169,9 +171,10 @@ class TensorZeroGateway:
                     inference_id=str(inference.inference_id),
                     episode_id=str(inference.episode_id),
                     tags=inference.tags,
-                    arguments=_arguments(inference.input),
-                    raw=inference.output.raw,
-                    parsed=inference.output.parsed,
+                    arguments={} if chats else _arguments(inference.input),
+                    raw=_text(inference.output) if chats else inference.output.raw,
+                    parsed=None if chats else inference.output.parsed,
+                    messages=_messages(inference.input) if chats else (),
                 )
                 for inference in page
             ]
@@ -311,6 +314,16 @@ def _text(content: Any) -> str | None:
     """The text of a chat's answer; None if there is none."""
     texts = [block.text for block in content if getattr(block, "type", "") == "text" and block.text]
     return "\n".join(texts) or None
+
+
+def _messages(stored_input: Any) -> tuple[tuple[str, str], ...]:
+    """The messages of a stored chat as role and text; a picture is a line that says so."""
+    system = stored_input.system
+    messages = [("system", system)] if isinstance(system, str) else []
+    for message in stored_input.messages:
+        texts = [getattr(block, "text", None) or "[a picture]" for block in message.content]
+        messages.append((message.role, "\n".join(texts)))
+    return tuple(messages)
 
 
 def _arguments(stored_input: Any) -> Mapping[str, Any]:

@@ -183,7 +183,7 @@ def manifest_for(
         manifest,
         run_id=before.run_id,
         created=before.created,
-        plans=before.plans if plan in before.plans else (*before.plans, plan),
+        plans=before.plans if any(map(plan.asks_the_same, before.plans)) else (*before.plans, plan),
         own_models={
             **{v: model for v, model in before.own_models.items() if v not in plan.variants},
             **own_models,

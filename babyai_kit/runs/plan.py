@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from babyai_kit.configuration.served_models import needs
@@ -113,6 +113,13 @@ class Plan:
             for task in self.tasks
             for variant, model in self.agents(own_models)
         ]
+
+    def asks_the_same(self, other: Plan) -> bool:
+        """True if both have the same episodes, in whichever order their models and variants are named."""
+        return self._in_order() == other._in_order()
+
+    def _in_order(self) -> Plan:
+        return replace(self, variants=tuple(sorted(self.variants)), models=tuple(sorted(self.models)))
 
     def agents(self, own_models: Mapping[str, str]) -> list[tuple[str, str]]:
         """(variant, model) of every agent, in the order of the plan."""

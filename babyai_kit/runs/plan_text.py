@@ -36,7 +36,7 @@ def held_plans_note(plan: Plan, held: Sequence[Plan]) -> str | None:
 
     In lines for a terminal of 80 columns.
     """
-    others = [other for other in held if other != plan and set(other.variants) & set(plan.variants)]
+    others = [p for p in held if not plan.asks_the_same(p) and set(p.variants) & set(plan.variants)]
     if not others:
         return None
     latest, now = _parts(others[-1]), _parts(plan)

@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from babyai_kit.configuration.addresses import ADAPTER_PORT, COMPOSE_CLICKHOUSE,
 from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, model_toml
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import load_settings
-from babyai_kit.configuration.variants import Config, load_config
+from babyai_kit.configuration.variants import Config, Variant, load_config
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.registration import register_variant
 from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
@@ -343,8 +344,13 @@ async def test_the_image_serves_each_agent_of_several_models(tmp_path: Path, mon
     )
     assert document["models"]["plain"]["providers"]["openai"]["api_base"] == addresses.COMPOSE_ADAPTER
     assert "claude" not in document["models"]  # which models.toml defines
-    asked = loaded.agents(["history"], ["claude", "their/own", *names.split(",")])
+    models = ["claude", "their/own", *names.split(",")]
+    asked = loaded.agents(["history"], models)
     assert {agent.served_as for agent in asked} <= set(document["functions"]["act"]["variants"])
+    # An agent of Python code over HTTP, whichever it is.
+    over_http = replace(loaded, settings=replace(loaded.settings, gateway_url="http://127.0.0.1:3000"))
+    mine = over_http.with_agents([Variant("mine", "plain", "d", {}, chats=True)]).agents(["mine"], models)
+    assert {agent.served_as for agent in mine} <= set(document["functions"]["chat"]["variants"])
     # Compose sets every variable, to nothing where there is no key.
     for key in PROVIDER_KEYS:
         monkeypatch.setenv(key, "")

@@ -84,7 +84,8 @@ def test_another_temperature_under_one_name_is_bad_input(project: Path, first):
 def test_a_model_server_that_is_away_exits_with_1(project: Path):
     done = kit(project, "run", "r", *PLAN, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
     assert done.returncode == 1
-    assert "does not answer" in done.stderr
+    assert "nothing was run: the model server cannot be reached; check that it is running" in done.stderr
+    assert "127.0.0.1:9" in done.stderr
 
 
 def test_shards_join_into_the_run(project: Path, first):

@@ -65,6 +65,20 @@ def test_options_that_the_adapter_would_lose_are_left_to_the_gateway(tmp_path):
     }
 
 
+@pytest.mark.parametrize("server", [{}, {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}])
+def test_the_one_model_of_the_settings_may_be_named_by_its_provider(server: dict[str, str]):
+    settings = load_settings(None, {"AGENT_MODEL": "anthropic::claude", **server})
+    assert settings.models == ("anthropic::claude",)
+    assert settings.notes == ()
+    assert resolve("anthropic::claude", {}, settings).provider == "anthropic"
+
+
+def test_a_name_with_colons_of_no_provider_is_what_the_server_calls_its_model():
+    server = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "AGENT_MODEL": "tensorzero::model_name::x"}
+    settings = load_settings(None, server)
+    assert resolve(settings.model, {}, settings).base_url == "http://127.0.0.1:1/v1/"
+
+
 def test_two_models_that_a_gateway_takes_for_one_are_refused():
     settings = load_settings(None, {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
     slash, dash, other = (resolve(name, {}, settings) for name in ("org/a", "org-a", "org:a"))

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from babyai_kit import Run, connect, load_episodes, run_experiment
+from babyai_kit import ACTIONS, Run, connect, finetune, load_episodes, make_env, run_experiment
 from babyai_kit.agents import Message, Move, agent
+from babyai_kit.environment import expert_actions
 from babyai_kit.errors import AgentError, InputError
 from tests.support.model_server import completion, model_server, refusal
 from tests.support.processes import LONGEST_S, complete_lines, player_process, same_figures, start
@@ -107,6 +108,42 @@ async def test_several_calls_make_one_step_and_each_is_recorded_and_stored(opene
     assert "temperature" not in server.asked[2]
     assert "response_format" not in server.asked[1]
     assert server.asked[1]["seed"] != server.asked[2]["seed"]
+
+
+@pytest.mark.parametrize("source", ["clickhouse", "journal"])
+async def test_its_calls_can_be_learned_from(opened, tmp_path: Path, source: str) -> None:
+    """Each call of a success, with the messages as the model got them."""
+    expert: dict[int, list[str]] = {}
+    for seed in range(4):
+        env = make_env("goto")
+        env.reset(seed=seed)
+        # Each action is the bot's for the state that the ones before led to.
+        expert[seed] = [ACTIONS[action] for action in expert_actions(env) if env.step(action)]
+
+    class Pupil:
+        def __init__(self, episode: Any) -> None:
+            self.ask, self.actions = episode.ask, expert[episode.seed]
+
+        async def act(self, observation: Any) -> str:
+            await self.ask([Message("system", "Think."), Message("user", observation.text)])
+            await self.ask([Message("user", f"Now: {observation.text}")])
+            return self.actions[observation.step]
+
+    place = f"pupil-{source}"
+    async with model_server(lambda body: completion("a word")) as server, opened(server.base_url) as session:
+        made = agent(place)(Pupil)
+        rows = await run_experiment(
+            session, place, agents=[made], tasks=["goto"], seeds=range(4), results=tmp_path, progress=False
+        )
+        assert rows["success"].all()
+        curation = await finetune.curate(session, place, made, source=source, results=tmp_path)
+    assert 0 < len(curation.examples) <= rows["calls"].sum()
+    prompts = {example.prompt[0] for example in curation.examples}
+    assert ("system", "Think.") in prompts
+    assert all(example.answer == "a word" for example in curation.examples)
+    sent = [tuple((m["role"], m["content"]) for m in body["messages"]) for body in server.asked]
+    flat = [tuple((role, c if isinstance(c, str) else c[0]["text"]) for role, c in one) for one in sent]
+    assert {example.prompt for example in curation.examples} <= set(flat)
 
 
 async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(opened, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ TWICE = Reconciliation(steps=9, orphans={"e": ["a", "b"], "f": ["c"]})
 
 
 def notes(now: Reconciliation, before: Reconciliation | None = None) -> list[str]:
-    outcome = Outcome(TABLE, 1, None, now, {}, {})
+    outcome = Outcome(TABLE, 1, (), now, {}, {})
     compared: dict[str, Any] = before.as_json() if before else {}
     return closing_notes(outcome, compared, command_line("reconcile", "first", results="my runs"))
 

@@ -197,7 +197,42 @@ async def test_a_fatal_answer_stops_its_own_model_alone(opened, tmp_path: Path) 
     assert (done["status"] == "ok").all()
 
 
-async def test_a_budget_can_be_of_one_model(opened, tmp_path: Path) -> None:
+async def test_what_fails_is_told_before_a_budget_and_of_each_model(
+    opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once = iter(range(2))
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: FORWARD if next(once, None) is not None else refusal(401)) as second,
+        model_server(lambda body: completion("no action")) as third,
+        opened(first, own_model("second", second.base_url) + own_model("third", third.base_url)) as session,
+    ):
+        with pytest.raises(ModelError, match=r"^second: the model server refused the key"):
+            await run_experiment(
+                session,
+                "stops",
+                ["baseline"],
+                ["goto"],
+                [200],
+                models=["first-model", "second", "third"],
+                max_tokens_total={"first-model": 1},
+                stop_after_invalid=5,
+                results=tmp_path,
+                progress=False,
+            )
+    told = capsys.readouterr().out
+    for reason in (
+        "second: the model server",
+        "third: none of the first 5 answers",
+        "first-model: the budget of 1",
+    ):
+        assert told.count(f"Stopped: {reason}") == 1
+    assert "answers of baseline, third were not valid" in told
+
+
+async def test_a_budget_can_be_of_one_model(
+    opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with (
         model_server(lambda body: completion()) as first,
         model_server(lambda body: FORWARD) as second,
@@ -226,8 +261,35 @@ async def test_a_budget_can_be_of_one_model(opened, tmp_path: Path) -> None:
             )
             == 5
         )
+        capsys.readouterr()
+        await run_experiment(
+            session, "budget-2", **{**plan, "max_tokens_total": {"first-model": 1, "second": 2}}
+        )
+        told = capsys.readouterr().out
+        assert "Stopped: first-model: the budget of 1 tokens" in told
+        assert "Stopped: second: the budget of 2 tokens" in told
         with pytest.raises(InputError, match="max_tokens_total: unknown model of the plan 'third'"):
             await run_experiment(session, "budget", **{**plan, "max_tokens_total": {"third": 5}})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"AGENT_MODEL": "theirs"}, {"AGENT_MODELS": "theirs"}, {"AGENT_MODELS": "theirs,first-model"}],
+)
+async def test_a_model_of_the_file_that_the_settings_name_is_asked_at_its_own_server(
+    opened, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """Alone too: it is not what OPENAI_BASE_URL calls so."""
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: FORWARD) as second,
+        opened(first, own_model("theirs", second.base_url), **settings) as session,
+    ):
+        plan: dict[str, Any] = {"tasks": ["goto"], "seeds": [200], "results": tmp_path, "progress": False}
+        done = await run_experiment(session, "own", ["baseline"], models=["theirs"], **plan)
+        assert list(done["model"]) == ["theirs"]
+        assert second.asked
+        assert not first.asked
 
 
 async def test_a_key_may_have_any_name_and_an_entry_options_and_neither_key_nor_password_is_shown(

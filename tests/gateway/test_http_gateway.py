@@ -22,7 +22,8 @@ pytestmark = pytest.mark.e2e
 PLAN: dict[str, Any] = {"variants": ["baseline", "history"], "tasks": ["goto", "open"], "seeds": [3, 4]}
 DOCUMENTED = {
     *("function_name", "variant_name", "episode_id", "input", "params", "tags"),
-    *("dryrun", "stream", "cache_options", "include_raw_response", "extra_body", "output_schema"),
+    *("dryrun", "stream", "cache_options", "include_raw_response", "include_raw_usage"),
+    *("extra_body", "output_schema"),
 }
 
 

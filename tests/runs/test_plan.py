@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +35,15 @@ def test_the_plan_is_the_product_with_whole_seeds_first(config, models):
         for variant in ("baseline", "history")
     ]
     assert {k.model for k in keys} == {"offline-player"}
+
+
+@pytest.mark.parametrize("name", ["", " ", "m\x1b[31m", "m\u202e", 5])
+def test_a_model_that_has_no_name_is_refused_with_one_that_has(config, name):
+    named = replace(config, settings=replace(SETTINGS, model=name))
+    for plan in ({"models": [name]}, {}):
+        with pytest.raises(InputError, match="is not valid; name a model, like gpt-") as caught:
+            make_plan(named, run="a", **plan)
+        assert str(caught.value).isprintable()
 
 
 def test_shards_divide_the_plan(config, models):

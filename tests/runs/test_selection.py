@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,8 @@ def test_another_plan_is_told_with_a_new_name() -> None:
     plan = Plan("first", ("baseline",), ("goto",), tuple(range(200, 220)), 0, 1, 8)
     other = Plan("first", ("baseline",), ("goto",), (200, 201, 202), 0, 1, 4)
     assert held_plans_note(plan, [plan]) is None
+    turned = replace(plan, variants=("b", "a"), models=("m", "n"))
+    assert held_plans_note(turned, [replace(plan, variants=("a", "b"), models=("n", "m"))]) is None
     assert held_plans_note(plan, [Plan("first", ("history",), ("goto",), (1,), 0, 1, 4)]) is None
     note = held_plans_note(other, [plan, other])
     assert note is not None

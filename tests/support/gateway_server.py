@@ -128,16 +128,18 @@ class GatewayServer:
             "usage": usage,
             "finish_reason": done.finish_reason.value if done.finish_reason else None,
         }
-        if done.raw_response is not None:
-            answer["raw_response"] = [
-                {
-                    "model_inference_id": str(entry.model_inference_id),
-                    "provider_type": entry.provider_type,
-                    "api_type": entry.api_type,
-                    "data": entry.data,
-                }
-                for entry in done.raw_response
-            ]
+        for name in ("raw_response", "raw_usage"):
+            entries = getattr(done, name)
+            if entries is not None:
+                answer[name] = [
+                    {
+                        "model_inference_id": str(entry.model_inference_id),
+                        "provider_type": entry.provider_type,
+                        "api_type": entry.api_type,
+                        "data": entry.data,
+                    }
+                    for entry in entries
+                ]
         return web.json_response(answer)
 
     async def _feedback(self, body: dict[str, Any], request: web.Request) -> web.Response:
