@@ -29,6 +29,8 @@ SHIPPED: dict[str, str] = {
     "naive": "babyai_kit.agents.naive:Naive",
     "robust_naive": "babyai_kit.agents.robust_naive:RobustNaive",
     "chain_of_thought": "babyai_kit.agents.chain_of_thought:ChainOfThought",
+    "best_of_n": "babyai_kit.agents.best_of_n:BestOfN",
+    "vision": "babyai_kit.agents.vision:Vision",
     "chain_of_thought_remembering": "babyai_kit.agents.chain_of_thought:ChainOfThoughtRemembering",
 }
 """Names of the agents that ship, and where each is, as `module:name`."""
@@ -47,13 +49,15 @@ class AgentSpec:
     """12 hex digits over the code that it is made of: its file, or its class where there is no file."""
     uses_history: bool = False
     """Whether the plan's history length is one of its settings."""
+    needs: tuple[str, ...] = ()
+    """What it needs of a model, which is tried before a run: `images`."""
 
 
-def agent(name: str, *, uses_history: bool = False) -> Callable[[T], T]:
+def agent(name: str, *, uses_history: bool = False, needs: tuple[str, ...] = ()) -> Callable[[T], T]:
     """Decorator of a class or function that makes agents: gives it the `name` by which plans know it.
 
-    `uses_history`: its prompts depend on the plan's history length. Raises InputError for a name that is
-    empty or has a comma, which separates names.
+    `uses_history`: its prompts depend on the plan's history length. `needs`: see AgentSpec. Raises InputError
+    for a name that is empty or has a comma, which separates names.
     """
     if not name.strip() or not name.isprintable() or "," in name:
         raise InputError(f"agent name {name!r} is not valid; use a name without a comma")
@@ -61,6 +65,7 @@ def agent(name: str, *, uses_history: bool = False) -> Callable[[T], T]:
     def named(made: T) -> T:
         made.agent_name = name  # type: ignore[attr-defined]
         made.uses_history = uses_history  # type: ignore[attr-defined]
+        made.needs = needs  # type: ignore[attr-defined]
         return made
 
     return named
@@ -91,7 +96,15 @@ def find_agent(place: str | MakeAgent) -> AgentSpec:
 
 def as_variant(spec: AgentSpec, settings: Settings) -> Variant:
     """The agent as plans, tables and the gateway's variants know it."""
-    return Variant(spec.name, settings.model, spec.digest, {}, chats=True, history=spec.uses_history)
+    return Variant(
+        spec.name,
+        settings.model,
+        spec.digest,
+        {},
+        chats=True,
+        history=spec.uses_history,
+        needs=spec.needs,
+    )
 
 
 def _has_class(place: str) -> bool:
@@ -163,7 +176,8 @@ def _spec(made: MakeAgent, name: str, options: Mapping[str, Any] | None = None) 
     read = str(sources(**chosen)) if sources is not None else ""
     digest = code_digest(made, repr(chosen) * bool(chosen) + read)
     make = partial(made, **chosen) if chosen else made
-    return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)))
+    needs = tuple(getattr(made, "needs", ()))
+    return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)), needs)
 
 
 def _checked(made: MakeAgent, name: str, options: Mapping[str, Any]) -> dict[str, Any]:

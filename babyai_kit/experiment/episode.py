@@ -226,6 +226,8 @@ async def _act(agent: Agent, observation: Observation, asker: Asker) -> Move:
         raise
     except Exception as error:
         raise _of_agent(type(agent).__name__, error) from error
+    finally:
+        await asker.close()
     if asker.failure is not None:
         raise asker.failure
     if isinstance(move, Move):
