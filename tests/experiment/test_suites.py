@@ -19,6 +19,7 @@ from babyai_kit.failures import CLASSES
 from babyai_kit.figures import known_figures, success_rate
 from babyai_kit.report.tables import by_task
 from babyai_kit.runs.plan import Sampling, make_plan
+from babyai_kit.runs.references import reference_episodes
 from tests.support.project import CONFIG
 
 SMALL = ("BabyAI-UnlockPickup-v0", "BabyAI-GoToObjMazeS4-v0")
@@ -46,6 +47,9 @@ async def test_a_suite_is_played_and_its_run_can_be_read(
     assert len(failures) == (~rooms["success"]).sum() > 0
     assert set(failures["failure"]) <= set(CLASSES)
     assert by_task(rooms).head == ["agent", *SMALL]
+    long = by_task(reference_episodes([1000], SUITES["long"].tasks))
+    assert (long.head[0], len(long.head)) == ("task", 3)
+    assert [row[0] for row in long.rows] == list(SUITES["long"].tasks)
     assert "length_against_shortest" not in known_figures(rooms)
     assert [axes.get_title() for axes in success_rate(rooms).axes] == ["all tasks", *SMALL]
     html = load_replay("rooms", results=tmp_path, episode_id=rooms["episode_id"].iloc[0]).html()
