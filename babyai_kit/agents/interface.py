@@ -43,6 +43,9 @@ class Reply:
     """Of a call with template arguments: the answer as JSON if it satisfies the output schema, else None."""
     finish_reason: str | None = None
     """Why the model stopped: stop, length, content_filter, ...; None where it was not told."""
+    input_tokens: int | None = None
+    """Of the call; None where they were not told, as are the output's."""
+    output_tokens: int | None = None
 
 
 class Ask(Protocol):

@@ -8,19 +8,16 @@ run, checks them, and returns more arguments of the class. They are part of the 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from babyai_kit.agents.agent_file import load_file, member, name_of
 from babyai_kit.agents.code_digest import code_digest
 from babyai_kit.agents.interface import MakeAgent
 from babyai_kit.configuration.settings import Settings
@@ -31,6 +28,8 @@ SHIPPED: dict[str, str] = {
     "naive": "babyai_kit.agents.naive:Naive",
     "robust_naive": "babyai_kit.agents.robust_naive:RobustNaive",
     "chain_of_thought": "babyai_kit.agents.chain_of_thought:ChainOfThought",
+    "best_of_n": "babyai_kit.agents.best_of_n:BestOfN",
+    "vision": "babyai_kit.agents.vision:Vision",
     "chain_of_thought_remembering": "babyai_kit.agents.chain_of_thought:ChainOfThoughtRemembering",
     "few_shot": "babyai_kit.agents.few_shot:FewShot",
     "plan": "babyai_kit.agents.plan:Plan",
@@ -52,13 +51,15 @@ class AgentSpec:
     """12 hex digits over the code that it is made of: its file, or its class where there is no file."""
     uses_history: bool = False
     """Whether the plan's history length is one of its settings."""
+    needs: tuple[str, ...] = ()
+    """What it needs of a model, which is tried before a run: `images`."""
 
 
-def agent(name: str, *, uses_history: bool = False) -> Callable[[T], T]:
+def agent(name: str, *, uses_history: bool = False, needs: tuple[str, ...] = ()) -> Callable[[T], T]:
     """Decorator of a class or function that makes agents: gives it the `name` by which plans know it.
 
-    `uses_history`: its prompts depend on the plan's history length. Raises InputError for a name that is
-    empty or has a comma, which separates names.
+    `uses_history`: its prompts depend on the plan's history length. `needs`: see AgentSpec. Raises InputError
+    for a name that is empty or has a comma, which separates names.
     """
     if not name.strip() or not name.isprintable() or "," in name:
         raise InputError(f"agent name {name!r} is not valid; use a name without a comma")
@@ -66,22 +67,29 @@ def agent(name: str, *, uses_history: bool = False) -> Callable[[T], T]:
     def named(made: T) -> T:
         made.agent_name = name  # type: ignore[attr-defined]
         made.uses_history = uses_history  # type: ignore[attr-defined]
+        made.needs = needs  # type: ignore[attr-defined]
         return made
 
     return named
 
 
 def find_agent(place: str | MakeAgent) -> AgentSpec:
-    """The agent at `place`: a name of those that ship, `module:Class`, `path/to/file.py:Class`, or a class.
+    """The agent at `place`: a name of those that ship, `module:Class`, `path/to/file.py:Class`, or a class;
+    or one written for BALROG, as `balrog:path/to/file.py` or `balrog:naive`.
 
     The class may be left out where module or file define one agent. `:PARAMETER=VALUE` after any of them, or
     a `partial`, sets its parameters. Raises InputError for what is none.
     """
     if isinstance(place, partial):
-        return _spec(place.func, _name_of(place.func), place.keywords)
+        return _spec(place.func, name_of(place.func), place.keywords)
     if not isinstance(place, str):
-        return _spec(place, _name_of(place))
+        return _spec(place, name_of(place))
     place, options = _options(place)
+    if place.startswith("balrog:"):
+        from babyai_kit.agents.balrog import balrog_agent
+
+        written = balrog_agent(place.removeprefix("balrog:"))
+        return _spec(written, written.agent_name, options)
     if place in SHIPPED:
         place, name = SHIPPED[place], place
         module, _, attribute = place.partition(":")
@@ -89,37 +97,26 @@ def find_agent(place: str | MakeAgent) -> AgentSpec:
     where, _, attribute = place.rpartition(":") if _has_class(place) else (place, "", "")
     if not (where.endswith(".py") or "." in where or ":" in place):
         raise InputError(unknown("agent", place, SHIPPED) + ", or name one by module:Class or file.py:Class")
-    module_ = _file(where) if where.endswith(".py") else _module(where)
-    made = _member(module_, attribute, place)
+    module_ = load_file(where) if where.endswith(".py") else _module(where)
+    made = member(module_, attribute, place)
     return _spec(made, getattr(made, "agent_name", None) or place, options)
 
 
 def as_variant(spec: AgentSpec, settings: Settings) -> Variant:
     """The agent as plans, tables and the gateway's variants know it."""
-    return Variant(spec.name, settings.model, spec.digest, {}, chats=True, history=spec.uses_history)
+    return Variant(
+        spec.name,
+        settings.model,
+        spec.digest,
+        {},
+        chats=True,
+        history=spec.uses_history,
+        needs=spec.needs,
+    )
 
 
 def _has_class(place: str) -> bool:
     return ":" in place and not place.endswith(".py")
-
-
-def _file(path: str) -> ModuleType:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise InputError(f"there is no file {path}; name the file of the agent")
-    name = f"babyai_agent_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
-    found = importlib.util.spec_from_file_location(name, file)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    # Dataclasses look their module up.
-    sys.modules[name] = module
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise InputError(f"{path} cannot be loaded ({type(error).__name__}: {error}); mend it") from error
-    return module
 
 
 def _module(name: str) -> ModuleType:
@@ -129,28 +126,6 @@ def _module(name: str) -> ModuleType:
         raise InputError(
             f"the module {name!r} of an agent cannot be imported ({error}); install it, or name its file"
         ) from None
-
-
-def _member(module: ModuleType, attribute: str, place: str) -> MakeAgent:
-    found = {
-        name: member
-        for name, member in vars(module).items()
-        if getattr(member, "__module__", None) == module.__name__
-        and (hasattr(member, "agent_name") or (inspect.isclass(member) and hasattr(member, "act")))
-    }
-    if attribute:
-        made = getattr(module, attribute, None)
-        if not callable(made):
-            raise InputError(unknown(f"agent of {place.rpartition(':')[0]}", attribute, found))
-        return made  # type: ignore[no-any-return]
-    if len(found) != 1:
-        there = f"defines {', '.join(found)}" if found else "defines no agent, a class with act()"
-        raise InputError(f"{place} {there}; name one, as in {place}:CLASS")
-    return next(iter(found.values()))
-
-
-def _name_of(made: MakeAgent) -> str:
-    return str(getattr(made, "agent_name", None) or getattr(made, "__name__", type(made).__name__))
 
 
 def _options(place: str) -> tuple[str, dict[str, str]]:
@@ -169,7 +144,8 @@ def _spec(made: MakeAgent, name: str, options: Mapping[str, Any] | None = None) 
     arguments = {**chosen, **read}
     digest = code_digest(made, repr(arguments) if arguments else "")
     make = partial(made, **arguments) if arguments else made
-    return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)))
+    needs = tuple(getattr(made, "needs", ()))
+    return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)), needs)
 
 
 def _checked(taker: Callable[..., Any], name: str, options: Mapping[str, Any]) -> dict[str, Any]:

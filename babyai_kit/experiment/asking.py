@@ -3,6 +3,7 @@ is brought to where it broke off, by what was recorded."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -59,8 +60,8 @@ class Asker:
         chats: bool,
         record: Callable[[CallRecord], None] | None,
     ) -> None:
-        self.answered: list[CallRecord] = []
-        """The calls of the present step, in order."""
+        self._answered: list[CallRecord] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.failure: ServiceError | None = None
         """Why the model did not answer, even if the agent went on."""
         self._line = line
@@ -81,9 +82,21 @@ class Asker:
     ) -> None:
         """The agent's next calls belong to `step`. Those `recorded` are answered from there; others are asked
         if `live`."""
-        self.answered, self._asked = [], 0
+        self._answered, self._asked = [], 0
         self._step, self._steps_left = step, steps_left
         self._recorded, self._live = {call.call: call for call in recorded}, live
+
+    @property
+    def answered(self) -> list[CallRecord]:
+        """The answered calls of the present step, in the order in which they were asked."""
+        return sorted(self._answered, key=lambda call: call.call)
+
+    async def close(self) -> None:
+        """End the calls that the agent has left behind, as when one of several at once fails."""
+        left = self._tasks - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def __call__(
         self,
@@ -105,10 +118,16 @@ class Asker:
         elif not self._live:
             raise AskedOtherwise(f"step {self._step} asks more often than it did")
         else:
-            call = await self._ask(question, number, request)
-        self.answered.append(call)
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.add(task)
+            try:
+                call = await self._ask(question, number, request)
+            finally:
+                self._tasks.discard(task)
+        self._answered.append(call)
         parsed = None if call.parsed is None else json.loads(call.parsed)
-        return Reply(call.answer or "", parsed, call.finish_reason)
+        return Reply(call.answer or "", parsed, call.finish_reason, call.input_tokens, call.output_tokens)
 
     async def _ask(self, question: Question, number: int, request: str) -> CallRecord:
         async def once() -> CallRecord:

@@ -200,8 +200,10 @@ async def run_episode(
             record(episode.take(move, asker.answered))
         number = len(episode.steps)
         asker.begin(number, steps_left=0, recorded=recorded.get(number, ()))
-        episode.closing = asker.answered
-        await _finish(agent, episode.ending(), asker)
+        try:
+            await _finish(agent, episode.ending(), asker)
+        finally:
+            episode.closing = asker.answered
     except ServiceError as error:
         if error.fatal:
             raise
@@ -257,6 +259,8 @@ async def _guarded(agent: Agent, method: Callable[[], Awaitable[T]], asker: Aske
         raise
     except Exception as error:
         raise _of_agent(type(agent).__name__, error) from error
+    finally:
+        await asker.close()
     if asker.failure is not None:
         raise asker.failure
     return outcome

@@ -29,6 +29,12 @@ ANSWERS = {
     "robust_naive": MARKED,
     "chain_of_thought": ["The key is left.\n" + MARKED[0], *MARKED[1:]],
     "chain_of_thought_remembering": ["The key is left.\n" + MARKED[0], *MARKED[1:]],
+    "best_of_n:n=2": [
+        *("I look left. " + MARKED[0], "<action>drop</action>", "1"),
+        *(MARKED[1], MARKED[1]),
+        *("<action>toggle</action>", MARKED[2], "Number 2."),
+        *(MARKED[3], MARKED[3]),
+    ],
     "reflect": ["The key is left.\n" + MARKED[0], *MARKED[1:]],
     "few_shot": ["turn left", "I rest.", "Go forward.", '"turn left"'],
     "plan": ["1. Turn.\n2. Walk.", *MARKED[:2], "1. Walk.\n2. Turn left.", *MARKED[2:]],
@@ -57,16 +63,17 @@ async def play(data: Path, results: Path) -> Played:
                     rest, before = ["the preflight's", *answers], len(server.asked)
                     await run_experiment(
                         session,
-                        name,
+                        name.partition(":")[0],
                         agents=[name],
                         tasks=["goto"],
                         seeds=[SEED],
                         history_length=2,
+                        max_concurrency=1,  # drafts that come at once get their answers in order
                         results=results,
                         progress=False,
                     )
                     assert not rest
-                    steps = Run.open(name, results=results).steps()
+                    steps = Run.open(name.partition(":")[0], results=results).steps()
                     seen[name] = server.asked[before + 1 :], steps
     return seen
 
@@ -87,7 +94,7 @@ def _text(content: Any) -> str:
 def test_what_the_model_sees(name: str, played: Played) -> None:
     bodies, steps = played[name]
     seen = shown(bodies)
-    golden = SEEN / f"{name}.txt"
+    golden = SEEN / f"{name.partition(chr(58))[0]}.txt"
     if "REWRITE_GOLDENS" in os.environ:
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(seen)
@@ -99,7 +106,8 @@ def test_what_the_model_sees(name: str, played: Played) -> None:
 
 def test_only_one_of_the_two_agents_that_think_is_shown_its_thoughts(played: Played) -> None:
     without, remembering = (
-        (SEEN / f"{name}.txt").read_text() for name in ("chain_of_thought", "chain_of_thought_remembering")
+        (SEEN / f"{name.partition(chr(58))[0]}.txt").read_text()
+        for name in ("chain_of_thought", "chain_of_thought_remembering")
     )
     assert remembering.count("Thought: The key is left.\n") == 2
     assert re.sub("(?m)^Thought: .*\n", "", remembering) == without

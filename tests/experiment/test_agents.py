@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
+import io
 import json
+import random
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from babyai_kit import ACTIONS, Run, connect, finetune, load_episodes, make_env, run_experiment
 from babyai_kit.agents import Message, Move, agent
+from babyai_kit.agents.vision import Vision
 from babyai_kit.environment import expert_actions
 from babyai_kit.errors import AgentError, InputError
 from tests.support.model_server import completion, model_server, refusal
@@ -144,6 +151,86 @@ async def test_its_calls_can_be_learned_from(opened, tmp_path: Path, source: str
     sent = [tuple((m["role"], m["content"]) for m in body["messages"]) for body in server.asked]
     flat = [tuple((role, c if isinstance(c, str) else c[0]["text"]) for role, c in one) for one in sent]
     assert {example.prompt for example in curation.examples} <= set(flat)
+
+
+class Looking:
+    """Shows its view at every step, and an earlier one beside it."""
+
+    def __init__(self, episode: Any) -> None:
+        self.agent = Vision(episode, max_image_history=1)
+
+    async def act(self, observation: Any) -> Any:
+        return await self.agent.act(observation)
+
+
+async def test_a_request_carries_the_picture_of_its_step(opened, tmp_path: Path) -> None:
+    made = agent("looking", needs=("images",))(Looking)
+    async with (
+        model_server(lambda body: completion("turn left")) as server,
+        opened(server.base_url) as session,
+    ):
+        await run_experiment(
+            session, "looking", agents=[made], tasks=["goto"], seeds=[200], results=tmp_path, progress=False
+        )
+    env = make_env("goto")
+    env.reset(seed=200)
+    views = []
+    for body in server.asked[1:]:
+        pictures = [
+            np.asarray(Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2]))))
+            for message in body["messages"]
+            if isinstance(message["content"], list)
+            for part in message["content"]
+            if part["type"] == "image_url"
+        ]
+        views.append(env.unwrapped.agent_view(tile_size=16))
+        assert len(pictures) == min(2, len(views))
+        assert np.array_equal(pictures[-1], views[-1])
+        assert np.array_equal(pictures[0], views[-len(pictures)])
+        env.step(ACTIONS.index("turn left"))
+    assert len(views) == 64
+
+
+async def test_a_model_that_takes_no_pictures_is_told_before_the_run(opened, tmp_path: Path) -> None:
+    def blind(body: Any) -> Any:
+        seen = any(isinstance(m["content"], list) and len(m["content"]) > 1 for m in body["messages"])
+        return refusal(400, "image input is not supported") if seen else completion()
+
+    async with model_server(blind) as server, opened(server.base_url) as session:
+        with pytest.raises(InputError, match="the agent vision sends pictures, which a-model does not take"):
+            await run_experiment(session, "blind", ["baseline"], agents=["vision"], results=tmp_path)
+    assert Run.at(tmp_path / "blind") is None
+
+
+async def test_calls_at_once_keep_their_order_and_end_with_the_step(opened, tmp_path: Path) -> None:
+    class Many:
+        def __init__(self, episode: Any) -> None:
+            self.ask = episode.ask
+
+        async def act(self, observation: Any) -> Move:
+            words = [f"{observation.step} {number}" for number in range(4)]
+            replies = await asyncio.gather(*(self.ask([Message("user", text)]) for text in words))
+            assert [reply.text for reply in replies] == words
+            asyncio.ensure_future(self.ask([Message("user", "left behind")]))  # noqa: RUF006
+            await asyncio.sleep(0)
+            return Move("turn left")
+
+    async def answer(body: Any) -> Any:
+        text = body["messages"][-1]["content"]
+        text = text if isinstance(text, str) else text[0]["text"]
+        if text == "left behind":
+            await asyncio.sleep(60)
+        await asyncio.sleep(random.random() / 50)
+        return completion(text)
+
+    async with model_server(answer) as server, opened(server.base_url) as session:
+        rows = await run_experiment(
+            session, "many", agents=[Many], tasks=["goto"], seeds=[200], results=tmp_path, progress=False
+        )
+    calls = Run.open("many", results=tmp_path).calls()
+    assert list(rows["calls"]) == [4 * 64]
+    assert list(calls["answer"]) == [f"{step} {number}" for step in range(64) for number in range(4)]
+    assert (Run.open("many", results=tmp_path).steps()["answer"].str.endswith(" 3")).all()
 
 
 async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(opened, tmp_path: Path) -> None:
