@@ -113,6 +113,8 @@ def _what_is_refused(results: Path) -> None:
         found("test")
     with pytest.raises(InputError, match="no run 'nothing'"):
         found("first+nothing")
+    with pytest.raises(InputError, match="most must be at least 1; got 0"):
+        found("first", ":most=0")
     digests = {found(*of).digest for of in [("first",), ("first+second",), ("first", ":most=1")]}
     assert len(digests) == 3
     assert found("first").digest == found("first").digest
