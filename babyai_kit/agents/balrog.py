@@ -79,6 +79,10 @@ class BalrogAgentMaker:
         """What the digest is over, beside the parameters."""
         return code_digest(self.made, self.convention.source)
 
+    def needs(self, max_image_history: int = 0, **_: Any) -> tuple[str, ...]:
+        """What the model must be able to do."""
+        return ("images",) if max_image_history else ()
+
     def __repr__(self) -> str:
         return type(self).__name__
 

@@ -138,7 +138,8 @@ def _spec(made: MakeAgent, name: str, options: Mapping[str, Any] | None = None) 
     read = str(sources(**chosen)) if sources is not None else ""
     digest = code_digest(made, repr(chosen) * bool(chosen) + read)
     make = partial(made, **chosen) if chosen else made
-    needs = tuple(getattr(made, "needs", ()))
+    needs = getattr(made, "needs", ())
+    needs = tuple(needs(**chosen) if callable(needs) else needs)
     return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)), needs)
 
 
