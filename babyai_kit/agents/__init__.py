@@ -5,7 +5,7 @@ the variants of `config/`. `text_agent` and `action_text` are what the agents of
 """
 
 from babyai_kit.agents.action_text import bare_action, marked_action
-from babyai_kit.agents.interface import Agent, Ask, Episode, Message, Move, Observation, Past, Reply
+from babyai_kit.agents.interface import Agent, Ask, Ending, Episode, Message, Move, Observation, Past, Reply
 from babyai_kit.agents.registry import AgentSpec, agent, find_agent
 from babyai_kit.agents.text_agent import RULES
 
@@ -14,6 +14,7 @@ __all__ = [
     "Agent",
     "AgentSpec",
     "Ask",
+    "Ending",
     "Episode",
     "Message",
     "Move",

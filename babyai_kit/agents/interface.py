@@ -83,7 +83,7 @@ class Episode:
     variant: str = ""
     """The agent's name in tables."""
     model: str = ""
-    """That answers, as tables call it."""
+    """Who answers, as tables call it."""
     random: random.Random = field(default_factory=random.Random)
     """The same numbers whenever the episode is played."""
 
@@ -121,8 +121,22 @@ class Move:
     thinking: str | None = None
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How an episode ended."""
+
+    observation: Observation
+    """After the last action; its `step` is the number of steps."""
+    success: bool
+    episode_return: float
+
+
 class Agent(Protocol):
-    """One object per episode, made by a class or function that takes the `Episode`."""
+    """One object per episode, made by a class or function that takes the `Episode`.
+
+    It may have a second method, `async finished(ending: Ending) -> None`, which is called once after the last
+    step and may ask too: these calls count for the episode and for none of its steps.
+    """
 
     async def act(self, observation: Observation) -> str | Move:
         """The next action, one of ACTIONS word for word; anything else counts as an invalid answer."""

@@ -2,6 +2,8 @@
 
 An agent's parameters are the keyword-only arguments of its class. They are part of its name, since another
 value makes another agent: `few_shot:examples=3` on a command line, `partial(FewShot, examples=3)` in Python.
+A class that reads files does so in a static method `prepare`, which takes the parameters once, before the
+run, checks them, and returns more arguments of the class. They are part of the agent's digest.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ SHIPPED: dict[str, str] = {
     "best_of_n": "babyai_kit.agents.best_of_n:BestOfN",
     "vision": "babyai_kit.agents.vision:Vision",
     "chain_of_thought_remembering": "babyai_kit.agents.chain_of_thought:ChainOfThoughtRemembering",
+    "few_shot": "babyai_kit.agents.few_shot:FewShot",
+    "plan": "babyai_kit.agents.plan:Plan",
+    "reflect": "babyai_kit.agents.reflect:Reflect",
 }
 """Names of the agents that ship, and where each is, as `module:name`."""
 
@@ -130,24 +135,25 @@ def _options(place: str) -> tuple[str, dict[str, str]]:
 
 
 def _spec(made: MakeAgent, name: str, options: Mapping[str, Any] | None = None) -> AgentSpec:
-    chosen = _checked(made, name, options or {})
+    prepare = getattr(made, "prepare", None)
+    chosen = _checked(prepare or made, name, options or {})
     name = ":".join([name, *(f"{key}={value}" for key, value in chosen.items())])
     if "," in name or not name.isprintable():
         raise InputError(f"agent {name!r} is not valid; use parameters without a comma")
-    sources = getattr(made, "sources", None)
-    read = str(sources(**chosen)) if sources is not None else ""
-    digest = code_digest(made, repr(chosen) * bool(chosen) + read)
-    make = partial(made, **chosen) if chosen else made
+    read = dict(prepare(**chosen)) if prepare is not None else {}
+    arguments = {**chosen, **read}
+    digest = code_digest(made, repr(arguments) if arguments else "")
+    make = partial(made, **arguments) if arguments else made
     needs = getattr(made, "needs", ())
     needs = tuple(needs(**chosen) if callable(needs) else needs)
     return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)), needs)
 
 
-def _checked(made: MakeAgent, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters in the order of the class, words turned into numbers where the default is one."""
+def _checked(taker: Callable[..., Any], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters in the order of their `taker`, words turned into numbers where the default is one."""
     known = {
         key: parameter.default
-        for key, parameter in (inspect.signature(made).parameters if options else {}).items()
+        for key, parameter in (inspect.signature(taker).parameters if options else {}).items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     for key in options:

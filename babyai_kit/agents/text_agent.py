@@ -5,7 +5,6 @@ A subclass says how to answer (`form`) and how an answer is read (`read`); see n
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from babyai_kit.agents.action_text import bare_action
@@ -52,7 +51,8 @@ class TextAgent:
 
     def __init__(self, episode: Episode) -> None:
         self.episode = episode
-        self.past: deque[PastStep] = deque(maxlen=episode.history_length)
+        self.steps: list[PastStep] = []
+        """All of the episode; prompts show the last `history_length`."""
         self._seen = self._thought = ""
 
     async def act(self, observation: Observation) -> Move:
@@ -69,7 +69,7 @@ class TextAgent:
     def remember(self, observation: Observation) -> None:
         """Takes in what the latest action came to; to be called once a step."""
         if (past := observation.past) is not None:
-            self.past.append(PastStep(self._seen, past.action, past.valid, self._thought))
+            self.steps.append(PastStep(self._seen, past.action, past.valid, self._thought))
         self._seen = observation.text
 
     def messages(self, observation: Observation, *notes: str, form: str | None = None) -> list[Message]:
@@ -83,10 +83,12 @@ class TextAgent:
         ]
 
     def _steps(self) -> list[str]:
-        if not self.past:
+        length = self.episode.history_length
+        past = self.steps[-length:] if length else []
+        if not past:
             return []
-        count = "Your last step" if len(self.past) == 1 else f"Your last {len(self.past)} steps, oldest first"
-        return [f"{count}:", *(step_text(step, thoughts=self.shows_thoughts) for step in self.past)]
+        count = "Your last step" if len(past) == 1 else f"Your last {len(past)} steps, oldest first"
+        return [f"{count}:", *(step_text(step, thoughts=self.shows_thoughts) for step in past)]
 
 
 def step_text(step: PastStep, *, thoughts: bool = False) -> str:

@@ -64,7 +64,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
 def add_episode_flags(parser: argparse.ArgumentParser) -> None:
     """How episodes are played and the model is asked, in every command that plays some."""
     flag = parser.add_argument
-    flag("--num-dists", type=int, metavar="N", help="distracting objects (default: 0)")
+    flag("--num-dists", type=int, metavar="N", help="distracting objects (default: none)")
     flag("--repeats", type=int, metavar="N", help="episodes per seed (default: 1)")
     flag("--history-length", type=int, metavar="N", help="steps that the history variants show (default: 8)")
     flag("--temperature", type=float, metavar="T", help="0 to 2 (default: that of the model server)")

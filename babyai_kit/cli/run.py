@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     flag(
         "--suite",
         metavar="NAME",
-        help="in place of --tasks and --num-dists (default: balrog)",
+        help="in place of --tasks and --num-dists (default: BALROG's five tasks)",
     )
     flag("--tasks", type=names, metavar="NAME,...", help="default: those of the suite")
     flag(

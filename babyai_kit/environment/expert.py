@@ -14,6 +14,21 @@ from minigrid.utils.baby_ai_bot import BabyAIBot
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.errors import StepOrderError, UnsupportedLevelError
 
+MAX_SUBGOALS = 200
+"""That the bot may set itself before one action; where it succeeds, it needs no more than about ten."""
+
+
+class _Subgoals(list[Any]):
+    """The bot's stack. In some layouts with locked doors the bot replans in circles, without end."""
+
+    added = 0
+
+    def append(self, subgoal: Any) -> None:
+        self.added += 1
+        if self.added > MAX_SUBGOALS:
+            raise RecursionError("it replans in circles")
+        super().append(subgoal)
+
 
 def expert_actions(env: Any) -> Iterator[int]:
     """The expert's action (0..5) for the present state, one for each step until the episode ends.
@@ -37,9 +52,11 @@ def expert_actions(env: Any) -> Iterator[int]:
 
 def _actions(level: TextEnv) -> Iterator[int]:
     bot = BabyAIBot(level)
+    bot.stack = subgoals = _Subgoals(bot.stack)
     last_action: int | None = None
     while level.running:
         steps = level.step_count
+        subgoals.added = 0
         try:
             action = int(bot.replan(last_action))
         except Exception as error:  # The bot has no error of its own: assertions, lookups, type errors.

@@ -84,6 +84,13 @@ def find_suite(name: str) -> Suite:
     return SUITES[name]
 
 
+def suite_of(tasks: Iterable[str], num_dists: Iterable[int]) -> Suite | None:
+    """The suite whose tasks, played with its number of distractors, these are; None if there is none."""
+    played, counts = set(tasks), set(num_dists)
+    fitting = (s for s in SUITES.values() if set(s.tasks) == played and {s.num_dists} == counts)
+    return next(fitting, None)
+
+
 def tasks_and_distractors(
     suite: str | None = None, tasks: Iterable[str] | None = None, num_dists: int | None = None
 ) -> tuple[Iterable[str], int]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
-from babyai_kit.agents.interface import Agent, Episode, MakeAgent, Move, Observation, Past
+from babyai_kit.agents.interface import Agent, Ending, Episode, MakeAgent, Move, Observation, Past
 from babyai_kit.agents.template_agent import FALLBACK_ACTION, TemplateAgent
 from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.environment import ACTIONS, shortest_length
@@ -26,6 +28,8 @@ from babyai_kit.experiment.retries import Retries, retrying
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.records import CallRecord, EpisodeKey, EpisodeRecord, StepRecord, summarize, total
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class LiveEpisode:
         with suppress(UnsupportedLevelError):
             self.shortest_length = shortest_length(self.env)
         self.steps: list[StepRecord] = []
+        self.closing: Sequence[CallRecord] = ()
+        """Calls after the last step."""
 
     @property
     def done(self) -> bool:
@@ -120,6 +126,11 @@ class LiveEpisode:
         self.steps.append(step)
         return step
 
+    def ending(self) -> Ending:
+        """What an agent is told at the end."""
+        row = self.summary()
+        return Ending(self.observation(), bool(row.success), row.episode_return or 0.0)
+
     def summary(self, error: ServiceError | None = None) -> EpisodeRecord:
         """The episode's row as it stands."""
         return summarize(
@@ -129,6 +140,7 @@ class LiveEpisode:
             self.steps,
             max_steps=self.env.max_steps,
             shortest_length=self.shortest_length,
+            closing=self.closing,
             error=error,
         )
 
@@ -186,6 +198,12 @@ async def run_episode(
             asker.begin(number, steps_left=episode.steps_left, recorded=recorded.get(number, ()))
             move = await _act(agent, episode.observation(), asker)
             record(episode.take(move, asker.answered))
+        number = len(episode.steps)
+        asker.begin(number, steps_left=0, recorded=recorded.get(number, ()))
+        try:
+            await _finish(agent, episode.ending(), asker)
+        finally:
+            episode.closing = asker.answered
     except ServiceError as error:
         if error.fatal:
             raise
@@ -220,9 +238,23 @@ def _made(make_agent: MakeAgent, planned: PlannedEpisode, episode: LiveEpisode, 
 
 
 async def _act(agent: Agent, observation: Observation, asker: Asker) -> Move:
-    """The agent's move. A failure of the model ends the episode, even if the agent caught it."""
+    """The agent's move."""
+    move = await _guarded(agent, partial(agent.act, observation), asker)
+    if isinstance(move, Move):
+        return move
+    return Move(move if isinstance(move, str) else "")
+
+
+async def _finish(agent: Agent, ending: Ending, asker: Asker) -> None:
+    """Tell an agent that wants to know how its episode ended."""
+    if (finished := getattr(agent, "finished", None)) is not None:
+        await _guarded(agent, partial(finished, ending), asker)
+
+
+async def _guarded(agent: Agent, method: Callable[[], Awaitable[T]], asker: Asker) -> T:
+    """What the agent's `method` returns. A failure of the model ends the episode, even if it was caught."""
     try:
-        move = await agent.act(observation)
+        outcome = await method()
     except KitError:
         raise
     except Exception as error:
@@ -231,9 +263,7 @@ async def _act(agent: Agent, observation: Observation, asker: Asker) -> Move:
         await asker.close()
     if asker.failure is not None:
         raise asker.failure
-    if isinstance(move, Move):
-        return move
-    return Move(move if isinstance(move, str) else "")
+    return outcome
 
 
 def _of_agent(name: str, error: Exception) -> AgentError:

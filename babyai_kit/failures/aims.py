@@ -41,6 +41,23 @@ def takeable(env: TextEnv) -> list[WorldObj]:
     return [*_objects(env.instrs, only_taken=True), *(key for key in _cells(env, Key) if key.color in locked)]
 
 
+def cut_off(env: TextEnv, needed: Iterable[WorldObj]) -> bool:
+    """Whether one of `needed` could not be reached past the object that was just taken from, or destroyed in,
+    the cell in front of the agent. Doors count as passable, since they can be opened."""
+    width, cells = env.grid.width, env.grid.grid
+    (x, y), (ahead_x, ahead_y) = env.agent_pos, env.front_pos
+    start, taken = y * width + x, ahead_y * width + ahead_x
+    touched, stack = {start, taken}, [start]
+    while stack:
+        index = stack.pop()
+        if index == start or cells[index] is None or isinstance(cells[index], Door):
+            beside = {index + 1, index - 1, index + width, index - width} - touched
+            touched |= beside
+            stack += beside
+    places = {id(cell): index for index, cell in enumerate(cells) if cell is not None}
+    return any(places.get(id(obj), start) not in touched for obj in needed)
+
+
 def named(env: TextEnv) -> list[WorldObj]:
     """All objects that the mission names."""
     return _objects(env.instrs)

@@ -9,7 +9,7 @@ from minigrid.core.world_object import Box, WorldObj
 
 from babyai_kit.environment.reading import read_observation
 from babyai_kit.environment.text_env import TextEnv
-from babyai_kit.failures.aims import Aim, aim, named, takeable
+from babyai_kit.failures.aims import Aim, aim, cut_off, named, takeable
 from babyai_kit.runs.trajectories import Trajectory
 
 
@@ -29,7 +29,8 @@ class Facts:
     wrong_objects: tuple[str, ...]
     """Objects that the agent picked up although the mission asks neither to pick them up nor to put them
     somewhere and no locked door needs them, and empty boxes it opened that the mission does not name: "red
-    key", in order, each time. An object carried out of the way is among them."""
+    key", in order, each time. An object moved out of the way is among them, unless it cut the agent off from
+    something that the mission names or from the key of a locked door, as in levels of several rooms."""
     stage: str
     """What the mission still asked for at the end, see `Aim`."""
     goal: str
@@ -59,9 +60,11 @@ def observe(trajectory: Trajectory) -> Facts:
             if _among(ahead, goals):
                 destroyed_goals.append(_name(ahead))
                 fatal_step = number - 1 if fatal_step is None else fatal_step
-            else:
+            elif not cut_off(env, (*allowed, *goals)):
                 wrong_objects.append(_name(ahead))
-        elif env.carrying is not None and env.carrying is not load and not _among(env.carrying, allowed):
+        elif env.carrying not in (None, load) and not (
+            _among(env.carrying, allowed) or cut_off(env, (*allowed, *goals))
+        ):
             wrong_objects.append(_name(env.carrying))
         ahead, load = env.grid.get(*env.front_pos), env.carrying
         previous, stage = stage, aim(env)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from babyai_kit.environment import TASKS
+from babyai_kit.environment import SUITES
 from babyai_kit.figures.chart import fold, plain
 from babyai_kit.figures.model_names import short_names
 from babyai_kit.runs.plan import DEFAULT_VARIANTS
@@ -60,9 +60,10 @@ def rows_of(table: pd.DataFrame, keys: Sequence[str], agent: Agent) -> pd.DataFr
 
 
 def tasks_of(rows: pd.DataFrame) -> list[str]:
-    """The tasks among the rows: ALL_TASKS first, then BALROG's five in their order, then others."""
+    """The tasks among the rows: ALL_TASKS first, then those of the suites in their order, then others."""
     names = set(rows["task"])
-    tasks = [task for task in (ALL_TASKS, *TASKS) if task in names]
+    of_suites = dict.fromkeys(task for suite in SUITES.values() for task in suite.tasks)
+    tasks = [task for task in (ALL_TASKS, *of_suites) if task in names]
     return tasks + sorted(names - set(tasks))
 
 

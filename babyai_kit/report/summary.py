@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from babyai_kit.environment import TASKS
+from babyai_kit.environment.suites import suite_of
 from babyai_kit.figures.agents import name_of, rows_by_agent, rows_of
 from babyai_kit.report.standing import Standing
 from babyai_kit.runs.manifest import Manifest
@@ -65,6 +66,7 @@ def make_summary(manifest: Manifest, episodes: pd.DataFrame, standing: Standing)
                 "digest": _only(rows["variant_digest"]),
                 "max_history": _only(rows["history_length"]),
                 "num_dists": _only(rows["num_dists"]),
+                "suite": suite.name if (suite := suite_of(rows["task"], rows["num_dists"])) else None,
             },
         }
     return {

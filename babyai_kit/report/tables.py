@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from babyai_kit.environment import TASKS
 from babyai_kit.errors import KitError
 from babyai_kit.failures import CLASSES, failure_table
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.figures.agents import (
+    Agent,
     agents_of,
     keys_of,
     name_of,
@@ -81,21 +83,24 @@ def outcomes(episodes: pd.DataFrame) -> Table:
 
 
 def by_task(episodes: pd.DataFrame) -> Table:
-    """Success per agent and task."""
+    """Success per agent and task: a row per agent or, of more tasks than the page has room for, per task."""
     keys, _ = groups(episodes, ("variant",))
     each = estimates(episodes, "success", [*keys, "task"])
     tasks = tasks_of(each)
     cells = rows_by_agent(each, [*keys, "task"])
-    rows: list[list[Cell]] = []
     named = named_agents(each, keys)
-    for agent, name, _ in named:
-        row: list[Cell] = [name]
-        for task in tasks:
-            cell = cells.get((*agent, task))
-            row.append(_bracketed(cell, "value", SUCCESS.text) if cell else UNKNOWN)
-        rows.append(row)
+
+    def rate(agent: Agent, task: str) -> Cell:
+        cell = cells.get((*agent, task))
+        return _bracketed(cell, "value", SUCCESS.text) if cell else UNKNOWN
+
     caption = "Success rate per task, with 95% Wilson intervals in brackets."
-    return Table(caption, ["agent", *tasks], rows, headings=headings(named))
+    if len(named) <= len(TASKS) < len(tasks):
+        agents = [agent for agent, *_ in named]
+        of_tasks: list[list[Cell]] = [[task, *(rate(agent, task) for agent in agents)] for task in tasks]
+        return Table(caption, ["task", *map(name_of, agents)], of_tasks)
+    of_agents: list[list[Cell]] = [[name, *(rate(agent, task) for task in tasks)] for agent, name, _ in named]
+    return Table(caption, ["agent", *tasks], of_agents, headings=headings(named))
 
 
 def comparison(episodes: pd.DataFrame, baseline: str | Mapping[str, Any]) -> Table | str:

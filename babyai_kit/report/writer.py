@@ -15,6 +15,8 @@ from PIL import Image
 
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_RESULTS, StrPath
+from babyai_kit.environment import TASKS
+from babyai_kit.environment.suites import suite_of
 from babyai_kit.errors import JournalError, KitError, NoEpisodeError
 from babyai_kit.failures import CLASSES
 from babyai_kit.failures.classes import LABELS
@@ -102,6 +104,7 @@ def write_report(
         script=part("frames.js"),
         manifest=opened.manifest,
         standing=stands,
+        game=_game(episodes),
         notes=notes,
         plans=[held.plan for held in selection.plans if held.selected],
         outcomes=[tables.outcomes(episodes), tables.by_task(episodes)],
@@ -133,6 +136,14 @@ def write_report(
         failures=None if isinstance(failures, str) else failures,
         notes=tuple(notes),
     )
+
+
+def _game(episodes: pd.DataFrame) -> str:
+    """What was played, in the first words of the page."""
+    five = set(episodes["task"]) <= set(TASKS)
+    game = "BALROG's BabyAI-Text" if five else "Levels of BabyAI, told in the words of BALROG's BabyAI-Text"
+    suite = suite_of(episodes["task"], episodes["num_dists"])
+    return f"{game} (suite {suite.name})" if suite else game
 
 
 def _variant(baseline: str | Mapping[str, Any]) -> Any:

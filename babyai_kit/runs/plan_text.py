@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from babyai_kit.environment import TASKS
+from babyai_kit.environment.suites import suite_of
 from babyai_kit.runs.plan import Plan
 from babyai_kit.terminal_text import WIDTH, wrapped
 
@@ -66,7 +67,10 @@ def _indented(name: str, text: str) -> str:
 
 def _parts(plan: Plan) -> dict[str, str]:
     """The plan's parts in words, by field."""
-    tasks = f"all {len(TASKS)} tasks" if set(plan.tasks) == set(TASKS) else ", ".join(plan.tasks)
+    suite = suite_of(plan.tasks, [plan.num_dists])
+    tasks = f"the suite {suite.name}" if suite else ", ".join(plan.tasks)
+    if set(plan.tasks) == set(TASKS):  # also with another number of distractors
+        tasks = f"all {len(TASKS)} tasks"
     repeats = "1 repeat" if plan.repeats == 1 else f"{plan.repeats} repeats"
     return {
         "variants": ", ".join(plan.variants),

@@ -258,10 +258,13 @@ def summarize(
     *,
     max_steps: int,
     shortest_length: int | None,
+    closing: Sequence[CallRecord] = (),
     error: ServiceError | None = None,
 ) -> EpisodeRecord:
-    """The row of an episode that ended after `steps`, or broke off there with `error`."""
+    """The row of an episode that ended after `steps` and the `closing` calls of its agent, or broke off there
+    with `error`."""
     reward = sum(s.reward for s in steps)
+    paid: list[StepRecord | CallRecord] = [*steps, *closing]
     return EpisodeRecord(
         **vars(key),
         variant_digest=digest,
@@ -276,13 +279,13 @@ def summarize(
         max_steps=max_steps,
         shortest_length=shortest_length,
         invalid_actions=sum(not s.valid for s in steps),
-        input_tokens=total(s.input_tokens for s in steps),
-        output_tokens=total(s.output_tokens for s in steps),
-        cost_usd=total(s.cost_usd for s in steps),
-        wall_s=sum(s.call_s for s in steps),
-        cached_tokens=total(s.cached_tokens for s in steps),
-        reasoning_tokens=total(s.reasoning_tokens for s in steps),
-        calls=sum(s.calls for s in steps),
+        input_tokens=total(s.input_tokens for s in paid),
+        output_tokens=total(s.output_tokens for s in paid),
+        cost_usd=total(s.cost_usd for s in paid),
+        wall_s=sum(s.call_s for s in paid),
+        cached_tokens=total(s.cached_tokens for s in paid),
+        reasoning_tokens=total(s.reasoning_tokens for s in paid),
+        calls=sum(s.calls for s in steps) + len(closing),
     )
 
 

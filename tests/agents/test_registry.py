@@ -79,8 +79,7 @@ def test_another_code_in_the_file_or_in_a_class_above_is_another_agent(tmp_path:
     base, file = tmp_path / "base_of_test_registry.py", tmp_path / "mine.py"
     base.write_text("class Base:\n    async def act(self, observation):\n        return 'drop'\n")
     file.write_text(
-        f"import sys\n\nsys.path.insert(0, {str(tmp_path)!r})\nimport base_of_test_registry\n"
-        "sys.path.pop(0)\n"
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport base_of_test_registry\nsys.path.pop(0)\n"
         "class Mine(base_of_test_registry.Base):\n    pass\n"
     )
     first = find_agent(f"{file}:Mine").digest

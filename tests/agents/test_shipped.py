@@ -35,6 +35,9 @@ ANSWERS = {
         *("<action>toggle</action>", MARKED[2], "Number 2."),
         *(MARKED[3], MARKED[3]),
     ],
+    "reflect": ["The key is left.\n" + MARKED[0], *MARKED[1:]],
+    "few_shot": ["turn left", "I rest.", "Go forward.", '"turn left"'],
+    "plan": ["1. Turn.\n2. Walk.", *MARKED[:2], "1. Walk.\n2. Turn left.", *MARKED[2:]],
 }
 """By agent, the model's answers in an episode whose second action is not valid."""
 

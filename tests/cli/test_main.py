@@ -49,10 +49,10 @@ def test_supported_versions_are_the_same_everywhere():
 @pytest.mark.parametrize(
     ("command", "functions", "count"),
     [
-        (["run"], [make_plan, RunOptions, Sampling], 6),
+        (["run"], [make_plan, RunOptions, Sampling], 5),
         (["finetune", "launch"], [finetune.curate, finetune.launch], 3),
-        (["finetune", "evaluate"], [run_experiment, finetune.evaluate], 6),
-        (["finetune", "improve"], [run_experiment, finetune.improve], 10),
+        (["finetune", "evaluate"], [run_experiment, finetune.evaluate], 5),
+        (["finetune", "improve"], [run_experiment, finetune.improve], 9),
     ],
 )
 def test_defaults_in_the_help_are_those_of_the_functions(

@@ -292,3 +292,26 @@ def test_shares_and_success_sum_to_one_whatever_broke_or_is_missing(by: list[str
         assert counts["n_failed"].sum() == len(lost)
         assert (counts[list(CLASSES)].sum(axis=1) == counts["n_failed"]).all()
         assert set(counts["task"]) <= set(TASKS)
+
+
+def test_what_blocks_the_only_way_may_be_carried_away(tmp_path: Path) -> None:
+    """In `BlockedUnlockPickup` a ball lies before the locked door."""
+    level, seed = "BabyAI-BlockedUnlockPickup-v0", 1000
+
+    def policy(env: Any, mission: str) -> Iterator[str]:
+        for action in expert(env, mission):
+            laid_down = action == "drop" and env.carrying.type == "ball"
+            yield action
+            if laid_down:
+                return
+
+    def again(env: Any, mission: str) -> Iterator[str]:
+        yield from policy(env, mission)
+        yield "pick up"
+
+    row = only(tmp_path / "once", policy, task=level, seed=seed)
+    assert (row["wrong_objects"], row["stage"]) == ("", "pick up")
+    # Now that it is out of the way, there is no reason to touch it.
+    row = only(tmp_path / "twice", again, task=level, seed=seed)
+    assert row["failure"] == "wrong_object"
+    assert row["wrong_objects"].endswith("ball")

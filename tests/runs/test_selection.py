@@ -9,6 +9,7 @@ import pytest
 
 from babyai_kit import Run, compare, write_report
 from babyai_kit.__main__ import main
+from babyai_kit.environment import SUITES
 from babyai_kit.errors import InputError, UnknownBaselineError
 from babyai_kit.figures import FIGURES
 from babyai_kit.runs.plan import Plan
@@ -156,6 +157,8 @@ def test_another_plan_is_told_with_a_new_name() -> None:
         "  this one  seeds 200:203; history length 4",
     ]
     assert "'first-2'" in note
+    harder = replace(plan, tasks=SUITES["rooms"].tasks)
+    assert "the suite rooms" in str(held_plans_note(harder, [plan]))
     assert "'run-10'" in str(held_plans_note(Plan("run-9", *list(vars(other).values())[1:]), [plan]))
 
 
