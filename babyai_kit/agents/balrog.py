@@ -75,12 +75,13 @@ class BalrogAgentMaker:
         )
         return BalrogAgent(episode, self.made, self.convention, settings)
 
-    def sources(self, **_: Any) -> str:
-        """What the digest is over, beside the parameters."""
-        return code_digest(self.made, self.convention.source)
+    def needs(self, max_image_history: int = 0, **_: Any) -> tuple[str, ...]:
+        """What the model must be able to do."""
+        return ("images",) if max_image_history else ()
 
     def __repr__(self) -> str:
-        return type(self).__name__
+        # Of an object without a file this is its code, whose digest tells agents apart.
+        return f"{type(self).__name__}({code_digest(self.made, self.convention.source)})"
 
 
 class BalrogAgent:

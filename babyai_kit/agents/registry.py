@@ -144,7 +144,8 @@ def _spec(made: MakeAgent, name: str, options: Mapping[str, Any] | None = None) 
     arguments = {**chosen, **read}
     digest = code_digest(made, repr(arguments) if arguments else "")
     make = partial(made, **arguments) if arguments else made
-    needs = tuple(getattr(made, "needs", ()))
+    needs = getattr(made, "needs", ())
+    needs = tuple(needs(**chosen) if callable(needs) else needs)
     return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)), needs)
 
 

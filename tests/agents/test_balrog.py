@@ -557,6 +557,7 @@ def test_another_instruction_or_file_or_setting_is_another_digest(tmp_path: Path
         others += [find_agent(f"balrog:{file}{end}") for end in ("", ":Planner", ":max_image_history=1")]
     assert len({spec.digest for spec in others}) == 4
     assert others[2].name == f"balrog:{file}:max_image_history=1"
+    assert [spec.needs for spec in others[:3]] == [(), (), ("images",)]
     assert find_agent(balrog_agent(echo)).digest in digests
     assert find_agent(balrog_agent(echo)).name == "Echo"
     assert all(action in instruction_prompt("x") for action in ACTIONS)
