@@ -18,7 +18,7 @@ from babyai_kit.agents.plan import PLAN, Plan
 from babyai_kit.environment import ACTIONS
 from babyai_kit.errors import InputError
 from tests.support.model_server import Body, completion, model_server
-from tests.support.processes import LONGEST_S, same_figures, start
+from tests.support.processes import LONGEST_S, same_figures, start, until_stored
 from tests.support.project import CONFIG, make_project
 
 
@@ -123,9 +123,10 @@ async def test_a_kill_between_the_two_calls_of_a_step_leaves_no_trace(
             words = ("--agents", "plan", "--tasks", "goto", "--seeds", "0:1")
             process = start(project, "run", "r", *words, **settings)
             await asyncio.wait_for(model.held.wait(), LONGEST_S)
+            broken = Run.open("r", results=project / "results")
+            await asyncio.wait_for(until_stored(session, broken), LONGEST_S)
             process.kill()
             await asyncio.to_thread(process.wait)
-            broken = Run.open("r", results=project / "results")
             steps, calls = broken.steps(), broken.calls()
             model.begin(holding=False)
             before = len(server.asked)

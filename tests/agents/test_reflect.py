@@ -17,7 +17,7 @@ from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import InputError
 from tests.agents.test_shipped import SEEN, shown
 from tests.support.model_server import Body, completion, model_server
-from tests.support.processes import LONGEST_S, same_figures, start
+from tests.support.processes import LONGEST_S, same_figures, start, until_stored
 from tests.support.project import CONFIG, make_project
 
 pytestmark = pytest.mark.e2e
@@ -137,19 +137,19 @@ async def test_a_kill_while_the_lesson_is_written_leaves_no_trace(
                 project, "run", "r", "--agents", "reflect", "--tasks", "goto", "--seeds", "3:4", **settings
             )
             await asyncio.wait_for(model.held.wait(), LONGEST_S)
+            broken = Run.open("r", results=project / "results")
+            await asyncio.wait_for(until_stored(session, broken), LONGEST_S)
             process.kill()
             await asyncio.to_thread(process.wait)
             model.holding = False
-            broken = Run.open("r", results=project / "results")
             assert (len(broken.steps()), len(broken.calls()), len(broken.episodes())) == (64, 64, 0)
             before = len(server.asked)
             resumed = await run_experiment(session, "r", progress=False, **plan)
             # The preflight's question, and the lesson.
             assert len(server.asked) == before + 2
-            # Killed after the lesson and before the episode's row.
-            file = project / "results" / "r" / "episodes.jsonl"
-            file.write_text("")
-            once_more = await run_experiment(session, "r", progress=False, **plan)
+            # As if it had been killed after the lesson and before the episode's row.
+            (project / "results" / "whole" / "episodes.jsonl").write_text("")
+            once_more = await run_experiment(session, "whole", progress=False, **plan)
             assert len(server.asked) == before + 3
     assert same_figures(resumed, whole)
     assert same_figures(once_more, whole)

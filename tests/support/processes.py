@@ -6,6 +6,7 @@ outlives the runs and can say how often it was asked.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -21,7 +22,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from babyai_kit import load_episodes
+from babyai_kit import Run, load_episodes
+from babyai_kit.gateway.session import Session
+from babyai_kit.store.queries import stored_steps
 from tests.support.project import ROOT, SETTINGS
 
 CONCURRENCY = 8
@@ -101,6 +104,15 @@ def kill_store(project: Path) -> bool:
         return False
     os.kill(pid, signal.SIGKILL)
     return True
+
+
+async def until_stored(session: Session, run: Run) -> None:
+    """Wait until ClickHouse holds every call that `run` has recorded, so that a kill loses no row of them."""
+    while True:
+        stored = stored_steps(session.clickhouse(), run.manifest.run_ids).values()
+        if sum(call.whole for call in stored) >= len(run.calls()):
+            return
+        await asyncio.sleep(0.05)
 
 
 @dataclass
