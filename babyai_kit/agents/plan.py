@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from babyai_kit.agents.action_text import marked_action, thought_before
 from babyai_kit.agents.interface import Episode, Move, Observation
 from babyai_kit.agents.registry import agent
 from babyai_kit.agents.text_agent import TextAgent
+from babyai_kit.errors import InputError
 
 PLAN = (
     "Now make a plan that fulfils the mission from where you are: at most five short steps, in order. Of an "
@@ -31,6 +34,13 @@ class Plan(TextAgent):
         self.plan = ""
         self._age = 0
         self._before = ""
+
+    @staticmethod
+    def prepare(*, every: int = 8) -> dict[str, Any]:
+        """Raises InputError for fewer than 1."""
+        if every < 1:
+            raise InputError(f"every must be at least 1; got {every}")
+        return {}
 
     async def act(self, observation: Observation) -> Move:
         self.remember(observation)

@@ -52,13 +52,15 @@ class Reflect(ChainOfThought):
                     f"num_dists {episode.num_dists} in the train block of {lessons}; leave these out, or "
                     "play them there first"
                 )
-            if shown := texts[-most:] if most else []:
+            if shown := texts[-most:]:
                 words = "\n".join(f"- {' '.join(text.split())}" for text in shown)
                 self.form = f"Lessons from earlier games:\n{words}\n\n{self.form}"
 
     @staticmethod
     def prepare(*, lessons: str = "", most: int = 10, results: str = "") -> Mapping[str, Any]:
         """Read once for a whole run: the lessons of earlier ones, as they are now."""
+        if most < 1:
+            raise InputError(f"most must be at least 1; got {most}")
         return {"read": read_lessons(lessons, results=results or PROJECT_RESULTS)} if lessons else {}
 
     async def finished(self, ending: Ending) -> None:

@@ -150,7 +150,7 @@ def _spec(made: MakeAgent, name: str, options: Mapping[str, Any] | None = None) 
 
 
 def _checked(taker: Callable[..., Any], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters in the order of their `taker`, words turned into numbers where the default is one."""
+    """The parameters in the order of their `taker`, words turned into what its defaults are."""
     known = {
         key: parameter.default
         for key, parameter in (inspect.signature(taker).parameters if options else {}).items()
@@ -160,15 +160,23 @@ def _checked(taker: Callable[..., Any], name: str, options: Mapping[str, Any]) -
         if key not in known:
             what = f"parameter of agent {name}"
             raise InputError(unknown(what, key, known) if known else f"unknown {what} {key!r}; it has none")
-    chosen: dict[str, Any] = {}
-    for key, default in known.items():
-        if key not in options:
-            continue
-        value = options[key]
-        if isinstance(default, int) and isinstance(value, str):
-            if not re.fullmatch(r"\d{1,9}", value):
-                raise InputError(f"{key} of agent {name} must be a whole number; got {value!r}")
-            value = int(value)
-        if value != default:
-            chosen[key] = value
-    return chosen
+    values = {
+        key: _value(options[key], of, f"{key} of agent {name}") for key, of in known.items() if key in options
+    }
+    return {key: value for key, value in values.items() if value != known[key]}
+
+
+def _value(given: Any, default: Any, what: str) -> Any:
+    """`given` as the kind that `default` is, if it is given in words. Raises InputError for other words."""
+    kinds: dict[type, tuple[str, Callable[[str], Any]]] = {
+        bool: ("true or false", {"true": True, "false": False}.__getitem__),
+        int: ("a whole number", int),
+        float: ("a number", float),
+    }
+    if not isinstance(given, str) or type(default) not in kinds:
+        return given
+    kind, read = kinds[type(default)]
+    try:
+        return read(given.lower())
+    except (KeyError, ValueError):
+        raise InputError(f"{what} must be {kind}; got {given!r}") from None

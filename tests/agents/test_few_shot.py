@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from babyai_kit import ACTIONS, Run, connect, make_env, run_experiment
+from babyai_kit import Run
 from babyai_kit.agents import Episode, find_agent
 from babyai_kit.agents.demonstrations import Demonstration, expert_demonstrations
-from babyai_kit.environment import expert_actions
 from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import InputError
 from babyai_kit.runs.seed_blocks import TRAIN
-from tests.support.project import CONFIG
+from tests.support import journals
+from tests.support.journals import Policy
 
 
 def episode(**changed: Any) -> Episode:
@@ -84,51 +86,54 @@ def test_other_examples_are_refused_before_a_run(place: str, told: str) -> None:
         find_agent(place)
 
 
-class Walker:
-    """Plays the expert's actions after so many turns, more the higher its seed; fails on seed 4."""
+def after(turns: int) -> Policy:
+    """The expert, after so many turns on the spot."""
 
-    def __init__(self, episode: Episode) -> None:
-        env = make_env(episode.task)
-        env.reset(seed=episode.seed)
-        self.actions = ["turn left"] * 4 * (episode.seed % 10)
-        for number in expert_actions(env):
-            self.actions.append(ACTIONS[number])
-            env.step(number)
-        self.fails = episode.seed == 4
+    def play(env: Any, mission: str) -> Iterator[str]:
+        yield from ["turn left"] * turns
+        yield from journals.expert(env, mission)
 
-    async def act(self, observation: Any) -> str:
-        return "turn left" if self.fails else self.actions[observation.step]
+    return play
 
 
-@pytest.mark.e2e
-async def test_the_best_of_a_run_in_the_train_block_are_shown(data: Path, tmp_path: Path) -> None:
+def write(results: Path, name: str, policies: Mapping[int, Policy]) -> None:
+    episodes = [journals.play(policy, task="goto", seed=seed, run=name) for seed, policy in policies.items()]
+    journals.write_run(results, episodes, name=name)
+
+
+def test_the_best_of_a_run_in_the_train_block_are_shown(tmp_path: Path) -> None:
     place = f"few_shot:examples=3:run=first:results={tmp_path}"
-    async with connect(env_file=None, config=CONFIG, data=data, quiet=True) as session:
+    policies = {3: after(8), 2: after(4), 4: journals.idle, 208: after(0)}
+    write(tmp_path, "first", policies)
+    spec = find_agent(place)
+    text = shown(place)
+    missions = {seed: Playback("goto", seed=seed).mission for seed in (2, 3)}
+    assert text.index(f"success.\nMission: {missions[2]}") < text.index(f"success.\nMission: {missions[3]}")
+    assert text.count("Mission: ") == 2  # neither the failure nor the episode outside the block
+    best = {t.key.seed: t for t in Run.open("first", results=tmp_path).trajectories()}
+    for seed, mission in missions.items():
+        lines = [f"Observation:\n{s.observation}\nAction: {s.action}" for s in best[seed].steps]
+        assert "\n\n".join([f"Mission: {mission}", *lines]) in text
+    assert shown(place, seed=2).count("Mission: ") == 1
+    with pytest.raises(InputError, match="finds no success of run 'first' on pickup with num_dists 0"):
+        shown(place, task="pickup")
+    shutil.rmtree(tmp_path / "first")
+    write(tmp_path, "first", {**policies, 1: after(0)})
+    better = find_agent(place)
+    assert (better.name, better.digest != spec.digest) == (spec.name, True)
+    assert shown(place).count("Mission: ") == 3
 
-        async def play(run: str, agents: list[Any], seeds: Any, **plan: Any) -> Any:
-            given = {"tasks": ["goto"], "results": tmp_path, "progress": False, **plan}
-            return await run_experiment(session, run, agents=agents, seeds=seeds, **given)
 
-        await play("first", [Walker], [3, 2, 4, 208])
-        spec = find_agent(place)
-        text = shown(place)
-        best = {t.key.seed: t for t in Run.open("first", results=tmp_path).trajectories()}
-        texts = {seed: Playback("goto", seed=seed).mission for seed in (2, 3, 208)}
-        assert text.index(f"success.\nMission: {texts[2]}") < text.index(f"success.\nMission: {texts[3]}")
-        assert text.count("Mission: ") == 2  # neither the failure nor the episode outside the block
-        for seed in (2, 3):
-            lines = [f"Observation:\n{s.observation}\nAction: {s.action}" for s in best[seed].steps]
-            steps = "\n\n".join(lines)
-            assert f"Mission: {texts[seed]}\n\n{steps}" in text
-        assert shown(place, seed=2).count("Mission: ") == 1
-        with pytest.raises(InputError, match="finds no success of run 'first' on pickup with num_dists 0"):
-            await play("second", [place], [205], tasks=["pickup"])
-        await play("first", [Walker], [1])
-        assert find_agent(place).digest != spec.digest
-        assert find_agent(place).name == spec.name
-        await play("outside", [Walker], [208])
-        with pytest.raises(InputError, match=r"its successes are of other seeds.*train block, 0 to 199"):
-            find_agent(f"few_shot:run=outside:results={tmp_path}")
-        await play("failed", [Walker], [4])
-        with pytest.raises(InputError, match="it has no success"):
-            find_agent(f"few_shot:run=failed:results={tmp_path}")
+@pytest.mark.parametrize(
+    ("policies", "told"),
+    [
+        ({208: after(0), 4: journals.idle}, r"its successes are of other seeds.*train block, 0 to 199"),
+        ({4: journals.idle}, "it has no success"),
+    ],
+)
+def test_a_run_without_a_success_in_the_train_block_is_refused(
+    policies: Mapping[int, Policy], told: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "r", policies)
+    with pytest.raises(InputError, match=told):
+        find_agent(f"few_shot:run=r:results={tmp_path}")

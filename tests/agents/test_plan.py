@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from babyai_kit import Run, connect, run_experiment
-from babyai_kit.agents import Episode, Message, Observation, Reply
+from babyai_kit.agents import Episode, Message, Observation, Reply, find_agent
 from babyai_kit.agents.interface import Past
 from babyai_kit.agents.plan import PLAN, Plan
 from babyai_kit.environment import ACTIONS
+from babyai_kit.errors import InputError
 from tests.support.model_server import Body, completion, model_server
 from tests.support.processes import LONGEST_S, same_figures, start
 from tests.support.project import CONFIG, make_project
@@ -55,6 +56,11 @@ async def test_it_plans_at_first_after_so_many_steps_and_when_stuck(
     seen: str, every: int, valid: bool, steps: str
 ) -> None:
     assert await planned_steps(seen, every, valid) == steps
+
+
+def test_a_plan_lasts_a_step_at_least() -> None:
+    with pytest.raises(InputError, match="every must be at least 1; got 0"):
+        find_agent("plan:every=0")
 
 
 async def test_a_plan_that_is_empty_is_asked_for_again() -> None:

@@ -85,7 +85,7 @@ async def test_lessons_of_the_train_block_are_read_by_later_runs(
     assert (run.steps()["calls"] == 1).all()
     assert stored.drop(columns="wall_s").equals(rows.drop(columns="wall_s"))
     written = run.calls().query("step == 64")
-    assert list(written["seed"]) == [3, 8]
+    assert sorted(written["seed"]) == [3, 8]
     # Neither success nor test block: nothing is written, and what was read stands in every prompt.
     assert (test_rows["calls"] == 64).all()
     of_3, of_8, of_9 = (Playback("goto", seed=seed).mission for seed in (3, 8, 9))
@@ -113,6 +113,8 @@ def _what_is_refused(results: Path) -> None:
         found("test")
     with pytest.raises(InputError, match="no run 'nothing'"):
         found("first+nothing")
+    with pytest.raises(InputError, match="most must be at least 1; got 0"):
+        found("first", ":most=0")
     digests = {found(*of).digest for of in [("first",), ("first+second",), ("first", ":most=1")]}
     assert len(digests) == 3
     assert found("first").digest == found("first").digest

@@ -15,8 +15,10 @@ from babyai_kit.errors import InputError
 
 @agent("walker")
 class Walker:
-    def __init__(self, episode: Any, *, every: int = 3, word: str = "go") -> None:
-        self.every, self.word = every, word
+    def __init__(
+        self, episode: Any, *, every: int = 3, word: str = "go", heat: float = 1.0, loud: bool = False
+    ) -> None:
+        self.every, self.word, self.heat, self.loud = every, word, heat, loud
 
     async def act(self, observation: Any) -> str:
         return "go forward"
@@ -44,6 +46,13 @@ def test_parameters_make_another_agent_whose_name_and_digest_say_so() -> None:
     assert (same.name, same.digest) == (two.name, two.digest)
 
 
+def test_a_parameter_in_words_is_what_its_default_is() -> None:
+    spec = find_agent(f"{HERE}:heat=0.50:loud=TRUE:every=-1")
+    assert spec.name == "walker:every=-1:heat=0.5:loud=True"
+    made: Any = spec.make(None)  # type: ignore[arg-type]
+    assert (made.every, made.heat, made.loud) == (-1, 0.5, True)
+
+
 def test_a_parameter_at_its_default_makes_the_same_agent() -> None:
     assert find_agent(f"{HERE}:every=3").name == "walker"
     assert find_agent(f"{HERE}:every=3").digest == find_agent(HERE).digest == find_agent(Walker).digest
@@ -54,7 +63,9 @@ def test_a_parameter_at_its_default_makes_the_same_agent() -> None:
     [
         (f"{HERE}:evry=2", "unknown parameter of agent walker 'evry'; did you mean 'every'"),
         (f"{HERE}:every=often", "every of agent walker must be a whole number; got 'often'"),
-        (f"{HERE}:every=-1", "must be a whole number"),
+        (f"{HERE}:every=1.5", "must be a whole number"),
+        (f"{HERE}:heat=much", "heat of agent walker must be a number; got 'much'"),
+        (f"{HERE}:loud=2", "loud of agent walker must be true or false; got '2'"),
         ("naive:examples=2", "unknown parameter of agent naive 'examples'; it has none"),
         (f"{HERE}:word=a\nb", "use parameters without a comma"),
     ],
