@@ -93,7 +93,7 @@ def add_episode_flags(parser: argparse.ArgumentParser) -> None:
         type=by_model(int),
         metavar="N",
         dest="max_concurrency",
-        help="calls in flight of each model, or by model, like MODEL=2,MODEL=50 (default: 50)",
+        help="calls in flight of each model, or by model, like A=2,B=50 (default: 50)",
     )
     flag(
         "--requests-per-minute",
@@ -116,7 +116,7 @@ def add_run_budget(parser: argparse.ArgumentParser, of: str = "the run") -> None
         "--max-cost-usd",
         type=by_model(float),
         metavar="USD",
-        help=f"budget of {of}, in dollars, or by model, like MODEL=1,MODEL=5 (default: none)",
+        help=f"budget of {of}, in dollars, or by model, like A=1,B=5 (default: none)",
     )
     parser.add_argument(
         "--max-tokens-total",
@@ -178,7 +178,7 @@ def names(text: str) -> list[str]:
 
 
 def by_model(number: type[int] | type[float]) -> Callable[[str], Any]:
-    """A parser of `2`, or of `MODEL=2,MODEL=50` as a mapping."""
+    """A parser of `2`, or of `A=2,B=50` as a mapping."""
 
     def parse(text: str) -> Any:
         if "=" not in text:

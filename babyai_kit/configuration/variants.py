@@ -6,6 +6,7 @@ is what is served.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -174,8 +175,14 @@ class Config:
         return model.name == self.settings.model and not model.definition and not elsewhere
 
     def served_by_default(self) -> list[Agent]:
-        """The agents of a plan that names no models, without those whose provider's key is not set."""
-        agents = self.agents(self.variants, self.default_models) if self.settings.models else []
+        """The agents of a plan that names no models, without those whose provider's key is not set, and
+        without names that can be no model: a plan that needs them says so."""
+        names = []
+        for name in self.settings.models:
+            with contextlib.suppress(InputError):
+                self.model(name)
+                names.append(name)
+        agents = self.agents(self.variants, names) if names else []
         return [agent for agent in agents if agent.added and not agent.model.missing]
 
     def price_of(self, model: Model) -> Price | None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from babyai_kit.agents.interface import Message, Reply
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.errors import InputError, KitError, ServiceError
+from babyai_kit.errors import InputError, KitError
 from babyai_kit.experiment.retries import Retries
 from babyai_kit.gateway.protocol import Answer, ChatMessage, Question
 from babyai_kit.gateway.session import Session
@@ -62,8 +62,8 @@ class Asker:
     ) -> None:
         self._answered: list[CallRecord] = []
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.failure: ServiceError | None = None
-        """Why the model did not answer, even if the agent went on."""
+        self.failure: Exception | None = None
+        """What ended a call, even if the agent went on."""
         self._line = line
         self._key = key
         self._digest = variant_digest
@@ -109,6 +109,20 @@ class Asker:
     ) -> Reply:
         """See `agents.interface.Ask`. Raises InputError for a call of another form, AskedOtherwise where what
         was recorded belongs to another call, and the ServiceError that ends the episode."""
+        try:
+            return await self._reply(messages, arguments, variant, temperature, max_tokens)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+
+    async def _reply(
+        self,
+        messages: Sequence[Message] | None,
+        arguments: Mapping[str, Any] | None,
+        variant: str | None,
+        temperature: float | None,
+        max_tokens: int | None,
+    ) -> Reply:
         number, self._asked = self._asked, self._asked + 1
         question = self._question(number, messages, arguments, variant, temperature, max_tokens)
         request = digest(question)
@@ -147,11 +161,7 @@ class Asker:
                     self._record(call)
                 return call
 
-        try:
-            return await self._line.persistently(once)
-        except ServiceError as error:
-            self.failure = error
-            raise
+        return await self._line.persistently(once)
 
     def _question(
         self,

@@ -252,13 +252,14 @@ async def _finish(agent: Agent, ending: Ending, asker: Asker) -> None:
 
 
 async def _guarded(agent: Agent, method: Callable[[], Awaitable[T]], asker: Asker) -> T:
-    """What the agent's `method` returns. A failure of the model ends the episode, even if it was caught."""
+    """What the agent's `method` returns. What ended a call ends the episode, even if the agent caught it."""
     try:
         outcome = await method()
     except KitError:
         raise
     except Exception as error:
-        raise _of_agent(type(agent).__name__, error) from error
+        if asker.failure is None:
+            raise _of_agent(type(agent).__name__, error) from error
     finally:
         await asker.close()
     if asker.failure is not None:

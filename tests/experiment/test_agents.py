@@ -311,6 +311,34 @@ async def test_a_failure_of_the_model_is_an_error_even_if_the_agent_catches_it(
     assert list(rows["error_kind"]) == ["bad request"]
 
 
+async def test_a_spent_budget_leaves_the_episode_unfinished_whatever_the_agent_catches(
+    opened, tmp_path: Path
+) -> None:
+    class Stubborn:
+        def __init__(self, episode: Any) -> None:
+            self.ask = episode.ask
+
+        async def act(self, observation: Any) -> str:
+            with contextlib.suppress(Exception):
+                await self.ask([Message("user", observation.text)])
+            return "turn left"
+
+    async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
+        rows = await run_experiment(
+            session,
+            "spent",
+            agents=[Stubborn],
+            tasks=["goto"],
+            seeds=[1],
+            max_tokens_total=60,  # 13 a call
+            results=tmp_path,
+            progress=False,
+        )
+    assert rows.empty
+    assert len(Run.open("spent", results=tmp_path).steps()) == 5
+    assert len(server.asked) == 6
+
+
 def test_a_killed_agent_with_a_random_number_of_calls_ends_as_if_nothing_had_happened(
     tmp_path: Path, data_alone: Path
 ) -> None:
