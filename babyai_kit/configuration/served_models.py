@@ -59,7 +59,7 @@ class Model:
     @property
     def on_this_machine(self) -> bool:
         """True for the offline player and the learner."""
-        return is_free(self.name)
+        return is_free(self.name) and not self.base_url
 
     @property
     def remedies(self) -> Remedies:
@@ -127,7 +127,8 @@ def resolve(name: str, own: Mapping[str, Model], settings: Settings) -> Model:
         raise InputError(f"model {name!r} is not valid; name a model, like {DEFAULT_MODEL}")
     if name in own:
         return own[name]
-    if is_free(name):
+    # A server may serve the offline player itself, as tests and benchmarks do.
+    if is_free(name) and not (name == settings.model and settings.openai_base_url):
         return Model(name, name)
     if "::" in name and name != settings.model:
         return _provided(name, shorthand(name), settings, f"model {name}")

@@ -171,8 +171,7 @@ class Config:
 
     def _is_agent(self, model: Model) -> bool:
         """True if `model` is what `config/` calls its own: that of the settings, at their server."""
-        elsewhere = model.on_this_machine and self.settings.openai_base_url and not self.settings.gateway_url
-        return model.name == self.settings.model and not model.definition and not elsewhere
+        return model.name == self.settings.model and not model.definition
 
     def served_by_default(self) -> list[Agent]:
         """The agents of a plan that names no models, without those whose provider's key is not set, and

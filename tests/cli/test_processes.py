@@ -84,7 +84,7 @@ def test_another_temperature_under_one_name_is_bad_input(project: Path, first):
 def test_a_model_server_that_is_away_exits_with_1(project: Path):
     done = kit(project, "run", "r", *PLAN, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
     assert done.returncode == 1
-    assert "nothing was run: the model server cannot be reached; check that it is running" in done.stderr
+    assert "nothing was run: gpt-6-luna: the model server cannot be reached; check that it" in done.stderr
     assert "127.0.0.1:9" in done.stderr
 
 
