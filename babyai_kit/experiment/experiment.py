@@ -18,7 +18,7 @@ import pandas as pd
 
 from babyai_kit.agents.interface import MakeAgent
 from babyai_kit.agents.registry import AgentSpec, as_variant, find_agent
-from babyai_kit.configuration.models import DEFAULT_MODEL
+from babyai_kit.configuration.models import DEFAULT_MODEL, is_free
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.retirements import warning
 from babyai_kit.configuration.served_models import Model
@@ -242,7 +242,7 @@ async def execute(
         earlier += [step for planned in backlog.owed for step in planned.steps]
         with Progress(len(keys), backlog.done, forecast, show=show, before=spent(earlier)) as bar:
             before_calls = answered_calls(steps, calls)
-            free = [name for name, model in models.items() if model.on_this_machine]
+            free = list(filter(is_free, models))
             of_run = Budget(options.limits, before_calls, free=free)
             lanes = {
                 name: Lane(
