@@ -61,6 +61,7 @@ api_key_location = "none"
 """
 
 
+@pytest.mark.long
 def test_a_killed_run_of_three_models_ends_as_if_nothing_had_happened(tmp_path: Path, data_alone: Path):
     """A slow server, one that takes two calls at a time, and the offline player of this process."""
     project = make_project(tmp_path / "project", data_alone)
