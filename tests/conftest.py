@@ -13,7 +13,7 @@ from babyai_kit.configuration.project import PROJECT_SETTING
 from babyai_kit.local.clickhouse import ensure_server_sync
 from tests.support.project import SETTINGS
 
-# The gateway reads it once, at its import, which a test may do before the kit: its log is not the kit's output.
+# The gateway reads it once, at its import, which a test may do before the kit; its log is not the kit's.
 os.environ.setdefault("RUST_LOG", "off")
 
 # A busy machine must not fail a test: hypothesis would, after 200 ms an example.
