@@ -9,20 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from babyai_kit.agents.interface import Episode, Move, Observation
 from babyai_kit.environment import ACTIONS
-from babyai_kit.runs.records import StepRecord
 
 FALLBACK_ACTION = "go forward"
 """What BALROG executes after an invalid answer."""
 
 
-class Memory(Protocol):
-    """A way of remembering: the recorded steps that the model may be shown."""
+class PastStep(Protocol):
+    """A step as the model may be shown it; the journal's records are such steps."""
 
-    def recall(self, steps: Sequence[StepRecord]) -> Sequence[StepRecord]: ...
+    @property
+    def observation(self) -> str: ...
+    @property
+    def action(self) -> str: ...
+    @property
+    def valid(self) -> bool: ...
+
+
+S = TypeVar("S", bound=PastStep)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    observation: str
+    action: str
+    valid: bool
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,7 @@ class LastSteps:
 
     length: int
 
-    def recall(self, steps: Sequence[StepRecord]) -> Sequence[StepRecord]:
+    def recall(self, steps: Sequence[S]) -> Sequence[S]:
         return steps[-self.length :] if self.length else ()
 
 
@@ -44,7 +58,7 @@ class Decision:
     thinking: str | None
 
 
-def template_arguments(mission: str, observation: str, remembered: Sequence[StepRecord]) -> dict[str, Any]:
+def template_arguments(mission: str, observation: str, remembered: Sequence[PastStep]) -> dict[str, Any]:
     """The arguments of the user template for one step (see `config/functions/act/user_schema.json`)."""
     history = [{"observation": s.observation, "action": s.action, "valid": s.valid} for s in remembered]
     return {"mission": mission, "observation": observation, "history": history}
@@ -57,19 +71,19 @@ class TemplateAgent:
     """
 
     def __init__(self, episode: Episode) -> None:
-        self._episode = episode
-        self._steps: list[dict[str, Any]] = []
+        self._ask = episode.ask
+        self._memory = LastSteps(episode.history_length)
+        self._steps: list[_Seen] = []
         self._seen = ""
 
     async def act(self, observation: Observation) -> Move:
         past = observation.past
         if past is not None:
-            self._steps.append({"observation": self._seen, "action": past.action, "valid": past.valid})
+            self._steps.append(_Seen(self._seen, past.action, past.valid))
         self._seen = observation.text
-        length = self._episode.history_length
-        history = self._steps[-length:] if length else []
-        arguments = {"mission": observation.mission, "observation": observation.text, "history": history}
-        decision = decide((await self._episode.ask(arguments=arguments)).parsed)
+        remembered = self._memory.recall(self._steps)
+        arguments = template_arguments(observation.mission, observation.text, remembered)
+        decision = decide((await self._ask(arguments=arguments)).parsed)
         return Move(decision.action if decision.valid else "", decision.thinking)
 
 

@@ -106,11 +106,6 @@ class Agent:
         """True if the kit defines it at a gateway; `config/` defines the others."""
         return self.variant.chats or self.served_as != self.variant.name
 
-    @property
-    def function(self) -> str:
-        """The gateway's function that it calls."""
-        return CHAT_FUNCTION if self.variant.chats else FUNCTION
-
 
 @dataclass(frozen=True)
 class Config:

@@ -159,10 +159,7 @@ class Runner:
 
 def named(error: KitError, model: str) -> KitError:
     """`error` with the name of the model that it is about in front."""
+    text = f"{model}: {error}"
     if isinstance(error, ServiceError):
-        return type(error)(f"{model}: {error}", kind=error.kind, retryable=False, fatal=error.fatal)
-    return (
-        type(error)(f"{model}: {error}")
-        if not isinstance(error, BudgetReached)
-        else BudgetReached(f"{model}: {error}", model)
-    )
+        return type(error)(text, kind=error.kind, retryable=False, fatal=error.fatal)
+    return BudgetReached(text, model) if isinstance(error, BudgetReached) else type(error)(text)

@@ -39,8 +39,8 @@ class EpisodeKey:
 
 
 @dataclass(frozen=True)
-class StepRecord:
-    """One answered call and what it did (a line of `steps.jsonl`)."""
+class _OfStep:
+    """To which step of which episode a line belongs."""
 
     run: str
     episode_id: str
@@ -54,6 +54,16 @@ class StepRecord:
     history_length: int
     step: int
     """From 0."""
+
+    @property
+    def key(self) -> EpisodeKey:
+        return key_of(vars(self))
+
+
+@dataclass(frozen=True)
+class StepRecord(_OfStep):
+    """One answered call and what it did (a line of `steps.jsonl`)."""
+
     observation: str
     """Seen before the action."""
     answer: str | None
@@ -81,31 +91,16 @@ class StepRecord:
     """Answered calls of the step. Of several, tokens, cost and seconds are sums, and answer and inference_id
     are the last one's; of none, the agent decided by itself, and inference_id is empty."""
 
-    @property
-    def key(self) -> EpisodeKey:
-        return key_of(vars(self))
-
 
 @dataclass(frozen=True)
-class CallRecord:
+class CallRecord(_OfStep):
     """One answered call of an agent that may call several times a step (a line of `calls.jsonl`).
 
     An agent that calls once for every step has no such lines: its steps say it all.
     """
 
-    run: str
-    episode_id: str
-    variant: str
-    variant_digest: str
-    model: str
-    task: str
-    num_dists: int
-    seed: int
-    repeat: int
-    history_length: int
-    step: int
-    """From 0; likewise call, within the step."""
     call: int
+    """From 0, within the step."""
     request: str
     """12 hex digits over what was asked, so that a resumed agent is seen to ask the same."""
     answer: str | None
@@ -119,10 +114,6 @@ class CallRecord:
     finish_reason: str | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
-
-    @property
-    def key(self) -> EpisodeKey:
-        return key_of(vars(self))
 
 
 @dataclass(frozen=True)
@@ -203,13 +194,6 @@ DTYPES = {
 }
 
 
-_LATER_FIELDS = {"finish_reason": None, "cached_tokens": None, "reasoning_tokens": None}
-"""That lines of earlier versions lack."""
-_LATER_CALLS: Mapping[str, Mapping[str, Any]] = {
-    "StepRecord": {"calls": 1},
-    "EpisodeRecord": {"calls": None},
-}
-
 MAX_EXAMPLE = 240
 """Characters of an error's message in an overview."""
 
@@ -222,13 +206,13 @@ def key_of(row: Mapping[str, Any]) -> EpisodeKey:
 def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
     """A record from a JSON line; keys that a later version may have added are ignored.
 
-    Raises KeyError for a line that lacks a field.
+    Fields with a default are those that earlier versions did not write. Raises KeyError for a line that lacks
+    any other.
     """
     if kind is EpisodeRecord and "error_kind" not in row:  # lines of runs before format 1
         row = {**row, "error_kind": _kind_in(row["error"])}
-    if kind is not Registration:  # lines of earlier versions
-        row = {**_LATER_FIELDS, **_LATER_CALLS.get(kind.__name__, {}), **row}
-    return kind(**{f.name: row[f.name] for f in dataclasses.fields(kind)})
+    known = (f for f in dataclasses.fields(kind) if f.name in row or f.default is dataclasses.MISSING)
+    return kind(**{f.name: row[f.name] for f in known})
 
 
 def _kind_in(error: str | None) -> ErrorKind | None:
