@@ -284,18 +284,21 @@ async def test_an_agent_that_raises_ends_its_episode_as_an_error_and_then_the_ru
     assert len(rows) < 9
 
 
+class Stubborn:
+    """Goes on whatever its calls come to."""
+
+    def __init__(self, episode: Any) -> None:
+        self.ask = episode.ask
+
+    async def act(self, observation: Any) -> str:
+        with contextlib.suppress(Exception):
+            await self.ask([Message("user", observation.text)])
+        return "turn left"
+
+
 async def test_a_failure_of_the_model_is_an_error_even_if_the_agent_catches_it(
     opened, tmp_path: Path
 ) -> None:
-    class Stubborn:
-        def __init__(self, episode: Any) -> None:
-            self.ask = episode.ask
-
-        async def act(self, observation: Any) -> str:
-            with contextlib.suppress(Exception):
-                await self.ask([Message("user", observation.text)])
-            return "turn left"
-
     answers = iter([completion()])
     refuse = lambda body: next(answers, None) or refusal(400, "this prompt is not wanted")  # noqa: E731
     async with model_server(refuse) as server, opened(server.base_url) as session:
@@ -314,15 +317,6 @@ async def test_a_failure_of_the_model_is_an_error_even_if_the_agent_catches_it(
 async def test_a_spent_budget_leaves_the_episode_unfinished_whatever_the_agent_catches(
     opened, tmp_path: Path
 ) -> None:
-    class Stubborn:
-        def __init__(self, episode: Any) -> None:
-            self.ask = episode.ask
-
-        async def act(self, observation: Any) -> str:
-            with contextlib.suppress(Exception):
-                await self.ask([Message("user", observation.text)])
-            return "turn left"
-
     async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
         rows = await run_experiment(
             session,
