@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from babyai_kit.local.player.logprobs import MAX_TOP_LOGPROBS
 from babyai_kit.local.player.validation import Body
 
 DEFAULT_EPOCHS = 3
@@ -26,14 +27,24 @@ def _join_text(content: Any) -> Any:
     return content.encode("utf-8", "replace").decode("utf-8") if isinstance(content, str) else content
 
 
+class CalledFunction(Body):
+    arguments: str = ""
+
+
+class ToolCall(Body):
+    function: CalledFunction = CalledFunction()
+
+
 class Message(Body):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Annotated[str, BeforeValidator(_join_text)] = ""
     """Absent from an assistant message that called a tool."""
+    tool_calls: list[ToolCall] = Field([])
 
     @property
     def pair(self) -> tuple[str, str]:
-        return self.role, self.content
+        """Role and text; of a message that called a tool, the arguments, which is what a player answered."""
+        return self.role, self.content or "\n".join(call.function.arguments for call in self.tool_calls)
 
 
 Messages = Annotated[list[Message], Field(min_length=1)]
@@ -85,7 +96,8 @@ class ChatBody(Body):
     messages: Messages
     n: Literal[1] = 1
     temperature: float = Field(1.0, ge=0, le=2)
-    seed: int | None = Field(None, ge=-(2**63))
+    top_p: float = Field(1.0, ge=0, le=1)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] = Field([])
@@ -93,6 +105,15 @@ class ChatBody(Body):
     response_format: Annotated[FreeFormat | SchemaFormat, Field(discriminator="type")] = FreeFormat()
     tools: list[Tool] = Field([])
     tool_choice: Literal["none", "auto", "required"] | ToolChoice = "auto"
+    logprobs: bool = False
+    top_logprobs: int = Field(0, ge=0, le=MAX_TOP_LOGPROBS)
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _has_logprobs(cls, top: int, info: ValidationInfo) -> int:
+        if top and not info.data.get("logprobs", True):
+            raise ValueError("set 'logprobs' to true to use it")
+        return top
 
     @field_validator("tool_choice")
     @classmethod

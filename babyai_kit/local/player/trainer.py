@@ -16,7 +16,11 @@ from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.completion import ModelAnswer
 
 Player = Callable[[ChatRequest], "str | ModelAnswer | Awaitable[str | ModelAnswer]"]
-"""From a request to the answer's text."""
+"""From a request to the answer: text, or more of it with ModelAnswer.
+
+A model honours the request's temperature, top_p, seed, stop, max_tokens, schema and logprobs. A text is cut
+at `stop` and `max_tokens` for it, a ModelAnswer only at `stop`. May raise ProtocolError (400) for what the
+model cannot do, such as a schema that it does not know."""
 
 
 class TrainingError(Exception):
