@@ -12,9 +12,6 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from babyai_kit.local.player.logprobs import MAX_TOP_LOGPROBS
 from babyai_kit.local.player.validation import Body
 
-DEFAULT_EPOCHS = 3
-MAX_EPOCHS = 50
-
 
 def _join_text(content: Any) -> Any:
     """Text parts become lines of one text; lone surrogates, which no tokenizer takes, are replaced."""
@@ -47,13 +44,15 @@ class Message(Body):
         return self.role, self.content or "\n".join(call.function.arguments for call in self.tool_calls)
 
 
-Messages = Annotated[list[Message], Field(min_length=1)]
+class ExampleMessage(Message):
+    weight: int = Field(1, ge=0, le=1)
+    """Of an assistant message: whether it is learned."""
 
 
 class ExampleBody(Body):
     """A line of a training file."""
 
-    messages: Messages
+    messages: list[ExampleMessage] = Field(min_length=1)
 
 
 class FreeFormat(Body):
@@ -93,7 +92,7 @@ class ChatBody(Body):
     """POST /v1/chat/completions."""
 
     model: str = Field(min_length=1)
-    messages: Messages
+    messages: list[Message] = Field(min_length=1)
     n: Literal[1] = 1
     temperature: float = Field(1.0, ge=0, le=2)
     top_p: float = Field(1.0, ge=0, le=1)
@@ -138,14 +137,9 @@ def _functions(tools: list[Tool]) -> dict[str, Function]:
     return {tool.function.name: tool.function for tool in tools if tool.function}
 
 
-class Hyperparameters(Body):
-    n_epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | Literal["auto"] = "auto"
-    batch_size: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
-    learning_rate_multiplier: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] = "auto"
-
-
 class Supervised(Body):
-    hyperparameters: Hyperparameters | None = None
+    hyperparameters: dict[str, Any] = Field(default={})
+    """Which there are, the model's trainer says."""
 
 
 class Method(Body):
@@ -164,7 +158,7 @@ class JobBody(Body):
     metadata: dict[str, str] | None = None
     seed: int | None = Field(None, ge=0, lt=2**31)
     method: Method = Method(type="supervised")
-    hyperparameters: Hyperparameters = Hyperparameters()
+    hyperparameters: dict[str, Any] = Field({})
     """The older place of `method.supervised.hyperparameters`, which goes first."""
 
     @field_validator("suffix")
