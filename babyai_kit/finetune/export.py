@@ -56,9 +56,19 @@ class Export:
 
 
 def chat_row(example: Example) -> dict[str, Any]:
-    """The example as a line of a training file."""
-    messages = (*example.prompt, ("assistant", example.answer))
-    return {"messages": [{"role": role, "content": text} for role, text in messages]}
+    """The example as a line of a training file.
+
+    Earlier answers in a prompt have weight 0: by default every message of the assistant is learned, and those
+    are examples of their own where they were good enough.
+    """
+    prompt = [
+        _message(role, text) | ({"weight": 0} if role == "assistant" else {}) for role, text in example.prompt
+    ]
+    return {"messages": [*prompt, _message("assistant", example.answer)]}
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": text}
 
 
 def export(

@@ -27,7 +27,8 @@ class JobEndpoint:
         router.add_get(f"{_JOBS}/{{id}}/checkpoints", self._checkpoints)
 
     async def _create(self, http: web.Request) -> web.Response:
-        return web.json_response(self._tuning.create(parse_job(await http.read())))
+        fields, place = parse_job(await http.read())
+        return web.json_response(self._tuning.create(fields, hyperparameters_at=place))
 
     async def _list(self, http: web.Request) -> web.Response:
         return _page(http, self._tuning.jobs.all())
@@ -49,23 +50,21 @@ def _page(http: web.Request, objects: list[dict[str, Any]], default_limit: int =
     return web.json_response(page(objects, http.query, default_limit=default_limit, max_limit=100))
 
 
-def parse_job(raw: bytes) -> dict[str, Any]:
-    """The fields of a job object that its creator chooses. Raises ProtocolError (400)."""
-    from babyai_kit.local.player.request_bodies import DEFAULT_EPOCHS, JobBody
+def parse_job(raw: bytes) -> tuple[dict[str, Any], str]:
+    """The fields of a job object that its creator chooses, and where in the body the hyperparameters were,
+    which are not yet validated. Raises ProtocolError (400)."""
+    from babyai_kit.local.player.request_bodies import JobBody
     from babyai_kit.local.player.validation import validate
 
     body = validate(JobBody, parse_object(raw))
-    chosen = body.method.supervised.hyperparameters or body.hyperparameters
-    hyperparameters = chosen.model_dump()
-    if chosen.n_epochs == "auto":
-        hyperparameters["n_epochs"] = DEFAULT_EPOCHS
-    return {
+    of_method = body.method.supervised.hyperparameters
+    fields = {
         "model": body.model,
         "training_file": body.training_file,
         "validation_file": body.validation_file,
         "user_provided_suffix": body.suffix,
         "seed": secrets.randbelow(2**31) if body.seed is None else body.seed,
         "metadata": body.metadata,
-        "hyperparameters": hyperparameters,
-        "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+        "hyperparameters": of_method or body.hyperparameters,
     }
+    return fields, "method.supervised.hyperparameters" if of_method else "hyperparameters"

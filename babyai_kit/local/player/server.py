@@ -179,6 +179,12 @@ class OfflinePlayer:
             refusal = ProtocolError(400, "The body of the request is malformed.")
         except web.HTTPException as error:
             refusal = ProtocolError(error.status, f"{request.method} {request.path}: {error.reason}")
+        except ConnectionError:  # the client has gone
+            raise
+        except Exception as error:
+            LOGGER.exception("%s %s failed", request.method, request.path)
+            message = f"The server failed ({type(error).__name__}); its output says why."
+            refusal = ProtocolError(500, message, code="server_error")
         return web.json_response(refusal.body(), status=refusal.status, headers=refusal.headers)
 
     def _check_key(self, http: web.Request) -> None:
