@@ -10,36 +10,16 @@ Hugging Face's Llama.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, rms_norm, silu
 
+from babyai_kit.local.language_model.shape import LlamaShape
+
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, queries, keys, values), each of shape (heads, tokens, head width), to the values attended to, of
 shape (heads, tokens, head width). There may be fewer heads of keys and values than of queries."""
-
-
-@dataclass(frozen=True)
-class LlamaShape:
-    """Sizes of a model."""
-
-    vocabulary: int
-    width: int
-    layers: int
-    heads: int
-    kv_heads: int
-    hidden: int
-    """Width within the feed-forward part."""
-    rope_theta: float = 10_000.0
-    norm_eps: float = 1e-5
-    context: int = 2048
-    """Longest sequence, in tokens."""
-
-    @property
-    def head_width(self) -> int:
-        return self.width // self.heads
 
 
 class Llama(nn.Module):

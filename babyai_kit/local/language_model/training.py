@@ -1,20 +1,31 @@
-"""Fine-tuning on packed examples: full updates of the upper layers, or low-rank ones (LoRA).
+"""Fine-tuning on packed examples: all weights of the upper layers, or low-rank updates of them.
 
-Knows tokens and weights; nothing of chats, files or the game.
+Knows tokens and weights; nothing of chats, files or the game. A training that was interrupted goes on from
+its state and ends with the same weights.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy
 
+from babyai_kit.local.language_model.attention import attention, causal_mask
 from babyai_kit.local.language_model.llama import Llama
+from babyai_kit.local.language_model.low_rank import add_low_rank, merge_low_rank
 from babyai_kit.local.language_model.packing import Example, Tree, common_prefix, trees
+
+PREFIX_AGE = 4
+"""Updates after which the keys and values of the common prefix are computed anew."""
+WARM_UP = 10
+"""Updates over which the learning rate rises."""
+DECAY = 0.4
+"""Share of the training, at its end, over which the learning rate falls."""
 
 
 @dataclass(frozen=True)
@@ -23,28 +34,32 @@ class Recipe:
 
     epochs: float = 1.0
     learning_rate: float = 2e-4
-    """Highest; rises over the first 10 updates and falls to 0 over the last 40% of them."""
+    """The highest."""
     batch_examples: int = 18
     """Examples in an update, about."""
     frozen_layers: int = 15
     """Lowest layers that stay as they are; so do the embeddings."""
-    seed: int = 0
+    rank: int | None = None
+    """Of low-rank updates; None: all weights of the layers are trained."""
     tree_tokens: int = 256
-    prefix_age: int = 4
-    """Updates after which the common prefix is computed anew."""
+    """Tokens of examples that are packed together, about."""
+    seed: int = 0
+    """Of the order of examples."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """An update, after which the model is as `step` says."""
+    """An update."""
 
     step: int
+    """From 1."""
     steps: int
     """How many there will be, about."""
     examples: int
     tokens: int
+    """That went through the model."""
     loss: float
-    """Nats per learned token."""
+    """Nats per learned token, before the update."""
     accuracy: float
     """Share of learned tokens that greedy decoding would have given."""
 
@@ -53,75 +68,103 @@ Prefix = list[tuple[Tensor, Tensor]]
 """Keys and values by layer, each of shape (heads, tokens, head width)."""
 
 
-def train(model: Llama, examples: Sequence[Example], recipe: Recipe) -> Iterator[Progress]:
-    """Fine-tune `model` in place; a generator, which is stopped by closing it.
+class Training:
+    """Fine-tunes `model` in place. Weights of half precision are updated through copies in full precision."""
 
-    Weights of half precision are updated through copies in full precision.
-    """
-    trained = trained_parameters(model, recipe.frozen_layers)
-    masters = [parameter.detach().float().clone().requires_grad_() for parameter in trained]
-    optimizer = torch.optim.AdamW(masters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    rng = random.Random(recipe.seed)
-    prefix_tokens = common_prefix(examples)
-    updates = max(1.0, recipe.epochs * len(examples) / recipe.batch_examples)
-    prefix: Prefix = []
-    seen = step = 0
-    for batch in _batches(examples, len(prefix_tokens), recipe, rng):
-        if step % recipe.prefix_age == 0:
-            prefix = prefix_states(model, prefix_tokens)
-        share = seen / (recipe.epochs * len(examples))
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / 10, max(0.02, (1 - share) / 0.4))
-        loss, accuracy = loss_of(model, batch, prefix)
-        loss.backward()
-        for master, parameter in zip(masters, trained, strict=True):
-            master.grad = parameter.grad.float()
-            parameter.grad = None
-        torch.nn.utils.clip_grad_norm_(masters, 1.0)
-        optimizer.step()
-        with torch.no_grad():
-            for master, parameter in zip(masters, trained, strict=True):
-                parameter.copy_(master)
-        step += 1
-        count = sum(tree.examples for tree in batch)
-        seen += count
-        yield Progress(
-            step,
-            max(step, round(updates)),
-            count,
-            sum(len(tree.tokens) for tree in batch),
-            loss.item(),
-            accuracy,
+    def __init__(self, model: Llama, examples: Sequence[Example], recipe: Recipe) -> None:
+        self._model, self._examples, self._recipe = model, examples, recipe
+        if recipe.rank is None:
+            self._trained = _upper_layers(model, recipe.frozen_layers)
+        else:
+            self._trained = add_low_rank(model, recipe.rank, recipe.frozen_layers, recipe.seed)
+        self._copies = [weight.detach().float().clone().requires_grad_() for weight in self._trained]
+        self._optimizer = torch.optim.AdamW(
+            self._copies, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
         )
+        self._prefix_tokens = common_prefix(examples)
+        self.step = 0
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on; to be taken after a number of updates that PREFIX_AGE divides."""
+        return {"step": self.step, "copies": self._copies, "optimizer": self._optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from the `state` of a training with the same model, examples and recipe."""
+        self._optimizer.load_state_dict(state["optimizer"])
+        with torch.no_grad():
+            for copy, stored in zip(self._copies, state["copies"], strict=True):
+                copy.copy_(stored)
+        self.step = state["step"]
+        self._write_back()
+
+    def run(self) -> Iterator[Progress]:
+        """The updates; a generator, which may be closed after any of them."""
+        recipe, rng = self._recipe, random.Random(self._recipe.seed)
+        depth = len(self._prefix_tokens)
+        planned = max(1, round(recipe.epochs * len(self._examples)))
+        prefix: Prefix = []
+        done = 0
+        for number, batch in enumerate(_batches(self._examples, depth, planned, recipe, rng)):
+            count = sum(tree.examples for tree in batch)
+            done += count
+            if number < self.step:
+                continue
+            if number % PREFIX_AGE == 0:
+                prefix = prefix_states(self._model, self._prefix_tokens)
+            left = 1 - (done - count) / planned
+            rate = recipe.learning_rate * min(1.0, (number + 1) / WARM_UP, max(0.02, left / DECAY))
+            loss, accuracy = self._update(batch, prefix, rate)
+            self.step += 1
+            yield Progress(
+                self.step,
+                max(self.step, round(planned * self.step / done)),
+                count,
+                sum(len(tree.tokens) for tree in batch),
+                loss,
+                accuracy,
+            )
+
+    def finish(self) -> None:
+        """Make low-rank updates part of the model."""
+        merge_low_rank(self._model)
+
+    def _update(self, batch: Sequence[Tree], prefix: Prefix, rate: float) -> tuple[float, float]:
+        loss, accuracy = loss_of(self._model, batch, prefix)
+        loss.backward()
+        for copy, weight in zip(self._copies, self._trained, strict=True):
+            assert weight.grad is not None
+            copy.grad, weight.grad = weight.grad.float(), None
+        torch.nn.utils.clip_grad_norm_(self._copies, 1.0)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self._write_back()
+        return loss.item(), accuracy
+
+    def _write_back(self) -> None:
+        with torch.no_grad():
+            for copy, weight in zip(self._copies, self._trained, strict=True):
+                weight.copy_(copy)
 
 
-def trained_parameters(model: Llama, frozen_layers: int) -> list[torch.nn.Parameter]:
-    """Those of the layers above the frozen ones and of the last norm; the others no longer want gradients."""
-    model.requires_grad_(False)
-    for layer in model.model["layers"][frozen_layers:]:
-        layer.requires_grad_(True)
-    model.model["norm"].requires_grad_(True)
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+def train(model: Llama, examples: Sequence[Example], recipe: Recipe) -> Iterator[Progress]:
+    """Fine-tune `model` in place, from beginning to end."""
+    training = Training(model, examples, recipe)
+    yield from training.run()
+    training.finish()
 
 
-def _batches(
-    examples: Sequence[Example], depth: int, recipe: Recipe, rng: random.Random
-) -> Iterator[list[Tree]]:
-    left = round(recipe.epochs * len(examples))
-    while left > 0:
-        batch: list[Tree] = []
-        for tree in trees(examples, depth, max_tokens=recipe.tree_tokens, rng=rng):
-            batch.append(tree)
-            count = sum(one.examples for one in batch)
-            if count >= recipe.batch_examples:
-                yield batch
-                left -= count
-                batch = []
-                if left <= 0:
-                    return
-        if batch:
-            yield batch
-            left -= sum(one.examples for one in batch)
+@torch.no_grad()
+def measure(model: Llama, examples: Sequence[Example], *, tree_tokens: int = 1024) -> tuple[float, float]:
+    """Loss (nats per learned token) and share of right tokens over all `examples`."""
+    tokens = common_prefix(examples)
+    prefix = prefix_states(model, tokens)
+    total = loss_sum = right = 0.0
+    for tree in trees(examples, len(tokens), max_tokens=tree_tokens, rng=random.Random(0)):
+        loss, accuracy = loss_of(model, [tree], prefix)
+        weight = sum(tree.weights)
+        total, loss_sum, right = total + weight, loss_sum + weight * loss.item(), right + weight * accuracy
+    return loss_sum / total, right / total
 
 
 def prefix_states(model: Llama, tokens: Sequence[int]) -> Prefix:
@@ -130,7 +173,7 @@ def prefix_states(model: Llama, tokens: Sequence[int]) -> Prefix:
 
     def attend(_: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         states.append((keys, values))
-        return _attention(queries, keys, values, causal=True)
+        return attention(queries, keys, values, causal_mask(keys.shape[1], 0, keys.device))
 
     if tokens:
         with torch.no_grad():
@@ -140,50 +183,65 @@ def prefix_states(model: Llama, tokens: Sequence[int]) -> Prefix:
 
 
 def loss_of(model: Llama, batch: Sequence[Tree], prefix: Prefix) -> tuple[Tensor, float]:
-    """Weighted mean of the cross-entropy of what is learned, in nats per token; and the share that is right."""
+    """Mean cross-entropy of what is learned, in nats per token, and the share that is right, both weighted."""
     device = model.embedding.device
     before = prefix[0][0].shape[1] if prefix else 0
-    masks, spans, parents, start = [], [], [], 0
+    spans, masks, parents, start = [], [], [], 0
     for tree in batch:
         ancestry = tree.ancestry()
-        masks.append(torch.cat([torch.ones(len(ancestry), before, dtype=torch.bool), ancestry], dim=1).to(device))
-        spans.append((start, start + len(ancestry)))
-        parents += [parent + start if parent >= 0 else -1 for parent in tree.parents]
-        start += len(ancestry)
+        own = slice(start, start + len(ancestry))
+        spans.append(own)
+        masks.append(torch.cat([ancestry.new_ones(len(ancestry), before), ancestry], 1).to(device))
+        # A tree begins with a token that follows on the prefix, and none of it is learned there.
+        parents += [start + max(0, parent) for parent in tree.parents]
+        start = own.stop
 
     def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         parts = []
-        for (first, last), mask in zip(spans, masks, strict=True):
-            key, value = keys[:, first:last], values[:, first:last]
+        for own, mask in zip(spans, masks, strict=True):
+            seen = keys[:, own], values[:, own]
             if prefix:
-                key, value = torch.cat([prefix[layer][0], key], 1), torch.cat([prefix[layer][1], value], 1)
-            parts.append(_attention(queries[:, first:last], key, value, mask=mask))
+                seen = tuple(torch.cat(pair, 1) for pair in zip(prefix[layer], seen, strict=True))
+            parts.append(attention(queries[:, own], *seen, mask))
         return torch.cat(parts, 1)
 
-    tokens = torch.tensor([token for tree in batch for token in tree.tokens], device=device)
-    positions = torch.tensor([position for tree in batch for position in tree.positions], device=device)
-    weights = torch.tensor([weight for tree in batch for weight in tree.weights], device=device)
-    hidden = model(tokens, positions, attend)
+    def of_trees(name: str) -> Tensor:
+        return torch.tensor([value for tree in batch for value in getattr(tree, name)], device=device)
+
+    tokens, weights = of_trees("tokens"), of_trees("weights")
+    hidden = model(tokens, of_trees("positions"), attend)
     learned = weights.nonzero().squeeze(1)
     logits = model.logits(hidden[torch.tensor(parents, device=device)[learned]]).float()
     weights, targets = weights[learned], tokens[learned]
     losses = cross_entropy(logits, targets, reduction="none")
     right = (logits.detach().argmax(1) == targets).float()
     total = weights.sum()
-    return (losses * weights).sum() / total, ((right * weights).sum() / total).item()
+    return (losses * weights).sum() / total, float((right * weights).sum() / total)
 
 
-def _attention(
-    queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None = None, causal: bool = False
-) -> Tensor:
-    if mask is None:
-        return scaled_dot_product_attention(
-            queries[None], keys[None], values[None], is_causal=causal, enable_gqa=True
-        )[0]
-    # PyTorch's own function is several times slower here: on a CPU, in half precision, with a mask.
-    heads, count, width = queries.shape
-    groups = len(keys)
-    scores = queries.reshape(groups, -1, width) @ keys.transpose(1, 2) * width**-0.5
-    scores = scores.view(groups, -1, *mask.shape).masked_fill(~mask, -torch.inf)
-    shares = scores.softmax(-1).view(groups, -1, mask.shape[1])
-    return (shares @ values).view(heads, count, width)
+def _upper_layers(model: Llama, frozen_layers: int) -> list[torch.nn.Parameter]:
+    """The weights above the frozen layers; the others no longer want gradients."""
+    model.requires_grad_(False)
+    for part in (*model.model["layers"][frozen_layers:], model.model["norm"]):
+        part.requires_grad_(True)
+    return [weight for weight in model.parameters() if weight.requires_grad]
+
+
+def _batches(
+    examples: Sequence[Example], depth: int, planned: int, recipe: Recipe, rng: random.Random
+) -> Iterator[list[Tree]]:
+    """Trees of `planned` examples, about, in batches; every example once before any comes again."""
+    done = 0
+    while done < planned:
+        batch: list[Tree] = []
+        for tree in trees(examples, depth, max_tokens=recipe.tree_tokens, rng=rng):
+            batch.append(tree)
+            if sum(one.examples for one in batch) >= recipe.batch_examples:
+                yield batch
+                done += sum(one.examples for one in batch)
+                batch = []
+                if done >= planned:
+                    return
+        if batch:
+            yield batch
+            done += sum(one.examples for one in batch)
