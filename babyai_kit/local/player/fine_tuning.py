@@ -8,10 +8,7 @@ again if its trainer can do so, and fails otherwise.
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +164,7 @@ class FineTuning:
         if tokens is None:
             tokens = sum(example.tokens for example in examples) * hyperparameters["n_epochs"]
         results = await asyncio.to_thread(
-            self.files.add, "step_metrics.csv", "fine-tune-results", _csv(log.rows)
+            self.files.add, "step_metrics.csv", "fine-tune-results", log.result_file()
         )
         name = self.models.result_name(job)
         log.event(f"New fine-tuned model created: {name}")
@@ -197,13 +194,3 @@ class FineTuning:
 
     def _log(self, job: dict[str, Any]) -> JobLog:
         return JobLog(self.jobs, job["id"], self.models.result_name(job))
-
-
-def _csv(rows: Sequence[dict[str, float]]) -> bytes:
-    """The result file: a row per step, with a column for every metric reported."""
-    columns = list(dict.fromkeys(name for row in rows for name in row)) or ["step"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -11,20 +11,19 @@ from babyai_kit.local.player.fine_tuning import FineTuning
 from babyai_kit.local.player.job_store import CHECKPOINTS, EVENTS
 from babyai_kit.local.player.protocol import page, parse_object
 
-_JOBS = "/v1/fine_tuning/jobs"
-
 
 class JobEndpoint:
     def __init__(self, tuning: FineTuning) -> None:
         self._tuning = tuning
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
-        router.add_post(_JOBS, self._create)
-        router.add_get(_JOBS, self._list)
-        router.add_get(f"{_JOBS}/{{id}}", self._show)
-        router.add_post(f"{_JOBS}/{{id}}/cancel", self._cancel)
-        router.add_get(f"{_JOBS}/{{id}}/events", self._events)
-        router.add_get(f"{_JOBS}/{{id}}/checkpoints", self._checkpoints)
+    def add_to(self, router: web.UrlDispatcher, base: str) -> None:
+        jobs = f"{base}/fine_tuning/jobs"
+        router.add_post(jobs, self._create)
+        router.add_get(jobs, self._list)
+        router.add_get(f"{jobs}/{{id}}", self._show)
+        router.add_post(f"{jobs}/{{id}}/cancel", self._cancel)
+        router.add_get(f"{jobs}/{{id}}/events", self._events)
+        router.add_get(f"{jobs}/{{id}}/checkpoints", self._checkpoints)
 
     async def _create(self, http: web.Request) -> web.Response:
         fields, place = parse_job(await http.read())

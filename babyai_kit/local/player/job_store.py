@@ -6,6 +6,8 @@ may read one folder; the one that works on a job holds the lock in it.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import threading
@@ -104,6 +106,15 @@ class JobLog:
         self._jobs, self._id, self._model = jobs, job_id, model_name
         self.rows: list[dict[str, float]] = []
         """A row per step with metrics, which has the key `step` too."""
+
+    def result_file(self) -> bytes:
+        """CSV with a row per step and a column for every metric reported."""
+        columns = list(dict.fromkeys(name for row in self.rows for name in row)) or ["step"]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue().encode()
 
     def event(
         self,

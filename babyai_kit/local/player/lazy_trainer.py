@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.completion import ModelAnswer
-from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
+from babyai_kit.local.player.trainer import (
+    Embedder,
+    Embeddings,
+    Player,
+    Trainer,
+    TrainingJob,
+    TrainingLog,
+)
 
 if TYPE_CHECKING:
     from babyai_kit.local.player.hyperparameters import Hyperparameters
@@ -24,6 +31,7 @@ class LazyTrainer(Trainer):
     """Stands in for the trainer that `load` returns; `load` is called once, off the event loop.
 
     The other parameters are what the server asks of a trainer without loading it.
+    embeds: whether its models have embeddings.
     """
 
     def __init__(
@@ -35,9 +43,11 @@ class LazyTrainer(Trainer):
         fingerprint: str,
         resumable: bool = True,
         hyperparameters: Callable[[], type[Hyperparameters]] | None = None,
+        embeds: bool = False,
     ) -> None:
         self.models, self.owner, self.fingerprint, self.resumable = models, owner, fingerprint, resumable
         self._hyperparameters = hyperparameters or super().hyperparameters
+        self._embeds = embeds
         self._loader, self._lock = load, threading.Lock()
         self._trainer: Trainer | None = None
 
@@ -67,6 +77,19 @@ class LazyTrainer(Trainer):
             return await result if isinstance(result, Awaitable) else result
 
         return answer
+
+    def embedder(self, model: str, folder: Path | None) -> Embedder | None:
+        embedder: Embedder | None = None
+
+        async def embed(texts: Sequence[str]) -> Embeddings:
+            nonlocal embedder
+            if embedder is None:
+                trainer = await asyncio.to_thread(self.load)
+                embedder = embedder or trainer.embedder(model, folder)
+                assert embedder is not None, f"{model} was declared to have embeddings"
+            return await embedder(texts)
+
+        return embed if self._embeds else None
 
     async def train(self, job: TrainingJob, log: TrainingLog) -> int | None:
         trainer = await asyncio.to_thread(self.load)

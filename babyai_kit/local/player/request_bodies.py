@@ -88,6 +88,10 @@ def _as_list(stop: Any) -> Any:
     return stop
 
 
+def _in_list(text: Any) -> Any:
+    return [text] if isinstance(text, str) else text
+
+
 class ChatBody(Body):
     """POST /v1/chat/completions."""
 
@@ -135,6 +139,21 @@ class ChatBody(Body):
 
 def _functions(tools: list[Tool]) -> dict[str, Function]:
     return {tool.function.name: tool.function for tool in tools if tool.function}
+
+
+class EmbeddingBody(Body):
+    """POST /v1/embeddings."""
+
+    model: str = Field(min_length=1)
+    input: Annotated[
+        list[Annotated[str, BeforeValidator(_join_text), Field(min_length=1)]],
+        BeforeValidator(_in_list),
+        Field(min_length=1, max_length=2048),
+    ]
+    """Texts; tokens are not accepted."""
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: None = None
+    """A vector cannot be shortened here."""
 
 
 class Supervised(Body):

@@ -26,6 +26,18 @@ at `stop` and `max_tokens` for it, a ModelAnswer only at `stop`. May raise Proto
 model cannot do, such as a schema that it does not know."""
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    """A vector of length 1 for each text, all of as many numbers, and the tokens of all texts."""
+
+    vectors: Sequence[Sequence[float]]
+    tokens: int
+
+
+Embedder = Callable[[Sequence[str]], Awaitable[Embeddings]]
+"""From texts to their embeddings."""
+
+
 class TrainingError(Exception):
     """Training data or settings that cannot be learned from; the job fails with this message."""
 
@@ -100,6 +112,10 @@ class Trainer(ABC):
     @abstractmethod
     def player(self, model: str, folder: Path | None) -> Player:
         """Who answers for base `model` (folder None), or for the finished job that `folder` belongs to."""
+
+    def embedder(self, model: str, folder: Path | None) -> Embedder | None:
+        """The embeddings of a model, named as for `player`, which is not loaded yet; None: it has none."""
+        return None
 
     @abstractmethod
     async def train(self, job: TrainingJob, log: TrainingLog) -> int | None:

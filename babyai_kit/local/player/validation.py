@@ -56,6 +56,8 @@ def validate(model: type[BodyT], fields: object, *, place: str = "") -> BodyT:
 def _reason(error: ErrorDetails) -> str:
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return "input should be an object"  # pydantic names Python's types
+    if error["type"] == "none_required":
+        return "it cannot be set for this model"
     text = error["msg"].removeprefix("Value error, ")
     return text[0].lower() + text[1:]
 
