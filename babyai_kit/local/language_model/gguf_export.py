@@ -32,11 +32,11 @@ def export_gguf(
     name: str,
     number_format: NumberFormat = "q8_0",
 ) -> Path:
-    """Write a model with all its `tensors` to `path`, with the tokenizer, chat template and licence of `base`.
+    """Write the model with all its `tensors` to `path`, with tokenizer, chat template and licence of `base`.
 
     name: as llama.cpp and LM Studio show it. number_format: of the matrices: 8 bits and a scale per 32
-    numbers, or float16; vectors are float32. Raises ConfigError if the tokenizer is not the model's, and
-    FileWriteError; the file at `path` is then as it was.
+    numbers where these divide a row, or float16; vectors are float32. Raises ConfigError if the tokenizer is
+    not the model's, and FileWriteError; the file at `path` is then as it was.
     """
     if shape.vocabulary != len(base.tokenizer.tokens):
         raise ConfigError(
@@ -62,12 +62,10 @@ def export_gguf(
 def _numbers(values: np.ndarray, number_format: NumberFormat) -> tuple[np.ndarray, GGMLQuantizationType]:
     if values.ndim == 1:
         return values, GGMLQuantizationType.F32
-    # llama.cpp cannot quantize rows that do not divide into blocks.
-    if (
-        number_format == "q8_0"
-        and values.shape[-1] % gguf.GGML_QUANT_SIZES[GGMLQuantizationType.Q8_0][0] == 0
-    ):
-        return gguf.quantize(values, GGMLQuantizationType.Q8_0), GGMLQuantizationType.Q8_0
+    eight_bits = GGMLQuantizationType.Q8_0
+    block, _ = gguf.GGML_QUANT_SIZES[eight_bits]
+    if number_format == "q8_0" and values.shape[-1] % block == 0:  # a row is a whole number of blocks
+        return gguf.quantize(values, eight_bits), eight_bits
     return values.astype(np.float16), GGMLQuantizationType.F16
 
 
