@@ -65,7 +65,7 @@ def test_the_tokenizer_is_read(base: GgufFile):
 
 
 def test_the_metadata_are_those_that_the_library_reads(base: GgufFile):
-    reader = gguf.GGUFReader(base.path)
+    reader = gguf.GGUFReader(base.path)  # its own, not the kit's faster one
     assert {key: field.contents() for key, field in reader.fields.items()} == {
         key: base.value(key) for key in base.reader.fields
     }
