@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from babyai_kit.configuration.agents_toml import Front
-from babyai_kit.configuration.models import is_learner
+from babyai_kit.configuration.models import is_local_language_model
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.configuration.served_models import Model
@@ -49,7 +49,7 @@ class ModelServers:
         found = {}
         for model in models:
             if model.on_this_machine:
-                address = await self.player(learner_needed=is_learner(model.name))
+                address = await self.player(language_model_needed=is_local_language_model(model.name))
                 found[model.name] = Front(address, gives_up=False)
             elif model.base_url:
                 address = await self.adapter(model.base_url, model.remedies)
@@ -70,12 +70,12 @@ class ModelServers:
             self._adapters[place] = await self._stack.enter_async_context(adapter)
         return self._adapters[place].base_url
 
-    async def player(self, *, learner_needed: bool) -> str:
+    async def player(self, *, language_model_needed: bool) -> str:
         """The address of the offline player, which serves the models of this machine."""
-        if self._player is not None and learner_needed and not learner.available():
+        if self._player is not None and language_model_needed and not learner.available():
             await self._trainers(needed=True)  # says what is missing
         if self._player is None:
-            trainers = await self._trainers(learner_needed)
+            trainers = await self._trainers(language_model_needed)
             # Its fine-tuned models outlive this process; another one may use the folder at the same time.
             player = OfflinePlayer(folder=self._data / "player", trainers=trainers)
             self._player = await self._stack.enter_async_context(player)

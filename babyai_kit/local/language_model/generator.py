@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from babyai_kit.local.language_model.attention import attention, causal_mask
+from babyai_kit.local.language_model.attention import attention, bias_of, causal_mask
 from babyai_kit.local.language_model.generation import Generation
 from babyai_kit.local.language_model.llama import Llama
 from babyai_kit.local.language_model.prefix_cache import Node, PrefixCache, joined
@@ -124,20 +124,20 @@ class Generator:
 
     def _compute(self, batch: Sequence[tuple[_Sequence, list[Node], list[int]]]) -> None:
         device = self._model.embedding.device
-        spans, masks, first = [], [], 0
+        spans, biases, first = [], [], 0
         for sequence, _, new in batch:
             before, last = sequence.computed, first + len(new)
             spans.append((sequence, slice(first, last), slice(before, before + len(new))))
-            masks.append(causal_mask(len(new), before, device))
+            biases.append(self._bias(len(new), before))
             first = last
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
             parts = []
-            for (sequence, own, place), mask in zip(spans, masks, strict=True):
+            for (sequence, own, place), bias in zip(spans, biases, strict=True):
                 sequence.keys[layer][:, place] = keys[:, own]
                 sequence.values[layer][:, place] = values[:, own]
                 seen = sequence.keys[layer][:, : place.stop], sequence.values[layer][:, : place.stop]
-                parts.append(attention(queries[:, own], *seen, mask))
+                parts.append(attention(queries[:, own], *seen, bias))
             return torch.cat(parts, 1)
 
         tokens = torch.tensor([token for _, _, new in batch for token in new], device=device)
@@ -150,6 +150,11 @@ class Generator:
                 self._keep(sequence, nodes)
             if sequence.computed == len(generation.tokens):
                 generation.go_on(sequence.hidden, self._logits)
+
+    def _bias(self, count: int, before: int) -> Tensor | None:
+        if count == 1:
+            return None
+        return bias_of(causal_mask(count, before), self._model.shape.queries_per_key, self._model.embedding)
 
     def _keep(self, sequence: _Sequence, nodes: Sequence[Node]) -> None:
         """Add what was computed of a sequence to the cache, in which the pieces `nodes` are."""

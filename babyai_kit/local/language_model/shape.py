@@ -35,6 +35,11 @@ class LlamaShape:
     def head_width(self) -> int:
         return self.width // self.heads
 
+    @property
+    def queries_per_key(self) -> int:
+        """Heads of queries that share a head of keys and values."""
+        return self.heads // self.kv_heads
+
     def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Name and shape of every tensor, without the tied output layer."""
         keys = self.kv_heads * self.head_width

@@ -57,6 +57,11 @@ class ChatTokenizer:
         return self.tokenizer.decode(list(tokens), skip_special_tokens=True)
 
     @property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end an answer: of a message, and of a text."""
+        return frozenset([self.end, self._parts.bos_id, self._parts.unknown_id or self.end])
+
+    @property
     def end_text(self) -> str:
         """How the end of a message is written."""
         return self._parts.tokens[self.end]

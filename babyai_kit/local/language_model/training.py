@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from babyai_kit.local.language_model.attention import attention, causal_mask
+from babyai_kit.local.language_model.attention import attention, bias_of, causal_mask
 from babyai_kit.local.language_model.llama import Llama
 from babyai_kit.local.language_model.low_rank import add_low_rank, merge_low_rank
 from babyai_kit.local.language_model.packing import Example, Tree, common_prefix, trees
@@ -170,10 +170,11 @@ def measure(model: Llama, examples: Sequence[Example], *, tree_tokens: int = 102
 def prefix_states(model: Llama, tokens: Sequence[int]) -> Prefix:
     """The keys and values of a prefix, as they are now: no gradient flows into them."""
     states: Prefix = []
+    bias = bias_of(causal_mask(len(tokens), 0), model.shape.queries_per_key, model.embedding)
 
     def attend(_: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         states.append((keys, values))
-        return attention(queries, keys, values, causal_mask(keys.shape[1], 0, keys.device))
+        return attention(queries, keys, values, bias)
 
     if tokens:
         with torch.no_grad():
@@ -186,23 +187,24 @@ def loss_of(model: Llama, batch: Sequence[Tree], prefix: Prefix) -> tuple[Tensor
     """Mean cross-entropy of what is learned, in nats per token, and the share that is right, both weighted."""
     device = model.embedding.device
     before = prefix[0][0].shape[1] if prefix else 0
-    spans, masks, parents, start = [], [], [], 0
+    spans, biases, parents, start = [], [], [], 0
     for tree in batch:
         ancestry = tree.ancestry()
         own = slice(start, start + len(ancestry))
         spans.append(own)
-        masks.append(torch.cat([ancestry.new_ones(len(ancestry), before), ancestry], 1).to(device))
+        mask = torch.cat([ancestry.new_ones(len(ancestry), before), ancestry], 1)
+        biases.append(bias_of(mask, model.shape.queries_per_key, model.embedding))
         # A tree begins with a token that follows on the prefix, and none of it is learned there.
         parents += [start + max(0, parent) for parent in tree.parents]
         start = own.stop
 
     def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         parts = []
-        for own, mask in zip(spans, masks, strict=True):
+        for own, bias in zip(spans, biases, strict=True):
             seen = keys[:, own], values[:, own]
             if prefix:
                 seen = tuple(torch.cat(pair, 1) for pair in zip(prefix[layer], seen, strict=True))
-            parts.append(attention(queries[:, own], *seen, mask))
+            parts.append(attention(queries[:, own], *seen, bias))
         return torch.cat(parts, 1)
 
     def of_trees(name: str) -> Tensor:
