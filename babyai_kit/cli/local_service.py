@@ -2,8 +2,8 @@
 there.
 
 The form fine-tunes at OpenAI alone. The gateway's internal variable FORM_VARIABLE leads every call of type
-openai to another server, whatever its api_base: those of the form and those of every model of that type. It is
-set only where no such model is asked anywhere else.
+openai to another server, whatever its api_base: those of the form and those of every model of that type. It
+is set only where no such model is asked anywhere else.
 """
 
 from __future__ import annotations

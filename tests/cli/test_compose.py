@@ -305,7 +305,8 @@ def registered(model: str) -> None:
 
 
 def test_a_language_model_of_this_machine_is_served_and_trained_by_the_form(docker, tmp_path, capfd):
-    (tmp_path / ".env").write_text(f"AGENT_MODEL={LEARNER_MODEL}\n")
+    gateway = "TENSORZERO_GATEWAY_URL=http://127.0.0.1:3000"  # as the last make up has asked to set
+    (tmp_path / ".env").write_text(f"AGENT_MODEL={LEARNER_MODEL}\n{gateway}\n")
     registered(f"ft:{LEARNER_MODEL}:offline::1")
     assert compose.main(["up"]) == 0
     ((_, environment),) = docker()
