@@ -25,6 +25,8 @@ COMPOSE_UI = f"http://{HOST}:{COMPOSE_UI_PORT}"
 COMPOSE_CLICKHOUSE = f"http://{HOST}:{COMPOSE_CLICKHOUSE_PORT}"
 COMPOSE_PLAYER = f"http://player:{PLAYER_PORT}/v1/"
 """The offline player as the other containers see it."""
+COMPOSE_LANGUAGE_MODEL = f"http://language-model:{PLAYER_PORT}/v1/"
+"""The language model of this machine as the other containers see it."""
 COMPOSE_ADAPTER = f"http://adapter:{ADAPTER_PORT}/v1/"
 """The adapter as the gateway's container sees it."""
 

@@ -15,7 +15,7 @@ from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.local import learner
+from babyai_kit.local import language_model
 from babyai_kit.local.adapter import Adapter
 from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.local.player.trainer import Trainer
@@ -72,7 +72,7 @@ class ModelServers:
 
     async def player(self, *, language_model_needed: bool) -> str:
         """The address of the offline player, which serves the models of this machine."""
-        if self._player is not None and language_model_needed and not learner.available():
+        if self._player is not None and language_model_needed and language_model.missing():
             await self._trainers(needed=True)  # says what is missing
         if self._player is None:
             trainers = await self._trainers(language_model_needed)
@@ -82,13 +82,13 @@ class ModelServers:
         return self._player.base_url
 
     async def _trainers(self, needed: bool) -> list[Trainer]:
-        """The small language model to be served beside the offline player, where PyTorch is installed.
+        """The language model of this machine, to be served beside the offline player, where it is installed.
 
-        Its base model is built now if it is the one that plays. Raises ConfigError if it cannot be.
+        It is loaded now if it is the one that plays. Raises ConfigError if it is needed and not installed.
         """
-        if not needed and not learner.available():
+        if not needed and language_model.missing():
             return []
-        lazy = learner.make_learner(self._data / "learner", progress=not self._quiet)
+        lazy = language_model.make_language_model()
         if needed:
             await asyncio.to_thread(lazy.prepare)
         return [lazy]
