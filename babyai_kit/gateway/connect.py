@@ -74,7 +74,9 @@ async def connect(
             servers = await stack.enter_async_context(ModelServers(settings, data, quiet=quiet))
             embedded = EmbeddedGateways(loaded, servers, store_url)
             if settings.offline:
-                model_url = await servers.player(language_model_needed=is_local_language_model(settings.model))
+                model_url = await servers.player(
+                    language_model_needed=is_local_language_model(settings.model)
+                )
             async with migrating(server, data) if server else contextlib.nullcontext():
                 gateway = await embedded.open(loaded.served_by_default())
         session = Session(

@@ -44,7 +44,10 @@ class EmbeddedGateways:
         settings = self._config.settings
         fronts = await self._servers.fronts([agent.model for agent in known])
         if settings.offline:
-            base_url, timeout_ms = await self._servers.player(language_model_needed=False), settings.timeout_ms
+            base_url, timeout_ms = (
+                await self._servers.player(language_model_needed=False),
+                settings.timeout_ms,
+            )
         else:
             base_url, timeout_ms = await self._servers.adapter(settings.openai_base_url), NO_TIMEOUT_MS
         keys = {**settings.credentials, OPENAI_KEY: settings.openai_api_key}

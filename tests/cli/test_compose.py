@@ -27,14 +27,14 @@ from babyai_kit.cli.container_agents import PROVIDER_KEYS, write_agents
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.addresses import ADAPTER_PORT, COMPOSE_CLICKHOUSE, PLAYER_PORT
 from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, model_toml
-from babyai_kit.configuration.models import LEARNER_MODEL
+from babyai_kit.configuration.models import LANGUAGE_MODEL
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import Config, Variant, load_config
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.registration import register_variant
 from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
-from babyai_kit.local import learner
+from babyai_kit.local import language_model
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -176,7 +176,7 @@ def test_loopback_is_the_host_inside_a_container(url: str, seen: str):
     assert addresses.from_container(url) == seen
 
 
-LEARNS = pytest.mark.skipif(not learner.available(), reason="needs PyTorch")
+LEARNS = pytest.mark.skipif(bool(language_model.missing()), reason="needs the extra llm")
 
 
 @pytest.mark.parametrize("service", ["player", "adapter", pytest.param("language-model", marks=LEARNS)])
@@ -200,7 +200,7 @@ def test_a_service_needs_nothing_but_what_its_image_installs(tmp_path: Path, ser
     command = ["player", "--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command
     assert SERVICES["adapter"]["command"] == ["adapter", "--host", "0.0.0.0", "--port", str(ADAPTER_PORT)]
-    assert SERVICES["language-model"]["command"] == [command[0], "--learner", *command[1:]]
+    assert SERVICES["language-model"]["command"] == [command[0], "--language-model", *command[1:]]
     changed = {"0.0.0.0": "127.0.0.2", "/data": str(tmp_path / "data")}
     changed |= {str(PLAYER_PORT): "0", str(ADAPTER_PORT): "0"}
     arguments = [changed.get(argument, argument) for argument in SERVICES[service]["command"]]
@@ -306,12 +306,12 @@ def registered(model: str) -> None:
 
 def test_a_language_model_of_this_machine_is_served_and_trained_by_the_form(docker, tmp_path, capfd):
     gateway = "TENSORZERO_GATEWAY_URL=http://127.0.0.1:3000"  # as the last make up has asked to set
-    (tmp_path / ".env").write_text(f"AGENT_MODEL={LEARNER_MODEL}\n{gateway}\n")
-    registered(f"ft:{LEARNER_MODEL}:offline::1")
+    (tmp_path / ".env").write_text(f"AGENT_MODEL={LANGUAGE_MODEL}\n{gateway}\n")
+    registered(f"ft:{LANGUAGE_MODEL}:offline::1")
     assert compose.main(["up"]) == 0
     ((_, environment),) = docker()
     assert environment["COMPOSE_PROFILES"] == "local-model"
-    assert environment["AGENT_MODEL"] == LEARNER_MODEL
+    assert environment["AGENT_MODEL"] == LANGUAGE_MODEL
     assert environment["OPENAI_BASE_URL"] == f"http://language-model:{PLAYER_PORT}/v1/"
     assert environment["TENSORZERO_INTERNAL_MOCK_PROVIDER_API"] == f"http://language-model:{PLAYER_PORT}/"
     output = capfd.readouterr().out
@@ -320,7 +320,7 @@ def test_a_language_model_of_this_machine_is_served_and_trained_by_the_form(dock
     assert "OLLAMA_HOST" not in output
 
 
-HERE = f"AGENT_MODEL={LEARNER_MODEL}\n"
+HERE = f"AGENT_MODEL={LANGUAGE_MODEL}\n"
 MINE = """
 [models.mine]
 routing = ["p"]
@@ -333,12 +333,12 @@ model_name = "m"
 @pytest.mark.parametrize(
     ("env", "models", "tuned", "other"),
     [
-        (f"OPENAI_API_KEY=sk-1\nAGENT_MODELS={LEARNER_MODEL},gpt-4o-mini", "", "", "gpt-4o-mini"),
-        (f"OPENAI_BASE_URL=http://x/v1\nAGENT_MODELS=llama,{LEARNER_MODEL}", "", "", "llama"),
+        (f"OPENAI_API_KEY=sk-1\nAGENT_MODELS={LANGUAGE_MODEL},gpt-4o-mini", "", "", "gpt-4o-mini"),
+        (f"OPENAI_BASE_URL=http://x/v1\nAGENT_MODELS=llama,{LANGUAGE_MODEL}", "", "", "llama"),
         (HERE, MINE.replace("TYPE", "openai"), "", "mine"),
         (HERE, "", "ft:gpt-4o-mini:org::1", "ft:gpt-4o-mini:org::1"),
-        (HERE, MINE.replace("TYPE", "anthropic"), f"ft:{LEARNER_MODEL}:o::1", ""),
-        (f"{HERE}AGENT_MODELS={LEARNER_MODEL},offline-player,anthropic::c", "", "", ""),
+        (HERE, MINE.replace("TYPE", "anthropic"), f"ft:{LANGUAGE_MODEL}:o::1", ""),
+        (f"{HERE}AGENT_MODELS={LANGUAGE_MODEL},offline-player,anthropic::c", "", "", ""),
     ],
 )
 def test_the_forms_variable_takes_no_other_model_away(docker, tmp_path, capfd, env, models, tuned, other):

@@ -91,12 +91,12 @@ def _first_learned(example: Example) -> int:
 
 def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens both begin with."""
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
 
 
-def trees(
-    examples: Iterable[Example], depth: int, *, max_tokens: int, rng: random.Random
-) -> Iterator[Tree]:
+def trees(examples: Iterable[Example], depth: int, *, max_tokens: int, rng: random.Random) -> Iterator[Tree]:
     """All `examples` as trees over a prefix of `depth` tokens, in an order of `rng`.
 
     A tree has about `max_tokens` tokens, or more where the next example shares most of itself with it: to
@@ -108,7 +108,11 @@ def trees(
     before: Example | None = None
     for example in _neighbours(examples, rng):
         own = len(example.tokens) - depth
-        if before and len(tree.tokens) >= limit and shared_length(before.tokens, example.tokens) - depth < own / 2:
+        if (
+            before
+            and len(tree.tokens) >= limit
+            and shared_length(before.tokens, example.tokens) - depth < own / 2
+        ):
             made.append(tree)
             tree, limit = Tree(depth), max_tokens
         tree.add(example)

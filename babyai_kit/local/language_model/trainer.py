@@ -26,7 +26,14 @@ from babyai_kit.local.language_model.library import Library
 from babyai_kit.local.language_model.packing import Example
 from babyai_kit.local.language_model.training import PREFIX_AGE, Progress, Recipe, Training, measure
 from babyai_kit.local.player.hyperparameters import Hyperparameters as CommonHyperparameters
-from babyai_kit.local.player.trainer import Embedder, Embeddings, Trainer, TrainingError, TrainingJob, TrainingLog
+from babyai_kit.local.player.trainer import (
+    Embedder,
+    Embeddings,
+    Trainer,
+    TrainingError,
+    TrainingJob,
+    TrainingLog,
+)
 from babyai_kit.local.player.training_file import read_examples
 
 LEARNING_RATE, LOW_RANK_LEARNING_RATE = 2e-4, 1e-3
@@ -136,7 +143,9 @@ class LanguageModel(Trainer):
         conversations = read_examples(path, min_examples=1)
         examples = list(tokenized(conversations, self._library.tokenizer, max_tokens=context))
         if not examples:
-            raise TrainingError(f"Every example has more than {context} tokens, the longest this model can read")
+            raise TrainingError(
+                f"Every example has more than {context} tokens, the longest this model can read"
+            )
         return examples
 
 
