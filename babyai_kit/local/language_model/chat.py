@@ -148,8 +148,8 @@ class ChatPlayer:
         if len(prompt) >= context:
             raise ProtocolError(
                 400,
-                f"This model's maximum context length is {context} tokens. However, your messages resulted in "
-                f"{len(prompt)} tokens. Please reduce the length of the messages.",
+                f"This model's maximum context length is {context} tokens. However, your messages resulted "
+                f"in {len(prompt)} tokens. Please reduce the length of the messages.",
                 code="context_length_exceeded",
                 param="messages",
             )

@@ -40,8 +40,8 @@ class Constraints:
         except ValueError as error:
             raise SchemaError(" ".join(str(error).split())) from None
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
-        if error := matcher.get_error():
-            raise SchemaError(error.splitlines()[0])
+        if reason := matcher.get_error():
+            raise SchemaError(reason.splitlines()[0])
         return matcher
 
 

@@ -35,9 +35,6 @@ class Llama(nn.Module):
                 "norm": _Norm(shape),
             }
         )
-        self._frequencies = shape.rope_theta ** -(
-            torch.arange(0, shape.head_width, 2, dtype=torch.float32) / shape.head_width
-        )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -50,7 +47,9 @@ class Llama(nn.Module):
 
     def forward(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """Hidden states, of shape (tokens, width), of `tokens` at `positions`, both of shape (tokens,)."""
-        angles = positions[:, None].float() * self._frequencies.to(positions.device)
+        width, device = self.shape.head_width, positions.device
+        exponents = torch.arange(0, width, 2, dtype=torch.float32, device=device) / width
+        angles = positions[:, None].float() * self.shape.rope_theta**-exponents
         turn = tuple(part.repeat(1, 2).to(self.dtype) for part in (angles.cos(), angles.sin()))
         hidden = embedding(tokens, self.embedding)
         for number, layer in enumerate(self.model["layers"]):
@@ -113,7 +112,7 @@ class _FeedForward(nn.Module):
 
 
 def _rotated(vectors: Tensor, turn: tuple[Tensor, ...]) -> Tensor:
-    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864); `turn`: cosines and sines of the angles."""
+    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864); `turn`: cosines and sines."""
     cos, sin = turn
     first, second = vectors.chunk(2, dim=-1)
     return vectors * cos + torch.cat((-second, first), dim=-1) * sin

@@ -1,8 +1,8 @@
 """Training examples as trees of tokens: what examples have in common is computed once.
 
-The steps of one episode repeat its mission, and those of a dialogue repeat all that went before; without this,
-nine of ten tokens of a batch would be repetitions. Knows tokens and which of them are learned; nothing of
-chats, models or the game.
+The steps of an episode repeat its mission, those of a dialogue all that went before: without this, nine of
+ten tokens of a batch would be repetitions. Knows tokens and which of them are learned; nothing of chats,
+models or the game.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def prefix_states(model: Llama, tokens: Sequence[int]) -> Prefix:
 
 
 def loss_of(model: Llama, batch: Sequence[Tree], prefix: Prefix) -> tuple[Tensor, float]:
-    """Mean cross-entropy of what is learned, in nats per token, and the share that is right, both weighted."""
+    """Weighted means over what is learned: cross-entropy, in nats per token, and the share that is right."""
     device = model.embedding.device
     before = prefix[0][0].shape[1] if prefix else 0
     spans, biases, parents, start = [], [], [], 0
