@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from babyai_kit.local.player.fine_tuning import FineTuning
-from babyai_kit.local.player.job_store import CHECKPOINTS, EVENTS
+from babyai_kit.local.player.job_store import EVENTS
 from babyai_kit.local.player.protocol import page, parse_object
 
 
@@ -42,7 +42,7 @@ class JobEndpoint:
         return _page(http, self._tuning.jobs.rows(http.match_info["id"], EVENTS))
 
     async def _checkpoints(self, http: web.Request) -> web.Response:
-        return _page(http, self._tuning.jobs.rows(http.match_info["id"], CHECKPOINTS), default_limit=10)
+        return _page(http, self._tuning.jobs.checkpoints(http.match_info["id"]), default_limit=10)
 
 
 def _page(http: web.Request, objects: list[dict[str, Any]], default_limit: int = 20) -> web.Response:

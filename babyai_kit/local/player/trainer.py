@@ -23,7 +23,7 @@ Player = Callable[[ChatRequest], "str | ModelAnswer | Awaitable[str | ModelAnswe
 
 A model honours the request's temperature, top_p, seed, stop, max_tokens, schema and logprobs. A text is cut
 at `stop` and `max_tokens` for it, a ModelAnswer only at `stop`. May raise ProtocolError (400) for what the
-model cannot do, such as a schema that it does not know."""
+model cannot do, such as a schema that it does not know or a prompt that is too long."""
 
 
 @dataclass(frozen=True)

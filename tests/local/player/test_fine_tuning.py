@@ -446,6 +446,39 @@ async def test_a_tuned_model_outlives_the_server_and_an_interrupted_job_fails(tm
         assert (await client.files.content(good.training_file)).content == GOOD
 
 
+class ResumableTrainer(SlowTrainer):
+    """Waits in the middle at its first try; the second goes on one step before that."""
+
+    resumable = True
+
+    async def train(self, job: TrainingJob, log: TrainingLog) -> None:
+        again = (job.folder / "step-2").exists()
+        self.jobs.append(job)
+        for step in (2, 3) if again else (1, 2):
+            (job.folder / f"step-{step}").mkdir(exist_ok=True)
+            log.metrics(step, train_loss=1 / step, **({"valid_loss": 2.0} if again else {}))
+            log.checkpoint(step, {"train_loss": 1 / step})
+        if not again:
+            await self.stop.wait()
+
+
+async def test_a_job_that_goes_on_after_a_restart_keeps_all_of_its_metrics(tmp_path: Path) -> None:
+    first = ResumableTrainer()
+    async with served(folder=tmp_path, trainers=[first]) as (_, client):
+        job = await client.fine_tuning.jobs.create(model="slow", training_file=await upload(client))
+        await until(lambda: first.jobs)
+    async with served(folder=tmp_path, trainers=[ResumableTrainer()]) as (_, client):
+        done = await finished(client, job.id)
+        assert done.status == "succeeded"
+        (result,) = done.result_files
+        lines = (await client.files.content(result)).text.splitlines()
+        kept = [row.step_number async for row in client.fine_tuning.jobs.checkpoints.list(job.id)]
+    assert lines[0] == "step,train_loss,valid_loss"
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert [line.split(",")[2] for line in lines[1:]] == ["", "2.0", "2.0"]
+    assert kept == [3, 2, 1]
+
+
 async def test_a_second_server_on_the_folder_leaves_the_firsts_jobs_alone(tmp_path: Path) -> None:
     slow = SlowTrainer()
     async with served(folder=tmp_path, trainers=[slow]) as (_, client):
