@@ -62,15 +62,28 @@ def step_prompt(
     if not dialogue:
         return StepPrompt(template_arguments(mission, observation, LastSteps(length).recall(steps)))
     first = first_shown(len(steps), length)
-    seen = [*(step.observation for step in steps[first:]), observation]
-    # A message is a function of its own step and the one before, and of nothing that came later: so the
-    # dialogue of a step begins as that of the step before did, to the token, and a cache has read it already.
+    shown = steps[first:]
+    # A message is a function of its own step and the one before, and of nothing else: so a dialogue begins as
+    # that of the step before did, to the token, and a cache has read it already.
     *earlier, arguments = (
-        template_arguments(mission, text, steps[number - 1 : number] if number > first else ())
-        for number, text in enumerate(seen, start=first)
+        _message_arguments(mission, text, before)
+        for text, before in zip([*(s.observation for s in shown), observation], [None, *shown], strict=True)
     )
-    answers = (answer_text(step.action) for step in steps[first:])
-    return StepPrompt(arguments, tuple(map(Turn, earlier, answers)))
+    return StepPrompt(
+        arguments, tuple(Turn(a, answer_text(s.action)) for a, s in zip(earlier, shown, strict=True))
+    )
+
+
+def _message_arguments(mission: str, observation: str, before: PastStep | None) -> dict[str, Any]:
+    """Of a dialogue's message; `before`: the step that the message before is about.
+
+    That has its observation, so it is left out here. By this a template tells such a message from the prompt of
+    another variant with one past step, which TensorZero's UI can try with this one.
+    """
+    arguments = template_arguments(mission, observation, [before] if before else [])
+    for step in arguments["history"]:
+        step["observation"] = ""
+    return arguments
 
 
 def first_shown(step: int, length: int) -> int:

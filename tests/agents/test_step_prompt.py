@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,7 +81,9 @@ def test_without_past_steps_a_dialogue_is_the_baseline(steps: list[StepRecord]) 
     assert rendered("dialogue", steps, 0) == rendered("baseline", steps, 0)
 
 
-def test_several_steps_in_one_call_are_those_of_another_variant() -> None:
-    """The call of a step that `history` took, tried with this variant in the UI."""
-    arguments = step_prompt("go", "a key", [step(0), step(1)], length=8, dialogue=False).arguments
+@pytest.mark.parametrize("past", [0, 1, 2])
+def test_steps_of_another_variant_can_be_tried(past: int) -> None:
+    """As TensorZero's UI does it: its arguments, rendered from this variant's template."""
+    steps = [step(number) for number in range(past)]
+    arguments = step_prompt("go", "a key", steps, length=8, dialogue=False).arguments
     assert RENDERERS["dialogue"].messages(arguments) == RENDERERS["baseline"].messages(arguments)

@@ -333,5 +333,6 @@ async def test_what_the_model_sees(open_session, tmp_path, variant):
         await run_experiment(
             session, "r", [variant], ["putnext"], [200], max_concurrency=1, results=tmp_path, progress=False
         )
+    assert len(seen[0].messages) == (4 if variant == "dialogue" else 2), "the preflight asks in the same form"
     shown = "\n".join(f"<{role}>\n{text}\n</{role}>" for role, text in seen[4].messages) + "\n"
     assert shown == (PROMPTS / f"{variant}.txt").read_text()

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from babyai_kit import finetune
+from babyai_kit import finetune, run_experiment
 from babyai_kit.errors import InputError
 from babyai_kit.local.player import OfflinePlayer
 from tests.finetune.conftest import Open
@@ -35,6 +35,8 @@ async def main(config, data, results, folder):
             except ModelError as error:
                 print("Refused:", error)
         print(await finetune.wait(finetune.Server(job.base_url, "sk-x"), folder))
+        curation = await finetune.curate(session, "talk", "dialogue", results=results)
+        await finetune.launch_workflow(session, curation, folder + "-dialogue", n_epochs=1)
 
 asyncio.run(main(*sys.argv[1:]))
 sys.stdout.flush()
@@ -47,6 +49,9 @@ async def test_the_workflow_uploads_what_was_curated(
 ):
     async with open_offline() as session:
         curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=collected)
+        plan = {"tasks": ["goto"], "seeds": range(5), "history_length": 4}
+        await run_experiment(session, "talk", ["dialogue"], **plan, results=collected, progress=False)
+        dialogues = await finetune.curate(session, "talk", "dialogue", results=collected)
 
     async with OfflinePlayer(aliases=["gpt-4o-mini-2024-07-18"]) as player, aiohttp.ClientSession() as client:
         refusals = [{"error": {"message": "Fine-tuning is closed.", "type": "invalid_request_error"}}]
@@ -83,9 +88,11 @@ async def test_the_workflow_uploads_what_was_curated(
         assert process.returncode == 0, output
         async with client.get(player.base_url + "files?purpose=fine-tune") as answer:
             uploads = (await answer.json())["data"]
-        assert len(uploads) == 2, output
-        async with client.get(f"{player.base_url}files/{uploads[0]['id']}/content") as answer:
-            rows = [json.loads(line) for line in (await answer.text()).splitlines()]
+        assert len(uploads) == 3, output
+        files = []
+        for upload in uploads:
+            async with client.get(f"{player.base_url}files/{upload['id']}/content") as answer:
+                files.append([json.loads(line) for line in (await answer.text()).splitlines()])
         await runner.cleanup()
 
     assert "succeeded, ft:gpt-4o-mini-2024-07-18:offline:act:" in output
@@ -95,9 +102,12 @@ async def test_the_workflow_uploads_what_was_curated(
     def messages(row: dict) -> tuple:
         return tuple((m["role"], m["content"]) for m in row["messages"])
 
-    ours = sorted((*e.prompt, ("assistant", e.answer)) for e in curation.examples)
-    assert sorted(map(messages, rows)) == ours
-    assert len(ours) > 50
+    longest = {max(len(row["messages"]) for row in rows): rows for rows in files}
+    for rows, of in ((longest[3], curation), (longest[11], dialogues)):
+        ours = sorted((*e.prompt, ("assistant", e.answer)) for e in of.examples)
+        assert sorted(map(messages, rows)) == ours
+        assert len(ours) > 20
+    assert {len(e.prompt) for e in dialogues.examples} == {2, 4, 6, 8, 10}
 
 
 async def test_without_openai_the_workflow_is_refused_before_it_writes(
