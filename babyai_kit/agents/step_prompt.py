@@ -77,8 +77,8 @@ def step_prompt(
 def _message_arguments(mission: str, observation: str, before: PastStep | None) -> dict[str, Any]:
     """Of a dialogue's message; `before`: the step that the message before is about.
 
-    That has its observation, so it is left out here. By this a template tells such a message from the prompt of
-    another variant with one past step, which TensorZero's UI can try with this one.
+    That has its observation, so it is left out here. By this a template tells such a message from another
+    variant's prompt with one past step, which TensorZero's UI can try with this one.
     """
     arguments = template_arguments(mission, observation, [before] if before else [])
     for step in arguments["history"]:
