@@ -60,8 +60,8 @@ async def preflight(
     """
     recorded, paces = recorded or {}, paces or {}
     by_model: dict[str, list[Agent]] = {}
-    # A variant of `config/` first: agents that only chat need to know less of a model.
-    for agent in sorted(agents, key=lambda agent: agent.variant.chats):
+    # A variant of `config/` first: agents that only chat need to know less of a model, and dialogues most.
+    for agent in sorted(agents, key=lambda agent: (agent.variant.chats, not agent.variant.dialogue)):
         by_model.setdefault(agent.model.name, []).append(agent)
 
     async def ask(name: str, of_model: Sequence[Agent]) -> Preflight:

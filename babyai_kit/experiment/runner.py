@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from babyai_kit.agents.interface import MakeAgent
-from babyai_kit.agents.template_agent import TemplateAgent
 from babyai_kit.errors import BudgetReached, KitError, ServiceError
 from babyai_kit.experiment.asking import AskedOtherwise
 from babyai_kit.experiment.concurrency import together
@@ -127,7 +126,7 @@ class Runner:
         return await run_episode(
             self._session,
             planned,
-            make_agent=make_agent or TemplateAgent,
+            make_agent=make_agent,
             chats=make_agent is not None,
             sampling=self._sampling,
             dialect=lane.dialect,

@@ -58,17 +58,14 @@ class Export:
 def chat_row(example: Example) -> dict[str, Any]:
     """The example as a line of a training file.
 
-    Earlier answers in a prompt have weight 0: by default every message of the assistant is learned, and those
-    are examples of their own where they were good enough.
+    Of the assistant's messages only the last is learned from. Those before it are the last of other examples,
+    or not worth one, such as what stands in place of an invalid answer.
     """
     prompt = [
-        _message(role, text) | ({"weight": 0} if role == "assistant" else {}) for role, text in example.prompt
+        {"role": role, "content": text, **({"weight": 0} if role == "assistant" else {})}
+        for role, text in example.prompt
     ]
-    return {"messages": [*prompt, _message("assistant", example.answer)]}
-
-
-def _message(role: str, text: str) -> dict[str, Any]:
-    return {"role": role, "content": text}
+    return {"messages": [*prompt, {"role": "assistant", "content": example.answer}]}
 
 
 def export(

@@ -12,7 +12,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from babyai_kit import finetune
+from babyai_kit import finetune, run_experiment
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
 from babyai_kit.local.player import OfflinePlayer
@@ -38,6 +38,8 @@ async def main(config, data, results, folder):
             except ModelError as error:
                 print("Refused:", error)
         print(await finetune.wait(finetune.Server(job.base_url, "sk-x"), folder))
+        curation = await finetune.curate(session, "talk", "dialogue", results=results)
+        await finetune.launch_workflow(session, curation, folder + "-dialogue", n_epochs=1)
 
 asyncio.run(main(*sys.argv[1:]))
 sys.stdout.flush()
@@ -50,6 +52,9 @@ async def test_the_workflow_uploads_what_was_curated(
 ):
     async with open_offline() as session:
         curation = await finetune.curate(session, "collect", "baseline", max_per_task=4, results=collected)
+        plan = {"tasks": ["goto"], "seeds": range(5), "history_length": 4}
+        await run_experiment(session, "talk", ["dialogue"], **plan, results=collected, progress=False)
+        dialogues = await finetune.curate(session, "talk", "dialogue", results=collected)
 
     async with OfflinePlayer(aliases=["gpt-4o-mini-2024-07-18"]) as player:
         process = await asyncio.create_subprocess_exec(
@@ -68,9 +73,9 @@ async def test_the_workflow_uploads_what_was_curated(
         assert process.returncode == 0, output
         async with openai.AsyncOpenAI(base_url=player.base_url, api_key="k") as client:
             uploads = (await client.files.list(purpose="fine-tune")).data
-            assert len(uploads) == 2, output
-            text = (await client.files.content(uploads[0].id)).text
-            rows = [json.loads(line) for line in text.splitlines()]
+            assert len(uploads) == 3, output
+            texts = [(await client.files.content(upload.id)).text for upload in uploads]
+        files = [[json.loads(line) for line in text.splitlines()] for text in texts]
 
     assert "succeeded, ft:gpt-4o-mini-2024-07-18:offline:act:" in output
     assert output.count("Already launched") == 1
@@ -79,9 +84,12 @@ async def test_the_workflow_uploads_what_was_curated(
     def messages(row: dict) -> tuple:
         return tuple((m["role"], m["content"]) for m in row["messages"])
 
-    ours = sorted((*e.prompt, ("assistant", e.answer)) for e in curation.examples)
-    assert sorted(map(messages, rows)) == ours
-    assert len(ours) > 50
+    longest = {max(len(row["messages"]) for row in rows): rows for rows in files}
+    for rows, of in ((longest[3], curation), (longest[11], dialogues)):
+        ours = sorted((*e.prompt, ("assistant", e.answer)) for e in of.examples)
+        assert sorted(map(messages, rows)) == ours
+        assert len(ours) > 20
+    assert {len(e.prompt) for e in dialogues.examples} == {2, 4, 6, 8, 10}
 
 
 FORM = """
