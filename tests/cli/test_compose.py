@@ -25,7 +25,12 @@ from expandvars import ParameterNullOrNotSet, expand
 from babyai_kit.cli import compose, local_service
 from babyai_kit.cli.container_agents import PROVIDER_KEYS, write_agents
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.addresses import ADAPTER_PORT, COMPOSE_CLICKHOUSE, PLAYER_PORT
+from babyai_kit.configuration.addresses import (
+    ADAPTER_PORT,
+    COMPOSE_CLICKHOUSE,
+    LANGUAGE_MODEL_PORT,
+    PLAYER_PORT,
+)
 from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, model_toml
 from babyai_kit.configuration.models import LANGUAGE_MODEL
 from babyai_kit.configuration.prices import load_prices
@@ -62,13 +67,14 @@ def test_images_are_pinned_and_gateway_and_ui_are_of_the_clients_version():
 
 def test_everything_is_published_on_loopback_and_checked_for_health():
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    hosts = [port.rpartition(":")[0] for published in ports.values() for port in published]
+    assert len(set(hosts)) == len(hosts)  # another profile's service may still run
     assert ports == {
         "clickhouse": ["127.0.0.1:8123:8123"],
         "gateway": ["127.0.0.1:3000:3000"],
         "ui": ["127.0.0.1:4000:4000"],
-        # Of these two, each with the other's models or more, one runs at a time.
         "player": [f"127.0.0.1:{PLAYER_PORT}:{PLAYER_PORT}"],
-        "language-model": [f"127.0.0.1:{PLAYER_PORT}:{PLAYER_PORT}"],
+        "language-model": [f"127.0.0.1:{LANGUAGE_MODEL_PORT}:{PLAYER_PORT}"],
     }
     assert all("healthcheck" in service for service in SERVICES.values())
     assert all("network_mode" not in service for service in SERVICES.values())
