@@ -392,15 +392,14 @@ def test_each_message_of_the_assistant_is_learned_but_for_weight_0(tmp_path: Pat
 
 
 async def test_a_weight_of_0_keeps_a_bad_answer_out() -> None:
-    good = dialogue("drop", "turn left", weights=[0, 1])
-    both = dialogue("drop", "turn left", weights=[None, None])
     async with served() as (_, client):
-        for row, expected in ((good, {"turn left"}), (both, {"turn left", "drop"})):
-            job = await tuned(client, jsonl([row] * 20))
+        for weights, learned in (([0, 1], False), ([None, None], True)):
+            job = await tuned(client, jsonl([dialogue("drop", "turn left", weights=weights)] * 20))
             request = body(observation="a red ball 2 steps forward") | {"model": job.fine_tuned_model}
             answers = [await client.chat.completions.create(**request, seed=seed) for seed in range(20)]
             actions = {json.loads(answer.choices[0].message.content)["action"] for answer in answers}
-            assert actions == expected
+            assert (actions == {"drop"}) == learned
+
 
 
 async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:
