@@ -183,7 +183,7 @@ async def describe(session: Session) -> str:
             "            (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
         )
     elif is_local_language_model(settings.model) and settings.offline:
-        model = f"{settings.model}, a small model trained on this machine, no hosted LLM"
+        model = f"{settings.model}, a small language model on this machine"
     else:
         price = "price unknown" if session.price is None else "price known"
         where = "the gateway" if settings.gateway_url else settings.redact(settings.openai_base_url)

@@ -1,0 +1,271 @@
+"""What the language model of this machine learns, on unseen seeds: from its own experience, from the expert.
+
+Plays straight in the environment (see rollouts). Every part is measured on the test block, greedily and at
+temperature 0.7, since a half-trained model that plays greedily walks in circles. Parts:
+
+own       goto and pickup: successes of uniformly random play on train seeds, the shortest of each start,
+          without the steps that led nowhere; and controls: as many steps of failures, and the same steps with
+          shuffled actions
+expert    all tasks: demonstrations, with memory (dialogue) and without (baseline), trained equally long
+rounds    all tasks, no expert: from random successes on, rounds of the model's own play with some random
+          actions, of which the shortest success of each start is kept over all rounds
+
+Results and weights are written part by part under --folder, and the same command goes on where it stopped.
+`make bench-llm` runs it; one thread of PyTorch, CPU minutes as the table says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from lessons import BestLessons, Lesson, all_of, examples_of, keep_best, shuffled
+from rollouts import Episode, Prompts, demonstrate, play, play_at_random
+
+from babyai_kit.environment import TASKS
+from babyai_kit.local.language_model.library import Library
+from babyai_kit.local.language_model.llama import Llama
+from babyai_kit.local.language_model.packing import Example
+from babyai_kit.local.language_model.training import Recipe, Training
+from babyai_kit.stats.estimators import wilson
+
+EASY = ("goto", "pickup")
+TRAIN_SEEDS, TEST_SEED, DEMONSTRATION_SEED = 200, 1000, 10_000
+TEMPERATURES = (0.0, 0.7)
+CALIBRATION_UPDATES = 8
+
+
+class Study:
+    """One training seed: models, and what they achieve, in `folder`."""
+
+    def __init__(self, folder: Path, seed: int, args: argparse.Namespace) -> None:
+        self.folder, self.seed, self.args = folder / f"seed-{seed}", seed, args
+        self.library = Library()
+
+    def model(self, name: str) -> Llama:
+        """The model that `train` made, or the untuned one."""
+        return self.library.open(None if name == "untuned" else self.folder / name)
+
+    def train(
+        self,
+        name: str,
+        lessons: Callable[[], Sequence[Lesson]],
+        variant: str,
+        *,
+        decisions: int = 0,
+        minutes: float = 0.0,
+        base: str = "untuned",
+    ) -> None:
+        """Make the model `name`, unless it is there: by `decisions`, or by as many as take CPU `minutes`."""
+        if (self.folder / name / "training.json").exists():
+            return
+        examples = examples_of(lessons(), Prompts(variant), self.library.tokenizer)
+        recipe = Recipe(seed=self.seed)
+        folder = None if base == "untuned" else self.folder / base
+        if minutes:
+            rate = self._decisions_per_second(examples, recipe, folder)
+            decisions = round(60 * minutes * rate)
+        model = self.library.copy(folder)
+        training = Training(model, examples, replace(recipe, epochs=decisions / len(examples)))
+        started, done, tokens, losses = time.process_time(), 0, 0, []
+        for update in training.run():
+            done, tokens = done + update.examples, tokens + update.tokens
+            losses.append(update.loss)
+        spent = time.process_time() - started
+        training.finish()
+        self.library.save(model, self.folder / name)
+        record = {"examples": len(examples), "decisions": done, "tokens": tokens, "cpu_minutes": spent / 60}
+        record |= {"updates": len(losses), "loss": sum(losses[-10:]) / len(losses[-10:])}
+        (self.folder / name / "training.json").write_text(json.dumps(record))
+        self._say(f"{name}: {done:,} decisions of {len(examples):,} examples in {spent / 60:.1f} CPU minutes")
+
+    def measure(self, name: str, variant: str, tasks: Sequence[str] = TASKS) -> None:
+        """Play the test seeds with the model `name`, unless that was done."""
+        for temperature in TEMPERATURES:
+            file = self.folder / f"{name}-{variant}-at-{temperature}.csv"
+            if file.exists():
+                continue
+            plan = [(task, TEST_SEED + n, 0) for n in range(self.args.test) for task in tasks]
+            started = time.process_time()
+            episodes = play(
+                self.model(name),
+                self.library.tokenizer,
+                Prompts(variant),
+                plan,
+                temperature=temperature,
+                chance=f"test {self.seed}",
+            )
+            spent = time.process_time() - started
+            rows = table(episodes).assign(
+                model=name, variant=variant, temperature=temperature, training_seed=self.seed
+            )
+            rows["decisions_per_cpu_s"] = rows["steps"].sum() / spent
+            file.parent.mkdir(parents=True, exist_ok=True)
+            rows.to_csv(file, index=False)
+            rates = rows.groupby("task", sort=False)["success"].mean()
+            self._say(f"{name}, {variant}, temperature {temperature}: {rates.round(2).to_dict()}")
+
+    def collected(self, name: str, collect: Callable[[], BestLessons]) -> BestLessons:
+        """What `collect` returns, which is kept."""
+        file = self.folder / f"{name}.pt"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(collect(), file)
+        kept: BestLessons = torch.load(file, weights_only=False)
+        return kept
+
+    def _decisions_per_second(self, examples: Sequence[Example], recipe: Recipe, base: Path | None) -> float:
+        training = Training(self.library.copy(base), examples, recipe)
+        started, done = time.process_time(), 0
+        for number, update in enumerate(training.run(), start=1):
+            done += update.examples
+            if number == CALIBRATION_UPDATES:
+                break
+        return done / (time.process_time() - started)
+
+    def _say(self, line: str) -> None:
+        print(f"seed {self.seed}: {line}", flush=True)
+
+
+def table(episodes: Sequence[Episode]) -> pd.DataFrame:
+    """A row per episode: task, seed, success, steps, episode_return."""
+    return pd.DataFrame(
+        [
+            {
+                "task": e.task,
+                "seed": e.seed,
+                "success": e.success,
+                "steps": len(e.steps),
+                "episode_return": e.episode_return,
+            }
+            for e in episodes
+        ]
+    )
+
+
+def train_plan(tasks: Sequence[str], repeats: int) -> list[tuple[str, int, int]]:
+    return [(task, seed, n) for n in range(repeats) for seed in range(TRAIN_SEEDS) for task in tasks]
+
+
+def own(study: Study) -> None:
+    """Random play's successes, and the controls."""
+    study.measure("untuned", "baseline")
+    plan = train_plan(EASY, study.args.random_repeats)
+    episodes = list(play_at_random(plan, chance=str(study.seed)))
+    best = list(keep_best({}, episodes).values())
+    steps = sum(len(numbers) for _, numbers in best)
+    failures = [episode for episode in episodes if not episode.success]
+    random.Random(study.seed).shuffle(failures)
+    bad: list[Lesson] = []
+    while sum(len(numbers) for _, numbers in bad) < steps:
+        bad.append(all_of(failures.pop()))
+    for name, lessons in (("own", best), ("failures", bad), ("shuffled", shuffled(best, study.seed))):
+        study.train(name, lambda lessons=lessons: lessons, "baseline", decisions=study.args.decisions)
+        study.measure(name, "baseline", EASY)
+
+
+def expert(study: Study) -> None:
+    """Imitation of all tasks, with memory and without."""
+    seeds = range(DEMONSTRATION_SEED, DEMONSTRATION_SEED + study.args.demonstrations)
+    plan = [(task, seed, study.seed) for task in TASKS for seed in seeds]
+    for variant in ("dialogue", "baseline"):
+        name = f"expert-{variant}"
+        study.train(
+            name,
+            lambda: [all_of(episode) for episode in demonstrate(plan, noise=0.15)],
+            variant,
+            minutes=study.args.expert_minutes,
+        )
+        study.measure(name, variant)
+
+
+def rounds(study: Study) -> None:
+    """All tasks from own experience alone, in rounds."""
+    variant, chance = "dialogue", f"rounds {study.seed}"
+    at_random = train_plan(TASKS, study.args.random_repeats)
+    best = study.collected("experience-0", lambda: keep_best({}, play_at_random(at_random, chance=chance)))
+    latest = "untuned"
+    for number in range(1, study.args.rounds + 1):
+        print(f"seed {study.seed}: {len(best)} of {TRAIN_SEEDS * len(TASKS)} starts won so far", flush=True)
+        name, lessons = f"round-{number}", list(best.values())
+        minutes = study.args.round_minutes
+        study.train(name, lambda lessons=lessons: lessons, variant, minutes=minutes, base=latest)
+        study.measure(name, variant)
+        latest = name
+        if number < study.args.rounds:
+            explore = partial(_explore, study, name, Prompts(variant), best, f"{chance} {number}")
+            best = study.collected(f"experience-{number}", explore)
+
+
+def _explore(study: Study, name: str, prompts: Prompts, best: BestLessons, chance: str) -> BestLessons:
+    """`best` and what the model `name` won on the train seeds, with a tenth of its actions at random."""
+    plan = train_plan(TASKS, 1)
+    model, tokenizer = study.model(name), study.library.tokenizer
+    return keep_best(best, play(model, tokenizer, prompts, plan, temperature=1.0, explore=0.1, chance=chance))
+
+
+def report(folder: Path) -> pd.DataFrame:
+    """Success in percent by model, variant, temperature and task, over all training seeds, with intervals.
+
+    The unit is the episode of one training seed: Wilson's interval.
+    """
+    files = sorted(folder.glob("seed-*/*.csv"))
+    if not files:
+        return pd.DataFrame()
+    episodes = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
+    keys = ["model", "variant", "temperature", "task"]
+    rows = []
+    for key, group in episodes.groupby(keys, sort=False):
+        won, of_seeds = int(group["success"].sum()), group.groupby("training_seed")["success"].mean()
+        low, high = wilson(won, len(group))
+        rows.append(
+            dict(zip(keys, key, strict=True))
+            | {"success": 100 * won / len(group), "low": 100 * low, "high": 100 * high}
+            | {"episodes": len(group), "steps": group["steps"].mean()}
+            | {"of each training seed": " ".join(f"{100 * rate:.0f}" for rate in of_seeds)}
+            | {"decisions/CPU s": group["decisions_per_cpu_s"].mean()}
+        )
+    return pd.DataFrame(rows)
+
+
+PARTS = {"own": own, "expert": expert, "rounds": rounds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flag = parser.add_argument
+    flag("--json", type=Path)
+    flag("--folder", type=Path, default=Path("results/bench/llm"))
+    flag("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    flag("--seeds", type=int, nargs="+", default=[0, 1], help="training seeds")
+    flag("--test", type=int, default=100, help="test seeds")
+    flag("--random-repeats", type=int, default=4, help="random episodes of each start")
+    flag("--decisions", type=int, default=2600, help="trained on in the part own")
+    flag("--demonstrations", type=int, default=400, help="of each task")
+    flag("--expert-minutes", type=float, default=30, help="CPU minutes of each training in the part expert")
+    flag("--rounds", type=int, default=4)
+    flag("--round-minutes", type=float, default=8, help="CPU minutes of each training in the part rounds")
+    flag("--threads", type=int, default=1, help="of PyTorch")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    for part in args.parts:
+        for seed in args.seeds:
+            PARTS[part](Study(args.folder, seed, args))
+    rows = report(args.folder)
+    print(rows.round(1).to_string(index=False))
+    if args.json:
+        args.json.write_text(rows.to_json(orient="records", indent=2))
+
+
+if __name__ == "__main__":
+    main()
