@@ -157,7 +157,7 @@ def train_plan(tasks: Sequence[str], repeats: int) -> list[tuple[str, int, int]]
 
 def own(study: Study) -> None:
     """Random play's successes, and the controls."""
-    study.measure("untuned", "baseline")
+    study.measure("untuned", "baseline", EASY)
     plan = train_plan(EASY, study.args.random_repeats)
     episodes = list(play_at_random(plan, chance=str(study.seed)))
     best = list(keep_best({}, episodes).values())
