@@ -1,9 +1,10 @@
 # make run    set up, execute the notebook; leaves results/babyai.ipynb and the run in results/first/
 # make doctor what is configured, reachable and missing; sets up the environment first
 # make test   lint, types, all tests
-# make learn  with PyTorch: a small language model learns from its own episodes (learning.ipynb)
+# make learn  a small pretrained language model learns from its own episodes (learning.ipynb)
 # make figures RUN=first  the figures of README and docs/, img/*.png, from that run; nothing else changes them
 # make bench  timings, as tables and JSON under results/bench/
+# make bench-llm  what that model learns, by task, prompt and CPU minutes; takes hours and can be stopped
 # make soak   faults by the hundred (about half an hour): a table, and JSON in results/soak.json
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
 # make test-long  the longest tests, and README followed word by word in a fresh clone (some minutes)
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: doctor run test test-long lint unit e2e bench bench-learner learn figures picture soak up down clean
+.PHONY: doctor run test test-long lint unit e2e bench bench-llm learn figures picture soak up down clean
 
 run: $(VENV)/.run
 	mkdir -p results
@@ -64,11 +65,10 @@ picture: $(VENV)/.run
 up down: $(VENV)/.run
 	@$(BIN)/python -m babyai_kit.cli.compose $@
 
-# The two of the learner are long and are run by name.
-bench-learner: $(VENV)/.llm
+# Takes hours, and goes on where it was stopped.
+bench-llm: $(VENV)/.llm
 	mkdir -p results/bench
-	$(BIN)/python benchmarks/learner/rounds.py --json results/bench/learner_rounds.json
-	$(BIN)/python benchmarks/learner/throughput.py --json results/bench/learner_throughput.json
+	$(BIN)/python benchmarks/llm/rounds.py --json results/bench/llm.json
 
 learn: $(VENV)/.llm
 	mkdir -p results
