@@ -68,6 +68,7 @@ up down: $(VENV)/.run
 # Takes hours, and goes on where it was stopped.
 bench-llm: $(VENV)/.llm
 	mkdir -p results/bench
+	$(BIN)/python benchmarks/llm/throughput.py --json results/bench/llm_throughput.json
 	$(BIN)/python benchmarks/llm/rounds.py --json results/bench/llm.json
 
 learn: $(VENV)/.llm
