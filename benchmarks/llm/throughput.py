@@ -1,4 +1,4 @@
-"""Decisions per second of the served language model through gateway and ClickHouse, by prompt and calls in flight.
+"""Decisions per second of the served language model through gateway and store, by prompt and calls in flight.
 
 Server, gateway and store share this machine's cores, as they do for a user. The model is untuned and samples
 at temperature 1, so that hardly any question is asked twice in a dialogue; baseline's repeat, and are
