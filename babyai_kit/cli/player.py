@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"serve {LANGUAGE_MODEL} too, a small language model (needs the extra llm)",
     )
+    flag("--threads", type=int, default=1, help="in which it computes (default: %(default)s)")
     flag("--no-usage", action="store_true", help="leave token counts out of the answers")
 
 
@@ -48,7 +49,7 @@ def serve_player(args: argparse.Namespace) -> int:
     if args.language_model:
         from babyai_kit.local.language_model import make_language_model
 
-        trainers.append(make_language_model())
+        trainers.append(make_language_model(threads=args.threads))
     faults = FaultPlan.parse(args.faults, seed=args.fault_seed, retry_after_s=args.retry_after_s)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(

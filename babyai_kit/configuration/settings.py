@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import read_env_file
-from babyai_kit.configuration.models import DEFAULT_MODEL, LANGUAGE_MODEL, OFFLINE_MODEL, is_free
+from babyai_kit.configuration.models import DEFAULT_MODEL, OFFLINE_MODEL, is_free
 from babyai_kit.configuration.project import PROJECT_ENV, StrPath
 from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.secrets import MIN_LENGTH, is_credential, is_secret
@@ -23,6 +23,7 @@ from babyai_kit.errors import ConfigError
 TIMEOUT_MS = 60_000
 MAX_TIMEOUT_MS = 86_400_000
 """A day; no answer takes longer."""
+MAX_THREADS = 64
 
 EXAMPLES = {
     "OPENAI_BASE_URL": "http://localhost:8000/v1",
@@ -92,6 +93,8 @@ class Settings:
     """Longest wait for one answer of the model server (`AGENT_TIMEOUT_MS`), milliseconds."""
     requests_per_minute: float | None = None
     """Most calls that a run may start in a minute (`AGENT_REQUESTS_PER_MINUTE`); None: any number."""
+    local_model_threads: int = 1
+    """Threads in which the language model of this machine computes (`LOCAL_MODEL_THREADS`)."""
     notes: tuple[str, ...] = ()
     """For the user, a line each: what was ignored or understood otherwise, and what to set."""
 
@@ -176,7 +179,7 @@ def load_settings(
     clickhouse, password = url("TENSORZERO_CLICKHOUSE_URL"), values.get("CLICKHOUSE_PASSWORD")
     if gateway and password and not clickhouse:
         clickhouse = _compose_clickhouse(password)
-    local_model = LANGUAGE_MODEL if named == LANGUAGE_MODEL else OFFLINE_MODEL
+    local_model = named if is_free(named) else OFFLINE_MODEL
     settings = Settings(
         model=local_model if offline else named or _first_bare(several) or DEFAULT_MODEL,
         model_named=offline or bool(named or several),
@@ -191,6 +194,7 @@ def load_settings(
         ui_url=ui.rstrip("/"),
         timeout_ms=_timeout_ms(values),
         requests_per_minute=_rate(values.get("AGENT_REQUESTS_PER_MINUTE", "")),
+        local_model_threads=_threads(values.get("LOCAL_MODEL_THREADS", "1")),
     )
     notes = [*_endpoint_notes(settings.redact(base), endpoint), *_ignored(values, settings)]
     return replace(settings, notes=tuple(notes))
@@ -264,6 +268,12 @@ def _rate(text: str) -> float | None:
     if rate is not None and not 0 < rate < math.inf:
         raise ConfigError("AGENT_REQUESTS_PER_MINUTE is not valid; give a positive number, like 60")
     return rate
+
+
+def _threads(text: str) -> int:
+    if not (text.isdecimal() and len(text) <= 3 and 1 <= int(text) <= MAX_THREADS):
+        raise ConfigError(f"LOCAL_MODEL_THREADS is not valid; give a number from 1 to {MAX_THREADS}")
+    return int(text)
 
 
 def _compose_clickhouse(password: str) -> str:

@@ -88,7 +88,7 @@ class ModelServers:
         """
         if not needed and language_model.missing():
             return []
-        lazy = language_model.make_language_model()
+        lazy = language_model.make_language_model(threads=self._settings.local_model_threads)
         if needed:
             await asyncio.to_thread(lazy.prepare)
         return [lazy]

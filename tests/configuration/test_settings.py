@@ -127,6 +127,18 @@ def test_no_secret_in_the_repr_and_redaction_removes_them():
     )
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "2.5", "many", "65", "9" * 5000])
+def test_threads_of_the_local_model_are_a_small_number(text: str):
+    assert load_settings(None, {"LOCAL_MODEL_THREADS": "2"}).local_model_threads == 2
+    with pytest.raises(ConfigError, match="LOCAL_MODEL_THREADS is not valid; give a number from 1 to 64"):
+        load_settings(None, {"LOCAL_MODEL_THREADS": text})
+
+
+def test_a_fine_tuned_model_of_this_machine_can_be_the_one_that_plays():
+    named = load_settings(None, {"AGENT_MODEL": f"ft:{LANGUAGE_MODEL}:offline:act:1"})
+    assert (named.offline, named.model, named.notes) == (True, f"ft:{LANGUAGE_MODEL}:offline:act:1", ())
+
+
 def test_the_example_file_declares_every_setting_without_spaces():
     from tests.support.project import ROOT, SETTINGS
 

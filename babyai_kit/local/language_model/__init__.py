@@ -38,9 +38,10 @@ def missing() -> tuple[str, ...]:
     return tuple(name for name in _MODULES if importlib.util.find_spec(name) is None)
 
 
-def make_language_model() -> LazyTrainer:
+def make_language_model(*, threads: int = 1) -> LazyTrainer:
     """The trainer of the installed model; PyTorch is loaded when it is first used.
 
+    threads: of PyTorch, for answers and for training each.
     Raises ConfigError if something that it needs is not installed.
     """
     if absent := missing():
@@ -50,7 +51,7 @@ def make_language_model() -> LazyTrainer:
     def load() -> Trainer:
         from babyai_kit.local.language_model.trainer import LanguageModel
 
-        return LanguageModel()
+        return LanguageModel(threads=threads)
 
     def hyperparameters() -> type[Hyperparameters]:
         from babyai_kit.local.language_model.hyperparameters import Hyperparameters
