@@ -151,8 +151,10 @@ def table(episodes: Sequence[Episode]) -> pd.DataFrame:
     )
 
 
-def train_plan(tasks: Sequence[str], repeats: int) -> list[tuple[str, int, int]]:
-    return [(task, seed, n) for n in range(repeats) for seed in range(TRAIN_SEEDS) for task in tasks]
+def train_plan(
+    tasks: Sequence[str], repeats: int = 1, seeds: int = TRAIN_SEEDS
+) -> list[tuple[str, int, int]]:
+    return [(task, seed, n) for n in range(repeats) for seed in range(seeds) for task in tasks]
 
 
 def own(study: Study) -> None:
@@ -207,7 +209,7 @@ def rounds(study: Study) -> None:
 
 def _explore(study: Study, name: str, prompts: Prompts, best: BestLessons, chance: str) -> BestLessons:
     """`best` and what the model `name` won on the train seeds, with a tenth of its actions at random."""
-    plan = train_plan(TASKS, 1)
+    plan = train_plan(TASKS, seeds=study.args.round_seeds)
     model, tokenizer = study.model(name), study.library.tokenizer
     return keep_best(best, play(model, tokenizer, prompts, plan, temperature=1.0, explore=0.1, chance=chance))
 
@@ -254,6 +256,7 @@ def main() -> None:
     flag("--demonstrations", type=int, default=400, help="of each task")
     flag("--expert-minutes", type=float, default=30, help="CPU minutes of each training in the part expert")
     flag("--rounds", type=int, default=4)
+    flag("--round-seeds", type=int, default=TRAIN_SEEDS, help="train seeds that a round's model plays")
     flag("--round-minutes", type=float, default=8, help="CPU minutes of each training in the part rounds")
     flag("--threads", type=int, default=1, help="of PyTorch")
     args = parser.parse_args()
