@@ -5,65 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from babyai_kit import Run, connect, load_episodes, run_experiment
+from babyai_kit import Run, load_episodes, run_experiment
 from babyai_kit.errors import ConfigError, InputError, ModelError
 from babyai_kit.experiment.patience import Backoff
-from babyai_kit.gateway.session import Session
 from tests.support.anthropic_server import KEY, NEW, OLD, anthropic_server
-from tests.support.model_server import Body, ModelServer, completion, model_server, refusal
+from tests.support.model_server import FORWARD, Body, completion, model_server, own_model, refusal
 from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
 
 HURRIED = Backoff(first_wait_s=0.01, max_wait_s=0.05)
-FORWARD = completion('{"action": "go forward"}', usage={"prompt_tokens": 20, "completion_tokens": 4})
-
-
-def own_model(name: str, base_url: str, extra: str = "") -> str:
-    return f"""
-[models."{name}"]
-routing = ["own"]
-[models."{name}".providers.own]
-type = "vllm"
-model_name = "{name}-as-served"
-api_base = "{base_url}"
-api_key_location = "none"
-{extra}
-"""
-
-
-@pytest.fixture
-def opened(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A session on servers of the test's own: the settings' is the first, the others are in models.toml."""
-
-    @asynccontextmanager
-    async def opened(
-        first: ModelServer,
-        toml: str = "",
-        *,
-        env_file: Path | None = None,
-        quiet: bool = True,
-        **settings: str,
-    ) -> AsyncIterator[Session]:
-        config = tmp_path / "config"
-        if not config.exists():
-            shutil.copytree(CONFIG, config)
-        (config / "models.toml").write_text(toml)
-        monkeypatch.setenv("OPENAI_BASE_URL", first.base_url)
-        monkeypatch.setenv("AGENT_MODEL", "first-model")
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        async with connect(env_file=env_file, config=config, data=data, quiet=quiet) as session:
-            yield session
-
-    return opened
 
 
 async def test_two_servers_and_the_offline_player_in_one_run(opened, data: Path, tmp_path: Path) -> None:
