@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from functools import lru_cache
 
-from babyai_kit.configuration.models import DEFAULT_MODEL
 from babyai_kit.configuration.retirements import warning
-from babyai_kit.configuration.served_models import Model
+from babyai_kit.configuration.served_models import Model, named_in
+from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config
 from babyai_kit.environment import MAX_STEPS, make_env
 from babyai_kit.experiment.backlog import Backlog
@@ -44,17 +44,16 @@ def announcement(backlog: Backlog, forecast: Forecast, sampling: Sampling) -> st
     )
 
 
-def retirement_notes(models: Iterable[Model]) -> Iterator[str]:
+def retirement_notes(models: Iterable[Model], settings: Settings) -> Iterator[str]:
     """A line for each model that leaves its provider, or has left it."""
     today = datetime.now(timezone.utc).date()
     for model in models:
-        usual = f"set AGENT_MODEL={DEFAULT_MODEL}"
         line = warning(
             model.served_name,
             today,
             provider=model.provider,
             base_url=model.base_url,
-            remedy="choose another model" if model.definition else usual,
+            named_in=named_in(model.name, settings),
         )
         if line and not model.on_this_machine:
             yield f"Note: {line}."

@@ -101,8 +101,9 @@ async def execute(
             min(sum(map(options.calls_of, models)), len(backlog.owed)), embedded=session.embedded
         )
         if owing:
-            for line in (*retirement_notes(models.values()), announcement(backlog, forecast, sampling)):
+            for line in retirement_notes(models.values(), config.settings):
                 print(line)
+            print(announcement(backlog, forecast, sampling))
             await session.serve(players)
             # Before anything is paid for.
             await retrying(options.backoff)(check_storage, session)

@@ -317,6 +317,53 @@ async def test_what_cannot_be_played_is_refused_before_any_call(
     assert not (tmp_path / "refused").exists()
 
 
+REGISTERED = """
+[models.history_sft]
+routing = ["tuned"]
+[models.history_sft.providers.tuned]
+type = "openai"
+model_name = "ft:gone"
+[functions.act.variants.history_sft]
+type = "chat_completion"
+model = "history_sft"
+templates.system.path = "../functions/act/system.minijinja"
+templates.user.path = "../functions/act/user_history.minijinja"
+json_mode = "on"
+"""
+
+
+async def test_a_name_that_the_server_does_not_know_is_to_be_corrected_where_it_stands(
+    opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(CONFIG, tmp_path / "config")
+    (tmp_path / "config" / "finetuned").mkdir()
+    (tmp_path / "config" / "finetuned" / "history_sft.toml").write_text(REGISTERED)
+    places = {
+        "first-model": "AGENT_MODEL",
+        "a-typo": "AGENT_MODELS",
+        "b-typo": "the name in --models or models=",
+        "ft:gone": "the model in config/finetuned/",
+    }
+    async with (
+        model_server(lambda body: refusal(404, "no such model")) as first,
+        opened(first, AGENT_MODELS="a-typo") as session,
+    ):
+        with pytest.raises(ModelError) as caught:
+            await run_experiment(
+                session,
+                "names",
+                ["baseline", "history_sft"],
+                ["goto"],
+                [200],
+                models=[name for name in places if name != "ft:gone"],
+                results=tmp_path,
+            )
+    told = f"{capsys.readouterr().out}\nStopped: {caught.value}"
+    for model, place in places.items():
+        (line,) = (line for line in told.split("\n") if line.startswith(f"Stopped: {model}: "))
+        assert f"check {place}, and that OPENAI_BASE_URL" in line
+
+
 async def test_a_model_without_its_key_stops_only_runs_that_use_it(opened, tmp_path: Path) -> None:
     """One in models.toml, and one of a registered variant."""
     finetuned = tmp_path / "config" / "finetuned"
