@@ -218,6 +218,6 @@ def needs(model: Model) -> str:
     if not model.missing:
         return ""
     return (
-        f"model {model.name} needs {' and '.join(model.missing)}, which is not set; add it to .env, or leave "
+        f"{model.name} needs {' and '.join(model.missing)}, which is not set; add it to .env, or leave "
         "the model out"
     )

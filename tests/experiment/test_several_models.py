@@ -267,16 +267,18 @@ async def test_a_key_may_have_any_name_and_an_entry_options_and_neither_key_nor_
             for name, extra in (("a", 'extra_body = [{ pointer = "/top_k", value = 7 }]'), ("b", ""))
         )
         toml += own_model("c", second.base_url.replace("://", "://us:secretword@"))
-        async with opened(first, toml, env_file=env, quiet=False, AGENT_MODELS="a,c") as session:
+        async with opened(first, toml, env_file=env, quiet=False, AGENT_MODELS="a,c,groq::x") as session:
             plan: dict[str, Any] = {"tasks": ["goto"], "seeds": [200], "results": tmp_path, "progress": False}
             assert len(await run_experiment(session, "a", ["baseline"], models=["a"], **plan)) == 1
             assert set(second.authorizations) == {"Bearer secret-of-a"}
             with pytest.raises(
-                ModelError, match=r"nothing was run: b: .*set TEAM_B in .env: no such key: Bearer \*\*\*"
+                ModelError,
+                match=r"^b: none of its episodes was run: .*set TEAM_B in .env: no such key: Bearer \*\*\*",
             ):
                 await run_experiment(session, "b", ["baseline"], models=["a", "b"], **plan)
     shown = capfd.readouterr()
     assert "://us:***@" in shown.out
+    assert re.search(r"^ {12}groq::x needs GROQ_API_KEY, which is not set; add it to .env", shown.out, re.M)
     # Modules are called `secrets`, and a warning of Python's may name one.
     assert not re.search(r"secret-of|secretword", shown.out + shown.err)
 
