@@ -121,6 +121,7 @@ async def execute(
             max_tokens=sampling.max_tokens,
             before=answered_calls(steps, calls),
             say=bar.say,
+            chats=specs,
         )
         admission = Admission(
             session,
@@ -232,7 +233,7 @@ def _outcome(
         planned=planned,
         stops=stops,
         reconciliation=reconciliation,
-        invalid=invalid_answers(present),
+        invalid=invalid_answers(present, chats={n for n, v in config.variants.items() if v.chats}),
         unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -40,8 +40,8 @@ class Stopped(Exception):
 class Lane:
     """The calls of one model. `stopped` says why no new one may start; None while they may.
 
-    `budgets`: the run's, which other lanes share, and its own. `say` gets a line for what the user should
-    know.
+    `budgets`: the run's, which other lanes share, and its own. `chats`: the variants that are agents of
+    Python code. `say` gets a line for what the user should know.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Lane:
         say: Callable[[str], None],
         stop_after_invalid: int = 0,
         max_tokens: int | None = None,
+        chats: Collection[str] = (),
     ) -> None:
         self.model = model
         self.dialect: Dialect | None = None
@@ -66,7 +67,7 @@ class Lane:
         self.pace = pace
         self.live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
         self.slots = CallSlots(max_concurrency)
-        self.answers = AnswerWatch(stop_after_invalid, say, max_tokens=max_tokens)
+        self.answers = AnswerWatch(stop_after_invalid, say, max_tokens=max_tokens, chats=chats)
         self.persistently = retrying(backoff, self._on_retry, patience=Patience(backoff, say))
         self._budgets = budgets
         self._ended = asyncio.Event()

@@ -21,12 +21,13 @@ def make_lanes(
     max_tokens: int,
     before: Sequence[StepRecord | CallRecord],
     say: Callable[[str], None],
+    chats: Collection[str] = (),
 ) -> dict[str, Lane]:
     """A lane by the name of each of `models`.
 
     `usual_rate`: starts of calls a minute where `options` say nothing. `max_tokens`: the limit of an answer.
     `before`: the calls that earlier commands paid for. `say` gets the lines of all, with the model's name if
-    there are several.
+    there are several. `chats`: the variants that are agents of Python code.
     """
     free = list(filter(is_free, models))
     of_run = Budget(options.limits, before, free=free)
@@ -40,6 +41,7 @@ def make_lanes(
             say=say if len(models) == 1 else partial(_say_of, name, say),
             stop_after_invalid=options.stop_after_invalid,
             max_tokens=max_tokens,
+            chats=chats,
         )
         for name in models
     }
