@@ -29,7 +29,7 @@ run: $(VENV)/.run
 doctor: $(VENV)/.run
 	@$(BIN)/python -m babyai_kit doctor
 
-test: lint $(VENV)/.learner
+test: lint $(VENV)/.llm
 	$(PYTEST) -m "not long"
 
 lint: $(VENV)/.test
@@ -38,10 +38,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.learner
+unit: $(VENV)/.llm
 	$(PYTEST) -m "not e2e and not long"
 
-e2e: $(VENV)/.learner
+e2e: $(VENV)/.llm
 	$(PYTEST) -m "e2e and not long"
 
 bench: $(VENV)/.test
@@ -53,7 +53,7 @@ soak: $(VENV)/.test
 	mkdir -p results
 	nice $(BIN)/python -m tests.faults.soak --json results/soak.json
 
-test-long: $(VENV)/.learner
+test-long: $(VENV)/.llm
 	$(PYTEST) -m long
 	$(BIN)/python -m tests.project.first_hour
 
@@ -65,12 +65,12 @@ up down: $(VENV)/.run
 	@$(BIN)/python -m babyai_kit.cli.compose $@
 
 # The two of the learner are long and are run by name.
-bench-learner: $(VENV)/.learner
+bench-learner: $(VENV)/.llm
 	mkdir -p results/bench
 	$(BIN)/python benchmarks/learner/rounds.py --json results/bench/learner_rounds.json
 	$(BIN)/python benchmarks/learner/throughput.py --json results/bench/learner_throughput.json
 
-learn: $(VENV)/.learner
+learn: $(VENV)/.llm
 	mkdir -p results
 	$(BIN)/python -m papermill learning.ipynb results/learning.ipynb --kernel python3 --log-output --no-progress-bar
 	$(BIN)/python -m jupyter trust results/learning.ipynb  # else Jupyter hides its replays
@@ -94,6 +94,7 @@ $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
-# PyTorch for the learner, where a build without CUDA is to be had; otherwise says why not, and its tests skip.
-$(VENV)/.learner: $(VENV)/.test
-	@$(BIN)/python -m babyai_kit.local.learner.install && touch $@ || true
+# The language model, where PyTorch without CUDA is to be had; otherwise says why not, and its tests skip.
+$(VENV)/.llm: $(VENV)/.test
+	@$(BIN)/python -m babyai_kit.local.install llm \
+		&& $(BIN)/python -m pip install --quiet --editable '.[test-llm]' && touch $@ || true

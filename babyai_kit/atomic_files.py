@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,26 @@ def write_atomically(path: str | Path, data: bytes | str, *, mode: int | None = 
     """
     path = Path(path)
     content = data.encode("utf-8", errors="backslashreplace") if isinstance(data, str) else data
+    with atomic_part(path) as part, part.open("wb") as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
+        file.write(content)
+    return path
+
+
+@contextmanager
+def atomic_part(path: Path) -> Iterator[Path]:
+    """A path to write to in the block; the file becomes `path` when the block ends without an error.
+
+    Promises what `write_atomically` does, for those who write by a library. Raises FileWriteError for any
+    OSError of the block, too.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with part.open("wb") as file:
-                if mode is not None:
-                    os.fchmod(file.fileno(), mode)
-                file.write(content)
-                file.flush()
+            yield part
+            with part.open("rb") as file:
                 os.fsync(file.fileno())
             part.replace(path)
         finally:
@@ -36,7 +49,6 @@ def write_atomically(path: str | Path, data: bytes | str, *, mode: int | None = 
             f"cannot write {path} ({error.strerror or error}); free some space, check its permissions, or "
             "choose another place"
         ) from None
-    return path
 
 
 def write_json_atomically(path: str | Path, value: Any) -> Path:

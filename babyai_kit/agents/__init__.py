@@ -5,7 +5,18 @@ the variants of `config/`. `text_agent` and `action_text` are what the agents of
 """
 
 from babyai_kit.agents.action_text import bare_action, marked_action
-from babyai_kit.agents.interface import Agent, Ask, Ending, Episode, Message, Move, Observation, Past, Reply
+from babyai_kit.agents.interface import (
+    Agent,
+    Ask,
+    Ending,
+    Episode,
+    Message,
+    Move,
+    Observation,
+    Past,
+    Reply,
+    Turn,
+)
 from babyai_kit.agents.registry import AgentSpec, agent, find_agent
 from babyai_kit.agents.text_agent import RULES
 
@@ -21,6 +32,7 @@ __all__ = [
     "Observation",
     "Past",
     "Reply",
+    "Turn",
     "agent",
     "bare_action",
     "find_agent",

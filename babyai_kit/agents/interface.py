@@ -34,6 +34,15 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """An earlier step of a dialogue: what a user message was rendered from, and the answer after it."""
+
+    arguments: Mapping[str, Any]
+    """Of the user template."""
+    answer: str
+
+
+@dataclass(frozen=True)
 class Reply:
     """An answer of the model."""
 
@@ -51,9 +60,10 @@ class Reply:
 class Ask(Protocol):
     """Asks the model, and waits for its answer as long as that takes.
 
-    Give either `messages` or the `arguments` of a variant's user template. `variant`: of `config/`; None:
-    that of the agent. `temperature`, `max_tokens`: of this call, in place of the run's. Raises nothing that
-    an agent should catch: if the model fails for good, the episode is an error, whatever the agent does.
+    Give either `messages` or the `arguments` of a variant's user template; `earlier`: the turns in front of
+    these, for a variant that is a dialogue. `variant`: of `config/`; None: that of the agent. `temperature`,
+    `max_tokens`: of this call, in place of the run's. Raises nothing that an agent should catch: if the model
+    fails for good, the episode is an error, whatever the agent does.
     """
 
     async def __call__(
@@ -61,6 +71,7 @@ class Ask(Protocol):
         messages: Sequence[Message] | None = None,
         *,
         arguments: Mapping[str, Any] | None = None,
+        earlier: Sequence[Turn] = (),
         variant: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,

@@ -1,35 +1,17 @@
-"""The agent behind the variants of `act`: a template's arguments from what it observed and remembers, an
-action from the model's answer.
-
-What an agent remembers is a function of its recorded steps and of nothing else: that is what lets a run
-resume in the middle of an episode.
-"""
+"""The agent behind the variants of `act`: a prompt from what it observed and remembers, an action from the
+model's answer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from babyai_kit.agents.interface import Episode, Move, Observation
+from babyai_kit.agents.step_prompt import StepPrompt, step_prompt, template_arguments
 from babyai_kit.environment import ACTIONS
 
 FALLBACK_ACTION = "go forward"
 """What BALROG executes after an invalid answer."""
-
-
-class PastStep(Protocol):
-    """A step as the model may be shown it; the journal's records are such steps."""
-
-    @property
-    def observation(self) -> str: ...
-    @property
-    def action(self) -> str: ...
-    @property
-    def valid(self) -> bool: ...
-
-
-S = TypeVar("S", bound=PastStep)
 
 
 @dataclass(frozen=True)
@@ -37,16 +19,6 @@ class _Seen:
     observation: str
     action: str
     valid: bool
-
-
-@dataclass(frozen=True)
-class LastSteps:
-    """Remembers the last `length` steps (0 or more); the variant's template decides whether to show them."""
-
-    length: int
-
-    def recall(self, steps: Sequence[S]) -> Sequence[S]:
-        return steps[-self.length :] if self.length else ()
 
 
 @dataclass(frozen=True)
@@ -58,21 +30,17 @@ class Decision:
     thinking: str | None
 
 
-def template_arguments(mission: str, observation: str, remembered: Sequence[PastStep]) -> dict[str, Any]:
-    """The arguments of the user template for one step (see `config/functions/act/user_schema.json`)."""
-    history = [{"observation": s.observation, "action": s.action, "valid": s.valid} for s in remembered]
-    return {"mission": mission, "observation": observation, "history": history}
-
-
 class TemplateAgent:
     """The agent behind the variants of `config/`: one call a step, with the arguments of its templates.
 
-    It sends the last `history_length` steps; the variant's template decides whether to show them.
+    It sends the last `history_length` steps, in one message, whose template decides whether to show them; or,
+    if the variant is a `dialogue`, at most so many, each as a message of its own.
     """
 
-    def __init__(self, episode: Episode) -> None:
+    def __init__(self, episode: Episode, *, dialogue: bool = False) -> None:
         self._ask = episode.ask
-        self._memory = LastSteps(episode.history_length)
+        self._length = episode.history_length
+        self._dialogue = dialogue
         self._steps: list[_Seen] = []
         self._seen = ""
 
@@ -81,14 +49,23 @@ class TemplateAgent:
         if past is not None:
             self._steps.append(_Seen(self._seen, past.action, past.valid))
         self._seen = observation.text
-        remembered = self._memory.recall(self._steps)
-        arguments = template_arguments(observation.mission, observation.text, remembered)
-        decision = decide((await self._ask(arguments=arguments)).parsed)
+        prompt = step_prompt(
+            observation.mission, observation.text, self._steps, length=self._length, dialogue=self._dialogue
+        )
+        answer = await self._ask(arguments=prompt.arguments, earlier=prompt.earlier)
+        decision = decide(answer.parsed)
         return Move(decision.action if decision.valid else "", decision.thinking)
 
 
 SAMPLE_ARGUMENTS = template_arguments("go to the red ball", "a red ball 1 step forward", [])
 """For calls that only find out whether and how a model answers."""
+
+
+def sample_prompt(*, dialogue: bool) -> StepPrompt:
+    """For such calls; a dialogue's has an earlier turn, which a server may refuse."""
+    mission, observation = SAMPLE_ARGUMENTS["mission"], SAMPLE_ARGUMENTS["observation"]
+    steps = [_Seen("a red ball 1 step right", "turn right", valid=True)] if dialogue else []
+    return step_prompt(mission, observation, steps, length=1, dialogue=dialogue)
 
 
 def decide(parsed: Any) -> Decision:

@@ -17,10 +17,18 @@ from pathlib import Path
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.cli import process
 from babyai_kit.cli.container_agents import PROVIDER_KEYS, write_agents
+from babyai_kit.cli.local_service import (
+    FORM_VARIABLE,
+    LANGUAGE_MODEL,
+    PLAYER,
+    PROFILES,
+    form_address,
+    local_service,
+)
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import env_text, read_env_file
 from babyai_kit.configuration.gateway_toml import point_registered_at
-from babyai_kit.configuration.models import OFFLINE_MODEL, is_free
+from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_ENV, StrPath, project_root
 from babyai_kit.configuration.provider_toml import cost_toml
@@ -42,15 +50,17 @@ def environment(settings: Settings, config: StrPath = PROJECT_CONFIG) -> dict[st
     """The variables that docker-compose.yml needs for the model in `settings`; they override .env."""
     offline = not settings.openai_base_url
     model = OFFLINE_MODEL if offline and not settings.model_named else settings.model
+    service = local_service(settings)
     variables = {
         "AGENT_MODEL": model,
-        "OPENAI_BASE_URL": addresses.from_container(settings.openai_base_url or addresses.COMPOSE_PLAYER),
+        "OPENAI_BASE_URL": addresses.from_container(settings.openai_base_url or (service or PLAYER).address),
         "AGENT_TIMEOUT_MS": str(settings.timeout_ms),
         **{key: settings.credentials[key] for key in PROVIDER_KEYS if key in settings.credentials},
         "AGENT_COST": cost_toml(load_prices(config).price_of(model, base_url=settings.openai_base_url)),
+        FORM_VARIABLE: "",  # what `up` may set, a shell may not
     }
-    if offline or any(map(is_free, settings.models)):
-        variables["COMPOSE_PROFILES"] = "offline"
+    if service:
+        variables["COMPOSE_PROFILES"] = service.profile
     return variables
 
 
@@ -106,7 +116,7 @@ def up(env_file: StrPath = PROJECT_ENV) -> None:
     if ensure_password(env_file):
         print(f"A random CLICKHOUSE_PASSWORD was written to {env_file}.")
     variables = environment(settings)
-    if variables["OPENAI_BASE_URL"] not in (settings.openai_base_url, addresses.COMPOSE_PLAYER):
+    if settings.openai_base_url and variables["OPENAI_BASE_URL"] != settings.openai_base_url:
         print(
             "The containers reach the model server on this machine as host.docker.internal; on Linux it must "
             "listen on more than 127.0.0.1 for that (Ollama: OLLAMA_HOST=0.0.0.0)."
@@ -117,10 +127,16 @@ def up(env_file: StrPath = PROJECT_ENV) -> None:
     point_registered_at(Path(PROJECT_CONFIG), settings, base_url=addresses.COMPOSE_ADAPTER)
     for line in write_agents(config):
         print(f"Note:       {line}")
+    variables[FORM_VARIABLE], note = form_address(config)
+    if note:
+        print(f"Note:       {note}.")
     _docker(["up", "--detach", "--wait"], variables)
     for name, address in ADDRESSES.items():
         print(f"{name + ':':<12}{address}")
-    if "COMPOSE_PROFILES" in variables:
+    profile = variables.get("COMPOSE_PROFILES")
+    if profile == LANGUAGE_MODEL.profile:
+        print("Model:      a small language model, served on this machine")
+    elif profile:
         print("Model:      the offline player, which is NO language model")
     if settings.gateway_url != ADDRESSES["Gateway"]:
         print(f"To use them, add to {env_file}: TENSORZERO_GATEWAY_URL={ADDRESSES['Gateway']}")
@@ -130,7 +146,8 @@ def down() -> None:
     """Stop and remove the services; the data stay in their volume."""
     _check_compose()
     # The file requires a password even to stop; any will do.
-    _docker(["--profile", "offline", "down"], {"CLICKHOUSE_PASSWORD": "unused"})
+    profiles = [argument for profile in PROFILES for argument in ("--profile", profile)]
+    _docker([*profiles, "down"], {"CLICKHOUSE_PASSWORD": "unused"})
 
 
 def _check_compose() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from babyai_kit.atomic_files import write_atomically
+from babyai_kit.cli.local_service import PLAYER, local_service
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.agents_toml import Front, agents_toml
 from babyai_kit.configuration.provider_types import PROVIDERS
@@ -51,7 +52,7 @@ def write_agents(config: Config) -> list[str]:
 def _front(model: Model, settings: Settings) -> Front | None:
     """Where the gateway's container asks `model`; None where it knows by itself."""
     if model.on_this_machine:
-        return Front(addresses.COMPOSE_PLAYER, gives_up=False)
+        return Front((local_service(settings) or PLAYER).address, gives_up=False)
     if not model.base_url:
         return None
     if model.base_url == settings.openai_base_url:

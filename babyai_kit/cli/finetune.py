@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babyai_kit.cli import gguf_export
 from babyai_kit.cli.arguments import (
     add_command,
     add_episode_flags,
@@ -37,6 +38,7 @@ def add(commands: Any) -> None:
     _add_register(steps)
     _add_evaluate(steps)
     _add_improve(steps)
+    gguf_export.add(steps)
 
 
 def _add_launch(steps: Any) -> None:

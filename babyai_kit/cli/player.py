@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-from pathlib import Path
 from typing import Any
 
 from babyai_kit.cli.arguments import add_command
 from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
-from babyai_kit.configuration.project import PROJECT_DATA
+from babyai_kit.configuration.models import LANGUAGE_MODEL
 
 
 def add(commands: Any) -> None:
@@ -32,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flag("--capacity", type=int, help="calls in flight beyond it get 429")
     flag("--alias", action="append", default=[], metavar="MODEL", help="another name for the player")
     flag("--folder", help="where files, jobs and models are kept (default: nothing is kept)")
-    flag("--learner", action="store_true", help="serve the small language model too (needs PyTorch)")
+    flag(
+        "--language-model",
+        action="store_true",
+        help=f"serve {LANGUAGE_MODEL} too, a small language model (needs the extra llm)",
+    )
     flag("--no-usage", action="store_true", help="leave token counts out of the answers")
 
 
@@ -42,10 +45,10 @@ def serve_player(args: argparse.Namespace) -> int:
     from babyai_kit.local.player.server import serve
 
     trainers = []
-    if args.learner:
-        from babyai_kit.local.learner import make_learner
+    if args.language_model:
+        from babyai_kit.local.language_model import make_language_model
 
-        trainers.append(make_learner(Path(args.folder or PROJECT_DATA) / "learner"))
+        trainers.append(make_language_model())
     faults = FaultPlan.parse(args.faults, seed=args.fault_seed, retry_after_s=args.retry_after_s)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(

@@ -25,6 +25,10 @@ COMPOSE_UI = f"http://{HOST}:{COMPOSE_UI_PORT}"
 COMPOSE_CLICKHOUSE = f"http://{HOST}:{COMPOSE_CLICKHOUSE_PORT}"
 COMPOSE_PLAYER = f"http://player:{PLAYER_PORT}/v1/"
 """The offline player as the other containers see it."""
+COMPOSE_LANGUAGE_MODEL = f"http://language-model:{PLAYER_PORT}/v1/"
+"""The language model of this machine as the other containers see it."""
+LANGUAGE_MODEL_PORT = 18126
+"""Where Compose publishes it: beside the offline player, which may still run from an earlier `make up`."""
 COMPOSE_ADAPTER = f"http://adapter:{ADAPTER_PORT}/v1/"
 """The adapter as the gateway's container sees it."""
 

@@ -12,8 +12,8 @@ input, $0.50 of output. It reasons unless asked not to, and cannot be fine-tuned
 Its name, price, reasoning and what it cannot do stand on OpenAI's page of the model, in its help page on
 leaving GPT-4.x, and in the price list. No call was made to it where the kit was built."""
 OFFLINE_MODEL = "offline-player"
-LEARNER_MODEL = "babyai-learner"
-"""The small language model that is trained on this machine; served offline if `AGENT_MODEL` names it."""
+LANGUAGE_MODEL = "smollm2-135m"
+"""A small pretrained language model that is served and trained on this machine if `AGENT_MODEL` names it."""
 
 
 def base_model(model: str) -> str:
@@ -26,11 +26,11 @@ def is_offline_player(model: str) -> bool:
     return base_model(str(model)) == OFFLINE_MODEL
 
 
-def is_learner(model: str) -> bool:
-    """True for the language model that is trained on this machine and its fine-tuned ones."""
-    return base_model(str(model)) == LEARNER_MODEL
+def is_local_language_model(model: str) -> bool:
+    """True for the language model of this machine and its fine-tuned ones."""
+    return base_model(str(model)) == LANGUAGE_MODEL
 
 
 def is_free(model: str) -> bool:
     """True for models of this machine, which cost nothing."""
-    return is_offline_player(model) or is_learner(model)
+    return is_offline_player(model) or is_local_language_model(model)

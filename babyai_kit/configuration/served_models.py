@@ -60,7 +60,7 @@ class Model:
 
     @property
     def on_this_machine(self) -> bool:
-        """True for the offline player and the learner."""
+        """True for the offline player and the local language model."""
         return is_free(self.name) and not self.base_url
 
     @property

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.env_file import read_env_file
-from babyai_kit.configuration.models import DEFAULT_MODEL, LEARNER_MODEL, OFFLINE_MODEL, is_free
+from babyai_kit.configuration.models import DEFAULT_MODEL, LANGUAGE_MODEL, OFFLINE_MODEL, is_free
 from babyai_kit.configuration.project import PROJECT_ENV, StrPath
 from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.secrets import MIN_LENGTH, is_credential, is_secret
@@ -176,7 +176,7 @@ def load_settings(
     clickhouse, password = url("TENSORZERO_CLICKHOUSE_URL"), values.get("CLICKHOUSE_PASSWORD")
     if gateway and password and not clickhouse:
         clickhouse = _compose_clickhouse(password)
-    local_model = LEARNER_MODEL if named == LEARNER_MODEL else OFFLINE_MODEL
+    local_model = LANGUAGE_MODEL if named == LANGUAGE_MODEL else OFFLINE_MODEL
     settings = Settings(
         model=local_model if offline else named or _first_bare(several) or DEFAULT_MODEL,
         model_named=offline or bool(named or several),

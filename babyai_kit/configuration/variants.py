@@ -6,206 +6,51 @@ is what is served.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, TemplateSyntaxError, meta
-
-from babyai_kit.configuration.dialects import FORMATS, Dialect, strict_schema
-from babyai_kit.configuration.prices import Price, Prices, load_prices
+from babyai_kit.configuration.config import (
+    AGENTS_FILE,
+    CHAT_FUNCTION,
+    CHAT_VARIANT,
+    FINETUNED_FOLDER,
+    FUNCTION,
+    Agent,
+    Config,
+    Variant,
+)
+from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.providers import needed_keys, secrets_of
 from babyai_kit.configuration.served_models import (
     MODEL_ALIAS,
     OWN_MODELS,
     Model,
-    check_apart,
     defined_model,
-    gateway_name,
     own_models,
     resolve,
-    served_as,
 )
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import read_toml, tables, text
 from babyai_kit.errors import ConfigError, InputError
 from babyai_kit.hostile_text import one_line, parse_json
 
-FUNCTION, CHAT_FUNCTION = "act", "chat"
-"""Of a call with template arguments, and of one with messages."""
-CHAT_VARIANT = "messages"
-"""The variant of the latter in `config/`, of agents that have none of their own."""
-AGENTS_FILE = "agents.toml"
-"""In `config/`, written for the gateway image (see `agents_toml`); nothing in it is the user's."""
-FINETUNED_FOLDER = "finetuned"
-"""In `config/`, with a file for each registered variant."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way of prompting: its model and a digest of everything that shapes its prompt and answer."""
-
-    name: str
-    model: str
-    """That of the settings, or its own if the configuration gives it one."""
-    digest: str
-    """12 hex digits of SHA-256 over the variant's settings, templates and the function's schemas."""
-    templates: dict[str, str]
-    """Template source by role (`system`, `user`)."""
-    own: Model | None = None
-    """The model that the configuration gives it; None: those of the plan."""
-    chats: bool = False
-    """An agent of Python code, which asks with messages; not of `config/`."""
-    history: bool = False
-    """Of such an agent: whether the history length is one of its settings."""
-    needs: tuple[str, ...] = ()
-    """Of such an agent: what it needs of a model, such as `images`."""
-
-    @property
-    def asks_reasoning(self) -> bool:
-        """True if the prompt asks for `thinking` beside the action, or may do so."""
-        return self.chats or "thinking" in self.templates.get("system", "")
-
-    @property
-    def shows_history(self) -> bool:
-        """True if the prompt shows earlier steps, or it is not known here whether it does."""
-        if self.chats:
-            return self.history
-        return "user" not in self.templates or any(map(_uses_history, self.templates.values()))
-
-    @property
-    def digests(self) -> frozenset[str]:
-        """The digests that episodes under this prompt can have, whichever form of answer was asked for."""
-        if self.chats:
-            return frozenset([self.digest])
-        return frozenset(_asked_in(self.digest, Dialect(form)) for form in FORMATS)
-
-
-@dataclass(frozen=True)
-class Agent:
-    """A variant played by a model: what a plan crosses with tasks and seeds."""
-
-    variant: Variant
-    model: Model
-    served_as: str
-    """The gateway's variant of `act`."""
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        """Names of variant and model."""
-        return self.variant.name, self.model.name
-
-    @property
-    def added(self) -> bool:
-        """True if the kit defines it at a gateway; `config/` defines the others."""
-        return self.variant.chats or self.served_as != self.variant.name
-
-
-@dataclass(frozen=True)
-class Config:
-    """The function `act` as configured on disk, for the models of the settings."""
-
-    path: Path
-    settings: Settings
-    """With the variables that the models name."""
-    variants: dict[str, Variant]
-    prices: Prices = field(default_factory=Prices)
-    output_schema: Mapping[str, Any] = field(default_factory=dict)
-    """JSON schema of the answers that count as valid."""
-    own_models: Mapping[str, Model] = field(default_factory=dict)
-    """Those of config/models.toml, by name."""
-    dialects: Mapping[str, Dialect] = field(default_factory=dict)
-    """How models, by name, are asked; the others in JSON mode."""
-
-    @property
-    def default_models(self) -> tuple[str, ...]:
-        """The models of a plan that names none."""
-        return self.settings.models or (self.settings.model,)
-
-    @property
-    def first_model(self) -> str:
-        """The one of them that plays where one is needed, such as to learn."""
-        names = self.default_models
-        return self.settings.model if self.settings.model in names else names[0]
-
-    def model(self, name: str) -> Model:
-        """The model called `name`. Raises InputError for a name that can be none."""
-        for variant in self.variants.values():
-            if variant.own and variant.model == name:
-                return variant.own
-        return resolve(name, self.own_models, self.settings)
-
-    def agents(self, variants: Iterable[str], models: Sequence[str]) -> list[Agent]:
-        """Each of `variants` with each of `models`, or with the model of its own.
-
-        The model of the settings alone is what `config/` calls its own; of several, the gateway's variants
-        name each. Raises InputError for a name that can be no model.
-        """
-        found = [self.model(name) for name in models]
-        check_apart(found)
-        alone = len(found) == 1 and self._is_agent(found[0])
-        agents = []
-        for variant in (self.variants[name] for name in variants):
-            if variant.own:
-                agents.append(Agent(variant, variant.own, variant.name))
-                continue
-            name = gateway_name(variant.name)
-            if variant.chats and self.settings.gateway_url:
-                # A gateway that somebody else started cannot know every agent.
-                name = CHAT_VARIANT
-            agents += [
-                Agent(variant, model, name if alone else served_as(name, model.name)) for model in found
-            ]
-        return agents
-
-    def _is_agent(self, model: Model) -> bool:
-        """True if `model` is what `config/` calls its own: that of the settings, at their server."""
-        return model.name == self.settings.model and not model.definition
-
-    def served_by_default(self) -> list[Agent]:
-        """The agents of a plan that names no models, without those whose provider's key is not set, and
-        without names that can be no model: a plan that needs them says so."""
-        names = []
-        for name in self.settings.models:
-            with contextlib.suppress(InputError):
-                self.model(name)
-                names.append(name)
-        agents = self.agents(self.variants, names) if names else []
-        return [agent for agent in agents if agent.added and not agent.model.missing]
-
-    def price_of(self, model: Model) -> Price | None:
-        """US dollars per token; None where nobody said."""
-        return self.prices.price_of(model.served_name, provider=model.provider, base_url=model.base_url)
-
-    def strict_schema(self, variant: str) -> dict[str, Any]:
-        """The JSON schema that an answer to `variant` is held to, where a server can do that."""
-        return strict_schema(self.output_schema, reasoning=self.variants[variant].asks_reasoning)
-
-    def digest(self, variant: str, model: str) -> str:
-        """Of the present prompt of `variant`, asked in the dialect of `model`."""
-        if self.variants[variant].chats:
-            return self.variants[variant].digest
-        return _asked_in(self.variants[variant].digest, self.dialects.get(model, Dialect()))
-
-    def with_agents(self, agents: Iterable[Variant]) -> Config:
-        """The same with agents of Python code beside the variants of `config/`, whose names they cannot have.
-
-        Raises InputError for a name that is taken.
-        """
-        added = {agent.name: agent for agent in agents}
-        if taken := sorted(set(added) & set(self.variants)):
-            raise InputError(f"{taken[0]!r} is a variant of config/ already; give the agent another name")
-        return dataclasses.replace(self, variants={**self.variants, **added})
-
-    def asked_in(self, dialects: Mapping[str, Dialect]) -> Config:
-        """The same, with the digests that variants have when models, by name, are asked in `dialects`."""
-        return dataclasses.replace(self, dialects=dialects)
+__all__ = [
+    "AGENTS_FILE",
+    "CHAT_FUNCTION",
+    "CHAT_VARIANT",
+    "FINETUNED_FOLDER",
+    "FUNCTION",
+    "MODEL_ALIAS",
+    "Agent",
+    "Config",
+    "Variant",
+    "load_config",
+]
 
 
 def load_config(path: StrPath, settings: Settings) -> Config:
@@ -276,16 +121,6 @@ def _schema(content: str, file: Path) -> dict[str, Any]:
     return schema
 
 
-def _asked_in(digest: str, dialect: Dialect) -> str:
-    """The digest of a variant under `dialect`: what a model is held to shapes its answers as a prompt does.
-
-    JSON mode, which config/ names, leaves the digest as it is.
-    """
-    if dialect.answer_format == "json":
-        return digest
-    return hashlib.sha256(f"{digest} {dialect.answer_format}".encode()).hexdigest()[:12]
-
-
 def _variant(
     name: str,
     settled: dict[str, Any],
@@ -322,15 +157,6 @@ def _named_directly(alias: str, settings: Settings) -> Model:
         return resolve(alias, {}, settings)
     except InputError:  # the gateway will say what is wrong with it
         return Model(alias, alias.split("::")[-1])
-
-
-def _uses_history(template: str) -> bool:
-    """Whether the template, or another one that it includes, may use the argument `history`."""
-    try:
-        parsed = Environment().parse(template)
-    except TemplateSyntaxError:  # the gateway's own dialect of the language has a little more
-        return "history" in template
-    return "history" in meta.find_undeclared_variables(parsed) or any(meta.find_referenced_templates(parsed))
 
 
 def _check(act: dict[str, Any], place: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from babyai_kit.agents.interface import Message, Reply
+from babyai_kit.agents.interface import Message, Reply, Turn
 from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.errors import InputError, KitError
 from babyai_kit.experiment.retries import Retries
@@ -103,6 +103,7 @@ class Asker:
         messages: Sequence[Message] | None = None,
         *,
         arguments: Mapping[str, Any] | None = None,
+        earlier: Sequence[Turn] = (),
         variant: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -110,7 +111,7 @@ class Asker:
         """See `agents.interface.Ask`. Raises InputError for a call of another form, AskedOtherwise where what
         was recorded belongs to another call, and the ServiceError that ends the episode."""
         try:
-            return await self._reply(messages, arguments, variant, temperature, max_tokens)
+            return await self._reply(messages, arguments, earlier, variant, temperature, max_tokens)
         except Exception as error:
             self.failure = self.failure or error
             raise
@@ -119,12 +120,13 @@ class Asker:
         self,
         messages: Sequence[Message] | None,
         arguments: Mapping[str, Any] | None,
+        earlier: Sequence[Turn],
         variant: str | None,
         temperature: float | None,
         max_tokens: int | None,
     ) -> Reply:
         number, self._asked = self._asked, self._asked + 1
-        question = self._question(number, messages, arguments, variant, temperature, max_tokens)
+        question = self._question(number, messages, arguments, earlier, variant, temperature, max_tokens)
         request = digest(question)
         if (call := self._recorded.get(number)) is not None:
             if call.request and call.request != request:
@@ -168,6 +170,7 @@ class Asker:
         number: int,
         messages: Sequence[Message] | None,
         arguments: Mapping[str, Any] | None,
+        earlier: Sequence[Turn],
         variant: str | None,
         temperature: float | None,
         max_tokens: int | None,
@@ -176,6 +179,10 @@ class Asker:
             raise InputError(
                 "ask() takes messages, or the arguments of a variant's template; give one of them"
             )
+        if earlier and arguments is None:
+            raise InputError(
+                "ask(earlier=...) needs arguments=...; put earlier turns of a chat into messages"
+            )
         if arguments is not None and (variant is None and self._chats):
             raise InputError("ask(arguments=...) of an agent needs variant=..., one of config/")
         sampling = self._line.sampling
@@ -183,6 +190,7 @@ class Asker:
             variant or self._key.variant,
             self._episode_id,
             arguments or {},
+            tuple(earlier),
             messages=None if messages is None else tuple(map(_chat_message, messages)),
             model=self._key.model,
             served_as=self._served_as if variant is None else "",
@@ -232,7 +240,7 @@ def digest(question: Question) -> str:
     """12 hex digits over what the agent asks for: words, pictures, variant and settings of the call."""
     images = [hashlib.sha256(image).hexdigest() for m in question.messages or () for image in m.images]
     words = [(m.role, m.text) for m in question.messages or ()]
-    asked = [
+    asked: list[Any] = [
         question.variant,
         dict(question.arguments),
         words,
@@ -240,6 +248,8 @@ def digest(question: Question) -> str:
         question.temperature,
         question.max_tokens,
     ]
+    if question.earlier:  # else as in runs from before there were dialogues
+        asked.append([(dict(turn.arguments), turn.answer) for turn in question.earlier])
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 

@@ -149,7 +149,7 @@ async def run_episode(
     session: Session,
     planned: PlannedEpisode,
     *,
-    make_agent: MakeAgent = TemplateAgent,
+    make_agent: MakeAgent | None = None,
     chats: bool = False,
     sampling: Sampling | None = None,
     dialect: Dialect | None = None,
@@ -159,10 +159,11 @@ async def run_episode(
 ) -> EpisodeRecord:
     """Play `planned` to its end and return its row.
 
-    `make_agent`: makes the episode's agent. `chats`: it may call several times a step, and each of its calls
-    is recorded apart. `slot(urgency)` is held during each call; urgency is the number of steps left. `record`
-    gets every call and step as soon as it is answered; `persistently` calls again what failed. A service that
-    keeps failing, or an agent that raises, gives a row of status `error`.
+    `make_agent`: makes the episode's agent; None: the one behind its variant's templates. `chats`: it may
+    call several times a step, and each of its calls is recorded apart. `slot(urgency)` is held during each
+    call; urgency is the number of steps left. `record` gets every call and step as soon as it is answered;
+    `persistently` calls again what failed. A service that keeps failing, or an agent that raises, gives a row
+    of status `error`.
     Raises ServiceError when the failure is fatal for every call, JournalError when the recorded steps do not
     replay, AskedOtherwise if the agent does not repeat them, and whatever `slot` and `record` raise.
     """
@@ -171,6 +172,8 @@ async def run_episode(
         session, sampling or Sampling(), dialect or Dialect(), slot, persistently or retrying(Backoff())
     )
     key, episode = planned.key, LiveEpisode(planned)
+    if make_agent is None:
+        make_agent = partial(TemplateAgent, dialogue=session.config.variants[key.variant].dialogue)
     asker = Asker(
         line,
         key,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from babyai_kit.agents.step_prompt import mean_shown
 from babyai_kit.configuration.prices import Price
 from babyai_kit.configuration.variants import Config
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord
@@ -18,6 +19,8 @@ OBSERVATION_TOKENS = 45
 """A typical mission and observation (measured on the five tasks)."""
 MAX_OBSERVATION_TOKENS, MAX_DISTRACTOR_TOKENS = 80, 12
 """The longest without distractors, as a step of the history, and what each distractor adds (likewise)."""
+TURN_TOKENS = 16
+"""Of a dialogue, what frames two messages and the answer in the former's place add to such a step at most."""
 ANSWER_TOKENS = {False: 8, True: 60}
 """A typical answer without and with reasoning that the prompt asks for."""
 MIN_ANSWERS, MIN_EPISODES = 20, 10
@@ -74,12 +77,15 @@ class _Lengths:
     def __init__(self, config: Config, key: EpisodeKey, max_tokens: int) -> None:
         variant = config.variants[key.variant]
         system = variant.templates.get("system", "")
-        shown = 1 + (key.history_length if variant.shows_history else 0)
+        past = key.history_length if variant.shows_history else 0
         prompt = count_text(system)
         longest = MAX_OBSERVATION_TOKENS + MAX_DISTRACTOR_TOKENS * key.num_dists
         self.price: Price | None = config.price_of(config.model(key.model))
+        shown: float = 1 + past
+        if variant.dialogue:
+            shown, longest = 1 + mean_shown(past), longest + TURN_TOKENS
         self._typical = prompt + OBSERVATION_TOKENS * shown, ANSWER_TOKENS[variant.asks_reasoning]
-        self._max = prompt + longest * shown, max_tokens
+        self._max = prompt + longest * (1 + past), max_tokens
         self._sum = 0, 0
         self._answers = 0
 

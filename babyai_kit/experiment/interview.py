@@ -13,7 +13,7 @@ from typing import cast
 
 from PIL import Image
 
-from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
+from babyai_kit.agents.template_agent import decide, sample_prompt
 from babyai_kit.configuration.answer_forms import answer_forms
 from babyai_kit.configuration.dialects import OMISSIONS, Dialect, Omission, first_dialect
 from babyai_kit.configuration.provider_types import PROVIDERS
@@ -199,10 +199,12 @@ class Interview:
 
     async def _try(self, dialect: Dialect) -> Answer | ServiceError:
         """One try; what passes by itself, and what names a time to come back, is waited for."""
+        prompt = sample_prompt(dialogue=self._agent.variant.dialogue)
         question = Question(
             self._variant,
             self._session.new_episode_id(),
-            SAMPLE_ARGUMENTS,
+            prompt.arguments,
+            prompt.earlier,
             messages=self._messages(),
             model=self._model,
             served_as=self._agent.served_as,

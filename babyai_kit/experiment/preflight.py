@@ -54,8 +54,8 @@ async def preflight(
     `wait_s`: between tries. Raises InputError if the gateway knows no such function or variant, else the last
     ServiceError, with what to check.
     """
-    # A variant of `config/` first: agents that only chat need to know less of a model.
-    first, *others = sorted(agents, key=lambda agent: agent.variant.chats)
+    # A variant of `config/` first: agents that only chat need to know less of a model, and dialogues most.
+    first, *others = sorted(agents, key=lambda a: (a.variant.chats, not a.variant.dialogue))
     dialect, notes = recorded, []
     # Of a gateway that is ours, one answer says all; but an agent may need more than words.
     for agent in (first, *(a for a in others if not session.embedded or a.variant.needs)):

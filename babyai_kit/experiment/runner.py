@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from babyai_kit.agents.interface import MakeAgent
-from babyai_kit.agents.template_agent import TemplateAgent
 from babyai_kit.errors import BudgetReached, InputError, KitError, ServiceError
 from babyai_kit.experiment.asking import AskedOtherwise
 from babyai_kit.experiment.concurrency import together
@@ -153,7 +152,7 @@ class Runner:
         return await run_episode(
             self._session,
             planned,
-            make_agent=make_agent or TemplateAgent,
+            make_agent=make_agent,
             chats=make_agent is not None,
             sampling=self._sampling,
             dialect=lane.dialect,

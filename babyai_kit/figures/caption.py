@@ -8,14 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from babyai_kit.configuration.models import is_learner, is_offline_player
+from babyai_kit.configuration.models import is_offline_player
 from babyai_kit.figures.model_names import short_names
 from babyai_kit.runs.references import MODELS
 from babyai_kit.stats import ALL_TASKS, Measure, count_errors, finished, with_free_models
 
 OFFLINE = "offline player: not an LLM"
-LOCAL = "small model trained locally: not a hosted LLM"
-KINDS = ((is_offline_player, OFFLINE), (is_learner, LOCAL))
 
 
 def caption(
@@ -96,18 +94,15 @@ def first_panel(rows: pd.DataFrame) -> pd.DataFrame:
 
 def model_note(models: Iterable[str]) -> str:
     """What must be said of some models, in parentheses after a space; else an empty text."""
-    models = list(map(str, models))
-    notes = [text for is_kind, text in KINDS if any(map(is_kind, models))]
-    return f" ({'; '.join(notes)})" if notes else ""
+    return f" ({OFFLINE})" if any(map(is_offline_player, map(str, models))) else ""
 
 
 def watermark(episodes: pd.DataFrame) -> str:
-    """The text across a figure of the offline player or the learner, or an empty one."""
-    for is_kind, text in KINDS:
-        of_kind = episodes["model"].map(is_kind).astype(bool)
-        if of_kind.any():
-            return text if of_kind.all() else f"partly {text}"
-    return ""
+    """The text across a figure of the offline player, or an empty one."""
+    of_player = episodes["model"].map(is_offline_player).astype(bool)
+    if not of_player.any():
+        return ""
+    return OFFLINE if of_player.all() else f"partly {OFFLINE}"
 
 
 def has_value(rows: pd.DataFrame, measure: Measure) -> pd.Series[bool]:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
+from babyai_kit.agents.interface import Turn
+from babyai_kit.agents.step_prompt import step_prompt
+from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.served_models import gateway_name, served_as
 from babyai_kit.configuration.variants import CHAT_VARIANT
@@ -34,13 +36,15 @@ class SourceStep:
     inference_id: str
     step: int
     arguments: Mapping[str, Any]
-    """Of the user template."""
+    """Of the user template; in a dialogue, of its last message."""
     answer: str | None
     action: str
     """The action executed, also after an invalid answer."""
     valid: bool
     messages: Messages | None = None
     """What an agent of Python code asked with; None for a variant of `config/`, which has `arguments`."""
+    earlier: tuple[Turn, ...] = ()
+    """Of a dialogue."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class SourceEpisode:
 
 async def from_journal(session: Session, run: str, variant: str, results: StrPath) -> list[SourceEpisode]:
     """Finished episodes of `variant` in the journal of `run`; ClickHouse says which are complete there."""
-    if session.config.variants[variant].chats:
+    chosen = session.config.variants[variant]
+    if chosen.chats:
         # The journal knows the answers of such an agent, and ClickHouse what it asked.
         return await from_clickhouse(session, run, variant, results)
     on_disk = Run.open(run, results=results)
@@ -65,7 +70,7 @@ async def from_journal(session: Session, run: str, variant: str, results: StrPat
     comparison = await asyncio.to_thread(_compare, session, on_disk, records)
     episodes = []
     for row in _of_variant(on_disk.episode_records().values(), variant):
-        steps = journal_steps(row, records.get(row.episode_id, []))
+        steps = journal_steps(row, records.get(row.episode_id, []), dialogue=chosen.dialogue)
         episodes.append(_source_episode(row, steps, comparison))
     return episodes
 
@@ -140,20 +145,27 @@ def _source_episode(
     )
 
 
-def journal_steps(row: EpisodeRecord, records: Sequence[StepRecord]) -> tuple[SourceStep, ...]:
-    """The steps of the episode `row`, in order, from its journal `records`."""
-    memory = LastSteps(row.history_length)
+def journal_steps(
+    row: EpisodeRecord, records: Sequence[StepRecord], *, dialogue: bool = False
+) -> tuple[SourceStep, ...]:
+    """The steps of the episode `row`, in order, from its journal `records`. `dialogue`: of its variant."""
+    length = row.history_length
     mission = Playback(row.task, seed=row.seed, num_dists=row.num_dists).mission
+    prompts = (
+        step_prompt(mission, record.observation, records[:i], length=length, dialogue=dialogue)
+        for i, record in enumerate(records)
+    )
     return tuple(
         SourceStep(
             inference_id=record.inference_id,
             step=record.step,
-            arguments=template_arguments(mission, record.observation, memory.recall(records[:i])),
+            arguments=prompt.arguments,
             answer=record.answer,
             action=record.action,
             valid=record.valid,
+            earlier=prompt.earlier,
         )
-        for i, record in enumerate(records)
+        for record, prompt in zip(records, prompts, strict=True)
     )
 
 
@@ -197,6 +209,7 @@ def _inference_steps(inferences: Iterable[StoredInference]) -> tuple[SourceStep,
                 answer=inference.raw,
                 action=decision.action,
                 valid=decision.valid,
+                earlier=inference.earlier,
             )
         )
     return tuple(steps)

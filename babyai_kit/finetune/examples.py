@@ -49,7 +49,9 @@ def make_examples(
     renderer = Renderer(variant)
     valid = [
         Example(
-            prompt=renderer.messages(step.arguments) if step.messages is None else step.messages,
+            prompt=(
+                renderer.messages(step.arguments, step.earlier) if step.messages is None else step.messages
+            ),
             answer=step.answer or "",
             episode_id=episode.row.episode_id,
             inference_id=step.inference_id,

@@ -56,9 +56,16 @@ class Export:
 
 
 def chat_row(example: Example) -> dict[str, Any]:
-    """The example as a line of a training file."""
-    messages = (*example.prompt, ("assistant", example.answer))
-    return {"messages": [{"role": role, "content": text} for role, text in messages]}
+    """The example as a line of a training file.
+
+    Of the assistant's messages only the last is learned from. Those before it are the last of other examples,
+    or not worth one, such as what stands in place of an invalid answer.
+    """
+    prompt = [
+        {"role": role, "content": text, **({"weight": 0} if role == "assistant" else {})}
+        for role, text in example.prompt
+    ]
+    return {"messages": [*prompt, {"role": "assistant", "content": example.answer}]}
 
 
 def export(

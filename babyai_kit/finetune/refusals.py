@@ -17,7 +17,7 @@ Request = Literal["upload", "job", "list of jobs", "job's status", "cancellation
 """What was asked for: `job` is the creation of one."""
 
 ELSEWHERE = (
-    "fine-tune at another server (OPENAI_BASE_URL) or with the local learner (AGENT_MODEL=babyai-learner, "
+    "fine-tune at another server (OPENAI_BASE_URL) or on this machine (AGENT_MODEL=smollm2-135m, "
     "without OPENAI_API_KEY and OPENAI_BASE_URL); see docs/fine-tuning.md"
 )
 _NO_CREDIT = re.compile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from babyai_kit.configuration.models import is_free
+from babyai_kit.configuration.models import is_free, is_offline_player
 from babyai_kit.configuration.ui_pages import fine_tuning_form
 from babyai_kit.configuration.variants import FUNCTION
 from babyai_kit.finetune.bases import is_never_tuned
@@ -17,7 +17,8 @@ def form_guide(session: Session, curation: Curation, *, model: str | None = None
     `model`: the base to fine-tune, unless it is the curation's.
     """
     base = model or curation.model
-    foreign = is_free(base) or is_never_tuned(base, session.settings.openai_base_url)
+    foreign = is_offline_player(base) or is_never_tuned(base, session.settings.openai_base_url)
+    here = is_free(base) and not foreign
     fields = {
         "Function": FUNCTION,
         "Metric": CURATED,
@@ -30,7 +31,8 @@ def form_guide(session: Session, curation: Curation, *, model: str | None = None
         f"  {fine_tuning_form(session.settings.ui_url)}",
         "and fill in:",
         *(f"  {name:<21}{value}" for name, value in fields.items()),
-        "If the model is not listed, type its name and click Select your provider.",
+        "If the model is not listed, type its name and click Select your provider"
+        + (": OpenAI. It is trained on this machine if make up has said so." if here else "."),
         "Then click Start Fine-tuning Job; docs/ui.md goes on from there.",
     ]
     if session.embedded:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.configuration.models import OFFLINE_MODEL, is_learner, is_offline_player
+from babyai_kit.configuration.models import OFFLINE_MODEL, is_local_language_model, is_offline_player
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_DATA, PROJECT_ENV, StrPath
 from babyai_kit.configuration.proxies import no_proxy
 from babyai_kit.configuration.served_models import needs
@@ -74,7 +74,9 @@ async def connect(
             servers = await stack.enter_async_context(ModelServers(settings, data, quiet=quiet))
             embedded = EmbeddedGateways(loaded, servers, store_url)
             if settings.offline:
-                model_url = await servers.player(learner_needed=is_learner(settings.model))
+                model_url = await servers.player(
+                    language_model_needed=is_local_language_model(settings.model)
+                )
             async with migrating(server, data) if server else contextlib.nullcontext():
                 gateway = await embedded.open(loaded.served_by_default())
         session = Session(
@@ -180,7 +182,7 @@ async def describe(session: Session) -> str:
             "offline player, which is NO language model\n"
             "            (set OPENAI_API_KEY or OPENAI_BASE_URL for one)"
         )
-    elif is_learner(settings.model) and settings.offline:
+    elif is_local_language_model(settings.model) and settings.offline:
         model = f"{settings.model}, a small model trained on this machine, no hosted LLM"
     else:
         price = "price unknown" if session.price is None else "price known"

@@ -45,7 +45,10 @@ class EmbeddedGateways:
         settings = self._config.settings
         fronts = await self._servers.fronts([agent.model for agent in known])
         if settings.offline:
-            base_url, timeout_ms = await self._servers.player(learner_needed=False), settings.timeout_ms
+            base_url, timeout_ms = (
+                await self._servers.player(language_model_needed=False),
+                settings.timeout_ms,
+            )
         else:
             words = of_settings(named_in(settings.model, settings))
             base_url, timeout_ms = await self._servers.adapter(settings.openai_base_url, words), NO_TIMEOUT_MS

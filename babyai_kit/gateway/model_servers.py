@@ -10,12 +10,12 @@ from pathlib import Path
 from types import TracebackType
 
 from babyai_kit.configuration.agents_toml import Front
-from babyai_kit.configuration.models import is_learner
+from babyai_kit.configuration.models import is_local_language_model
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
 from babyai_kit.configuration.served_models import Model, remedies
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.local import learner
+from babyai_kit.local import language_model
 from babyai_kit.local.adapter import Adapter
 from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.local.player.trainer import Trainer
@@ -49,7 +49,7 @@ class ModelServers:
         found = {}
         for model in models:
             if model.on_this_machine:
-                address = await self.player(learner_needed=is_learner(model.name))
+                address = await self.player(language_model_needed=is_local_language_model(model.name))
                 found[model.name] = Front(address, gives_up=False)
             elif model.base_url:
                 address = await self.adapter(model.base_url, remedies(model, self._settings))
@@ -70,25 +70,25 @@ class ModelServers:
             self._adapters[place] = await self._stack.enter_async_context(adapter)
         return self._adapters[place].base_url
 
-    async def player(self, *, learner_needed: bool) -> str:
+    async def player(self, *, language_model_needed: bool) -> str:
         """The address of the offline player, which serves the models of this machine."""
-        if self._player is not None and learner_needed and not learner.available():
+        if self._player is not None and language_model_needed and language_model.missing():
             await self._trainers(needed=True)  # says what is missing
         if self._player is None:
-            trainers = await self._trainers(learner_needed)
+            trainers = await self._trainers(language_model_needed)
             # Its fine-tuned models outlive this process; another one may use the folder at the same time.
             player = OfflinePlayer(folder=self._data / "player", trainers=trainers)
             self._player = await self._stack.enter_async_context(player)
         return self._player.base_url
 
     async def _trainers(self, needed: bool) -> list[Trainer]:
-        """The small language model to be served beside the offline player, where PyTorch is installed.
+        """The language model of this machine, to be served beside the offline player, where it is installed.
 
-        Its base model is built now if it is the one that plays. Raises ConfigError if it cannot be.
+        It is loaded now if it is the one that plays. Raises ConfigError if it is needed and not installed.
         """
-        if not needed and not learner.available():
+        if not needed and language_model.missing():
             return []
-        lazy = learner.make_learner(self._data / "learner", progress=not self._quiet)
+        lazy = language_model.make_language_model()
         if needed:
             await asyncio.to_thread(lazy.prepare)
         return [lazy]

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from babyai_kit.agents.interface import Turn
 from babyai_kit.configuration.dialects import Dialect
 
 
@@ -35,6 +36,8 @@ class Question:
     """A UUIDv7, from `Gateway.new_episode_id` or a workflow evaluation."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Of the variant's user template."""
+    earlier: tuple[Turn, ...] = ()
+    """Of a dialogue, in front of the message with these arguments."""
     messages: tuple[ChatMessage, ...] | None = None
     """Of a chat; a system message only at its beginning."""
     model: str = ""
@@ -99,11 +102,13 @@ class StoredInference:
     episode_id: str
     tags: Mapping[str, str]
     arguments: Mapping[str, Any]
-    """Of the user template."""
+    """Of the user template; in a dialogue, of its last message."""
     raw: str | None
     parsed: Any
     messages: tuple[tuple[str, str], ...] = ()
     """Of a chat: (role, text) in order."""
+    earlier: tuple[Turn, ...] = ()
+    """Of a dialogue."""
 
 
 class Gateway(Protocol):

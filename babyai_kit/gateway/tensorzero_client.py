@@ -8,7 +8,6 @@ kit already reports as an error. Export `RUST_LOG=warn` to see its log.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import gc
 import json
@@ -36,7 +35,8 @@ from babyai_kit.configuration.variants import CHAT_FUNCTION, FUNCTION
 from babyai_kit.errors import GatewayError
 from babyai_kit.gateway.episode_ids import new_episode_id
 from babyai_kit.gateway.errors import call_error, start_error
-from babyai_kit.gateway.protocol import Answer, ChatMessage, Question, StoredInference
+from babyai_kit.gateway.inference_input import question_input, stored_chat, stored_step, text_of
+from babyai_kit.gateway.protocol import Answer, Question, StoredInference
 from babyai_kit.gateway.usage import details_of
 
 FLUSH_S = 0.4
@@ -98,7 +98,7 @@ class TensorZeroGateway:
                 function_name=FUNCTION if question.messages is None else CHAT_FUNCTION,
                 variant_name=None if question.pinned else question.served_as or question.variant,
                 episode_id=question.episode_id,
-                input=_input(question),
+                input=question_input(question),
                 params={"chat_completion": params},
                 extra_body=extra_body,
                 tags=dict(question.tags),
@@ -109,7 +109,7 @@ class TensorZeroGateway:
         usage, details = response.usage, details_of(response.raw_usage)
         chat = question.messages is not None
         return Answer(
-            raw=_text(response.content) if chat else response.output.raw,
+            raw=text_of(response.content) if chat else response.output.raw,
             parsed=None if chat else response.output.parsed,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -166,18 +166,7 @@ class TensorZeroGateway:
             )
             with self._calling():
                 page: Any = (await self._open.list_inferences(request=request)).inferences
-            stored += [
-                StoredInference(
-                    inference_id=str(inference.inference_id),
-                    episode_id=str(inference.episode_id),
-                    tags=inference.tags,
-                    arguments={} if chats else _arguments(inference.input),
-                    raw=_text(inference.output) if chats else inference.output.raw,
-                    parsed=None if chats else inference.output.parsed,
-                    messages=_messages(inference.input) if chats else (),
-                )
-                for inference in page
-            ]
+            stored += [stored_chat(i) if chats else stored_step(i) for i in page]
             if len(page) < PAGE:
                 return stored
 
@@ -281,56 +270,6 @@ def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | di
         elif "max_tokens" not in omitted:
             extra_body.append({"pointer": "/max_tokens", "value": question.max_tokens})
     return params, extra_body
-
-
-def template_input(arguments: Mapping[str, Any]) -> Any:
-    """The gateway's `input` for a call with the arguments of the user template."""
-    content = [{"type": "template", "name": "user", "arguments": dict(arguments)}]
-    return {"messages": [{"role": "user", "content": content}]}
-
-
-def _input(question: Question) -> Any:
-    return template_input(question.arguments) if question.messages is None else chat_input(question.messages)
-
-
-def chat_input(messages: Sequence[ChatMessage]) -> Any:
-    """The gateway's `input` for a call with messages."""
-    spoken = [message for message in messages if message.role != "system"]
-    system = "\n\n".join(message.text for message in messages if message.role == "system")
-    content = {"messages": [{"role": m.role, "content": _blocks(m)} for m in spoken]}
-    return content | ({"system": system} if system else {})
-
-
-def _blocks(message: ChatMessage) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": message.text}]
-    for image in message.images:
-        data = base64.b64encode(image).decode()
-        blocks.append({"type": "file", "file_type": "base64", "mime_type": "image/png", "data": data})
-    return blocks
-
-
-def _text(content: Any) -> str | None:
-    """The text of a chat's answer; None if there is none."""
-    texts = [block.text for block in content if getattr(block, "type", "") == "text" and block.text]
-    return "\n".join(texts) or None
-
-
-def _messages(stored_input: Any) -> tuple[tuple[str, str], ...]:
-    """The messages of a stored chat as role and text; a picture is a line that says so."""
-    system = stored_input.system
-    messages = [("system", system)] if isinstance(system, str) else []
-    for message in stored_input.messages:
-        texts = [getattr(block, "text", None) or "[a picture]" for block in message.content]
-        messages.append((message.role, "\n".join(texts)))
-    return tuple(messages)
-
-
-def _arguments(stored_input: Any) -> Mapping[str, Any]:
-    """The arguments of the user template; empty for an input of another form."""
-    try:
-        return stored_input.messages[0].content[0].arguments  # type: ignore[no-any-return]
-    except (LookupError, AttributeError):
-        return {}
 
 
 def _typed(error: BaseTensorZeroError) -> Exception:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from babyai_kit.agents.template_agent import LastSteps, decide, template_arguments
+from babyai_kit.agents.step_prompt import LastSteps, template_arguments
+from babyai_kit.agents.template_agent import decide
 from babyai_kit.environment import ACTIONS
 from tests.runs.test_records import step
 

@@ -22,17 +22,24 @@ import tomlkit
 import yaml
 from expandvars import ParameterNullOrNotSet, expand
 
-from babyai_kit.cli import compose
+from babyai_kit.cli import compose, local_service
 from babyai_kit.cli.container_agents import PROVIDER_KEYS, write_agents
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.addresses import ADAPTER_PORT, COMPOSE_CLICKHOUSE, PLAYER_PORT
+from babyai_kit.configuration.addresses import (
+    ADAPTER_PORT,
+    COMPOSE_CLICKHOUSE,
+    LANGUAGE_MODEL_PORT,
+    PLAYER_PORT,
+)
 from babyai_kit.configuration.gateway_toml import NO_TIMEOUT_MS, model_toml
+from babyai_kit.configuration.models import LANGUAGE_MODEL
 from babyai_kit.configuration.prices import load_prices
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import Config, Variant, load_config
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.registration import register_variant
 from babyai_kit.gateway.tensorzero_client import TensorZeroGateway
+from babyai_kit.local import language_model
 from tests.support.project import CONFIG, ROOT, SETTINGS
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -60,11 +67,14 @@ def test_images_are_pinned_and_gateway_and_ui_are_of_the_clients_version():
 
 def test_everything_is_published_on_loopback_and_checked_for_health():
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    hosts = [port.rpartition(":")[0] for published in ports.values() for port in published]
+    assert len(set(hosts)) == len(hosts)  # another profile's service may still run
     assert ports == {
         "clickhouse": ["127.0.0.1:8123:8123"],
         "gateway": ["127.0.0.1:3000:3000"],
         "ui": ["127.0.0.1:4000:4000"],
         "player": [f"127.0.0.1:{PLAYER_PORT}:{PLAYER_PORT}"],
+        "language-model": [f"127.0.0.1:{LANGUAGE_MODEL_PORT}:{PLAYER_PORT}"],
     }
     assert all("healthcheck" in service for service in SERVICES.values())
     assert all("network_mode" not in service for service in SERVICES.values())
@@ -107,7 +117,10 @@ def test_data_outlive_the_containers_and_the_order_of_start_is_by_health():
     assert SERVICES["gateway"]["depends_on"] == {"adapter": healthy, "clickhouse": healthy}
     assert SERVICES["ui"]["depends_on"] == {"gateway": {"condition": "service_healthy"}}
     assert SERVICES["adapter"]["extra_hosts"] == ["host.docker.internal:host-gateway"]
-    assert SERVICES["player"]["profiles"] == ["offline"]
+    assert SERVICES["player"]["profiles"] == [local_service.PLAYER.profile]
+    assert SERVICES["language-model"]["profiles"] == [local_service.LANGUAGE_MODEL.profile]
+    # One keeps the other's jobs.
+    assert SERVICES["language-model"]["volumes"] == SERVICES["player"]["volumes"]
 
 
 def test_the_gateways_glob_finds_the_configuration_and_the_model():
@@ -169,11 +182,15 @@ def test_loopback_is_the_host_inside_a_container(url: str, seen: str):
     assert addresses.from_container(url) == seen
 
 
-@pytest.mark.parametrize("service", ["player", "adapter"])
+LEARNS = pytest.mark.skipif(bool(language_model.missing()), reason="needs the extra llm")
+
+
+@pytest.mark.parametrize("service", ["player", "adapter", pytest.param("language-model", marks=LEARNS)])
 def test_a_service_needs_nothing_but_what_its_image_installs(tmp_path: Path, service: str):
     assert SERVICES["player"]["build"] == SERVICES["adapter"]["build"]
+    assert SERVICES["language-model"]["build"] == SERVICES["player"]["build"] | {"target": "language-model"}
     dockerfile = SERVICES["player"]["build"]["dockerfile_inline"]
-    (pattern,) = re.findall(r"grep -E '([^']+)'", dockerfile)
+    pattern = re.findall(r"grep -E '([^']+)'", dockerfile)[0]
     installed = [
         line for line in (ROOT / "requirements.txt").read_text().splitlines() if re.search(pattern, line)
     ]
@@ -182,16 +199,17 @@ def test_a_service_needs_nothing_but_what_its_image_installs(tmp_path: Path, ser
     assert "COPY babyai_kit babyai_kit" in dockerfile
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert "!babyai_kit" in ignored
-    assert "!requirements.txt" in ignored
+    assert {"!requirements.txt", "!pyproject.toml"} <= set(ignored)
 
     absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "tqdm"]
     absent += ["tomlkit", "openai", "minijinja", "papermill", "IPython"]
     command = ["player", "--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command
     assert SERVICES["adapter"]["command"] == ["adapter", "--host", "0.0.0.0", "--port", str(ADAPTER_PORT)]
-    arguments = [service, "--host", "127.0.0.2", "--port", "0"]
-    if service == "player":
-        arguments += ["--folder", str(tmp_path / "data")]
+    assert SERVICES["language-model"]["command"] == [command[0], "--language-model", *command[1:]]
+    changed = {"0.0.0.0": "127.0.0.2", "/data": str(tmp_path / "data")}
+    changed |= {str(PLAYER_PORT): "0", str(ADAPTER_PORT): "0"}
+    arguments = [changed.get(argument, argument) for argument in SERVICES[service]["command"]]
     script = f"""
 import sys
 for name in {absent!r}:
@@ -215,6 +233,21 @@ runpy.run_module("babyai_kit", run_name="__main__")
         player.terminate()
         _, errors = player.communicate(timeout=20)
     assert "http://127.0.0.2:" in line, errors
+
+
+def test_the_image_of_the_language_model_can_install_it():
+    dockerfile = SERVICES["language-model"]["build"]["dockerfile_inline"]
+    kit, language_model = dockerfile.split("FROM kit AS language-model")
+    assert "AS kit" in kit
+    patterns = re.findall(r"grep -E '([^']+)'", dockerfile)
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    found = [line for line in lines if any(re.search(pattern, line) for pattern in patterns)]
+    installed = {re.split(r"[^\w-]", line)[0] for line in found}
+    assert {"packaging", "tomlkit"} <= installed
+    (module,) = re.findall(r"python -m (babyai_kit\S+install\S*)", language_model)
+    absent = ["tensorzero", "chdb", "clickhouse_connect", "pandas", "scipy", "matplotlib", "openai", "torch"]
+    script = f"import sys\nfor name in {absent}: sys.modules[name] = None\nimport {module}"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
 
 
 @pytest.fixture
@@ -271,10 +304,75 @@ def test_up_with_nothing_configured_starts_the_offline_player_and_says_so(docker
     assert not re.findall(r"(?m)^CLICKHOUSE_PASSWORD=$", (tmp_path / ".env").read_text())
 
 
+def registered(model: str) -> None:
+    """A fine-tuned variant, as a user without a key registers it."""
+    settings = load_settings(None, {})
+    register_variant("own_sft", model=model, like="history", config="config", settings=settings)
+
+
+def test_a_language_model_of_this_machine_is_served_and_trained_by_the_form(docker, tmp_path, capfd):
+    gateway = "TENSORZERO_GATEWAY_URL=http://127.0.0.1:3000"  # as the last make up has asked to set
+    (tmp_path / ".env").write_text(f"AGENT_MODEL={LANGUAGE_MODEL}\n{gateway}\n")
+    registered(f"ft:{LANGUAGE_MODEL}:offline::1")
+    assert compose.main(["up"]) == 0
+    ((_, environment),) = docker()
+    assert environment["COMPOSE_PROFILES"] == "local-model"
+    assert environment["AGENT_MODEL"] == LANGUAGE_MODEL
+    assert environment["OPENAI_BASE_URL"] == f"http://language-model:{PLAYER_PORT}/v1/"
+    assert environment["TENSORZERO_INTERNAL_MOCK_PROVIDER_API"] == f"http://language-model:{PLAYER_PORT}/"
+    output = capfd.readouterr().out
+    assert "every call of the gateway to a provider of type openai goes to the service" in output
+    assert "NO language model" not in output
+    assert "OLLAMA_HOST" not in output
+
+
+HERE = f"AGENT_MODEL={LANGUAGE_MODEL}\n"
+MINE = """
+[models.mine]
+routing = ["p"]
+[models.mine.providers.p]
+type = "TYPE"
+model_name = "m"
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "models", "tuned", "other"),
+    [
+        (f"OPENAI_API_KEY=sk-1\nAGENT_MODELS={LANGUAGE_MODEL},gpt-4o-mini", "", "", "gpt-4o-mini"),
+        (f"OPENAI_BASE_URL=http://x/v1\nAGENT_MODELS=llama,{LANGUAGE_MODEL}", "", "", "llama"),
+        (HERE, MINE.replace("TYPE", "openai"), "", "mine"),
+        (HERE, "", "ft:gpt-4o-mini:org::1", "ft:gpt-4o-mini:org::1"),
+        (HERE, MINE.replace("TYPE", "anthropic"), f"ft:{LANGUAGE_MODEL}:o::1", ""),
+        (f"{HERE}AGENT_MODELS={LANGUAGE_MODEL},offline-player,anthropic::c", "", "", ""),
+    ],
+)
+def test_the_forms_variable_takes_no_other_model_away(docker, tmp_path, capfd, env, models, tuned, other):
+    (tmp_path / ".env").write_text(f"{env}\nANTHROPIC_API_KEY=k\n")
+    if models:
+        (tmp_path / "config/models.toml").write_text(models)
+    if tuned:
+        registered(tuned)
+    assert compose.main(["up"]) == 0
+    ((_, environment),) = docker()
+    assert environment["COMPOSE_PROFILES"] == "local-model"
+    assert bool(environment[local_service.FORM_VARIABLE]) == (not other)
+    if other:
+        assert f"while the gateway asks {other} elsewhere" in capfd.readouterr().out
+
+
+def test_without_a_language_model_of_this_machine_the_forms_variable_is_empty(docker, tmp_path, monkeypatch):
+    monkeypatch.setenv(local_service.FORM_VARIABLE, "http://mine:3030")
+    for env in ("", "OPENAI_API_KEY=sk-1\n", "AGENT_MODELS=offline-player\n"):
+        (tmp_path / ".env").write_text(env)
+        assert compose.main(["up"]) == 0
+    assert [environment[local_service.FORM_VARIABLE] for _, environment in docker()] == ["", "", ""]
+
+
 def test_down_stops_everything_and_keeps_the_data(docker):
     assert compose.main(["down"]) == 0
     ((arguments, _),) = docker()
-    assert arguments == ["compose", "--profile", "offline", "down"]
+    assert arguments == ["compose", "--profile", "offline", "--profile", "local-model", "down"]
 
 
 def test_an_old_compose_or_none_is_reported(docker, tmp_path, capsys, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from babyai_kit.configuration.models import LEARNER_MODEL, OFFLINE_MODEL
+from babyai_kit.configuration.models import LANGUAGE_MODEL, OFFLINE_MODEL
 from babyai_kit.configuration.prices import FREE, Price, Prices, load_prices, price_source
 from babyai_kit.configuration.project import PROJECT_CONFIG
 from babyai_kit.errors import ConfigError
@@ -123,7 +123,7 @@ def test_what_nobody_listed_has_no_price(model: str, provider: str, base_url: st
 
 
 def test_models_of_this_machine_are_free_wherever_they_are_served():
-    for model in (OFFLINE_MODEL, LEARNER_MODEL, f"ft:{OFFLINE_MODEL}:offline:act:1"):
+    for model in (OFFLINE_MODEL, LANGUAGE_MODEL, f"ft:{OFFLINE_MODEL}:offline:act:1"):
         assert Prices({model: Price(1, 1)}).price_of(model, base_url=LOCALHOST) is FREE
 
 

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from babyai_kit.configuration import addresses
-from babyai_kit.configuration.models import DEFAULT_MODEL, LEARNER_MODEL, OFFLINE_MODEL
+from babyai_kit.configuration.models import DEFAULT_MODEL, LANGUAGE_MODEL, OFFLINE_MODEL
 from babyai_kit.configuration.retirements import shutdown_of, warning
 
 TODAY = date(2026, 11, 27)
@@ -31,7 +31,7 @@ PROXY = "https://llm.example.com/v1/"
         ("gpt-4o-mini-of-mine", None),
         ("llama3", None),
         (OFFLINE_MODEL, None),
-        (LEARNER_MODEL, None),
+        (LANGUAGE_MODEL, None),
         (f"ft:{OFFLINE_MODEL}:offline:act:1", None),
         ("", None),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from babyai_kit.configuration.models import (
     DEFAULT_MODEL,
-    LEARNER_MODEL,
+    LANGUAGE_MODEL,
     OFFLINE_MODEL,
     is_free,
     is_offline_player,
@@ -25,11 +25,11 @@ def test_a_tuned_offline_player_is_one_still():
 
 
 def test_offline_the_small_model_plays_if_it_is_named_and_no_other_name_counts():
-    named = load_settings(None, {"AGENT_MODEL": LEARNER_MODEL})
+    named = load_settings(None, {"AGENT_MODEL": LANGUAGE_MODEL})
     assert named.offline
-    assert named.model == LEARNER_MODEL
-    assert is_free(LEARNER_MODEL)
-    assert is_free(f"ft:{LEARNER_MODEL}:offline:act:1")
+    assert named.model == LANGUAGE_MODEL
+    assert is_free(LANGUAGE_MODEL)
+    assert is_free(f"ft:{LANGUAGE_MODEL}:offline:act:1")
     assert load_settings(None, {"AGENT_MODEL": "llama3.1"}).model == OFFLINE_MODEL
 
 
@@ -76,7 +76,7 @@ def test_what_has_no_effect_is_told_with_what_to_set(changed: dict[str, str], no
 def test_what_has_an_effect_is_not_told():
     server = {"OPENAI_BASE_URL": "http://h/v1", "OPENAI_API_BASE": "http://other/v1", "AGENT_MODEL": "m"}
     assert load_settings(None, server).notes == ()
-    assert load_settings(None, {"AGENT_MODEL": LEARNER_MODEL}).notes == ()
+    assert load_settings(None, {"AGENT_MODEL": LANGUAGE_MODEL}).notes == ()
     assert load_settings(None, {"AGENT_MODEL": OFFLINE_MODEL}).notes == ()
 
 

@@ -12,6 +12,7 @@ from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import ACTIONS
 from babyai_kit.errors import ConfigError
 from babyai_kit.runs.metrics import metrics
+from babyai_kit.runs.plan import DEFAULT_VARIANTS
 from tests.runs.test_records import episode
 from tests.support.project import CONFIG
 
@@ -25,12 +26,40 @@ def copy(tmp_path: Path) -> Path:
 
 def test_the_four_variants_are_a_two_by_two_design():
     variants = load_config(CONFIG, OFFLINE).variants
-    assert list(variants) == ["baseline", "reasoning", "history", "history_and_reasoning"]
+    assert list(variants) == [*DEFAULT_VARIANTS, "dialogue"]
+    variants = {name: variants[name] for name in DEFAULT_VARIANTS}
     system = {name: v.templates["system"] for name, v in variants.items()}
     user = {name: v.templates["user"] for name, v in variants.items()}
     assert system["baseline"] == system["history"] != system["reasoning"] == system["history_and_reasoning"]
     assert user["baseline"] == user["reasoning"] != user["history"] == user["history_and_reasoning"]
     assert len({v.digest for v in variants.values()}) == 4
+
+
+def test_beside_them_is_a_dialogue_that_differs_from_baseline_in_its_messages_alone():
+    variants = load_config(CONFIG, OFFLINE).variants
+    baseline, dialogue = variants["baseline"], variants["dialogue"]
+    assert dialogue.templates["system"] == baseline.templates["system"]
+    assert dialogue.digest != baseline.digest
+    assert [name for name, variant in variants.items() if variant.dialogue] == ["dialogue"]
+
+
+@pytest.mark.parametrize(
+    ("marker", "is_dialogue"),
+    [
+        ("{#- steps as turns -#}", True),
+        ("{# steps as turns #}", True),
+        ("{#steps as turns#}", True),
+        ("{# not steps as turns #}", False),
+        ("steps as turns", False),
+    ],
+)
+def test_the_template_says_whether_a_variant_is_a_dialogue(copy: Path, marker: str, is_dialogue: bool):
+    before = load_config(copy, OFFLINE).variants["baseline"]
+    (copy / "functions/act/user.minijinja").write_text(marker + "{{ mission }}: {{ observation }}")
+    after = load_config(copy, OFFLINE).variants["baseline"]
+    assert after.dialogue is is_dialogue
+    assert after.shows_history is is_dialogue, "its earlier messages are history, whatever the template uses"
+    assert after.digest != before.digest
 
 
 def test_reasoning_changes_nothing_but_the_form_of_the_answer():

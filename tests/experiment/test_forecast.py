@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from dataclasses import replace
 from typing import Any
@@ -11,14 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from babyai_kit.agents.step_prompt import step_prompt
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config, load_config
+from babyai_kit.environment import ACTIONS, TASKS, make_env
 from babyai_kit.experiment.backlog import Backlog
 from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import announcement, forecast_of
 from babyai_kit.experiment.forecast import MIN_ANSWERS, Amount, Forecast
+from babyai_kit.finetune.prompts import Renderer
 from babyai_kit.runs.plan import Sampling
-from babyai_kit.runs.records import EpisodeKey
+from babyai_kit.runs.records import EpisodeKey, StepRecord
+from babyai_kit.tokens import count_prompt
 from tests.support.journals import idle, play
 from tests.support.project import CONFIG
 
@@ -115,6 +120,28 @@ def test_episodes_that_go_on_count_since_quick_ones_end_first() -> None:
     # An end in every 100 steps, and not in every 10 as among those that ended.
     assert forecast.rest().at_most.calls == 100
     assert 90 < forecast.rest().expected.calls < 100
+
+
+@pytest.mark.parametrize("variant", ["history", "dialogue"])
+def test_no_prompt_is_longer_than_at_most_says(variant: str) -> None:
+    """Also where every answer was invalid, of which the prompt has a note."""
+    config, length, dice = config_for(PRICED), 8, random.Random(0)
+    renderer, dialogue = Renderer(config.variants[variant]), config.variants[variant].dialogue
+    longest: dict[str, int] = {}
+    for task in TASKS:
+        env = make_env(task)
+        text = env.reset(seed=1)[0]["text"]
+        steps: list[StepRecord] = []
+        while env.running and len(steps) < 30:
+            prompt = step_prompt(env.mission, text, steps, length=length, dialogue=dialogue)
+            tokens = count_prompt(renderer.messages(prompt.arguments, prompt.earlier))
+            longest[task] = max(longest.get(task, 0), tokens)
+            steps.append(replace(STEPS[0], observation=text, action="go forward", valid=False))
+            text = env.step(dice.randrange(len(ACTIONS)))[0]["text"]
+        planned = replace(key(variant, task=task), history_length=length)
+        rest = Forecast(config, [(planned, 1)], 16).rest()
+        assert longest[task] <= rest.at_most.input_tokens
+        assert rest.expected.input_tokens > count_prompt(renderer.messages(prompt.arguments)[:1])
 
 
 @settings(max_examples=30)

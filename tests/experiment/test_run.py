@@ -18,6 +18,7 @@ from babyai_kit.experiment.reconciliation import reconcile_run
 from babyai_kit.gateway.session import Session
 from babyai_kit.local.player import ChatRequest, Fault, FaultPlan, OfflinePlayer
 from babyai_kit.runs.journal import read_steps
+from babyai_kit.runs.plan import DEFAULT_VARIANTS
 from babyai_kit.store.queries import stored_feedback, stored_steps
 from tests.support.project import CONFIG, PROMPTS
 
@@ -318,7 +319,7 @@ async def test_a_cancelled_run_leaves_no_task_and_goes_on(open_session, tmp_path
     same_figures(rest, whole)
 
 
-@pytest.mark.parametrize("variant", ["baseline", "reasoning", "history", "history_and_reasoning"])
+@pytest.mark.parametrize("variant", [*DEFAULT_VARIANTS, "dialogue"])
 async def test_what_the_model_sees(open_session, tmp_path, variant):
     """The fourth call of an episode whose second answer was no action, message by message."""
     turn, refuse, drop = '{"action": "turn left"}', "I would rather not.", '{"action": "drop"}'
@@ -332,5 +333,6 @@ async def test_what_the_model_sees(open_session, tmp_path, variant):
         await run_experiment(
             session, "r", [variant], ["putnext"], [200], max_concurrency=1, results=tmp_path, progress=False
         )
+    assert len(seen[0].messages) == (4 if variant == "dialogue" else 2), "the preflight asks in the same form"
     shown = "\n".join(f"<{role}>\n{text}\n</{role}>" for role, text in seen[4].messages) + "\n"
     assert shown == (PROMPTS / f"{variant}.txt").read_text()

@@ -32,7 +32,7 @@ async def test_two_servers_and_the_offline_player_in_one_run(opened, data: Path,
         episodes = await run_experiment(
             session,
             "three-models",
-            ["baseline", "history"],
+            ["baseline", "dialogue"],
             ["goto"],
             [200, 201],
             models=models,
@@ -51,7 +51,7 @@ async def test_two_servers_and_the_offline_player_in_one_run(opened, data: Path,
     assert (episodes["status"] == "ok").all()
     assert set(rows.result_rows) == {
         (f"{variant}@{model.replace('/', '-')}", model)
-        for variant in ("baseline", "history")
+        for variant in ("baseline", "dialogue")
         for model in models
     }
     shown = episodes.drop(columns="wall_s")

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babyai_kit import ACTIONS, run_experiment
-from babyai_kit.agents.template_agent import FALLBACK_ACTION, decide, template_arguments
+from babyai_kit.agents.step_prompt import template_arguments
+from babyai_kit.agents.template_agent import FALLBACK_ACTION, decide
 from babyai_kit.environment.playback import Playback
 from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
 from babyai_kit.gateway.session import Answer

@@ -26,7 +26,7 @@ from tests.support.project import make_project
 
 pytestmark = pytest.mark.e2e
 
-PLAN = ["--variants", "baseline,history,history_and_reasoning", "--tasks", "goto,open", "--seeds", "0:2"]
+PLAN = ["--variants", "baseline,dialogue,history_and_reasoning", "--tasks", "goto,open", "--seeds", "0:2"]
 PLAN += ["--history-length", "3"]
 
 

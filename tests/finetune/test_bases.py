@@ -51,7 +51,7 @@ def test_a_base_that_openai_never_tunes_is_refused_with_those_it_tunes(base: str
         f"OpenAI does not fine-tune {base}, only gpt-4.1-mini-2025-04-14, gpt-4.1-2025-04-14, "
     )
     assert "until 2027-01-06; set AGENT_MODEL to one of these before the run, or fine-tune at another" in line
-    assert "AGENT_MODEL=babyai-learner" in line
+    assert "AGENT_MODEL=smollm2-135m" in line
     with pytest.raises(InputError, match=r"and no other model since 2027-01-06; fine-tune at another server"):
         check_base(base, addresses.OPENAI, AFTER)
 

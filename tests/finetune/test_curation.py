@@ -10,9 +10,11 @@ from tensorzero import InferenceFilterBooleanMetric, ListInferencesRequest
 
 from babyai_kit import finetune, load_episodes, run_experiment
 from babyai_kit.errors import InputError
+from babyai_kit.finetune.export import read_rows
 from babyai_kit.gateway.protocol import Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.local.player import ChatRequest, FaultPlan, OfflinePlayer
+from babyai_kit.local.player.training_file import read_examples
 from babyai_kit.runs.journal import read_steps
 from tests.experiment.test_run import open_session  # noqa: F401
 from tests.finetune.conftest import TRAIN_SEEDS, Open
@@ -89,8 +91,9 @@ async def test_prompts_are_rendered_as_the_model_got_them(open_session, tmp_path
     def answers(request: ChatRequest) -> None:
         got.add(request.messages)
 
-    variants = ["baseline", "history_and_reasoning"]
+    variants = ["baseline", "history_and_reasoning", "dialogue"]
     plan = {"tasks": ["goto", "open"], "seeds": [1, 2], "results": tmp_path, "progress": False}
+    plan["history_length"] = 5
     faults = FaultPlan({"invalid_action": 0.15})
     async with OfflinePlayer(answers=answers, faults=faults) as player, open_session(player) as session:
         await run_experiment(session, "r", variants, **plan)
@@ -102,7 +105,19 @@ async def test_prompts_are_rendered_as_the_model_got_them(open_session, tmp_path
     prompts = {e.prompt for curation in curations for e in curation.examples}
     assert len(prompts) > 20
     assert prompts <= got
-    assert any("your answer was not a valid action" in prompt[1][1] for prompt in prompts)
+    noted = {e.prompt for c in curations for e in c.examples if "was not a valid action" in e.prompt[-1][1]}
+    assert {len(prompt) > 2 for prompt in noted} == {True, False}
+    for stored, journal in zip(curations[::2], curations[1::2], strict=True):
+        assert stored.examples == journal.examples
+    dialogue = curations[-1]
+    assert {len(e.prompt) for e in dialogue.examples} == {2 + 2 * past for past in range(6)}
+    files = finetune.export(dialogue, tmp_path / "export", validation_fraction=0)
+    for row, example in zip(read_rows(files.training_file), dialogue.examples, strict=True):
+        answers = [m for m in row["messages"] if m["role"] == "assistant"]
+        assert [m.get("weight", 1) for m in answers] == [0] * (len(answers) - 1) + [1]
+        assert tuple((m["role"], m["content"]) for m in row["messages"][:-1]) == example.prompt
+    # Our own server reads it, too.
+    assert [e.prompt for e in read_examples(files.training_file)] == [e.prompt for e in dialogue.examples]
 
 
 async def test_invalid_steps_and_orphans_are_left_out(open_session, tmp_path: Path):  # noqa: F811

@@ -56,6 +56,14 @@ def test_a_line_is_a_conversation_in_openais_form(tmp_path: Path):
     assert export.validation_file is None
 
 
+def test_earlier_answers_in_a_prompt_are_not_learned(tmp_path: Path):
+    talk = (("user", "Mission"), ("assistant", '{"action": "drop"}'), ("user", "What now?"))
+    export = finetune.export(curation(prompt=talk), tmp_path, validation_fraction=0)
+    for row in read_examples(export.training_file):
+        assert row.prompt == talk
+        assert list(row.turns()) == [(talk, '{"action": "go forward"}')]
+
+
 def test_the_same_examples_make_the_same_files(tmp_path: Path):
     one, other = (finetune.export(curation(), tmp_path / name) for name in ("a", "b"))
     assert one.digests == other.digests

@@ -17,7 +17,7 @@ from tests.support.third_party_server import ThirdParty
 
 KEY = "sk-canary-1"
 CLOSED = "Fine-tuning is no longer available. Existing models keep working."
-LEARNER = "or with the local learner"
+HERE = "or on this machine"
 
 
 @pytest.fixture
@@ -48,20 +48,20 @@ async def launch_error(export: finetune.Export, call: str, *answers: Any) -> tup
 @pytest.mark.parametrize(
     ("status", "body", "kind", "words"),
     [
-        (403, refused(CLOSED), "refused", [CLOSED, LEARNER, "OPENAI_BASE_URL"]),
-        (403, refused("Training is not available", code="training_not_available"), "refused", [LEARNER]),
-        (403, refused("Your organization may not do this", type="permission_error"), "refused", [LEARNER]),
-        (403, "<html>Forbidden</html>", "refused", ["403: Forbidden", LEARNER]),
-        (400, refused(CLOSED), "refused", [CLOSED, LEARNER]),
-        (410, {"detail": "Gone"}, "refused", ["410: Gone", LEARNER]),
-        (400, refused("Fine-tuning is not supported for model m"), "refused", ["--model", LEARNER]),
+        (403, refused(CLOSED), "refused", [CLOSED, HERE, "OPENAI_BASE_URL"]),
+        (403, refused("Training is not available", code="training_not_available"), "refused", [HERE]),
+        (403, refused("Your organization may not do this", type="permission_error"), "refused", [HERE]),
+        (403, "<html>Forbidden</html>", "refused", ["403: Forbidden", HERE]),
+        (400, refused(CLOSED), "refused", [CLOSED, HERE]),
+        (410, {"detail": "Gone"}, "refused", ["410: Gone", HERE]),
+        (400, refused("Fine-tuning is not supported for model m"), "refused", ["--model", HERE]),
         (400, refused("bad suffix"), "refused", ["400: bad suffix", "fix the cause"]),
-        (404, {"detail": "Not Found"}, "unsupported", ["404: Not Found", "fine-tuning API", LEARNER]),
-        (404, "404 page not found", "unsupported", ["404 page not found", LEARNER]),
+        (404, {"detail": "Not Found"}, "unsupported", ["404: Not Found", "fine-tuning API", HERE]),
+        (404, "404 page not found", "unsupported", ["404 page not found", HERE]),
         (404, refused("model m does not exist"), "refused", ["model m does not exist", "--model"]),
-        (405, {"detail": "Method Not Allowed"}, "unsupported", [LEARNER]),
-        (501, "<html>not here</html>", "unsupported", [LEARNER]),
-        (200, {"error": "Unexpected endpoint or method. (POST /v1/files)"}, "unsupported", [LEARNER]),
+        (405, {"detail": "Method Not Allowed"}, "unsupported", [HERE]),
+        (501, "<html>not here</html>", "unsupported", [HERE]),
+        (200, {"error": "Unexpected endpoint or method. (POST /v1/files)"}, "unsupported", [HERE]),
         (401, refused("Incorrect API key provided"), "key refused", ["check OPENAI_API_KEY"]),
         (403, refused("Missing scopes: api.fine_tuning.jobs.write"), "key refused", ["check OPENAI_API_KEY"]),
         (402, refused("Payment required"), "quota", ["add credit"]),
@@ -76,8 +76,8 @@ async def test_a_refusal_says_why_and_what_to_do(
     error, other = await launch_error(export, call, (status, body))
     assert error.kind == kind
     assert [part for part in words if part not in str(error)] == []
-    assert ("OPENAI_API_KEY and" in str(error)) == (kind == "key refused" or LEARNER in str(error))
-    assert error.fatal == (kind in ("quota", "key refused", "unsupported") or LEARNER in str(error))
+    assert ("OPENAI_API_KEY and" in str(error)) == (kind == "key refused" or HERE in str(error))
+    assert error.fatal == (kind in ("quota", "key refused", "unsupported") or HERE in str(error))
     assert not error.retryable
     assert other.count(call) == 1
 

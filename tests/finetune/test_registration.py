@@ -54,6 +54,11 @@ def test_a_registered_variant_has_the_prompts_it_learned_with(config: Path, sour
     assert not {"api_base"} & set(provider(file))
 
 
+def test_what_a_dialogue_taught_is_a_dialogue(config: Path):
+    register_variant("talker", model=TUNED, like="dialogue", config=config, settings=HOSTED)
+    assert load_config(config, HOSTED).variants["talker"].dialogue
+
+
 def test_registering_again_changes_nothing_and_another_model_replaces_it(config: Path):
     def register(model: str) -> Path:
         return register_variant("history_sft", model=model, config=config, settings=HOSTED)

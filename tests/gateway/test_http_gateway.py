@@ -19,7 +19,7 @@ from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
 
-PLAN: dict[str, Any] = {"variants": ["baseline", "history"], "tasks": ["goto", "open"], "seeds": [3, 4]}
+PLAN: dict[str, Any] = {"variants": ["baseline", "dialogue"], "tasks": ["goto", "open"], "seeds": [3, 4]}
 DOCUMENTED = {
     *("function_name", "variant_name", "episode_id", "input", "params", "tags"),
     *("dryrun", "stream", "cache_options", "include_raw_response", "include_raw_usage"),
@@ -86,7 +86,7 @@ async def test_a_run_over_http_equals_an_embedded_one_and_the_ui_can_compare_it(
     of = {place.partition(":")[0]: run_id for place, run_id in ids.items()}
     assert last_line == (
         "Compare the variants in TensorZero's UI: http://127.0.0.1:4000/workflow-evaluations/projects/babyai"
-        f"?run_ids={of['baseline']},{of['history']}"
+        f"?run_ids={of['baseline']},{of['dialogue']}"
     )
 
 
@@ -204,7 +204,9 @@ async def test_a_variant_that_the_gateway_does_not_know_is_told_before_the_plan(
     (served / "prices.json").symlink_to(CONFIG / "prices.json")
     async with remote(config=served) as at, at.connect() as session:
         with pytest.raises(InputError, match=r"has no variant 'history'.*restart it"):
-            await run_experiment(session, "r", **PLAN, results=tmp_path, progress=False)
+            await run_experiment(
+                session, "r", **PLAN | {"variants": ["history"]}, results=tmp_path, progress=False
+            )
     assert not (tmp_path / "r/steps.jsonl").read_text()
     assert all(body["dryrun"] for body in at.server.sent("/inference"))
 

@@ -10,7 +10,7 @@ from babyai_kit.cli.container_agents import PROVIDER_KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ROOT / "tests" / "goldens" / "prompts"
-"""The four variants' prompts as the model must get them."""
+"""The variants' prompts as the model must get them."""
 
 _COPY = tempfile.TemporaryDirectory(prefix="babyai-tests-")
 # Without the variants that a user of this checkout has registered.

@@ -17,7 +17,7 @@ from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS
 from babyai_kit.configuration.answer_forms import FormRequest
 from babyai_kit.errors import ServiceError
 from babyai_kit.gateway.errors import call_error, start_error
-from babyai_kit.gateway.tensorzero_client import template_input
+from babyai_kit.gateway.inference_input import template_input
 from tests.support.project import CONFIG
 
 

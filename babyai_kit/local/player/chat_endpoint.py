@@ -23,7 +23,8 @@ from babyai_kit.local.player.faults import Fault, FaultPlan, Latency, spoil
 from babyai_kit.local.player.model_directory import ServedModel
 from babyai_kit.local.player.protocol import ProtocolError
 
-CHAT_PATH = "/v1/chat/completions"
+CHAT_PATH = "/chat/completions"
+"""Below the base of the API."""
 
 Script = Callable[[ChatRequest], "str | Fault | Awaitable[str | Fault | None] | None"]
 
@@ -56,6 +57,9 @@ class ChatEndpoint:
         # Resolved when the server closes. Created when it opens: a future belongs to one event loop.
         self.closing: asyncio.Future[None] | None = None
 
+    def add_to(self, router: web.UrlDispatcher, base: str) -> None:
+        router.add_post(base + CHAT_PATH, self._handle)
+
     async def model(self, name: str) -> ServedModel:
         """An entry of `models`; one that `find_model` finds is added to them.
 
@@ -68,7 +72,7 @@ class ChatEndpoint:
             raise ProtocolError(404, message, code="model_not_found", param="model")
         return self.models[name]
 
-    async def handle(self, http: web.Request) -> web.StreamResponse:
+    async def _handle(self, http: web.Request) -> web.StreamResponse:
         with self.stats.call():
             try:
                 request = parse_request(await http.read())

@@ -18,15 +18,29 @@ class ChatRequest:
     model: str
     messages: tuple[tuple[str, str], ...]
     temperature: float = 1.0
+    """0 to 2."""
+    top_p: float = 1.0
+    """0 to 1: sample from the likeliest tokens, as few as have this probability in sum."""
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     stream: bool = False
+    response_format: dict[str, Any] = field(default_factory=lambda: {"type": "text"})
+    """As sent; its `type` is text, json_object or json_schema."""
     schema: dict[str, Any] | None = None
-    """The JSON schema that the answer must satisfy; None: plain text."""
+    """The JSON schema that the answer must satisfy, a tool's arguments included; None: there is none."""
     tool: str | None = None
-    """Name of the function that the answer must call."""
+    """Name of the function that the answer must call; the answer's text is its arguments."""
+    logprobs: bool = False
+    """Whether the log probabilities of the answer's tokens are wanted."""
+    top_logprobs: int = 0
+    """0 to 20: of how many of the likeliest tokens in each place."""
     body: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def wants_json(self) -> bool:
+        """True if the answer must be JSON, with a schema or without."""
+        return self.schema is not None or self.response_format["type"] != "text"
 
     @cached_property
     def identity(self) -> str:
@@ -44,18 +58,22 @@ def parse_request(raw: bytes) -> ChatRequest:
     chat = validate(ChatBody, fields)
     tool, schema = chat.tool, None
     if tool is not None:
-        schema = tool.parameters
+        schema = tool.parameters or {"type": "object"}
     elif isinstance(chat.response_format, SchemaFormat):
         schema = chat.response_format.json_schema.content
     return ChatRequest(
         model=chat.model,
         messages=tuple(message.pair for message in chat.messages),
         temperature=chat.temperature,
+        top_p=chat.top_p,
         seed=chat.seed,
         max_tokens=chat.max_completion_tokens or chat.max_tokens,
         stop=tuple(chat.stop),
         stream=chat.stream,
+        response_format=fields.get("response_format") or {"type": "text"},
         schema=schema,
         tool=tool.name if tool else None,
+        logprobs=chat.logprobs,
+        top_logprobs=chat.top_logprobs,
         body=fields,
     )

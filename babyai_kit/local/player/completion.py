@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from babyai_kit.local.player import logprobs
 from babyai_kit.local.player.chat_request import ChatRequest
+from babyai_kit.local.player.logprobs import TokenLogprob
 from babyai_kit.tokens import count_prompt, truncate
 
 
@@ -22,6 +24,10 @@ class ModelAnswer:
     completion_tokens: int
     truncated: bool = False
     """True if the token limit cut it off."""
+    cached_tokens: int = 0
+    """How many of the prompt's tokens were known from earlier calls and cost no work."""
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    """Of the text's tokens, without one that ends it; None: not asked for."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Completion:
     """Either "stop" or "length"."""
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -41,7 +49,7 @@ class Completion:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
-            "prompt_tokens_details": {"cached_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
             "completion_tokens_details": {"reasoning_tokens": 0},
         }
 
@@ -55,13 +63,20 @@ def complete(answer: str | ModelAnswer, request: ChatRequest, fault: str = "") -
     stops = [text.index(stop) for stop in request.stop if stop in text]
     text = text[: min(stops)] if stops else text
     if isinstance(answer, ModelAnswer):
-        reason = "length" if answer.truncated and not stops else "stop"
-        return Completion(text, reason, answer.prompt_tokens, answer.completion_tokens)
-    text, tokens, truncated = truncate(text, None if fault == "huge" else request.max_tokens)
+        tokens = answer.logprobs if request.logprobs and request.tool is None else None
+        return Completion(
+            text,
+            "length" if answer.truncated and not stops else "stop",
+            answer.prompt_tokens,
+            answer.completion_tokens,
+            answer.cached_tokens,
+            logprobs.cut_after(tokens, text) if tokens is not None and stops else tokens,
+        )
+    text, count, truncated = truncate(text, None if fault == "huge" else request.max_tokens)
     form = [request.body[key] for key in ("tools", "response_format") if request.body.get(key)]
     prompt_tokens = count_prompt(request.messages, form)
     reason = "length" if truncated else "stop"
-    return Completion(None if fault == "null" else text, reason, prompt_tokens, tokens)
+    return Completion(None if fault == "null" else text, reason, prompt_tokens, count)
 
 
 @dataclass(frozen=True)
@@ -77,27 +92,31 @@ class ResponseWriter:
         choice = {
             "index": 0,
             "message": self._message(completion.text),
-            "logprobs": None,
+            "logprobs": self._logprobs(completion.logprobs),
             "finish_reason": completion.finish_reason,
         }
         body = {**self._head("chat.completion"), "choices": [choice]}
         return {**body, "usage": completion.usage} if self.usage else body
 
     def chunks(self, completion: Completion) -> Iterator[dict[str, Any]]:
-        """The chunks of a streamed answer: role, text word by word (a tool call in one), end, usage."""
+        """The chunks of a streamed answer: role, text by words or, with log probabilities, by
+        tokens (a tool call in one), end, usage."""
         head = self._head("chat.completion.chunk")
         text = completion.text or ""
-        if self.request.tool is None:
-            pieces = re.findall(r"\S+\s*|\s+", text)
-            deltas = [self._message(""), *({"content": piece} for piece in pieces)]
-        else:
+        if self.request.tool is not None:
             message = self._message(text)
             message["tool_calls"][0]["index"] = 0
-            deltas = [message]
-        for delta in deltas:
-            yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-        last = {"index": 0, "delta": {}, "finish_reason": completion.finish_reason}
-        yield {**head, "choices": [last]}
+            yield {**head, "choices": [_delta(message)]}
+        else:
+            yield {**head, "choices": [_delta(self._message(""))]}
+            if completion.logprobs is None:
+                for word in re.findall(r"\S+\s*|\s+", text):
+                    yield {**head, "choices": [_delta({"content": word})]}
+            else:
+                for piece, tokens in logprobs.pieces(completion.logprobs, text):
+                    choice = _delta({"content": piece}, logprobs=self._logprobs(tokens))
+                    yield {**head, "choices": [choice]}
+        yield {**head, "choices": [_delta({}, finish_reason=completion.finish_reason)]}
         options = self.request.body.get("stream_options")
         if self.usage and isinstance(options, dict) and options.get("include_usage"):
             yield {**head, "choices": [], "usage": completion.usage}
@@ -111,9 +130,16 @@ class ResponseWriter:
             "system_fingerprint": self.fingerprint,
         }
 
+    def _logprobs(self, tokens: tuple[TokenLogprob, ...] | None) -> dict[str, Any] | None:
+        return None if tokens is None else logprobs.as_json(tokens, self.request.top_logprobs)
+
     def _message(self, text: str | None) -> dict[str, Any]:
         if self.request.tool is None or text is None:
             return {"role": "assistant", "content": text, "refusal": None}
         function = {"name": self.request.tool, "arguments": text}
         call = {"id": f"call_{uuid.uuid4().hex[:24]}", "type": "function", "function": function}
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
+
+
+def _delta(delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish_reason, **more}

@@ -132,16 +132,17 @@ def _load(folder: Path) -> Table:
 
 
 def _read_actions(path: Path) -> list[tuple[Prompt, int]]:
-    """Prompt and index of the action, of the examples whose answer names one."""
+    """Prompt and index of the action, of the answers to be learned that name one."""
     pairs = []
     for example in read_examples(path, min_examples=1):
-        try:
-            answer: Any = parse_json(example.answer)
-        except ValueError:
-            continue
-        action = answer.get("action") if isinstance(answer, dict) else None
-        if isinstance(action, str) and action in ACTIONS:
-            pairs.append((parse_prompt(example.prompt), ACTIONS.index(action)))
+        for prompt, text in example.turns():
+            try:
+                answer: Any = parse_json(text)
+            except ValueError:
+                continue
+            action = answer.get("action") if isinstance(answer, dict) else None
+            if isinstance(action, str) and action in ACTIONS:
+                pairs.append((parse_prompt(prompt), ACTIONS.index(action)))
     return pairs
 
 

@@ -18,12 +18,13 @@ class FileEndpoint:
     def __init__(self, store: FileStore) -> None:
         self._store = store
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
-        router.add_post("/v1/files", self._upload)
-        router.add_get("/v1/files", self._list)
-        router.add_get("/v1/files/{id}", self._show)
-        router.add_get("/v1/files/{id}/content", self._content)
-        router.add_delete("/v1/files/{id}", self._delete)
+    def add_to(self, router: web.UrlDispatcher, base: str) -> None:
+        files = f"{base}/files"
+        router.add_post(files, self._upload)
+        router.add_get(files, self._list)
+        router.add_get(f"{files}/{{id}}", self._show)
+        router.add_get(f"{files}/{{id}}/content", self._content)
+        router.add_delete(f"{files}/{{id}}", self._delete)
 
     async def _upload(self, http: web.Request) -> web.Response:
         if not http.content_type.startswith("multipart/"):

@@ -8,10 +8,7 @@ again if its trainer can do so, and fails otherwise.
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +38,13 @@ class FineTuning:
             if job["status"] not in ENDED:
                 self._start(job["id"], restarted=True)
 
-    def create(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Start a new job. Raises ProtocolError (400) for a model or file that does not exist."""
-        if self.models.find(fields["model"]) is None:
+    def create(self, fields: dict[str, Any], *, hyperparameters_at: str) -> dict[str, Any]:
+        """Start a new job. Raises ProtocolError (400) for a model or file that does not exist, and for
+        hyperparameters, found in the request `hyperparameters_at`, that the model does not take."""
+        from babyai_kit.local.player.validation import validate
+
+        source = self.models.find(fields["model"])
+        if source is None:
             raise ProtocolError(
                 400,
                 f"Model {fields['model']} is not available for fine-tuning or does not exist.",
@@ -53,7 +54,18 @@ class FineTuning:
         for param in ("training_file", "validation_file"):
             if fields[param] is not None:
                 self._check_file(fields[param], param)
-        job = self.jobs.add({**fields, "organization_id": ORGANIZATION, "status": "validating_files"})
+        known = source.trainer.hyperparameters()
+        given = fields["hyperparameters"]
+        hyperparameters = validate(known, given, place=hyperparameters_at).model_dump(mode="json")
+        job = self.jobs.add(
+            {
+                **fields,
+                "hyperparameters": hyperparameters,
+                "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+                "organization_id": ORGANIZATION,
+                "status": "validating_files",
+            }
+        )
         self._log(job).event(f"Created fine-tuning job: {job['id']}")
         self._start(job["id"])
         return job
@@ -132,7 +144,8 @@ class FineTuning:
         if validating:
             self.jobs.update(job_id, status="queued")
             log.event("Files validated, moving job to queued state")
-        hyperparameters = {name: value for name, value in job["hyperparameters"].items() if value != "auto"}
+        chosen = job["hyperparameters"].items()
+        hyperparameters = {name: value for name, value in chosen if value not in ("auto", None)}
         async with self._training:
             self.jobs.update(job_id, status="running")
             log.event("Fine-tuning job started")
@@ -147,9 +160,11 @@ class FineTuning:
                 folder=self.jobs.work_folder(job_id),
                 base_folder=source.folder,
             )
-            await source.trainer.train(training_job, log)
+            tokens = await source.trainer.train(training_job, log)
+        if tokens is None:
+            tokens = sum(example.tokens for example in examples) * hyperparameters["n_epochs"]
         results = await asyncio.to_thread(
-            self.files.add, "step_metrics.csv", "fine-tune-results", _csv(log.rows)
+            self.files.add, "step_metrics.csv", "fine-tune-results", log.result_file()
         )
         name = self.models.result_name(job)
         log.event(f"New fine-tuned model created: {name}")
@@ -158,7 +173,7 @@ class FineTuning:
             status="succeeded",
             fine_tuned_model=name,
             finished_at=int(time.time()),
-            trained_tokens=sum(example.tokens for example in examples) * hyperparameters["n_epochs"],
+            trained_tokens=tokens,
             result_files=[results["id"]],
         )
         log.event("The job has successfully completed")
@@ -179,13 +194,3 @@ class FineTuning:
 
     def _log(self, job: dict[str, Any]) -> JobLog:
         return JobLog(self.jobs, job["id"], self.models.result_name(job))
-
-
-def _csv(rows: Sequence[dict[str, float]]) -> bytes:
-    """The result file: a row per step, with a column for every metric reported."""
-    columns = list(dict.fromkeys(name for row in rows for name in row)) or ["step"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -8,26 +8,26 @@ from typing import Any
 from aiohttp import web
 
 from babyai_kit.local.player.fine_tuning import FineTuning
-from babyai_kit.local.player.job_store import CHECKPOINTS, EVENTS
+from babyai_kit.local.player.job_store import EVENTS
 from babyai_kit.local.player.protocol import page, parse_object
-
-_JOBS = "/v1/fine_tuning/jobs"
 
 
 class JobEndpoint:
     def __init__(self, tuning: FineTuning) -> None:
         self._tuning = tuning
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
-        router.add_post(_JOBS, self._create)
-        router.add_get(_JOBS, self._list)
-        router.add_get(f"{_JOBS}/{{id}}", self._show)
-        router.add_post(f"{_JOBS}/{{id}}/cancel", self._cancel)
-        router.add_get(f"{_JOBS}/{{id}}/events", self._events)
-        router.add_get(f"{_JOBS}/{{id}}/checkpoints", self._checkpoints)
+    def add_to(self, router: web.UrlDispatcher, base: str) -> None:
+        jobs = f"{base}/fine_tuning/jobs"
+        router.add_post(jobs, self._create)
+        router.add_get(jobs, self._list)
+        router.add_get(f"{jobs}/{{id}}", self._show)
+        router.add_post(f"{jobs}/{{id}}/cancel", self._cancel)
+        router.add_get(f"{jobs}/{{id}}/events", self._events)
+        router.add_get(f"{jobs}/{{id}}/checkpoints", self._checkpoints)
 
     async def _create(self, http: web.Request) -> web.Response:
-        return web.json_response(self._tuning.create(parse_job(await http.read())))
+        fields, place = parse_job(await http.read())
+        return web.json_response(self._tuning.create(fields, hyperparameters_at=place))
 
     async def _list(self, http: web.Request) -> web.Response:
         return _page(http, self._tuning.jobs.all())
@@ -42,30 +42,28 @@ class JobEndpoint:
         return _page(http, self._tuning.jobs.rows(http.match_info["id"], EVENTS))
 
     async def _checkpoints(self, http: web.Request) -> web.Response:
-        return _page(http, self._tuning.jobs.rows(http.match_info["id"], CHECKPOINTS), default_limit=10)
+        return _page(http, self._tuning.jobs.checkpoints(http.match_info["id"]), default_limit=10)
 
 
 def _page(http: web.Request, objects: list[dict[str, Any]], default_limit: int = 20) -> web.Response:
     return web.json_response(page(objects, http.query, default_limit=default_limit, max_limit=100))
 
 
-def parse_job(raw: bytes) -> dict[str, Any]:
-    """The fields of a job object that its creator chooses. Raises ProtocolError (400)."""
-    from babyai_kit.local.player.request_bodies import DEFAULT_EPOCHS, JobBody
+def parse_job(raw: bytes) -> tuple[dict[str, Any], str]:
+    """The fields of a job object that its creator chooses, and where in the body the hyperparameters were,
+    which are not yet validated. Raises ProtocolError (400)."""
+    from babyai_kit.local.player.request_bodies import JobBody
     from babyai_kit.local.player.validation import validate
 
     body = validate(JobBody, parse_object(raw))
-    chosen = body.method.supervised.hyperparameters or body.hyperparameters
-    hyperparameters = chosen.model_dump()
-    if chosen.n_epochs == "auto":
-        hyperparameters["n_epochs"] = DEFAULT_EPOCHS
-    return {
+    of_method = body.method.supervised.hyperparameters
+    fields = {
         "model": body.model,
         "training_file": body.training_file,
         "validation_file": body.validation_file,
         "user_provided_suffix": body.suffix,
         "seed": secrets.randbelow(2**31) if body.seed is None else body.seed,
         "metadata": body.metadata,
-        "hyperparameters": hyperparameters,
-        "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+        "hyperparameters": of_method or body.hyperparameters,
     }
+    return fields, "method.supervised.hyperparameters" if of_method else "hyperparameters"

@@ -6,6 +6,8 @@ may read one folder; the one that works on a job holds the lock in it.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import threading
@@ -88,6 +90,12 @@ class JobStore:
             return []
         return [json.loads(line) for line in reversed(lines[:-1])]
 
+    def checkpoints(self, job_id: str) -> list[dict[str, Any]]:
+        """Newest first; of a step that a restart repeated, the last. Raises ProtocolError (404)."""
+        oldest_first = reversed(self.rows(job_id, CHECKPOINTS))
+        by_step = {row["step_number"]: row for row in oldest_first}
+        return [by_step[step] for step in sorted(by_step, reverse=True)]
+
     def append(self, job_id: str, name: str, row: Mapping[str, Any]) -> None:
         """Add a line to a job's file `name`. Safe from any thread."""
         with self._lock, (self.folder(job_id) / name).open("a", encoding="utf-8") as file:
@@ -102,8 +110,19 @@ class JobLog:
 
     def __init__(self, jobs: JobStore, job_id: str, model_name: str) -> None:
         self._jobs, self._id, self._model = jobs, job_id, model_name
-        self.rows: list[dict[str, float]] = []
-        """A row per step with metrics, which has the key `step` too."""
+
+    def result_file(self) -> bytes:
+        """CSV with a row per step and a column for every metric reported; of a step that a restart repeated,
+        the last."""
+        events = reversed(self._jobs.rows(self._id, EVENTS))
+        steps = {event["data"]["step"]: event["data"] for event in events if event["type"] == "metrics"}
+        rows = [steps[step] for step in sorted(steps)]
+        columns = list(dict.fromkeys(name for row in rows for name in row)) or ["step"]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue().encode()
 
     def event(
         self,
@@ -126,7 +145,6 @@ class JobLog:
 
     def metrics(self, step: int, **values: float) -> None:
         row = {"step": step, **values}
-        self.rows.append(row)
         text = ", ".join(f"{name.replace('_', ' ')}={value:.4g}" for name, value in values.items())
         self.event(f"Step {step}: {text}", data=row, kind="metrics")
 

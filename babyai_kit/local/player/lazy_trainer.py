@@ -10,14 +10,29 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.completion import ModelAnswer
-from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
+from babyai_kit.local.player.trainer import (
+    Embedder,
+    Embeddings,
+    Player,
+    Trainer,
+    TrainingJob,
+    TrainingLog,
+)
+
+if TYPE_CHECKING:
+    from babyai_kit.local.player.hyperparameters import Hyperparameters
 
 
 class LazyTrainer(Trainer):
-    """Stands in for the trainer that `load` returns; `load` is called once, off the event loop."""
+    """Stands in for the trainer that `load` returns; `load` is called once, off the event loop.
+
+    The other parameters are what the server asks of a trainer without loading it.
+    embeds: whether its models have embeddings.
+    """
 
     def __init__(
         self,
@@ -27,8 +42,12 @@ class LazyTrainer(Trainer):
         owner: str,
         fingerprint: str,
         resumable: bool = True,
+        hyperparameters: Callable[[], type[Hyperparameters]] | None = None,
+        embeds: bool = False,
     ) -> None:
         self.models, self.owner, self.fingerprint, self.resumable = models, owner, fingerprint, resumable
+        self._hyperparameters = hyperparameters or super().hyperparameters
+        self._embeds = embeds
         self._loader, self._lock = load, threading.Lock()
         self._trainer: Trainer | None = None
 
@@ -41,6 +60,9 @@ class LazyTrainer(Trainer):
             if self._trainer is None:
                 self._trainer = self._loader()
             return self._trainer
+
+    def hyperparameters(self) -> type[Hyperparameters]:
+        return self._hyperparameters()
 
     def player(self, model: str, folder: Path | None) -> Player:
         player: Player | None = None
@@ -56,6 +78,19 @@ class LazyTrainer(Trainer):
 
         return answer
 
-    async def train(self, job: TrainingJob, log: TrainingLog) -> None:
+    def embedder(self, model: str, folder: Path | None) -> Embedder | None:
+        embedder: Embedder | None = None
+
+        async def embed(texts: Sequence[str]) -> Embeddings:
+            nonlocal embedder
+            if embedder is None:
+                trainer = await asyncio.to_thread(self.load)
+                embedder = embedder or trainer.embedder(model, folder)
+                assert embedder is not None, f"{model} was declared to have embeddings"
+            return await embedder(texts)
+
+        return embed if self._embeds else None
+
+    async def train(self, job: TrainingJob, log: TrainingLog) -> int | None:
         trainer = await asyncio.to_thread(self.load)
-        await trainer.train(job, log)
+        return await trainer.train(job, log)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from babyai_kit.local.player.job_store import JobStore
-from babyai_kit.local.player.trainer import Player, Trainer
+from babyai_kit.local.player.trainer import Embedder, Player, Trainer
 
 ORGANIZATION = "offline"
 
@@ -22,6 +22,7 @@ class ServedModel:
     player: Player
     owner: str
     fingerprint: str
+    embedder: Embedder | None = None
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,12 @@ class ModelSource:
 
     def load(self) -> ServedModel:
         """Blocks."""
-        player = self.trainer.player(self.base, self.folder)
-        return ServedModel(player, owner=self.trainer.owner, fingerprint=self.trainer.fingerprint)
+        return ServedModel(
+            self.trainer.player(self.base, self.folder),
+            owner=self.trainer.owner,
+            fingerprint=self.trainer.fingerprint,
+            embedder=self.trainer.embedder(self.base, self.folder),
+        )
 
 
 class ModelDirectory:

@@ -1,7 +1,8 @@
 """Reads what a player may know out of the chat messages: mission, present view, past steps.
 
 The prompts are known by a few markers ("Mission:", "Current observation:", "Observation:", "Action:"); the
-text between them is read by `environment.reading`. Lenient: a prompt without markers is one observation.
+text between them is read by `environment.reading`. Earlier steps may also be messages of their own, each with
+the answer to it. Lenient: a prompt without markers is one observation.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from babyai_kit.environment.reading import Part, SeenObject, View, read_mission, read_observation
+from babyai_kit.environment.tasks import ACTIONS
 from babyai_kit.environment.text import VIEW_AHEAD, VIEW_ASIDE
+from babyai_kit.hostile_text import parse_json
 
 # Bounds for prompts that are not the kit's: far beyond any real observation (characters) and memory.
 _MAX_TEXT, _MAX_STEPS = 10_000, 256
 
 _MISSION = re.compile(r"^[ \t]*Mission:(.*)$", re.MULTILINE)
+_NOTE = re.compile(r"\s*Note:.*\n*")
 
 
 class PastStep(NamedTuple):
@@ -41,12 +46,58 @@ class Sections(NamedTuple):
 def read_sections(messages: Sequence[tuple[str, str]]) -> Sections:
     """Split the (role, text) messages of one request at their markers. Never raises.
 
-    The observation is what follows the last "Current observation:", or everything where that is missing; the
-    history are the pairs of "Observation:" and "Action:" before it.
+    The observation is what follows the last "Current observation:" of the last message, or all of it where
+    that is missing. The history are the pairs of "Observation:" and "Action:" before it, and the earlier
+    messages and answers that belong to the same mission.
     """
-    user = _text(messages, "user")
-    past, _, present = user.rpartition("Current observation:")
-    mission = _MISSION.search(user)
+    mission, turns = _episode(messages)
+    history: list[PastStep] = []
+    for (text, action), (following, _) in pairwise(turns):
+        earlier, observation = _message(text)
+        history += [*earlier, PastStep(observation, action, not _NOTE.match(following))]
+    earlier, observation = _message(turns[-1][0])
+    return Sections(mission, tuple([*history, *earlier][-_MAX_STEPS:]), observation)
+
+
+def _episode(messages: Sequence[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
+    """The mission, and the user's texts with the action answered to each, from the first that belongs to it.
+
+    Texts without an action between them are one, and so are all if no mission says where an episode begins.
+    """
+    turns: list[tuple[str, str]] = []
+    texts: list[str] = []
+    for role, text in messages:
+        if role == "user":
+            texts.append(text)
+        elif role == "assistant" and texts and (action := _action(text)):
+            turns.append(("\n".join(texts), action))
+            texts = []
+    if texts or not turns:
+        turns.append(("\n".join(texts), ""))
+    missions = [found[1].strip() if (found := _MISSION.search(text)) else "" for text, _ in turns]
+    mission = next(filter(None, reversed(missions)), "")
+    if not mission:
+        return "", [(_text(messages, "user"), "")]
+    others = [number for number, named in enumerate(missions) if named not in ("", mission)]
+    return mission, turns[others[-1] + 1 if others else 0 :]
+
+
+def _action(answer: str) -> str:
+    """The action of an answer in JSON or in bare words; empty for any other."""
+    if answer.strip().lower() in ACTIONS:
+        return answer.strip()
+    try:
+        fields = parse_json(answer[:_MAX_TEXT])
+    except ValueError:
+        return ""
+    action = fields.get("action") if isinstance(fields, dict) else None
+    return action.strip() if isinstance(action, str) else ""
+
+
+def _message(text: str) -> tuple[list[PastStep], str]:
+    """The steps that one message shows, and its observation."""
+    noted = _NOTE.match(text)
+    past, _, present = text[noted.end() if noted else 0 :].rpartition("Current observation:")
     history = []
     for block in past.split("Observation:\n")[1:][-_MAX_STEPS:]:
         observation, _, rest = block.partition("Action:")
@@ -54,7 +105,7 @@ def read_sections(messages: Sequence[tuple[str, str]]) -> Sections:
         if action.strip():
             observation = observation[:_MAX_TEXT].strip("\n")
             history.append(PastStep(observation, action.strip(), not note.startswith("Note:")))
-    return Sections(mission[1].strip() if mission else "", tuple(history), present[:_MAX_TEXT].strip("\n"))
+    return history, present[:_MAX_TEXT].strip("\n")
 
 
 @dataclass(frozen=True)

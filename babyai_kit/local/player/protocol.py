@@ -6,6 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+API_BASES = ("/v1", "/openai")
+"""Paths under which OpenAI's routes are served. The second is where a TensorZero gateway sends what is meant
+for OpenAI if its internal variable TENSORZERO_INTERNAL_MOCK_PROVIDER_API names this server."""
+
 
 class ProtocolError(Exception):
     """An answer with an HTTP error status, in OpenAI's form."""

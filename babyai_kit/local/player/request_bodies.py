@@ -9,10 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from babyai_kit.local.player.logprobs import MAX_TOP_LOGPROBS
 from babyai_kit.local.player.validation import Body
-
-DEFAULT_EPOCHS = 3
-MAX_EPOCHS = 50
 
 
 def _join_text(content: Any) -> Any:
@@ -26,23 +24,35 @@ def _join_text(content: Any) -> Any:
     return content.encode("utf-8", "replace").decode("utf-8") if isinstance(content, str) else content
 
 
+class CalledFunction(Body):
+    arguments: str = ""
+
+
+class ToolCall(Body):
+    function: CalledFunction = CalledFunction()
+
+
 class Message(Body):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Annotated[str, BeforeValidator(_join_text)] = ""
     """Absent from an assistant message that called a tool."""
+    tool_calls: list[ToolCall] = Field([])
 
     @property
     def pair(self) -> tuple[str, str]:
-        return self.role, self.content
+        """Role and text; of a message that called a tool, the arguments, which is what a player answered."""
+        return self.role, self.content or "\n".join(call.function.arguments for call in self.tool_calls)
 
 
-Messages = Annotated[list[Message], Field(min_length=1)]
+class ExampleMessage(Message):
+    weight: int = Field(1, ge=0, le=1)
+    """Of an assistant message: whether it is learned."""
 
 
 class ExampleBody(Body):
     """A line of a training file."""
 
-    messages: Messages
+    messages: list[ExampleMessage] = Field(min_length=1)
 
 
 class FreeFormat(Body):
@@ -78,14 +88,19 @@ def _as_list(stop: Any) -> Any:
     return stop
 
 
+def _in_list(text: Any) -> Any:
+    return [text] if isinstance(text, str) else text
+
+
 class ChatBody(Body):
     """POST /v1/chat/completions."""
 
     model: str = Field(min_length=1)
-    messages: Messages
+    messages: list[Message] = Field(min_length=1)
     n: Literal[1] = 1
     temperature: float = Field(1.0, ge=0, le=2)
-    seed: int | None = Field(None, ge=-(2**63))
+    top_p: float = Field(1.0, ge=0, le=1)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] = Field([])
@@ -93,6 +108,15 @@ class ChatBody(Body):
     response_format: Annotated[FreeFormat | SchemaFormat, Field(discriminator="type")] = FreeFormat()
     tools: list[Tool] = Field([])
     tool_choice: Literal["none", "auto", "required"] | ToolChoice = "auto"
+    logprobs: bool = False
+    top_logprobs: int = Field(0, ge=0, le=MAX_TOP_LOGPROBS)
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _has_logprobs(cls, top: int, info: ValidationInfo) -> int:
+        if top and not info.data.get("logprobs", True):
+            raise ValueError("set 'logprobs' to true to use it")
+        return top
 
     @field_validator("tool_choice")
     @classmethod
@@ -117,14 +141,24 @@ def _functions(tools: list[Tool]) -> dict[str, Function]:
     return {tool.function.name: tool.function for tool in tools if tool.function}
 
 
-class Hyperparameters(Body):
-    n_epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | Literal["auto"] = "auto"
-    batch_size: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
-    learning_rate_multiplier: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] = "auto"
+class EmbeddingBody(Body):
+    """POST /v1/embeddings."""
+
+    model: str = Field(min_length=1)
+    input: Annotated[
+        list[Annotated[str, BeforeValidator(_join_text), Field(min_length=1)]],
+        BeforeValidator(_in_list),
+        Field(min_length=1, max_length=2048),
+    ]
+    """Texts; tokens are not accepted."""
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: None = None
+    """A vector cannot be shortened here."""
 
 
 class Supervised(Body):
-    hyperparameters: Hyperparameters | None = None
+    hyperparameters: dict[str, Any] = Field(default={})
+    """Which there are, the model's trainer says."""
 
 
 class Method(Body):
@@ -143,7 +177,7 @@ class JobBody(Body):
     metadata: dict[str, str] | None = None
     seed: int | None = Field(None, ge=0, lt=2**31)
     method: Method = Method(type="supervised")
-    hyperparameters: Hyperparameters = Hyperparameters()
+    hyperparameters: dict[str, Any] = Field({})
     """The older place of `method.supervised.hyperparameters`, which goes first."""
 
     @field_validator("suffix")

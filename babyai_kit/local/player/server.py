@@ -1,38 +1,37 @@
-"""The OpenAI-compatible server on loopback: routes, key, refusals, start and stop."""
+"""The OpenAI-compatible server on loopback: its options, its routes, start and stop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import importlib
 import signal
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from babyai_kit.configuration.addresses import CONTAINERS_HOST, HOST, PLAYER_PORT
+from babyai_kit.configuration.addresses import HOST, PLAYER_PORT
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
 from babyai_kit.local.http.connections import HttpConnections
-from babyai_kit.local.http.loopback import foreign_reason
-from babyai_kit.local.http.malformed import BAD_REQUESTS, LOGGER
+from babyai_kit.local.http.malformed import LOGGER
 from babyai_kit.local.player.call_counts import CallCounts
-from babyai_kit.local.player.chat_endpoint import CHAT_PATH, ChatEndpoint, Script
+from babyai_kit.local.player.chat_endpoint import ChatEndpoint, Script
 from babyai_kit.local.player.count_table import TableTrainer
+from babyai_kit.local.player.embedding_endpoint import EmbeddingEndpoint
 from babyai_kit.local.player.faults import Fault, FaultPlan, Latency
 from babyai_kit.local.player.file_endpoint import FileEndpoint
 from babyai_kit.local.player.file_store import FileStore
 from babyai_kit.local.player.fine_tuning import FineTuning
+from babyai_kit.local.player.guard import Guard
 from babyai_kit.local.player.job_endpoint import JobEndpoint
 from babyai_kit.local.player.job_store import JobStore
 from babyai_kit.local.player.model_directory import ModelDirectory, ModelSource, ServedModel
-from babyai_kit.local.player.protocol import ProtocolError
+from babyai_kit.local.player.model_endpoint import ModelEndpoint
+from babyai_kit.local.player.protocol import API_BASES
 from babyai_kit.local.player.trainer import Trainer
 from babyai_kit.tokens import count_text
 
@@ -147,13 +146,15 @@ class OfflinePlayer:
         await self._cleanup.aclose()
 
     def _runner(self, files: FileStore, tuning: FineTuning) -> web.AppRunner:
-        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[self._guard])
-        app.router.add_post(CHAT_PATH, self._chat.handle)
-        app.router.add_get("/v1/models", partial(self._list_models, tuning.models))
-        app.router.add_get("/v1/models/{id:.+}", self._show_model)
+        guard = Guard(host=self._host, api_key=self._api_key, connections=self._connections, stats=self.stats)
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[guard.check])
+        for base in API_BASES:
+            self._chat.add_to(app.router, base)
+            EmbeddingEndpoint(self._chat.model).add_to(app.router, base)
+            ModelEndpoint(self._chat, tuning.models).add_to(app.router, base)
+            FileEndpoint(files).add_to(app.router, base)
+            JobEndpoint(tuning).add_to(app.router, base)
         app.router.add_get("/stats", self._show_stats)
-        FileEndpoint(files).add_to(app.router)
-        JobEndpoint(tuning).add_to(app.router)
         return web.AppRunner(
             app,
             access_log=None,
@@ -163,51 +164,8 @@ class OfflinePlayer:
             shutdown_timeout=self._shutdown_timeout_s,
         )
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Check who asks, and put every refusal into OpenAI's form."""
-        try:
-            reason = foreign_reason(request, names={CONTAINERS_HOST}) if self._host == HOST else None
-            if reason is not None:
-                raise ProtocolError(403, f"Forbidden: {reason}.", code="forbidden")
-            self._check_key(request)
-            self._connections.recognize(request)
-            return await handler(request)
-        except ProtocolError as error:
-            refusal = error
-        except BAD_REQUESTS:
-            refusal = ProtocolError(400, "The body of the request is malformed.")
-        except web.HTTPException as error:
-            refusal = ProtocolError(error.status, f"{request.method} {request.path}: {error.reason}")
-        return web.json_response(refusal.body(), status=refusal.status, headers=refusal.headers)
-
-    def _check_key(self, http: web.Request) -> None:
-        if self._api_key is None or not http.path.startswith("/v1/"):
-            return
-        key = http.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if not hmac.compare_digest(key.encode("utf-8", "replace"), self._api_key.encode()):
-            if http.path == CHAT_PATH:
-                self.stats.requests += 1
-                self.stats.refused += 1
-            # The key that was sent is not repeated: it may be a real one.
-            raise ProtocolError(401, "Incorrect API key provided.", code="invalid_api_key")
-
-    async def _list_models(self, directory: ModelDirectory, http: web.Request) -> web.Response:
-        owners = {name: model.owner for name, model in self.models.items()}
-        owners |= {name: source.trainer.owner for name, source in directory.fine_tuned().items()}
-        return web.json_response({"object": "list", "data": [_card(*entry) for entry in owners.items()]})
-
-    async def _show_model(self, http: web.Request) -> web.Response:
-        name = http.match_info["id"]
-        model = await self._chat.model(name)
-        return web.json_response(_card(name, model.owner))
-
     async def _show_stats(self, http: web.Request) -> web.Response:
         return web.json_response(self.stats.as_dict(identities="identities" in http.query))
-
-
-def _card(name: str, owner: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
 async def serve(port: int = PLAYER_PORT, *, on_ready: Callable[[str], None] = print, **options: Any) -> None:

@@ -10,13 +10,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.completion import ModelAnswer
 
+if TYPE_CHECKING:
+    from babyai_kit.local.player.hyperparameters import Hyperparameters
+
 Player = Callable[[ChatRequest], "str | ModelAnswer | Awaitable[str | ModelAnswer]"]
-"""From a request to the answer's text."""
+"""From a request to the answer: text, or more of it with ModelAnswer.
+
+A model honours the request's temperature, top_p, seed, stop, max_tokens, schema and logprobs. A text is cut
+at `stop` and `max_tokens` for it, a ModelAnswer only at `stop`. May raise ProtocolError (400) for what the
+model cannot do, such as a schema that it does not know or a prompt that is too long."""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A vector of length 1 for each text, all of as many numbers, and the tokens of all texts."""
+
+    vectors: Sequence[Sequence[float]]
+    tokens: int
+
+
+Embedder = Callable[[Sequence[str]], Awaitable[Embeddings]]
+"""From texts to their embeddings."""
 
 
 class TrainingError(Exception):
@@ -41,7 +60,7 @@ class TrainingJob:
     validation_file: Path | None
     seed: int
     hyperparameters: Mapping[str, Any]
-    """`n_epochs` (an integer from 1 to 50) always; `batch_size` and `learning_rate_multiplier` if given."""
+    """Validated, without those that are None or "auto"; `n_epochs` (from 1 to 50) is always there."""
     suffix: str
     folder: Path
     """The trainer's own, created before it is called; it survives a restart. Weights go here."""
@@ -84,10 +103,23 @@ class Trainer(ABC):
         """Build or load what the base models need, so that the first call does not wait for it. Blocks."""
         return
 
+    def hyperparameters(self) -> type[Hyperparameters]:
+        """Which hyperparameters a job may have, their ranges and defaults; OpenAI's, unless overridden."""
+        from babyai_kit.local.player.hyperparameters import Hyperparameters
+
+        return Hyperparameters
+
     @abstractmethod
     def player(self, model: str, folder: Path | None) -> Player:
         """Who answers for base `model` (folder None), or for the finished job that `folder` belongs to."""
 
+    def embedder(self, model: str, folder: Path | None) -> Embedder | None:
+        """The embeddings of a model, named as for `player`, which is not loaded yet; None: it has none."""
+        return None
+
     @abstractmethod
-    async def train(self, job: TrainingJob, log: TrainingLog) -> None:
-        """Fine-tune. Must not block the event loop; is cancelled when the job is. Raises TrainingError."""
+    async def train(self, job: TrainingJob, log: TrainingLog) -> int | None:
+        """Fine-tune. Must not block the event loop; is cancelled when the job is. Raises TrainingError.
+
+        Returns how many tokens were trained on; None: the whole training file `n_epochs` times.
+        """

@@ -1,11 +1,14 @@
 """Training files: JSONL in OpenAI's chat form, validated and read.
 
-An example is a conversation that ends with the assistant's message, which is what is to be learned.
+An example is a conversation that ends with the assistant's message. Each of the assistant's messages is to be
+learned, but for those with `weight` 0, as at OpenAI.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from babyai_kit.hostile_text import parse_json
@@ -17,16 +20,36 @@ MIN_EXAMPLES = 10
 """Examples that a training file must have, as at OpenAI."""
 
 
+Messages = tuple[tuple[str, str], ...]
+"""(role, text) pairs."""
+
+
 @dataclass(frozen=True)
 class Example:
-    """A prompt as (role, text) messages and the answer to it."""
+    """A conversation. `learned`: for each of its messages, whether it is to be learned."""
 
-    prompt: tuple[tuple[str, str], ...]
-    answer: str
+    messages: Messages
+    learned: tuple[bool, ...]
 
     @property
+    def prompt(self) -> Messages:
+        """All messages but the last."""
+        return self.messages[:-1]
+
+    @property
+    def answer(self) -> str:
+        """The last message's text."""
+        return self.messages[-1][1]
+
+    def turns(self) -> Iterator[tuple[Messages, str]]:
+        """Every message that is to be learned, as the prompt before it and its text."""
+        for number, learned in enumerate(self.learned):
+            if learned:
+                yield self.messages[:number], self.messages[number][1]
+
+    @cached_property
     def tokens(self) -> int:
-        return count_prompt((*self.prompt, ("assistant", self.answer))) - PRIMING
+        return count_prompt(self.messages) - PRIMING
 
 
 def read_examples(
@@ -69,7 +92,9 @@ def _example(line: bytes) -> Example:
         raise ValueError("not a JSON object")
     if "messages" not in row:
         raise ValueError("missing key 'messages'")
-    messages = tuple(message.pair for message in validate(ExampleBody, row).messages)
+    body = validate(ExampleBody, row)
+    messages = tuple(message.pair for message in body.messages)
+    learned = tuple(message.role == "assistant" and message.weight == 1 for message in body.messages)
     role, answer = messages[-1]
     if role != "assistant":
         raise ValueError("the last message must be from the assistant")
@@ -77,4 +102,6 @@ def _example(line: bytes) -> Example:
         raise ValueError("the last message has no text")
     if len(messages) < 2:
         raise ValueError("the assistant's message has nothing before it")
-    return Example(messages[:-1], answer)
+    if not any(learned):
+        raise ValueError("every message of the assistant has weight 0, so that nothing is to be learned")
+    return Example(messages, learned)

@@ -34,21 +34,30 @@ class Body(BaseModel):
 BodyT = TypeVar("BodyT", bound=Body)
 
 
-def validate(model: type[BodyT], fields: object) -> BodyT:
-    """`fields` as a `model`. Raises ProtocolError (400) that names the first field at fault."""
+def validate(model: type[BodyT], fields: object, *, place: str = "") -> BodyT:
+    """`fields` as a `model`. Raises ProtocolError (400) that names the first field at fault.
+
+    `place`: where in the request body `fields` are, such as "hyperparameters"; empty: they are the body.
+    """
     try:
         return model.model_validate(fields)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
-    param = _path(errors[0], fields)
+    param = f"{place}.{_path(errors[0], fields)}".strip(".")
+    if errors[0]["type"] == "extra_forbidden":
+        message = f"Unknown parameter: '{param}'. There are {', '.join(model.model_fields)}."
+        raise ProtocolError(400, message, code="unknown_parameter", param=param)
     # A value that fits no branch of a union has an error for each branch.
-    reasons = ", or ".join(_reason(one) for one in errors if _path(one, fields) == param)
+    path = _path(errors[0], fields)
+    reasons = ", or ".join(_reason(one) for one in errors if _path(one, fields) == path)
     raise ProtocolError(400, f"Invalid '{param}': {reasons}.", param=param)
 
 
 def _reason(error: ErrorDetails) -> str:
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return "input should be an object"  # pydantic names Python's types
+    if error["type"] == "none_required":
+        return "it cannot be set for this model"
     text = error["msg"].removeprefix("Value error, ")
     return text[0].lower() + text[1:]
 

@@ -14,14 +14,17 @@ from typing import Any
 
 import openai
 import pytest
+from pydantic import Field
 
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.environment import ACTIONS, TASKS, make_env
 from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.local.player.chat_request import parse_request
-from babyai_kit.local.player.job_endpoint import parse_job
+from babyai_kit.local.player.hyperparameters import Hyperparameters
+from babyai_kit.local.player.lazy_trainer import LazyTrainer
 from babyai_kit.local.player.policy_answer import policy_answer
 from babyai_kit.local.player.trainer import Player, Trainer, TrainingJob, TrainingLog
+from babyai_kit.local.player.training_file import read_examples
 from tests.support.messages import RULES, body, until, user_text
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -51,6 +54,16 @@ def jsonl(rows: Sequence[Any]) -> bytes:
 
 
 GOOD = jsonl([example("turn left")] * 12)
+
+
+def dialogue(*actions: str, weights: Sequence[int | None]) -> dict:
+    """A conversation of a turn per action; None: without a weight."""
+    turns = [{"role": "system", "content": RULES}]
+    for act, weight in zip(actions, weights, strict=True):
+        text = user_text("go to the red ball", "a red ball 2 steps forward")
+        answer = {"role": "assistant", "content": json.dumps({"action": act})}
+        turns += [{"role": "user", "content": text}, answer | ({} if weight is None else {"weight": weight})]
+    return {"messages": turns}
 
 
 @asynccontextmanager
@@ -238,6 +251,16 @@ async def test_an_action_that_no_example_takes_has_a_finite_loss() -> None:
             "must be from the assistant",
         ),
         (
+            GOOD + jsonl([dialogue("drop", weights=[0])]),
+            "invalid_training_file",
+            "Line 13: every message of the assistant has weight 0",
+        ),
+        (
+            GOOD + jsonl([dialogue("drop", weights=[2])]),
+            "invalid_training_file",
+            r"Line 13: Invalid 'messages\[2\].weight'",
+        ),
+        (
             jsonl([example("fly")] * 12),
             "invalid_training_file",
             "No example ends with one",
@@ -283,16 +306,99 @@ async def test_a_bad_request_makes_no_job(wrong: Mapping[str, Any], param: str) 
             await client.fine_tuning.jobs.retrieve("ftjob-0")
 
 
-def test_hyperparameters_are_found_in_either_place() -> None:
-    def epochs(**fields: Any) -> int:
-        body = {"model": "m", "training_file": "file-1", **fields}
-        return parse_job(json.dumps(body).encode())["hyperparameters"]["n_epochs"]
+async def test_hyperparameters_are_found_in_either_place() -> None:
+    async with served() as (_, client):
 
-    of_method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}
-    empty = {"type": "supervised", "supervised": {"hyperparameters": {}}}
-    assert epochs(method=of_method, hyperparameters={"n_epochs": 7}) == 2
-    assert epochs(method=empty, hyperparameters={"n_epochs": 7}) == 7
-    assert epochs(method={}) == epochs() == 3
+        async def epochs(**fields: Any) -> int:
+            job = await tuned(client, **fields)
+            assert job.method.supervised.hyperparameters.n_epochs == job.hyperparameters.n_epochs
+            return job.hyperparameters.n_epochs
+
+        of_method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}
+        empty = {"type": "supervised", "supervised": {"hyperparameters": {}}}
+        assert await epochs(method=of_method, hyperparameters={"n_epochs": 7}) == 2
+        assert await epochs(method=empty, hyperparameters={"n_epochs": 7}) == 7
+        assert await epochs() == await epochs(hyperparameters={"n_epochs": "auto"}) == 3
+
+
+class OwnHyperparameters(Hyperparameters):
+    n_epochs: int = Field(1, ge=1, le=5)
+    lora_rank: int | None = Field(None, ge=1, le=64)
+    frozen_layers: int = Field(10, ge=0, le=30)
+
+
+class WideTrainer(SlowTrainer):
+    """A trainer with hyperparameters of its own, which counts what it trains on."""
+
+    async def train(self, job: TrainingJob, log: TrainingLog) -> int | None:
+        self.jobs.append(job)
+        return 1234
+
+    def hyperparameters(self) -> type[Hyperparameters]:
+        return OwnHyperparameters
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+async def test_a_trainer_may_take_more_hyperparameters(lazy: bool) -> None:
+    wide = WideTrainer()
+    trainer: Trainer = wide
+    if lazy:
+        described = {"models": wide.models, "owner": "tests", "fingerprint": "slow"}
+        trainer = LazyTrainer(lambda: wide, **described, hyperparameters=wide.hyperparameters)
+
+    def method(**given: Any) -> dict[str, Any]:
+        return {"type": "supervised", "supervised": {"hyperparameters": given}}
+
+    async with served(trainers=[trainer]) as (_, client):
+        given = {"lora_rank": 8, "frozen_layers": "auto", "learning_rate_multiplier": 2}
+        job = await tuned(client, model="slow", method=method(**given))
+        assert (job.status, job.trained_tokens) == ("succeeded", 1234)
+        assert job.method.supervised.hyperparameters.model_dump() == job.hyperparameters.model_dump()
+        again = await tuned(client, model=job.fine_tuned_model, hyperparameters={"frozen_layers": 0})
+        assert again.status == "succeeded"
+        wrong = [{"lora_rank": 65}, {"lora_rank": "8"}, {"lora": 8}, {"n_epochs": 6}]
+        for values in wrong:
+            with pytest.raises(openai.BadRequestError) as raised:
+                await tuned(client, model="slow", method=method(**values))
+            assert raised.value.param == f"method.supervised.hyperparameters.{next(iter(values))}"
+        with pytest.raises(openai.BadRequestError, match="There are n_epochs, batch_size,") as raised:
+            await tuned(client, hyperparameters={"lora_rank": 8})  # the offline player has no such thing
+        assert (raised.value.code, raised.value.param) == ("unknown_parameter", "hyperparameters.lora_rank")
+        assert len((await client.fine_tuning.jobs.list()).data) == 2
+    learned = {"learning_rate_multiplier": 2.0}
+    assert [job.hyperparameters for job in wide.jobs] == [
+        {"n_epochs": 1, "lora_rank": 8, "frozen_layers": 10, **learned},
+        {"n_epochs": 1, "frozen_layers": 0},
+    ]
+    assert job.hyperparameters.model_dump() == {
+        "n_epochs": 1, "lora_rank": 8, "frozen_layers": 10, "batch_size": "auto", **learned
+    }  # fmt: skip
+
+
+def test_each_message_of_the_assistant_is_learned_but_for_weight_0(tmp_path: Path) -> None:
+    file = tmp_path / "train.jsonl"
+    call = {"type": "function", "id": "c", "function": {"name": "act", "arguments": '{"action": "toggle"}'}}
+    by_tool = [*dialogue("drop", weights=[0])["messages"], {"role": "assistant", "tool_calls": [call]}]
+    rows = [dialogue("drop", "toggle", "drop", weights=[None, 0, 1]), {"messages": by_tool}]
+    file.write_bytes(jsonl(rows))
+    first, second = read_examples(file, min_examples=1)
+    assert first.learned == (False, False, True, False, False, False, True)
+    assert [(len(prompt), answer) for prompt, answer in first.turns()] == [
+        (2, '{"action": "drop"}'),
+        (6, '{"action": "drop"}'),
+    ]
+    assert (first.prompt, first.answer) == (first.messages[:-1], '{"action": "drop"}')
+    assert [(len(prompt), answer) for prompt, answer in second.turns()] == [(3, '{"action": "toggle"}')]
+
+
+async def test_a_weight_of_0_keeps_a_bad_answer_out() -> None:
+    async with served() as (_, client):
+        for weights, learned in (([0, 1], False), ([None, None], True)):
+            job = await tuned(client, jsonl([dialogue("drop", "turn left", weights=weights)] * 20))
+            request = body(observation="a red ball 2 steps forward") | {"model": job.fine_tuned_model}
+            answers = [await client.chat.completions.create(**request, seed=seed) for seed in range(20)]
+            actions = {json.loads(answer.choices[0].message.content)["action"] for answer in answers}
+            assert (actions == {"drop"}) == learned
 
 
 async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:
@@ -336,6 +442,39 @@ async def test_a_tuned_model_outlives_the_server_and_an_interrupted_job_fails(tm
         assert await client.fine_tuning.jobs.retrieve(good.id) == good
         assert await action(client, good.fine_tuned_model) == "turn left"
         assert (await client.files.content(good.training_file)).content == GOOD
+
+
+class ResumableTrainer(SlowTrainer):
+    """Waits in the middle at its first try; the second goes on one step before that."""
+
+    resumable = True
+
+    async def train(self, job: TrainingJob, log: TrainingLog) -> None:
+        again = (job.folder / "step-2").exists()
+        self.jobs.append(job)
+        for step in (2, 3) if again else (1, 2):
+            (job.folder / f"step-{step}").mkdir(exist_ok=True)
+            log.metrics(step, train_loss=1 / step, **({"valid_loss": 2.0} if again else {}))
+            log.checkpoint(step, {"train_loss": 1 / step})
+        if not again:
+            await self.stop.wait()
+
+
+async def test_a_job_that_goes_on_after_a_restart_keeps_all_of_its_metrics(tmp_path: Path) -> None:
+    first = ResumableTrainer()
+    async with served(folder=tmp_path, trainers=[first]) as (_, client):
+        job = await client.fine_tuning.jobs.create(model="slow", training_file=await upload(client))
+        await until(lambda: first.jobs)
+    async with served(folder=tmp_path, trainers=[ResumableTrainer()]) as (_, client):
+        done = await finished(client, job.id)
+        assert done.status == "succeeded"
+        (result,) = done.result_files
+        lines = (await client.files.content(result)).text.splitlines()
+        kept = [row.step_number async for row in client.fine_tuning.jobs.checkpoints.list(job.id)]
+    assert lines[0] == "step,train_loss,valid_loss"
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert [line.split(",")[2] for line in lines[1:]] == ["", "2.0", "2.0"]
+    assert kept == [3, 2, 1]
 
 
 async def test_a_second_server_on_the_folder_leaves_the_firsts_jobs_alone(tmp_path: Path) -> None:

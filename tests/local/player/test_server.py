@@ -126,6 +126,26 @@ async def test_refusals_have_openais_shape() -> None:
         assert player.stats.answers == 0
 
 
+@pytest.mark.parametrize("path", ["models", "files", "fine_tuning/jobs", f"models/{OFFLINE_MODEL}"])
+async def test_everything_is_at_openai_too_behind_the_same_key(path: str) -> None:
+    """There a gateway looks for OpenAI whose internal variable names this server."""
+    async with OfflinePlayer(api_key="k") as player:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{player.port}/openai/") as stranger:
+            async with stranger.get(path) as refused:
+                assert refused.status == 401
+            async with stranger.post("chat/completions", json=body()) as refused:
+                assert refused.status == 401
+        assert player.stats.refused == 1
+        headers = {"Authorization": "Bearer k"}
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{player.port}", headers=headers) as client:
+            async with client.get(f"/openai/{path}") as one, client.get(f"/v1/{path}") as other:
+                assert (one.status, await one.json()) == (200, await other.json())
+            async with client.post("/openai/chat/completions", json=body(seed=1)) as answer:
+                assert json.loads((await answer.json())["choices"][0]["message"]["content"])["action"]
+            async with client.post("/openai/embeddings", json={"model": OFFLINE_MODEL, "input": "a"}) as no:
+                assert no.status == 400
+
+
 async def test_models() -> None:
     async with OfflinePlayer(aliases=["gpt-4o-mini-2024-07-18"]) as player:
         _, listed = await fetch(player.base_url + "models")

@@ -1,0 +1,71 @@
+"""Answers that can be nothing but JSON of a schema: which tokens may come next.
+
+The work is llguidance's; here is how schemas and this model's tokens come to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+
+from babyai_kit.local.language_model.tokenizer import ChatTokenizer
+
+_AS_JSON_DUMPS = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""One way of writing each value, that of Python's json: most of an answer's tokens then need no thought."""
+
+
+class SchemaError(ValueError):
+    """A JSON schema that answers cannot be held to."""
+
+
+class Constraints:
+    """For one tokenizer. Not thread-safe."""
+
+    def __init__(self, tokenizer: ChatTokenizer) -> None:
+        self._tokenizer = LLTokenizer(tokenizer.tokenizer.to_str(), eos_token=tokenizer.end)
+        self._matcher = lru_cache(maxsize=64)(self._compiled)
+
+    def of_schema(self, schema: dict[str, Any]) -> Constraint:
+        """Raises SchemaError for one that is not supported."""
+        return Constraint(self._matcher(json.dumps(schema)).deep_copy())
+
+    def _compiled(self, schema: str) -> LLMatcher:
+        try:
+            grammar = LLMatcher.grammar_from_json_schema(schema, defaults=_AS_JSON_DUMPS)
+        except ValueError as error:
+            raise SchemaError(" ".join(str(error).split())) from None
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+        if reason := matcher.get_error():
+            raise SchemaError(reason.splitlines()[0])
+        return matcher
+
+
+class Constraint:
+    """How far one answer has come."""
+
+    def __init__(self, matcher: LLMatcher) -> None:
+        self._matcher = matcher
+
+    @property
+    def complete(self) -> bool:
+        """True if nothing may follow."""
+        return self._matcher.is_stopped()
+
+    def allowed(self) -> np.ndarray:
+        """Ids of the tokens that may come next, the end of the answer among them where it may end."""
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        return np.nonzero(np.unpackbits(bits, bitorder="little"))[0]
+
+    def take(self, tokens: Sequence[int]) -> None:
+        """The answer goes on by `tokens`, which must be allowed."""
+        if tokens and not self._matcher.consume_tokens(list(tokens)):
+            raise SchemaError(self._matcher.get_error())
+
+    def forced(self) -> list[int]:
+        """The tokens that must come now, as the tokenizer would write them; empty if there is a choice."""
+        return self._matcher.compute_ff_tokens()

@@ -1,0 +1,208 @@
+"""Exported models, as the kit reads them and as llama.cpp plays them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.local.language_model import NO_LLM, NO_LLM_TESTS
+
+for name in ("torch", "gguf", "safetensors"):
+    pytest.importorskip(name, reason=NO_LLM)
+
+import gguf
+import torch
+
+from babyai_kit.errors import ConfigError, FileWriteError
+from babyai_kit.local.language_model.gguf_export import NUMBER_FORMATS, NumberFormat, export_gguf
+from babyai_kit.local.language_model.gguf_file import GgufFile
+from babyai_kit.local.language_model.shape import LlamaShape
+from tests.local.language_model.test_weights import tensors_of
+
+TINY = LlamaShape(vocabulary=49152, width=64, layers=2, heads=4, kv_heads=2, hidden=96, context=512)
+NAME = "ft:smollm2-135m:offline:act:0a1b2c3d"
+CHAT = "<|im_start|>system\n{}<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+CONVERSATIONS = [
+    ("You answer in one sentence.", "What is the capital of France?"),
+    ("You play a game. Answer with one action.", "You see a red ball 2 steps forward. What do you do?"),
+    ("Du bist höflich.", "Wie heißt die Hauptstadt von Österreich? 🙂"),
+]
+
+
+@pytest.mark.parametrize("number_format", NUMBER_FORMATS)
+def test_an_exported_model_is_read_back_as_it_was(
+    base: GgufFile, tmp_path: Path, number_format: NumberFormat
+):
+    tensors = tensors_of(TINY)
+    path = export_gguf(tensors, TINY, base, tmp_path / "a.gguf", name=NAME, number_format=number_format)
+    file = GgufFile(path)
+    assert (file.shape, file.tokenizer) == (TINY, base.tokenizer)
+    read = file.tensors()
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        step = tensor.abs().amax() / (127 if number_format == "q8_0" else 1024)
+        assert (read[name] - tensor).abs().max() <= (step if tensor.ndim == 2 else 0)
+
+
+def test_what_others_read_of_it(base: GgufFile, tmp_path: Path):
+    path = export_gguf(tensors_of(TINY, torch.bfloat16), TINY, base, tmp_path / "a.gguf", name=NAME)
+    reader = GgufFile(path).reader
+    values = {key: field.contents() for key, field in reader.fields.items() if not key.startswith("GGUF.")}
+    assert values["general.name"] == NAME
+    assert values["general.license"] == "apache-2.0"
+    assert values["general.base_model.0.repo_url"].endswith("/HuggingFaceTB/SmolLM2-135M-Instruct")
+    assert values["general.file_type"] == gguf.LlamaFileType.MOSTLY_Q8_0
+    assert values["llama.rope.dimension_count"] == 16
+    tokenizer = {key for key in base.reader.fields if key.startswith("tokenizer.")}
+    assert {key: values[key] for key in tokenizer} == {key: base.value(key) for key in tokenizer}
+    types = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
+    assert types["token_embd.weight"] == types["blk.1.attn_k.weight"] == "Q8_0"
+    assert types["output_norm.weight"] == types["blk.0.attn_norm.weight"] == "F32"
+    assert "output.weight" not in types
+
+
+def test_rows_that_do_not_divide_into_blocks_are_float16(base: GgufFile, tmp_path: Path):
+    shape = LlamaShape(vocabulary=49152, width=32, layers=1, heads=2, kv_heads=1, hidden=40)
+    path = export_gguf(tensors_of(shape), shape, base, tmp_path / "a.gguf", name=NAME)
+    types = {tensor.name: tensor.tensor_type.name for tensor in GgufFile(path).reader.tensors}
+    assert (types["blk.0.ffn_down.weight"], types["blk.0.ffn_up.weight"]) == ("F16", "Q8_0")
+    assert GgufFile(path).shape == shape
+
+
+def test_a_model_with_other_tokens_is_refused(base: GgufFile, tmp_path: Path):
+    shape = LlamaShape(vocabulary=32, width=32, layers=1, heads=2, kv_heads=1, hidden=64)
+    with pytest.raises(ConfigError, match=r"the model has 32 tokens and the tokenizer of SmolLM2\S+ 49152; "):
+        export_gguf(tensors_of(shape), shape, base, tmp_path / "a.gguf", name=NAME)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_fails_leaves_the_file_that_was_there(base: GgufFile, tmp_path: Path):
+    path = tmp_path / "a.gguf"
+    path.write_text("old")
+    tensors = tensors_of(TINY) | {"model.unknown.weight": torch.zeros(3)}
+    with pytest.raises(KeyError):
+        export_gguf(tensors, TINY, base, path, name=NAME)
+    assert path.read_text() == "old"
+    with pytest.raises(FileWriteError, match="cannot write"):
+        export_gguf(tensors_of(TINY), TINY, base, path / "below.gguf", name=NAME)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class LlamaCpp:
+    """llama.cpp with the model at `path`, greedy."""
+
+    def __init__(self, path: Path, number_format: NumberFormat) -> None:
+        import xllamacpp
+
+        self.number_format = number_format
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_ctx, params.n_parallel, params.n_gpu_layers = 512, 1, 0
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+        params.warmup = False
+        params.cache_prompt = False  # else sums differ with what was asked before
+        self.server = xllamacpp.Server(params)
+
+    def complete(self, prompt: str) -> tuple[str, list[dict[str, Any]]]:
+        """The text, and per token its `id` and `logprob`."""
+        request = {"prompt": prompt, "max_tokens": 24, "temperature": 0, "logprobs": 1}
+        (choice,) = self.server.handle_completions(request)["choices"]
+        return choice["text"], choice["logprobs"]["content"]
+
+    def chat(self, system: str, user: str) -> str:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        request = {"messages": messages, "max_tokens": 24, "temperature": 0}
+        (choice,) = self.server.handle_chat_completions(request)["choices"]
+        return choice["message"]["content"]
+
+
+@pytest.fixture(scope="module")
+def tuned(base: GgufFile, base_tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Every matrix of the upper layers is another than the base's, and the model still speaks."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = dict(base_tensors)
+    for name, tensor in base_tensors.items():
+        if tensor.ndim == 2 and any(f".layers.{index}." in name for index in range(20, 30)):
+            noise = torch.randn(tensor.shape, generator=generator) * tensor.std()
+            tensors[name] = tensor + 0.03 * noise
+    return tensors
+
+
+@pytest.fixture(scope="module")
+def reference(base: GgufFile, tuned: dict[str, torch.Tensor]) -> Any:
+    """transformers' Llama with the tensors before they were exported."""
+    transformers = pytest.importorskip("transformers", reason=NO_LLM_TESTS)
+    shape = base.shape
+    configuration = transformers.LlamaConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        intermediate_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        rms_norm_eps=shape.norm_eps,
+        max_position_embeddings=shape.context,
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model = transformers.LlamaForCausalLM(configuration)
+    model.load_state_dict(tuned, strict=False)
+    yield model.eval()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", params=NUMBER_FORMATS)
+def llama_cpp(
+    request: pytest.FixtureRequest,
+    base: GgufFile,
+    tuned: dict[str, torch.Tensor],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LlamaCpp]:
+    pytest.importorskip("xllamacpp", reason=NO_LLM_TESTS)
+    path = tmp_path_factory.mktemp("export") / "tuned.gguf"
+    export_gguf(tuned, base.shape, base, path, name=NAME, number_format=request.param)
+    yield LlamaCpp(path, request.param)
+    path.unlink()
+
+
+def tokenized(base: GgufFile, text: str) -> list[int]:
+    """As the model's card says: digits one by one, then GPT-2's bytes."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    parts = base.tokenizer
+    merges = [tuple(merge.split(" ")) for merge in parts.merges]
+    tokenizer = Tokenizer(models.BPE({token: id for id, token in enumerate(parts.tokens)}, merges))
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [digits, pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    kinds = zip(parts.tokens, parts.token_types, strict=True)
+    tokenizer.add_special_tokens([token for token, kind in kinds if kind == gguf.TokenType.CONTROL])
+    return tokenizer.encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("system", "user"), CONVERSATIONS)
+def test_llama_cpp_generates_what_transformers_does(
+    base: GgufFile, reference: Any, llama_cpp: LlamaCpp, system: str, user: str
+):
+    """At each token, within what the rounding of its weights may do to a probability (in nats)."""
+    prompt = CHAT.format(system, user)
+    text, answer = llama_cpp.complete(prompt)
+    assert llama_cpp.chat(system, user) == text
+    ids = tokenized(base, prompt)
+    chosen = [token["id"] for token in answer]
+    with torch.inference_mode():
+        logits = reference(torch.tensor([ids + chosen])).logits[0, len(ids) - 1 : -1]
+    scores = logits.log_softmax(-1)
+    of_chosen = scores.gather(1, torch.tensor(chosen)[:, None])[:, 0]
+    rounding = 0.05 if llama_cpp.number_format == "f16" else 0.6
+    assert (scores.amax(-1) - of_chosen).max() < rounding
+    assert (of_chosen - torch.tensor([token["logprob"] for token in answer])).abs().max() < rounding
+    assert text.strip()

@@ -1,1 +1,0 @@
-NO_TORCH = "needs PyTorch, the extra 'learner': python -m babyai_kit.local.learner.install"
