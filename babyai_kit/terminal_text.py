@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 WIDTH = 79
 """Columns of a line: one that fills the last column leaves an empty line on some terminals."""
@@ -12,6 +13,19 @@ WIDTH = 79
 def wrapped(text: str) -> list[str]:
     """The text in lines of at most WIDTH columns; names with hyphens stay whole."""
     return textwrap.wrap(text, WIDTH, break_on_hyphens=False)
+
+
+def shortened(names: Collection[str], columns: int) -> dict[str, str]:
+    """`names`, each in at most `columns`: of a longer one, both ends, which are what tells names apart. Those
+    that would look alike stay whole."""
+    short = {name: name if len(name) <= columns else _without_middle(name, columns) for name in names}
+    count = Counter(short.values())
+    return {name: text if count[text] == 1 else name for name, text in short.items()}
+
+
+def _without_middle(text: str, columns: int) -> str:
+    end = (columns - 1) // 2
+    return f"{text[: columns - 1 - end]}…{text[-end:]}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

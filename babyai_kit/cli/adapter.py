@@ -24,6 +24,7 @@ def add(commands: Any) -> None:
 def serve_adapter(args: argparse.Namespace) -> int:
     """Serve until stopped; returns 0. Raises InputError without a model server, or for a port that is
     taken."""
+    from babyai_kit.configuration.remedies import ELSEWHERE
     from babyai_kit.configuration.settings import load_settings
     from babyai_kit.errors import ConfigError
 
@@ -36,6 +37,7 @@ def serve_adapter(args: argparse.Namespace) -> int:
                 settings.openai_base_url,
                 timeout_s=settings.timeout_s,
                 first_timeout_s=settings.first_timeout_s,
+                remedies=ELSEWHERE,
                 host=args.host,
                 port=args.port,
                 path="v1",

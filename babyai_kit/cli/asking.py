@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from babyai_kit.cli.finding import NOTE, TROUBLE, Finding
 from babyai_kit.cli.metered_gateway import MAX_CALLS, MeteredGateway
-from babyai_kit.cli.model_places import places_of
-from babyai_kit.cli.model_trial import Trial, tried
+from babyai_kit.cli.model_trial import Candidate, Trial, tried
 from babyai_kit.cli.text_table import text_table
 from babyai_kit.configuration.prices import FREE
 from babyai_kit.configuration.project import PROJECT_CONFIG, PROJECT_DATA, PROJECT_ENV, StrPath
+from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.settings import Settings, load_settings
-from babyai_kit.configuration.variants import Agent, Config, load_config
+from babyai_kit.configuration.variants import CHAT_VARIANT, Config, Variant, load_config
 from babyai_kit.errors import ConfigError, InputError, KitError
 from babyai_kit.experiment.concurrency import together
 from babyai_kit.gateway.connect import connect
@@ -67,34 +67,38 @@ async def ask_models(
     try:
         settings = load_settings(env_file)
         loaded = load_config(config, settings)
-        agents = _agents(loaded, names or loaded.default_models)
-        if not agents:
+        settings = loaded.settings
+        candidates = _candidates(loaded, names or loaded.default_models)
+        if not candidates:
             say("No model can be asked.")
             return Asked(())
-        text = announcement(loaded, agents)
+        text = announcement(loaded, [candidate.agent.model for candidate in candidates])
         if settings.gateway_url and not settings.model_named:
             text += " One more asks the gateway's model for its name."
         for line in wrapped(text):
             say(line)
-        redact = _redacting(loaded, agents)
+        redact = settings.redact
         with _model_named(settings):
             async with connect(env_file=env_file, config=config, data=data, quiet=True) as session:
-                agents = _agents(session.config, names or session.config.default_models)
-                await session.serve([agent for agent in agents if agent.added])
+                candidates = _candidates(session.config, names or session.config.default_models)
+                await session.serve([agent for candidate in candidates for agent in candidate.added])
                 session.gateway = gateway = MeteredGateway(session.gateway)
-                told = lambda line: say(redact(line))  # noqa: E731
-                trials = await together(tried(session, gateway, agent, told) for agent in agents)
+                several = len(candidates) > 1
+                trials = await together(
+                    tried(session, gateway, c, _saying(say, redact, c.name if several else ""))
+                    for c in candidates
+                )
                 loaded = session.config
     except KitError as error:
         return Asked((Finding(TROUBLE, PART, str(error)),))
     return Asked(tuple(_findings(trials, redact)), trial_table(loaded, trials))
 
 
-def announcement(config: Config, agents: Collection[Agent]) -> str:
+def announcement(config: Config, models: Collection[Model]) -> str:
     """What will be asked, and what it costs at most."""
-    count = "1 model" if len(agents) == 1 else f"{len(agents)} models"
-    calls = f"Asking {count}: at most {MAX_CALLS} short calls{'' if len(agents) == 1 else ' each'}"
-    costs = {agent.model.name: _max_cost_usd(config, agent) for agent in agents}
+    count = "1 model" if len(models) == 1 else f"{len(models)} models"
+    calls = f"Asking {count}: at most {MAX_CALLS} short calls{'' if len(models) == 1 else ' each'}"
+    costs = {model.name: _max_cost_usd(config, model) for model in models}
     if not any(costs.values()):  # NaN is true
         return f"{calls}, which cost nothing."
     known = {name: cost for name, cost in costs.items() if cost > 0}
@@ -108,17 +112,19 @@ def announcement(config: Config, agents: Collection[Agent]) -> str:
     return f"{text}."
 
 
-def _max_cost_usd(config: Config, agent: Agent) -> float:
-    price = config.price_of(agent.model)
+def _max_cost_usd(config: Config, model: Model) -> float:
+    price = config.price_of(model)
     if price is None:
         return math.nan
     prompts, answers = MAX_CALLS * PROMPT_TOKENS + IMAGE_TOKENS, MAX_CALLS * Sampling().max_tokens
     return 0.0 if price is FREE else price.cost_usd(prompts, answers)
 
 
-def _agents(config: Config, names: Sequence[str]) -> list[Agent]:
-    """The agents through which the models are asked, each by the first prompt that it can have."""
-    variant = next((v.name for v in config.variants.values() if not v.own), None)
+def _candidates(config: Config, names: Sequence[str]) -> list[Candidate]:
+    """The models, each asked with the first prompt that it can have."""
+    chat = Variant(CHAT_VARIANT, config.settings.model, "", {}, chats=True)
+    config = config.with_agents([chat])
+    variant = next((v.name for v in config.variants.values() if not v.own and not v.chats), None)
     own = {v.model: v.name for v in config.variants.values() if v.own}
     models = []
     for name in dict.fromkeys(names):
@@ -128,7 +134,16 @@ def _agents(config: Config, names: Sequence[str]) -> list[Agent]:
     if plain and variant is None:
         raise ConfigError(f"{config.path} has no variant without a model of its own; restore config/")
     agents = config.agents([variant], plain) if plain and variant else []
-    return agents + [agent for name in models if name in own for agent in config.agents([own[name]], [])]
+    chats = config.agents([CHAT_VARIANT], plain)
+    for name in models:
+        if name in own:
+            agents += config.agents([own[name]], [])
+            chats += config.agents([CHAT_VARIANT], [name])
+    return [Candidate(agent, chat) for agent, chat in zip(agents, chats, strict=True)]
+
+
+def _saying(say: Callable[[str], None], redact: Callable[[str], str], model: str) -> Callable[[str], None]:
+    return lambda line: say(redact(f"{model}: {line}" if model else line))
 
 
 @contextlib.contextmanager
@@ -144,19 +159,6 @@ def _findings(trials: Collection[Trial], redact: Callable[[str], str]) -> Iterat
         if trial.error:
             yield Finding(TROUBLE, PART, f"{trial.model}: {redact(trial.error)}")
         yield from (Finding(NOTE, PART, f"{trial.model}: {redact(note)}") for note in trial.notes)
-
-
-def _redacting(config: Config, agents: Collection[Agent]) -> Callable[[str], str]:
-    """Keeps the secrets of the models' servers out of a text; the session knows those of the settings."""
-    places = [place for agent in agents for place in places_of(agent.model, config.settings)]
-    servers = {place.server for place in places if place.server}
-
-    def redact(text: str) -> str:
-        for server in servers:
-            text = server.redact(text)
-        return text
-
-    return redact
 
 
 def trial_table(config: Config, trials: Sequence[Trial]) -> str:

@@ -70,6 +70,7 @@ async def examine(
     try:
         settings = load_settings(env_file)
         loaded = load_config(config, settings)
+        settings = loaded.settings
     except KitError as error:
         return Examination((*findings, Finding(TROUBLE, "Settings", str(error))))
     findings += [Finding(NOTE, "Settings", note) for note in settings.notes]

@@ -13,7 +13,7 @@ from babyai_kit.cli.model_list import ModelList, ModelServer
 from babyai_kit.cli.model_places import PARTIAL_LISTS, Place
 from babyai_kit.configuration import retirements
 from babyai_kit.configuration.models import is_offline_player
-from babyai_kit.configuration.served_models import Model, needs
+from babyai_kit.configuration.served_models import FLAG, Model, named_in, needs
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config
 from babyai_kit.hostile_text import one_line
@@ -68,8 +68,8 @@ def checked(
     days = [day for place in places if (day := _last_day(place, lists)) is not None]
     last_day = min(days, default=None)
     seller = _seller(model, places, settings)
-    remedy = {"remedy": "name another model"} if model.definition or settings.models else {}
-    going = retirements.warning(model.served_name, today, listed=last_day, **seller, **remedy) or ""
+    place = named_in(model.name, settings)
+    going = retirements.warning(model.served_name, today, listed=last_day, named_in=place, **seller) or ""
     last_day = retirements.shutdown_of(model.served_name, last_day, **seller)
     grade = TROUBLE if wanted else NOTE
     notes = [] if config.price_of(model) else [_NO_PRICE]
@@ -106,8 +106,9 @@ def _trouble(config: Config, model: Model, place: Place, lists: Mapping[ModelSer
     names, meant = _choices(place.served_name, found.models)
     prefix = model.name.partition("::")[0] + "::" if "::" in model.name and not own else ""
     names = [prefix + name for name in names]
-    setting = "AGENT_MODELS" if model.name in config.settings.models else "AGENT_MODEL"
-    remedy = "let config/models.toml name" if own else f"set {setting} to"
+    setting = named_in(model.name, config.settings)
+    remedy = "let --models name" if setting == FLAG else f"set {setting} to"
+    remedy = "let config/models.toml name" if own else remedy
     if meant:
         remedy = f"did you mean {meant}? {remedy[0].upper()}{remedy[1:]}"
     more = ", ..." if len(found.models) > MAX_NAMES else ""

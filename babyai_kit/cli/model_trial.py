@@ -13,26 +13,26 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from babyai_kit.agents.template_agent import SAMPLE_ARGUMENTS, decide
-from babyai_kit.cli.image_question import image_question, sees
 from babyai_kit.cli.metered_gateway import Meter, MeteredGateway
 from babyai_kit.configuration.answer_forms import AnswerForm, answer_forms
 from babyai_kit.configuration.dialects import Dialect, Omission
 from babyai_kit.configuration.provider_types import PROVIDERS
-from babyai_kit.configuration.variants import Agent
+from babyai_kit.configuration.variants import CHAT_VARIANT, Agent
 from babyai_kit.errors import KitError, ModelError, ServiceError
-from babyai_kit.experiment.interview import PASSING, Interview
+from babyai_kit.experiment.interview import PASSING, SAMPLE_COLOUR, Interview, sample_picture, why_not
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff, Patience
 from babyai_kit.experiment.refusals import refusal
 from babyai_kit.experiment.retries import retrying
-from babyai_kit.gateway.protocol import Answer, Question
+from babyai_kit.gateway.protocol import Answer, ChatMessage, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.answers import REMEDIES, reason_of
 from babyai_kit.runs.plan import Sampling
 
 Verdict = Literal["yes", "no", "blind", "?", "-"]
 """`yes`: taken, and a picture was seen. `blind`: a picture was taken and not seen. `?`: the call failed for
-another reason. `-`: not tried, since the model had its calls."""
+another reason. `-`: not tried, since the model had its calls, or the gateway takes no
+messages for it."""
 
 PARAMETERS: Mapping[Omission, Any] = {"seed": 0, "temperature": 0.0, "reasoning_effort": "low"}
 """What is tried, each alone."""
@@ -41,6 +41,8 @@ BACKOFF = Backoff(patience_s=60.0)
 """Of a busy model: its limits per minute are waited for once."""
 WAIT_S = 1.0
 """Between the tries of a first call that fails."""
+
+IMAGE_QUESTION = "Which colour fills this picture? Answer with the name of the colour alone, in one word."
 
 _PICTURE = re.compile(
     r"image|vision|visual|multi.?modal|mmproj|content.{0,20}(type|string|text)", re.IGNORECASE
@@ -65,20 +67,44 @@ class Trial:
     """What is worth knowing besides, a line each."""
 
 
-async def tried(session: Session, gateway: MeteredGateway, agent: Agent, say: Callable[[str], None]) -> Trial:
-    """Ask the model of `agent`, whose calls go through `gateway`. Never raises for what it answers."""
-    trial = _Trial(session, gateway.meter(agent.model.name), agent, say)
+@dataclass(frozen=True)
+class Candidate:
+    """A model as it is asked: with the prompt of a variant of `config/`, and with messages."""
+
+    agent: Agent
+    chat: Agent
+
+    @property
+    def name(self) -> str:
+        return self.agent.model.name
+
+    @property
+    def added(self) -> list[Agent]:
+        """What `config/` alone does not serve."""
+        chats = [] if self.chat.served_as == CHAT_VARIANT else [self.chat]
+        return [agent for agent in (self.agent, *chats) if agent.added]
+
+
+async def tried(
+    session: Session, gateway: MeteredGateway, candidate: Candidate, say: Callable[[str], None]
+) -> Trial:
+    """Ask the model, whose calls go through `gateway`. Never raises for what it answers."""
+    trial = _Trial(session, gateway.meter(candidate.name), candidate, say)
     try:
         return await trial.hold()
+    except ServiceError as error:
+        return Trial(candidate.name, trial.meter, error=why_not(error))
     except KitError as error:
-        return Trial(agent.model.name, trial.meter, error=str(error))
+        return Trial(candidate.name, trial.meter, error=str(error))
 
 
 class _Trial:
-    def __init__(self, session: Session, meter: Meter, agent: Agent, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, session: Session, meter: Meter, candidate: Candidate, say: Callable[[str], None]
+    ) -> None:
         self.meter = meter
         self._session = session
-        self._agent = agent
+        self._agent, self._chat = candidate.agent, candidate.chat
         self._say = say
         self._pace = Pace(session.settings.requests_per_minute, BACKOFF)
         self._notes: list[str] = []
@@ -110,7 +136,7 @@ class _Trial:
         if parameter == "reasoning_effort":
             dialect = _for_reasoning(dialect, provider)
         dialect = dialect.omitting({*dialect.omitted} - {parameter})
-        question = self._question(dialect, **{parameter: PARAMETERS[parameter]})
+        question = self._question(self._agent, dialect, **{parameter: PARAMETERS[parameter]})
         outcome = await self._ask(question)
         if not isinstance(outcome, ServiceError):
             return "yes" if outcome else "-"
@@ -120,13 +146,13 @@ class _Trial:
         return self._unclear(parameter, outcome)
 
     async def _images(self, dialect: Dialect) -> Verdict:
-        question = self._question(dataclasses.replace(dialect, answer_format="words"))
-        outcome = await self._ask(
-            dataclasses.replace(question, extra_body=image_question(self._agent.model.asked_as))
-        )
+        words = dataclasses.replace(dialect, answer_format="words")
+        message = ChatMessage("user", IMAGE_QUESTION, (sample_picture(),))
+        outcome = await self._ask(self._question(self._chat, words, messages=(message,)))
         if isinstance(outcome, Answer):
-            return "yes" if sees(outcome.raw) else "blind"
-        if outcome is None:
+            return "yes" if SAMPLE_COLOUR in (outcome.raw or "").lower() else "blind"
+        if outcome is None or outcome.kind == "unknown function":
+            # A gateway that somebody else started need not have every model's messages.
             return "-"
         if isinstance(outcome, ModelError) and (
             outcome.kind == "bad request" or _PICTURE.search(str(outcome))
@@ -134,13 +160,13 @@ class _Trial:
             return "no"
         return self._unclear("an image", outcome)
 
-    def _question(self, dialect: Dialect, **parameters: Any) -> Question:
+    def _question(self, agent: Agent, dialect: Dialect, **parameters: Any) -> Question:
         return Question(
-            self._agent.variant.name,
+            agent.variant.name,
             self._session.new_episode_id(),
             SAMPLE_ARGUMENTS,
-            model=self._agent.model.name,
-            served_as=self._agent.served_as,
+            model=agent.model.name,
+            served_as=agent.served_as,
             max_tokens=Sampling().max_tokens,
             dialect=dialect,
             dryrun=True,

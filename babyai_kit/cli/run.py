@@ -110,7 +110,8 @@ async def _run(args: argparse.Namespace) -> int:
     from babyai_kit.agents.registry import as_variant, find_agent
     from babyai_kit.environment.suites import tasks_and_distractors
     from babyai_kit.experiment.budget import Limits
-    from babyai_kit.experiment.experiment import execute, with_agents
+    from babyai_kit.experiment.execution import execute
+    from babyai_kit.experiment.experiment import with_agents
     from babyai_kit.experiment.options import RunOptions
     from babyai_kit.gateway.connect import connect
     from babyai_kit.runs.journal import run_folder

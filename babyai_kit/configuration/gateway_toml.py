@@ -85,6 +85,7 @@ def write_snapshot(
     folder: StrPath,
     *,
     base_url: str,
+    registered_url: str = "",
     timeout_ms: int = NO_TIMEOUT_MS,
     agents: Sequence[Agent] = (),
     fronts: Mapping[str, Front] | None = None,
@@ -92,6 +93,7 @@ def write_snapshot(
     """Copy the configuration into `folder` beside the model's TOML; return the glob for the gateway.
 
     `base_url`, `timeout_ms`: where every model of the settings' server is asked, and for how long at most.
+    `registered_url`: those that fine-tuning registered, if elsewhere.
     `agents`, `fronts`: see `agents_toml`. Variants whose own model lacks its provider's key are left out,
     since the gateway would refuse the whole configuration.
 
@@ -109,7 +111,7 @@ def write_snapshot(
     price = config.prices.price_of(settings.model, base_url=settings.openai_base_url)
     model = model_toml(settings, price, base_url=base_url, timeout_ms=timeout_ms)
     (folder / "model.toml").write_text(model, encoding="utf-8")
-    point_registered_at(copy, settings, base_url=base_url, timeout_ms=timeout_ms)
+    point_registered_at(copy, settings, base_url=registered_url or base_url, timeout_ms=timeout_ms)
     file = folder / AGENTS_FILE
     text = agents_toml(config, agents, file, folder=copy, fronts=fronts or {})
     file.write_text(text, encoding="utf-8")

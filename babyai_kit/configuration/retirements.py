@@ -13,6 +13,7 @@ from datetime import date
 from babyai_kit.configuration import price_table
 from babyai_kit.configuration.models import DEFAULT_MODEL, base_model
 
+SETTING = "AGENT_MODEL"
 FINE_TUNING_ENDS = date(2027, 1, 6)
 """From this day on, OpenAI creates no fine-tuning jobs. Since July 2026 it has created them only for accounts
 that use a fine-tuned model already."""
@@ -61,23 +62,23 @@ def warning(
     listed: date | None = None,
     provider: str = "",
     base_url: str = "",
-    remedy: str = f"set AGENT_MODEL={DEFAULT_MODEL}",
+    named_in: str = SETTING,
 ) -> str | None:
     """A line that says when `model` goes or went, and what to type; None if no such day is known.
 
-    The other arguments are those of `shutdown_of`.
+    `named_in`: where its name stands, if not in AGENT_MODEL. The other arguments are those of `shutdown_of`.
     """
     day = shutdown_of(model, listed, provider=provider, base_url=base_url)
     if day is None:
         return None
     when = when_is(day, today)
+    remedy = f"set {SETTING}={DEFAULT_MODEL}" if named_in == SETTING else "name another model"
     if is_openai(provider, base_url):
         return f"{model} {'leaves' if day > today else 'left'} OpenAI's API {when}; {remedy}"
     if listed is not None:
         goes = "leaves" if day > today else "should have left"
-        return (
-            f"{model} {goes} its server {when}, as that server says; set AGENT_MODEL to another of its models"
-        )
+        remedy = f"set {SETTING} to another" if named_in == SETTING else "name another"
+        return f"{model} {goes} its server {when}, as that server says; {remedy} of its models"
     goes = "leaves OpenAI's API" if day > today else "left OpenAI's API"
     return f"{model} {goes} {when}, and may be gone from this server then, too; {remedy} if the server has it"
 

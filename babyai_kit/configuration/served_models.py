@@ -17,7 +17,7 @@ from babyai_kit.configuration.models import DEFAULT_MODEL, is_free
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.provider_types import PROVIDERS
 from babyai_kit.configuration.providers import key_in_clear, missing_keys, needed_keys, shorthand
-from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies, remedies_of
+from babyai_kit.configuration.remedies import Remedies, of_settings, remedies_of
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.toml_files import malformed, read_toml, tables, text
 from babyai_kit.configuration.urls import base_url, checked_url
@@ -26,6 +26,8 @@ from babyai_kit.errors import ConfigError, InputError
 OWN_MODELS = "models.toml"
 """The user's own models, in `config/`; Git ignores it."""
 
+FLAG = "--models"
+"""Which names a plan's models; in Python it is the argument `models`."""
 OPENAI_KEY = "OPENAI_API_KEY"
 CHAT = "chat_completions"
 """The gateway's name for the API that the adapter speaks."""
@@ -62,14 +64,6 @@ class Model:
         return is_free(self.name) and not self.base_url
 
     @property
-    def remedies(self) -> Remedies:
-        """What to correct when its server refuses."""
-        if not self.definition:
-            return OF_SETTINGS
-        keys = [key for provider in self.definition["providers"].values() for key in needed_keys(provider)]
-        return remedies_of(self.provider, key=keys[0] if keys else "")
-
-    @property
     def asked_as(self) -> str:
         """The type of provider that the gateway takes it for: behind the adapter, OpenAI's."""
         return "openai" if self.base_url or self.on_this_machine else self.provider
@@ -78,6 +72,23 @@ class Model:
     def gateway_name(self) -> str:
         """Its name at a gateway."""
         return gateway_name(self.name)
+
+
+def named_in(name: str, settings: Settings) -> str:
+    """Where the user named the model: the setting, else the flag."""
+    alone = settings.variables.get("AGENT_MODEL") == name and "AGENT_MODELS" not in settings.variables
+    if name in settings.models and not alone:
+        return "AGENT_MODELS"
+    return "AGENT_MODEL" if alone or name == settings.model else FLAG
+
+
+def remedies(model: Model, settings: Settings) -> Remedies:
+    """What to correct when its server refuses."""
+    if not model.definition:
+        place = named_in(model.name, settings)
+        return of_settings("the name in --models or models=" if place == FLAG else place)
+    keys = [key for provider in model.definition["providers"].values() for key in needed_keys(provider)]
+    return remedies_of(model.provider, key=keys[0] if keys else "")
 
 
 def gateway_name(model: str) -> str:
@@ -207,6 +218,6 @@ def needs(model: Model) -> str:
     if not model.missing:
         return ""
     return (
-        f"model {model.name} needs {' and '.join(model.missing)}, which is not set; add it to .env, or leave "
+        f"{model.name} needs {' and '.join(model.missing)}, which is not set; add it to .env, or leave "
         "the model out"
     )

@@ -7,7 +7,7 @@ measures a setting, and whole runs have been paid for that before anybody looked
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from babyai_kit.errors import NoValidAnswers
 from babyai_kit.runs.answers import InvalidReason, counts_text, invalid_reason, remedy
@@ -24,11 +24,20 @@ class AnswerWatch:
     `stop_after`: answers of which none is valid that stop the run, over all variants; 0: it never stops.
     `say` gets a line for a variant most of whose answers are not valid, one more if none of
     `stop_after` (DEFAULT_STOP_AFTER without it) is, and one for a model whose answer has more tokens than
-    `max_tokens`, the limit that was sent (None: none was).
+    `max_tokens`, the limit that was sent (None: none was). `chats`: the variants that are agents of Python
+    code.
     """
 
-    def __init__(self, stop_after: int, say: Callable[[str], None], *, max_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        stop_after: int,
+        say: Callable[[str], None],
+        *,
+        max_tokens: int | None = None,
+        chats: Collection[str] = (),
+    ) -> None:
         self._max_tokens = max_tokens
+        self._chats = chats
         self._unlimited: set[str] = set()
         self._stop_after = stop_after
         self._say = say
@@ -68,16 +77,16 @@ class AnswerWatch:
             )
 
     def _tell(self, variant: str, answers: int, reasons: Counter[InvalidReason]) -> None:
-        invalid = reasons.total()
+        invalid, helps = reasons.total(), remedy(reasons, chats=variant in self._chats)
         if answers == invalid == (self._stop_after or DEFAULT_STOP_AFTER):
             self._say(
                 f"None of the first {answers} answers of {variant} is valid ({counts_text(reasons)}); "
-                f"{remedy(reasons)}."
+                f"{helps}."
             )
         elif answers >= EARLY and 2 * invalid > answers and variant not in self._told:
             self._say(
                 f"{invalid} of the first {answers} answers of {variant} are not valid "
-                f"({counts_text(reasons)}); {remedy(reasons)}."
+                f"({counts_text(reasons)}); {helps}."
             )
             self._told.add(variant)
 
@@ -86,7 +95,8 @@ class AnswerWatch:
         reasons = sum(self._invalid.values(), Counter[InvalidReason]())
         if not self._stop_after or answers < self._stop_after or reasons.total() < answers:
             return None
+        helps = remedy(reasons, chats=set(self._answers) <= set(self._chats))
         return NoValidAnswers(
-            f"none of the first {answers} answers is valid ({counts_text(reasons)}); {remedy(reasons)}, then "
-            "run under another name, or with --stop-after-invalid 0 to go on regardless"
+            f"none of the first {answers} answers is valid ({counts_text(reasons)}); {helps}, then run under "
+            "another name, or with --stop-after-invalid 0 to go on regardless"
         )

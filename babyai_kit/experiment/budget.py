@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from babyai_kit.configuration.served_models import Model
+from babyai_kit.configuration.variants import Config
 from babyai_kit.errors import BudgetReached, InputError, KitError
 from babyai_kit.runs.records import CallRecord, StepRecord
 
@@ -53,6 +55,17 @@ class Limits:
             cost.get(model) if isinstance(cost, Mapping) else None,
             tokens.get(model) if isinstance(tokens, Mapping) else None,
         )
+
+
+def check_prices(config: Config, models: Iterable[Model], limits: Limits) -> None:
+    """Raises InputError for a budget in dollars over a model without a price."""
+    for model in models:
+        limited = (limits.of_run().max_cost_usd, limits.of_model(model.name).max_cost_usd) != (None, None)
+        if limited and config.price_of(model) is None:
+            raise InputError(
+                f"max_cost_usd needs a price, and {model.name!r} has none; add it to config/prices.json or "
+                "leave the budget out"
+            )
 
 
 def _values(limit: Any) -> list[Any]:

@@ -1,10 +1,14 @@
-"""What a plan will take, said before anything is paid for."""
+"""What is said before anything is paid for: what a plan will take, and which of its models leave."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
 from functools import lru_cache
 
+from babyai_kit.configuration.retirements import warning
+from babyai_kit.configuration.served_models import Model, named_in
+from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config
 from babyai_kit.environment import MAX_STEPS, make_env
 from babyai_kit.experiment.backlog import Backlog
@@ -38,6 +42,21 @@ def announcement(backlog: Backlog, forecast: Forecast, sampling: Sampling) -> st
             *wrapped(assumed),
         ]
     )
+
+
+def retirement_notes(models: Iterable[Model], settings: Settings) -> Iterator[str]:
+    """A line for each model that leaves its provider, or has left it."""
+    today = datetime.now(timezone.utc).date()
+    for model in models:
+        line = warning(
+            model.served_name,
+            today,
+            provider=model.provider,
+            base_url=model.base_url,
+            named_in=named_in(model.name, settings),
+        )
+        if line and not model.on_this_machine:
+            yield f"Note: {line}."
 
 
 def _table(amounts: Mapping[str, Amount]) -> list[str]:

@@ -43,6 +43,9 @@ REASONING: tuple[Omission, ...] = ("reasoning_effort", "thinking_budget_tokens")
 SAMPLE_MESSAGES = (ChatMessage("user", "Answer with these words and no others: go forward"),)
 """For agents that ask with messages."""
 
+SAMPLE_COLOUR = "orange"
+"""Of a sample picture: none that a model names which sees nothing."""
+
 TRIES = 3
 """Of a call that fails without a refusal."""
 
@@ -86,7 +89,10 @@ class Interview:
         self._told = False
 
     async def hold(self, recorded: Dialect | None) -> tuple[Dialect, Answer]:
-        """The dialect to use, and an answer in it. Raises ServiceError or InputError."""
+        """The dialect to use, and an answer in it.
+
+        Raises InputError, or the last ServiceError (see `why_not`).
+        """
         if recorded is not None:
             outcome = await self._ask(recorded)
             if isinstance(outcome, ServiceError):
@@ -236,7 +242,7 @@ class Interview:
         if not self._told:
             self._told = True
             limit = in_words(self._session.settings.first_timeout_s)
-            self._say(f"Waiting for the first answer of {self._model}, at most {limit}.")
+            self._say(f"Waiting for the first answer, at most {limit}.")
 
     def _failure(self, error: ServiceError, recorded: Dialect | None = None) -> ServiceError | InputError:
         if error.kind == "unknown function":
@@ -256,26 +262,25 @@ class Interview:
                 f"this run asked {self._model} {recorded}, which its server now refuses; choose another "
                 f"name, since answers asked for in two ways do not compare: {error}"
             )
-        not_the_model = isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout"
-        if not_the_model or error.fatal or error.kind == "connection":
-            # What to mend is said already: a key, a certificate, an account, the network.
-            whose = f"{self._model}: " if isinstance(error, ModelError) else ""
-            return type(error)(
-                f"nothing was run: {whose}{error}", kind=error.kind, retryable=False, fatal=True
-            )
-        return type(error)(
-            f"model {self._model!r} does not answer, so nothing was run; check its name, the key and the "
-            f"server: {error}",
-            kind=error.kind,
-            retryable=False,
-            fatal=True,
-        )
+        return error
+
+
+def why_not(error: ServiceError, *, model: str = "", consequence: str = "") -> str:
+    """Why a model gave no first answer, and what to check. `model`: its name, unless that stands before it;
+    `consequence`: such as `nothing was run`."""
+    not_the_model = isinstance(error, (GatewayError, StoreError)) and error.kind != "timeout"
+    if not_the_model or error.fatal or error.kind == "connection":
+        # What to mend is said already: a key, a certificate, an account, the network.
+        whose = model if isinstance(error, ModelError) else ""
+        return ": ".join(filter(None, (consequence, whose, str(error))))
+    who, so = f"model {model!r}" if model else "it", f", so {consequence}" if consequence else ""
+    return f"{who} does not answer{so}; check its name, the key and the server: {error}"
 
 
 def sample_picture() -> bytes:
-    """A small PNG."""
+    """A small PNG of one colour; some servers refuse sides below 28 pixels."""
     file = io.BytesIO()
-    Image.new("RGB", (32, 32), "orange").save(file, format="PNG")
+    Image.new("RGB", (32, 32), SAMPLE_COLOUR).save(file, format="PNG")
     return file.getvalue()
 
 

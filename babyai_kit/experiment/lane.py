@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.errors import AgentError, KitError, RateLimited, ServiceError
@@ -22,6 +23,8 @@ from babyai_kit.runs.records import CallRecord, StepRecord
 
 LIVE_PER_SLOT = 4
 """Episodes alive at once, as a multiple of the calls in flight: enough to keep every slot busy."""
+
+T = TypeVar("T")
 
 MAX_FAILED_IN_A_ROW = 3
 """Episodes that use up their tries, with no call answered in between, after which the model's calls stop."""
@@ -37,15 +40,14 @@ class Stopped(Exception):
 class Lane:
     """The calls of one model. `stopped` says why no new one may start; None while they may.
 
-    `budgets`: the run's, which other lanes share, and its own. `say` gets a line for what the user should
-    know.
+    `budgets`: the run's, which other lanes share, and its own. `chats`: the variants that are agents of
+    Python code. `say` gets a line for what the user should know.
     """
 
     def __init__(
         self,
         model: str,
         *,
-        dialect: Dialect,
         max_concurrency: int,
         backoff: Backoff,
         pace: Pace,
@@ -53,16 +55,22 @@ class Lane:
         say: Callable[[str], None],
         stop_after_invalid: int = 0,
         max_tokens: int | None = None,
+        chats: Collection[str] = (),
     ) -> None:
         self.model = model
-        self.dialect = dialect
+        self.dialect: Dialect | None = None
+        """None until the model's first questions are answered."""
+        self.is_starting = False
+        """True while it is asked them."""
         self.stopped: KitError | None = None
+        self.say = say
+        self.pace = pace
         self.live = asyncio.Semaphore(LIVE_PER_SLOT * max_concurrency)
         self.slots = CallSlots(max_concurrency)
-        self.answers = AnswerWatch(stop_after_invalid, say, max_tokens=max_tokens)
+        self.answers = AnswerWatch(stop_after_invalid, say, max_tokens=max_tokens, chats=chats)
         self.persistently = retrying(backoff, self._on_retry, patience=Patience(backoff, say))
         self._budgets = budgets
-        self._pace = pace
+        self._ended = asyncio.Event()
         self._failure: ServiceError | None = None
         self._failed_in_a_row = self._agent_failures = 0
 
@@ -71,24 +79,30 @@ class Lane:
         """What holds its calls back, in words; empty if nothing does."""
         if self.stopped:
             return "stopped"
-        if (wait_s := self._pace.closed_s(self.model)) > 1:
+        if self.is_starting:
+            return "starting"
+        if (wait_s := self.pace.closed_s(self.model)) > 1:
             return f"waits {wait_s:.0f} s"
         if self.slots.limit < self.slots.max_limit:
             return f"{self.slots.limit} of {self.slots.max_limit} calls at once"
         return ""
 
+    @property
+    def spent(self) -> KitError | None:
+        """Why its budgets allow no new call; None while they do."""
+        return next((reason for budget in self._budgets if (reason := budget.spent())), None)
+
     @asynccontextmanager
     async def call(self, urgency: int) -> AsyncIterator[None]:
         """Held for one call, which begins when there is a slot and its turn. Raises Stopped."""
         while True:
-            await self._pace.open(self.model, self._sleep)
+            await self.pace.open(self.model, self._sleep)
             async with self.slots.hold(urgency) as cuts:
-                await self._pace.turn(self._sleep)
-                for budget in self._budgets:
-                    self.stop(budget.spent())
+                await self.pace.turn(self._sleep)
+                self.stop(self.spent)
                 if self.stopped:
                     raise Stopped
-                if self._pace.closed_s(self.model) > 0:
+                if self.pace.closed_s(self.model) > 0:
                     continue  # its limit was reached while this call queued: others may have the slot
                 started = time.monotonic()
                 try:
@@ -97,10 +111,10 @@ class Lane:
                     self._failure = error
                     if isinstance(error, RateLimited):
                         self.slots.refused(cuts)
-                        self._pace.refused(self.model, started, error)
+                        self.pace.refused(self.model, started, error)
                     raise
                 self.slots.answered()
-                self._pace.answered(self.model)
+                self.pace.answered(self.model)
                 return
 
     def answered(self, record: StepRecord | CallRecord) -> None:
@@ -124,6 +138,20 @@ class Lane:
         if reason is not None:
             self.stopped = self.stopped or reason
             self.persistently.patience.end()
+            self._ended.set()
+
+    async def unless_stopped(self, work: Awaitable[T]) -> T:
+        """The result of `work`, which ends when no new call may start. Raises Stopped then."""
+        tasks = asyncio.ensure_future(work), asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not tasks[0].done():
+                raise Stopped
+            return tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def episode_failed(self) -> None:
         """Stop before a service that is gone turns all episodes into errors."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -13,6 +13,16 @@ from babyai_kit.errors import KitError, NoValidAnswers
 from babyai_kit.experiment.reconciliation import Reconciliation
 from babyai_kit.runs.answers import InvalidReason, count_reasons, counts_text, remedy
 from babyai_kit.runs.records import StepRecord, error_examples
+
+
+class Invalid(NamedTuple):
+    """The answers to one agent."""
+
+    answers: int
+    reasons: Mapping[InvalidReason, int]
+    """Of those that are not valid."""
+    remedy: str
+    """Empty if all are."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +36,8 @@ class Outcome:
     """Why the run, or models of it, stopped before the plan was done: fatal answers, then budgets."""
     reconciliation: Reconciliation | None
     """None if ClickHouse could not be asked."""
-    invalid: Mapping[str, tuple[int, Mapping[InvalidReason, int]]]
-    """Answers, and those of them that are not valid by reason; by variant, and model if there are
-    several, with the present prompts."""
+    invalid: Mapping[str, Invalid]
+    """By variant, and model if there are several, with the present prompts."""
     unasked_reasoning: Mapping[str, int]
     """Answers that reason though their variant's prompt does not ask for it, by variant."""
 
@@ -43,18 +52,18 @@ class Outcome:
         return len(self.episodes) == self.planned and bool((self.episodes["status"] == "ok").all())
 
 
-def invalid_answers(
-    steps: Iterable[StepRecord],
-) -> dict[str, tuple[int, Mapping[InvalidReason, int]]]:
-    """Answers and reasons as in `Outcome.invalid`."""
+def invalid_answers(steps: Iterable[StepRecord], *, chats: Collection[str] = ()) -> dict[str, Invalid]:
+    """As in `Outcome.invalid`. `chats`: the variants that are agents of Python code."""
     by_agent: dict[tuple[str, str], list[StepRecord]] = {}
     for step in steps:
         by_agent.setdefault((step.variant, step.model), []).append(step)
     several = len({model for _, model in by_agent}) > 1
-    return {
-        f"{variant}, {model}" if several else variant: (len(of_one), count_reasons(of_one))
-        for (variant, model), of_one in by_agent.items()
-    }
+    found = {}
+    for (variant, model), of_one in by_agent.items():
+        reasons = count_reasons(of_one)
+        helps = remedy(reasons, chats=variant in chats) if reasons else ""
+        found[f"{variant}, {model}" if several else variant] = Invalid(len(of_one), reasons, helps)
+    return found
 
 
 def closing_notes(outcome: Outcome, compared: Mapping[str, Any], reconcile_line: str) -> list[str]:
@@ -77,12 +86,12 @@ def closing_notes(outcome: Outcome, compared: Mapping[str, Any], reconcile_line:
             "them."
         )
         notes += [f"  {kind}, for example: {text}" for kind, text in error_examples(outcome.episodes).items()]
-    for variant, (answers, reasons) in outcome.invalid.items():
+    for variant, of_one in outcome.invalid.items():
         said = len(outcome.invalid) == 1 and isinstance(outcome.stopped, NoValidAnswers)
-        if reasons and not said:
+        if of_one.reasons and not said:
             notes.append(
-                f"{sum(reasons.values()):,} of {answers:,} answers of {variant} were not valid "
-                f"({counts_text(reasons)}); {remedy(reasons)}."
+                f"{sum(of_one.reasons.values()):,} of {of_one.answers:,} answers of {variant} were not valid "
+                f"({counts_text(of_one.reasons)}); {of_one.remedy}."
             )
     for variant, count in outcome.unasked_reasoning.items():
         notes.append(f"{count} answers of {variant} contain reasoning, which its prompt does not ask for.")

@@ -1,4 +1,4 @@
-"""What is asked of the models before a plan starts: do they answer, in which dialect, under which name.
+"""What is asked of a model before it plays: does it answer, in which dialect, under which name.
 
 A wrong name or key looks like a passing fault in the middle of a run, so a few calls come first, unrecorded
 and outside the plan.
@@ -10,13 +10,12 @@ that is away, busy or loading says nothing about either, so it is waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.dialects import Dialect, first_dialect
 from babyai_kit.configuration.variants import Agent
-from babyai_kit.experiment.concurrency import together
 from babyai_kit.experiment.interview import Interview
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
@@ -28,16 +27,12 @@ from babyai_kit.runs.plan import Sampling
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the first calls showed."""
+    """What the first calls to a model showed."""
 
+    dialect: Dialect
+    """How it is asked."""
     notes: tuple[str, ...] = ()
     """For the user, a line each."""
-    dialects: Mapping[str, Dialect] = field(default_factory=dict)
-    """How each model is asked, by name."""
-
-    def dialect(self, model: str) -> Dialect:
-        """How `model` is asked."""
-        return self.dialects.get(model, Dialect())
 
 
 async def preflight(
@@ -46,44 +41,38 @@ async def preflight(
     sampling: Sampling,
     backoff: Backoff,
     *,
-    recorded: Mapping[str, Dialect] | None = None,
+    pace: Pace,
+    recorded: Dialect | None = None,
     say: Callable[[str], None] = lambda line: None,
     wait_s: float = 1.0,
-    paces: Mapping[str, Pace] | None = None,
 ) -> Preflight:
-    """Ask each model of `agents`, all at once; a gateway over HTTP, whose config is not ours, for all agents.
+    """Ask the one model that plays all of `agents`; through a gateway over HTTP, whose config is not ours,
+    for each of them.
 
-    `recorded`: dialects that the run has used before, by model: they are used again and not found out anew.
-    `say` gets a line when a model is waited for. `wait_s`: between tries. `paces`: of the run, by
-    model, whose calls these are among. Raises InputError if the gateway knows no such function or variant,
-    else the last ServiceError, with the model's name and what to check.
+    `pace`: of the run's calls to the model, which these are among. `recorded`: the dialect that the run has
+    used before, which is used again and not found out anew. `say` gets a line when the model is waited for.
+    `wait_s`: between tries. Raises InputError if the gateway knows no such function or variant, else the last
+    ServiceError, with what to check.
     """
-    recorded, paces = recorded or {}, paces or {}
-    by_model: dict[str, list[Agent]] = {}
     # A variant of `config/` first: agents that only chat need to know less of a model, and dialogues most.
-    for agent in sorted(agents, key=lambda agent: (agent.variant.chats, not agent.variant.dialogue)):
-        by_model.setdefault(agent.model.name, []).append(agent)
+    first, *others = sorted(agents, key=lambda a: (a.variant.chats, not a.variant.dialogue))
+    dialect, notes = recorded, []
+    # Of a gateway that is ours, one answer says all; but an agent may need more than words.
+    for agent in (first, *(a for a in others if not session.embedded or a.variant.needs)):
+        interview = Interview(session, agent, sampling, backoff, say, wait_s, pace)
+        known = dialect
+        dialect, answer = await interview.hold(known)
+        if known is None and dialect != _usual(agent):
+            notes.append(f"{agent.model.name} is asked {dialect}; run.json keeps this for the whole run.")
+        notes += _about(session, agent, answer)
+    assert dialect is not None
+    return Preflight(dialect, tuple(dict.fromkeys(notes)))
 
-    async def ask(name: str, of_model: Sequence[Agent]) -> Preflight:
-        dialect, notes = recorded.get(name), []
-        pace = paces.get(name) or Pace(None, backoff)
-        # Of a gateway that is ours, one answer says all; but an agent may need more than words.
-        asked = [a for i, a in enumerate(of_model) if not i or not session.embedded or a.variant.needs]
-        for agent in asked:
-            new = dialect is None
-            interview = Interview(session, agent, sampling, backoff, say, wait_s, pace)
-            dialect, answer = await interview.hold(dialect)
-            first = first_dialect(agent.model.base_url, agent.model.asked_as)
-            if agent.variant.chats:
-                first = replace(first, answer_format="words")
-            if new and dialect != first:
-                notes.append(f"{name} is asked {dialect}; run.json keeps this for the whole run.")
-            notes += _about(session, agent, answer)
-        return Preflight(tuple(notes), {name: dialect} if dialect else {})
 
-    found = await together(ask(name, of_model) for name, of_model in by_model.items())
-    notes = dict.fromkeys(note for one in found for note in one.notes)
-    return Preflight(tuple(notes), {**recorded, **{n: d for one in found for n, d in one.dialects.items()}})
+def _usual(agent: Agent) -> Dialect:
+    """The dialect of which nothing need be said."""
+    usual = first_dialect(agent.model.base_url, agent.model.asked_as)
+    return replace(usual, answer_format="words") if agent.variant.chats else usual
 
 
 def _about(session: Session, agent: Agent, answer: Answer) -> Iterator[str]:

@@ -19,11 +19,14 @@ from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.screens import HiddenScreen, Screen, screen_for_output
 from babyai_kit.experiment.spent import Spent
 from babyai_kit.runs.records import EpisodeRecord, StepRecord
+from babyai_kit.terminal_text import shortened
 
 MIN_ANSWERS = 50
 """Answers from which on the totals are shown as they are expected now."""
 SURPRISE = 2.0
 """By so much longer than announced, and the user is told in a line of its own."""
+MAX_NAME = 24
+"""Columns of a model's name; that of a fine-tuned one would fill a line."""
 RATE_OVER_S = 30.0
 """The steps per second are those of the latest so many seconds."""
 
@@ -57,13 +60,17 @@ class Progress:
         self._cost_usd = 0.0
         self._surprised = False
         self._lanes: Mapping[str, Lane] = {}
+        self._names: Mapping[str, str] = {}
         self._ended: Counter[str] = Counter()
         self._planned = Counter(key.model for key in forecast.keys) + Counter(e.model for e in done)
-        self._began = time.monotonic()
-        self._marks = deque([(self._began, 0)])
+        self._begin()
         self._timer: asyncio.TimerHandle | None = None
         for episode in done:
             self._count(episode)
+
+    def _begin(self) -> None:
+        self._began = time.monotonic()
+        self._marks = deque([(self._began, 0)])
 
     def _count(self, episode: EpisodeRecord) -> None:
         if episode.status == "ok":
@@ -81,6 +88,7 @@ class Progress:
     def watch(self, lanes: Mapping[str, Lane]) -> None:
         """Show the state of each model's calls from now on."""
         self._lanes = lanes
+        self._names = shortened(lanes, MAX_NAME)
 
     def step(self, step: StepRecord) -> None:
         """A call was answered now."""
@@ -127,7 +135,8 @@ class Progress:
                 yield from filter(None, [lane.state])
             else:
                 ended, planned = self._ended[model], self._planned[model]
-                yield f"{model} {ended:,}/{planned:,}{f' ({lane.state})' if lane.state else ''}"
+                state = f" ({lane.state})" if lane.state else ""
+                yield f"{self._names[model]} {ended:,}/{planned:,}{state}"
 
     def _totals(self) -> Iterator[str]:
         """Tokens and cost, of earlier commands too."""
@@ -167,6 +176,7 @@ class Progress:
         self._timer = asyncio.get_running_loop().call_later(self._screen.every_s, self._tick)
 
     def __enter__(self) -> Progress:
+        self._begin()
         self._tick()
         return self
 

@@ -1,5 +1,6 @@
 """Every episode of a run at once: a lane of calls for each model, one budget, feedback beside the steps.
 
+- A model begins to play when its own first questions are answered; one that cannot play holds no other.
 - The limit is on calls in flight. Episodes with most steps left are served first, since a long episode
   left for last runs alone at the end.
 - When the run's budget is spent, no new call starts. When a model's is, or its answer is fatal, none of its
@@ -10,10 +11,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from babyai_kit.agents.interface import MakeAgent
-from babyai_kit.errors import BudgetReached, KitError, ServiceError
+from babyai_kit.errors import BudgetReached, InputError, KitError, ServiceError
 from babyai_kit.experiment.asking import AskedOtherwise
 from babyai_kit.experiment.concurrency import together
 from babyai_kit.experiment.episode import PlannedEpisode, run_episode
@@ -25,6 +26,9 @@ from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.records import CallRecord, EpisodeRecord, StepRecord
+
+Admit = Callable[[Lane], Awaitable[Sequence[PlannedEpisode]]]
+"""Lets the model of a lane play: its episodes. Raises InputError or ServiceError if it cannot."""
 
 
 class Runner:
@@ -79,16 +83,30 @@ class Runner:
             found.setdefault(str(reason), reason)
         return tuple(sorted(found.values(), key=lambda reason: isinstance(reason, BudgetReached)))
 
-    async def all(self, owed: Iterable[PlannedEpisode]) -> None:
-        """Run every owed episode, then wait for its feedback."""
+    async def all(self, models: Iterable[str], admit: Admit) -> None:
+        """Run every episode of `models`, each from when `admit` lets it play, then wait for its feedback."""
         try:
-            await together(self._one(planned, self._lanes[planned.key.model]) for planned in owed)
+            await together(self._of_model(self._lanes[model], admit) for model in models)
             if self._feedback:
                 await asyncio.wait(self._feedback)
         finally:
             for task in self._feedback:
                 task.cancel()
             await asyncio.gather(*self._feedback, return_exceptions=True)
+
+    async def _of_model(self, lane: Lane, admit: Admit) -> None:
+        lane.is_starting = True
+        try:
+            owed = await lane.unless_stopped(admit(lane))
+        except Stopped:
+            return
+        except (ServiceError, InputError) as error:
+            lane.stop(error)
+            return
+        finally:
+            lane.is_starting = False
+        await together(self._one(planned, lane) for planned in owed)
+        self._end_starts(lane.spent)
 
     async def _one(self, planned: PlannedEpisode, lane: Lane) -> None:
         async with lane.live:
@@ -101,6 +119,7 @@ class Runner:
                     self.begun_anew.append(f"{planned.key.variant}: {difference}")
                     episode = await self._play(self._new_episode(planned), lane)
             except Stopped:
+                self._end_starts(lane.spent)
                 return
             except ServiceError as error:
                 lane.stop(error)
@@ -118,6 +137,13 @@ class Runner:
                 task = asyncio.create_task(self._send(episode))
                 self._feedback.add(task)
                 task.add_done_callback(self._feedback.discard)
+
+    def _end_starts(self, reason: KitError | None) -> None:
+        """Ask no model any more whether it can play once the run's budget is spent."""
+        if isinstance(reason, BudgetReached) and not reason.model:
+            for lane in self._lanes.values():
+                if lane.is_starting:
+                    lane.stop(reason)
 
     async def _play(self, planned: PlannedEpisode, lane: Lane) -> EpisodeRecord:
         if self._registrar:

@@ -9,7 +9,7 @@ call; a resumed run uses them again. At the end of a run, the UI's page that com
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from babyai_kit.configuration.ui_pages import MAX_COMPARED, comparison_page
 from babyai_kit.configuration.variants import CHAT_FUNCTION, FUNCTION
@@ -123,9 +123,12 @@ def show_comparison(manifest: Manifest, ui_url: str) -> None:
 
 
 class Registrar:
-    """Gives an episode that has not begun its id from the gateway, and journals it."""
+    """Gives an episode that has not begun its id from the gateway, and journals it.
 
-    def __init__(self, session: Session, journal: Journal, manifest: Manifest) -> None:
+    `manifest`: as it is now, with the evaluations that are open.
+    """
+
+    def __init__(self, session: Session, journal: Journal, manifest: Callable[[], Manifest]) -> None:
         self._session = session
         self._journal = journal
         self._manifest = manifest
@@ -135,14 +138,15 @@ class Registrar:
 
         Raises ServiceError if the gateway keeps failing, and what `persistently` raises.
         """
-        evaluation_id = self._manifest.workflow_runs.get(Evaluated.of(planned, self._manifest).place)
+        manifest = self._manifest()
+        evaluation_id = manifest.workflow_runs.get(Evaluated.of(planned, manifest).place)
         if planned.begun or evaluation_id is None:
             return planned
         key = planned.key
         episode_id = await persistently(
             self._session.start_evaluated_episode,
             evaluation_id,
-            task_name(key, seed_first=self._manifest.seed_first),
+            task_name(key, seed_first=manifest.seed_first),
             {"run": key.run},
         )
         self._journal.append(

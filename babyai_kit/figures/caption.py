@@ -11,7 +11,7 @@ import pandas as pd
 from babyai_kit.configuration.models import is_offline_player
 from babyai_kit.figures.model_names import short_names
 from babyai_kit.runs.references import MODELS
-from babyai_kit.stats import ALL_TASKS, Measure, count_errors, finished
+from babyai_kit.stats import ALL_TASKS, Measure, count_errors, finished, with_free_models
 
 OFFLINE = "offline player: not an LLM"
 
@@ -107,7 +107,7 @@ def watermark(episodes: pd.DataFrame) -> str:
 
 def has_value(rows: pd.DataFrame, measure: Measure) -> pd.Series[bool]:
     """Which of the rows have what `measure` is made of."""
-    return rows[list(measure.columns)].notna().all(axis=1)
+    return with_free_models(rows)[list(measure.columns)].notna().all(axis=1)
 
 
 def count(number: int, noun: str) -> str:

@@ -23,7 +23,7 @@ from babyai_kit.finetune.curation import curate
 from babyai_kit.finetune.evaluation import Evaluation, evaluate
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.job import Job
-from babyai_kit.finetune.job_control import launch, wait
+from babyai_kit.finetune.job_control import check_is_there, launch, wait
 from babyai_kit.finetune.names import job_suffix, part_name, tuned_name
 from babyai_kit.finetune.registration import register_variant
 from babyai_kit.gateway.connect import connect
@@ -125,7 +125,10 @@ async def improve(
             options.setdefault("models", [session.config.first_model])
             # The episodes would be paid for in vain.
             if latest in session.config.variants:
-                check_base(session.config.variants[latest].model, session.model_url)
+                own = session.config.variants[latest].own
+                base = own.name if own else options["models"][0]
+                check_is_there(base, session)
+                check_base(base, session.model_url)
             say(f"Round {number} of {rounds}: {latest} plays the train block.")
             episodes = await run_experiment(session, run, [latest], tasks, train, **options)
             curation = await curate(

@@ -36,6 +36,22 @@ def server_of(session: Session) -> Server:
     return Server(session.model_url, session.settings.openai_api_key)
 
 
+def check_is_there(model: str, session: Session) -> None:
+    """Raises InputError for a base that is not a model of the server on which `session` fine-tunes, as its
+    own name for it: the files would be uploaded to a server that cannot use them."""
+    found, settings = session.config.model(model), session.settings
+    here = found.base_url == settings.openai_base_url
+    if here and found.served_name == model:
+        return
+    where = "the offline player" if settings.offline else server_of(session).address
+    remedy = (
+        f"name it as that server does: --model {found.served_name} (in Python: model=)"
+        if here
+        else "name a base there: --model NAME (in Python: model=), or set AGENT_MODEL to one before the run"
+    )
+    raise InputError(f"{model} is not a model of {where}, where fine-tuning is done; {remedy}")
+
+
 async def launch(
     where: Session | Server,
     export: Export,
@@ -53,8 +69,8 @@ async def launch(
     training; `max_cost_usd`: launch nothing if the estimate, which is printed first, is higher. Called again
     for the same files, model, epochs and seed it returns the existing job, also if another one was launched
     in between, unless it failed or was cancelled.
-    Raises InputError for files that would be refused or were changed and for a base that OpenAI is known not
-    to fine-tune, ModelError with the provider's reason if it refuses.
+    Raises InputError for files that would be refused or were changed, for a base that is at another server,
+    and for one that OpenAI is known not to fine-tune; ModelError with the provider's reason if it refuses.
     """
     export = read_export(export.folder)
     model = model or export.model
@@ -67,6 +83,8 @@ async def launch(
     if job.job_id:
         say(f"Already launched: {job}")
         return job
+    if isinstance(where, Session):
+        check_is_there(model, where)
     if note := check_base(model, server.base_url):
         say(f"{note}.")
     config = where.config.path if isinstance(where, Session) else PROJECT_CONFIG

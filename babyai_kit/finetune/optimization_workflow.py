@@ -21,6 +21,7 @@ from babyai_kit.finetune.curation import Curation
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.job import Job, known_job, write_job
 from babyai_kit.finetune.job_answers import shown
+from babyai_kit.finetune.job_control import check_is_there
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import check_block
 
@@ -61,6 +62,7 @@ async def launch_workflow(
     if known and known.job_id:
         say(f"Already launched: {known}")
         return known
+    check_is_there(model, session)
     if note := check_base(model, session.settings.openai_base_url):
         say(f"{note}.")
     estimate = estimate_training(files, model=model, n_epochs=n_epochs, config=session.config.path)

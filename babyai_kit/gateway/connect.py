@@ -160,7 +160,7 @@ def _of_several(config: Config, name: str) -> str:
     try:
         model = config.model(name)
     except InputError as error:
-        return str(error)
+        return str(error).removeprefix("model ")
     if model.missing:
         return needs(model)
     if model.on_this_machine:

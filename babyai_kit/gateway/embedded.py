@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from babyai_kit.configuration.gateway_toml import snapshot_folder, write_snapshot
 from babyai_kit.configuration.provider_toml import NO_TIMEOUT_MS
-from babyai_kit.configuration.served_models import OPENAI_KEY, check_apart
+from babyai_kit.configuration.remedies import of_settings
+from babyai_kit.configuration.served_models import OPENAI_KEY, check_apart, named_in
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.configuration.variants import Agent, Config
+from babyai_kit.configuration.variants import FINETUNED_FOLDER, Agent, Config
 from babyai_kit.errors import ConfigError, ServiceError
 from babyai_kit.gateway.model_servers import ModelServers
 from babyai_kit.gateway.protocol import Gateway
@@ -49,7 +50,12 @@ class EmbeddedGateways:
                 settings.timeout_ms,
             )
         else:
-            base_url, timeout_ms = await self._servers.adapter(settings.openai_base_url), NO_TIMEOUT_MS
+            words = of_settings(named_in(settings.model, settings))
+            base_url, timeout_ms = await self._servers.adapter(settings.openai_base_url, words), NO_TIMEOUT_MS
+        registered_url = base_url
+        if settings.openai_base_url and any((self._config.path / FINETUNED_FOLDER).glob("*.toml")):
+            words = of_settings(f"the model in config/{FINETUNED_FOLDER}/")
+            registered_url = await self._servers.adapter(settings.openai_base_url, words)
         keys = {**settings.credentials, OPENAI_KEY: settings.openai_api_key}
         with snapshot_folder() as folder:
             glob = write_snapshot(
@@ -57,6 +63,7 @@ class EmbeddedGateways:
                 settings,
                 folder,
                 base_url=base_url,
+                registered_url=registered_url,
                 timeout_ms=timeout_ms,
                 agents=known,
                 fronts=fronts,

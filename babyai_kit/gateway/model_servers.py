@@ -13,7 +13,7 @@ from babyai_kit.configuration.agents_toml import Front
 from babyai_kit.configuration.models import is_local_language_model
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies
-from babyai_kit.configuration.served_models import Model
+from babyai_kit.configuration.served_models import Model, remedies
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.local import language_model
 from babyai_kit.local.adapter import Adapter
@@ -52,20 +52,20 @@ class ModelServers:
                 address = await self.player(language_model_needed=is_local_language_model(model.name))
                 found[model.name] = Front(address, gives_up=False)
             elif model.base_url:
-                address = await self.adapter(model.base_url, model.remedies)
+                address = await self.adapter(model.base_url, remedies(model, self._settings))
                 found[model.name] = Front(address, gives_up=True)
         return found
 
-    async def adapter(self, base_url: str, remedies: Remedies = OF_SETTINGS) -> str:
-        """The address of the adapter in front of the server at `base_url`."""
+    async def adapter(self, base_url: str, words: Remedies = OF_SETTINGS) -> str:
+        """The address of the adapter in front of the server at `base_url`; its messages end with `words`."""
         # What to correct differs between models of one server that have keys of their own.
-        place = base_url, remedies
+        place = base_url, words
         if place not in self._adapters:
             adapter = Adapter(
                 base_url,
                 timeout_s=self._settings.timeout_s,
                 first_timeout_s=self._settings.first_timeout_s,
-                remedies=remedies,
+                remedies=words,
             )
             self._adapters[place] = await self._stack.enter_async_context(adapter)
         return self._adapters[place].base_url

@@ -58,8 +58,6 @@ class Question:
     """JSON schema that the answer is held to, if the dialect says so."""
     provider: str = "openai"
     """The gateway's type of provider, whose API the request is written for; the session knows it."""
-    extra_body: Sequence[Mapping[str, Any]] = ()
-    """Written into the request to the provider: entries with a `pointer` and a `value`, or `delete`."""
     dryrun: bool = False
     """The model is asked, nothing is stored."""
 

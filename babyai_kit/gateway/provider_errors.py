@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from babyai_kit.configuration.proxies import unreachable
-from babyai_kit.configuration.remedies import OF_SETTINGS, Remedies, remedies_of
+from babyai_kit.configuration.remedies import ELSEWHERE, Remedies, remedies_of
 from babyai_kit.errors import ModelError
 from babyai_kit.gateway.refusals import url_in
 from babyai_kit.hostile_text import visible
@@ -128,7 +128,7 @@ def _status_in(body: Any) -> int | None:
 
 def _remedies(provider_type: str) -> Remedies:
     """OpenAI's type is what the adapter, and with it the server of the settings, is asked as."""
-    return OF_SETTINGS if provider_type == "openai" else remedies_of(provider_type)
+    return ELSEWHERE if provider_type == "openai" else remedies_of(provider_type)
 
 
 def _not_reached(detail: str) -> ModelError:

@@ -269,7 +269,6 @@ def _parameters(question: Question) -> tuple[dict[str, Any], list[ExtraBody | di
             params["max_tokens"] = question.max_tokens  # which the gateway sends under the newer name
         elif "max_tokens" not in omitted:
             extra_body.append({"pointer": "/max_tokens", "value": question.max_tokens})
-    extra_body += [dict(entry) for entry in question.extra_body]
     return params, extra_body
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from babyai_kit.figures.agents import Agent
 from babyai_kit.report.headings import headings, named_agents
 from babyai_kit.report.tables import Cell, Table
-from babyai_kit.runs.answers import INVALID_REASONS, REMEDIES, count_reasons
+from babyai_kit.runs.answers import INVALID_REASONS, count_reasons, remedy
 from babyai_kit.runs.records import StepRecord
 from babyai_kit.runs.trajectories import Trajectory
 
@@ -21,11 +21,14 @@ class InvalidAnswers:
 
     table: Table
     remedies: list[tuple[str, str]]
-    """By reason, in the order of the columns."""
+    """By reason, in the order of the columns; two of a reason where agents of both kinds have it."""
 
 
-def invalid_answers(trajectories: Iterable[Trajectory]) -> InvalidAnswers | None:
-    """Of all these episodes, unfinished ones included; None if every answer was valid."""
+def invalid_answers(
+    trajectories: Iterable[Trajectory], *, chats: Collection[str] = ()
+) -> InvalidAnswers | None:
+    """Of all these episodes, unfinished ones included; None if every answer was valid. `chats`: the variants
+    that are agents of Python code."""
     episodes = list(trajectories)
     keys = ["variant", "model"] if len({episode.key.model for episode in episodes}) > 1 else ["variant"]
     steps: dict[Agent, list[StepRecord]] = {}
@@ -49,4 +52,10 @@ def invalid_answers(trajectories: Iterable[Trajectory]) -> InvalidAnswers | None
     ]
     caption = "Answers that were not a valid action, so that the agent went forward instead."
     table = Table(caption, ["agent", "invalid", *reasons], rows, headings=headings(named))
-    return InvalidAnswers(table, [(reason, REMEDIES[reason]) for reason in reasons])
+    remedies = {
+        (reason, remedy({reason: 1}, chats=agent[0] in chats)): None
+        for reason in reasons
+        for agent, _, _ in named
+        if counts[agent][reason]
+    }
+    return InvalidAnswers(table, list(remedies))

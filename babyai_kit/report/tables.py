@@ -35,6 +35,7 @@ from babyai_kit.stats import (
     p_value_text,
     summarize,
     verdict,
+    with_free_models,
 )
 
 Cell = str | tuple[str, str]
@@ -212,7 +213,7 @@ def _agents(episodes: pd.DataFrame) -> list[_Agent]:
     keys, split = groups(episodes, ("variant",))
     table = summarize(episodes)
     summaries = rows_by_agent(table, keys)
-    numbered = episodes.reset_index(drop=True)
+    numbered = with_free_models(episodes.reset_index(drop=True))
     rows = {tuple(group.names.values()): numbered.loc[group.rows.index] for group in split}
     return [
         _Agent(name, model, summaries[agent], rows[agent]) for agent, name, model in named_agents(table, keys)

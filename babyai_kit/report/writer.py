@@ -97,6 +97,9 @@ def write_report(
     notes = selection.notes(f"python -m babyai_kit report {opened.name}{results_flag(results)}")
     drawn = _figures(episodes, figures, base, say)
     say("Making tables and replays.")
+    # Agents of Python code, whose calls are recorded apart; some act without any.
+    chats = {call.variant for calls in opened.call_records().values() for call in calls}
+    chats |= {step.variant for trajectory in trajectories for step in trajectory.steps if not step.calls}
     html = page(
         "report.html",
         policy=player_policy(),
@@ -117,7 +120,7 @@ def write_report(
             "spending": [drawn[name] for name in drawn if name not in (*RESULTS, *COMPARISON)],
         },
         failures=failures if isinstance(failures, str) else _failures(episodes, failures),
-        invalid_answers=invalid_answers(trajectories),
+        invalid_answers=invalid_answers(trajectories, chats=chats),
         replays=[_replay(trajectories, success) for success in (True, False)],
         commands=commands(opened.manifest),
         prompts=prompts(opened.manifest, config),

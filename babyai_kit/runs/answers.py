@@ -34,6 +34,16 @@ REMEDIES: dict[InvalidReason, str] = {
 }
 """What helps against many invalid answers of one kind."""
 
+_NO_ACTION = "read the answers; the agent finds no action in them, so change what it asks or how it reads"
+REMEDIES_OF_CHATS: dict[InvalidReason, str] = {
+    **REMEDIES,
+    "empty": "check what the agent returns, the model's chat template and its server's log",
+    "wrapped": _NO_ACTION,
+    "unknown action": _NO_ACTION,
+    "another form": _NO_ACTION,
+}
+"""Likewise for an agent of Python code, which asks with messages and itself finds the action in an answer."""
+
 
 def invalid_reason(step: StepRecord) -> InvalidReason | None:
     """Why the answer of `step` was not valid; None for a valid one."""
@@ -58,9 +68,9 @@ def reason_of(answer: str | None, finish_reason: str | None) -> InvalidReason:
     return "wrapped" if isinstance(_json(_within(text)), dict) else "another form"
 
 
-def remedy(reasons: Mapping[InvalidReason, int]) -> str:
-    """What helps against the most frequent of these reasons."""
-    return REMEDIES[_by_frequency(reasons)[0]]
+def remedy(reasons: Mapping[InvalidReason, int], *, chats: bool = False) -> str:
+    """What helps against the most frequent of these reasons. `chats`: of an agent of Python code."""
+    return (REMEDIES_OF_CHATS if chats else REMEDIES)[_by_frequency(reasons)[0]]
 
 
 def counts_text(reasons: Mapping[InvalidReason, int]) -> str:

@@ -17,6 +17,7 @@ from babyai_kit.runs.journal import (
     read_steps,
     run_folder,
 )
+from babyai_kit.runs.manifest import Digests, Manifest
 from babyai_kit.runs.records import Registration
 from babyai_kit.runs.run import Run
 
@@ -62,10 +63,7 @@ def merge(run: str, *, results: StrPath = PROJECT_RESULTS) -> int:
             ids += shard.manifest.run_ids
             manifest = replace(
                 manifest,
-                digests={
-                    variant: {**shard.manifest.digests.get(variant, {}), **manifest.digests.get(variant, {})}
-                    for variant in {**shard.manifest.digests, **manifest.digests}
-                },
+                digests=_digests(manifest, shard.manifest),
                 own_models={**shard.manifest.own_models, **manifest.own_models},
                 dialects={**shard.manifest.dialects, **manifest.dialects},
                 without_history={**shard.manifest.without_history, **manifest.without_history},
@@ -74,3 +72,14 @@ def merge(run: str, *, results: StrPath = PROJECT_RESULTS) -> int:
         merged = tuple(i for i in dict.fromkeys(ids) if i != manifest.run_id)
         journal.write_manifest(replace(manifest, merged=merged))
     return added
+
+
+def _digests(first: Manifest, second: Manifest) -> Digests:
+    """Those of both; of a model that only the second one asked, the second's, which know its dialect."""
+    only_second = set(second.dialects) - set(first.dialects)
+    joined: dict[str, dict[str, str]] = {}
+    for variant in {**second.digests, **first.digests}:
+        of_second, of_first = second.digests.get(variant, {}), first.digests.get(variant, {})
+        asked = {model: digest for model, digest in of_second.items() if model in only_second}
+        joined[variant] = {**of_second, **of_first, **asked}
+    return joined

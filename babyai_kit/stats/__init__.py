@@ -31,6 +31,7 @@ from babyai_kit.stats.tables import (
     groups,
     success_bounds,
     summarize,
+    with_free_models,
 )
 from babyai_kit.stats.trade_off import on_front, trade_off
 from babyai_kit.stats.verdict import verdict
@@ -78,4 +79,5 @@ __all__ = [
     "usual_baseline",
     "verdict",
     "wilson",
+    "with_free_models",
 ]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from babyai_kit.configuration.models import is_free
 from babyai_kit.errors import InputError
 from babyai_kit.runs.records import KEY_COLUMNS
 from babyai_kit.stats.estimators import NO_EPISODE, NOT_KNOWN, Estimate, clustered_success
@@ -45,6 +46,17 @@ def finished(rows: pd.DataFrame) -> pd.DataFrame:
 def count_errors(rows: pd.DataFrame) -> int:
     """How many of the rows ended with an error."""
     return int((rows["status"] != "ok").sum())
+
+
+def with_free_models(episodes: pd.DataFrame) -> pd.DataFrame:
+    """The table, in which models of this machine cost nothing beside others whose cost is known.
+
+    Where nobody's is known they have none either, so that nothing is said of costs.
+    """
+    costs, free = episodes["cost_usd"], episodes["model"].map(is_free).astype(bool)
+    if not costs[~free].notna().any():
+        return episodes
+    return episodes.assign(cost_usd=costs.mask(free & costs.isna(), 0.0))
 
 
 def cells(rows: pd.DataFrame, column: str, tasks: Sequence[str]) -> pd.DataFrame:
@@ -181,6 +193,7 @@ def _prepared(episodes: pd.DataFrame) -> pd.DataFrame:
         raise InputError("an episode occurs twice; use drop_duplicates() or pass one source only")
     if (table["shortest_length"] <= 0).any():
         raise InputError("shortest_length must be above 0; pass a table of load_episodes")
+    table = with_free_models(table)
     table["_successful_steps"] = table["episode_length"] * table["success"]
     table["_detour"] = table["_successful_steps"] / table["shortest_length"]
     table["tokens"] = table["input_tokens"] + table["output_tokens"]

@@ -12,21 +12,19 @@ from typing import Any
 import pytest
 
 from babyai_kit.cli.asking import Asked, announcement, ask_models
-from babyai_kit.cli.image_question import image_question, sees
 from babyai_kit.cli.metered_gateway import MAX_CALLS
-from babyai_kit.configuration.answer_forms import FormRequest
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
 from tests.support.anthropic_server import KEY, NEW, OLD, anthropic_server
 from tests.support.model_server import Body, completion, model_server, refusal
 from tests.support.project import CONFIG
-from tests.support.provider_gateway import ask, provider_gateway
-from tests.support.provider_hosts import provider_hosts
+from tests.support.provider_hosts import Arrival, provider_hosts
 
 pytestmark = pytest.mark.e2e
 
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 SECRET = "canary-of-an-address"
+ACTION = '{"action": "turn left"}'
 
 
 def has_picture(body: Body) -> bool:
@@ -206,48 +204,58 @@ async def test_nothing_to_ask_and_a_gateway_that_does_not_start_are_told(
 def test_the_cost_at_most_is_told_before(folder: Path, models: str, words: str):
     settings = load_settings(None, {"OPENAI_API_KEY": "sk-1"})
     config = load_config(folder, settings)
-    assert announcement(config, config.agents(["baseline"], models.split(","))).endswith(words)
+    assert announcement(config, [config.model(name) for name in models.split(",")]).endswith(words)
 
 
-async def test_a_picture_in_the_form_of_each_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+OTHERS = """
+[models.google]
+routing = ["p"]
+[models.google.providers.p]
+type = "google_ai_studio_gemini"
+model_name = "gemini-x"
+[models.aws]
+routing = ["p"]
+[models.aws.providers.p]
+type = "aws_bedrock"
+model_id = "claude-x"
+region = "us-east-1"
+endpoint_url = "{aws}"
+api_key = "env::BEDROCK_TEST_TOKEN"
+"""
+
+
+async def test_a_picture_in_the_form_of_each_api(
+    folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Anthropic's and OpenAI's are taken by the servers above."""
     monkeypatch.setenv("GOOGLE_AI_STUDIO_API_KEY", "k")
     monkeypatch.setenv("BEDROCK_TEST_TOKEN", "k")
-    gemini = {
-        "candidates": [{"content": {"parts": [{"text": "orange"}], "role": "model"}}],
-        "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1},
-    }
-    usage = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}
-    message = {"role": "assistant", "content": [{"text": "orange"}]}
-    converse = {"output": {"message": message}, "stopReason": "end_turn", "usage": usage}
+
+    def gemini(arrival: Arrival) -> Body:
+        text = "orange" if '"image/png"' in json.dumps(arrival.body) else ACTION
+        return {
+            "candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}],
+            "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1},
+        }
+
+    def converse(body: Body) -> Body:
+        text = "an Orange square" if '"image"' in json.dumps(body) else ACTION
+        return {
+            "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
+            "stopReason": "end_turn",
+            "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
+            "metrics": {"latencyMs": 1},
+        }
+
     async with (
         provider_hosts(tmp_path, monkeypatch) as hosts,
-        model_server(
-            lambda body: converse | {"metrics": {"latencyMs": 1}},
-            endpoint="/model/claude-x/converse",
-            path="",
-        ) as aws,
+        model_server(converse, endpoint="/model/claude-x/converse", path="") as aws,
     ):
-        hosts.answer = lambda arrival: gemini
-        tables = {
-            "google_ai_studio_gemini": {"type": "google_ai_studio_gemini", "model_name": "gemini-x"},
-            "aws_bedrock": {
-                "type": "aws_bedrock",
-                "model_id": "claude-x",
-                "region": "us-east-1",
-                "endpoint_url": aws.base_url,
-                "api_key": "env::BEDROCK_TEST_TOKEN",
-            },
-        }
-        async with provider_gateway(tables) as gateway:
-            for type_ in tables:
-                response = await ask(gateway, type_, FormRequest("off", image_question(type_)))
-                assert sees(response.output.raw)
-    ((_, google),) = [(a.host, a.body) for a in hosts.arrivals]
-    picture, words = google["contents"][0]["parts"]
-    assert picture["inlineData"]["mimeType"] == "image/png"
-    assert "colour" in words["text"]
-    assert not {"systemInstruction", "system_instruction"} & google.keys()
-    (body,) = aws.asked
-    assert body["messages"][0]["content"][0]["image"]["source"]["bytes"] == picture["inlineData"]["data"]
-    assert "system" not in body
+        hosts.answer = gemini
+        (folder / "models.toml").write_text(OTHERS.format(aws=aws.base_url))
+        asked = await ask_models(
+            ["google", "aws"], say=lambda line: None, env_file=None, config=folder, data=data
+        )
+    found = rows(asked)
+    assert {name: cells[4] for name, cells in found.items()} == {"google": "yes", "aws": "yes"}
+    assert not asked.findings

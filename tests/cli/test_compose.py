@@ -463,7 +463,7 @@ async def test_the_image_serves_each_agent_of_several_models(tmp_path: Path, mon
 def test_make_up_says_which_models_it_leaves_out_and_which_keys_a_container_lacks(tmp_path: Path):
     loaded, _ = as_the_image_has_it(tmp_path / "a", OWN)
     assert write_agents(loaded) == [
-        "model claude needs ANTHROPIC_API_KEY, which is not set; add it to .env, or leave the model out"
+        "claude needs ANTHROPIC_API_KEY, which is not set; add it to .env, or leave the model out"
     ]
     with_key = OWN.replace('"none"', '"env::MY_KEY"')
     loaded, _ = as_the_image_has_it(tmp_path / "b", with_key)

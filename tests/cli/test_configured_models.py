@@ -255,7 +255,7 @@ async def test_a_key_that_is_missing_is_trouble_for_a_plan_and_else_a_note(folde
     assert "groq::llama-3.1-8b-instant needs GROQ_API_KEY, which is not set" in groq[1]
     assert "nobody" in nobody[1]
     assert claude[0] == "note"
-    assert "model claude needs ANTHROPIC_API_KEY, which is not set" in claude[1]
+    assert "claude needs ANTHROPIC_API_KEY, which is not set" in claude[1]
     assert bedrock == ("ok", "bedrock at AWS Bedrock, where only a call shows whether it answers")
     assert ["bedrock", "1.1", "5.5", "-", "schema,", "tool", "no"] in rows(table)
     _, ((grade, _),), _ = await told(folder, "claude")
@@ -296,7 +296,7 @@ async def test_models_of_this_machine_need_no_table(folder: Path):
 
 async def test_a_plan_without_the_settings_own_model_does_not_speak_of_it(folder: Path):
     _, found, _ = await told(folder, OPENAI_API_KEY=KEY, AGENT_MODELS="groq::x")
-    assert [text.partition(" needs")[0] for _, text in found] == ["model groq::x"]
+    assert [text.partition(" needs")[0] for _, text in found] == ["groq::x"]
 
 
 async def test_a_redirect_takes_no_key_elsewhere(folder: Path):

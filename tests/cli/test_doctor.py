@@ -137,6 +137,40 @@ def test_a_dead_gateway_and_a_dead_store_are_trouble(project: Path):
     assert "set TENSORZERO_CLICKHOUSE_URL" in alone["ClickHouse"][0]
 
 
+async def test_a_key_that_only_a_model_names_is_not_shown(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Here by a ClickHouse that quotes it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = f"Code: 516. Authentication failed with {KEY}".encode()
+            self.send_response(401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    config = Path(shutil.copytree(CONFIG, tmp_path / "config"))
+    toml = '[models.m]\nrouting = ["p"]\n[models.m.providers.p]\ntype = "anthropic"\nmodel_name = "m"\n'
+    (config / "models.toml").write_text(f'{toml}api_key_location = "env::TEAM_A"\n')
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("TEAM_A", KEY)
+    monkeypatch.setenv("TENSORZERO_CLICKHOUSE_URL", f"http://127.0.0.1:{server.server_port}/tensorzero")
+    try:
+        examination = await doctor.examine(models=["offline-player"], env_file=None, config=config, data=data)
+    finally:
+        server.shutdown()
+        server.server_close()
+    (store,) = (finding for finding in examination.findings if finding.part == "ClickHouse")
+    assert "Authentication failed with ***" in store.text
+
+
 def test_a_setting_that_is_not_valid_is_trouble(project: Path):
     findings = examined(project, 1, "--ask", AGENT_TIMEOUT_MS="soon")
     assert "AGENT_TIMEOUT_MS" in findings["Settings"][0]

@@ -69,8 +69,8 @@ def test_what_the_server_says_goes_before_the_table():
 def test_a_model_of_openai_goes_or_went(today: date, words: str):
     line = warning("gpt-4o-mini-2024-07-18", today, base_url=addresses.OPENAI)
     assert line == f"gpt-4o-mini-2024-07-18 {words}; set AGENT_MODEL={DEFAULT_MODEL}"
-    other = warning("gpt-4o-mini-2024-07-18", today, remedy="take it out of models")
-    assert other == f"gpt-4o-mini-2024-07-18 {words}; take it out of models"
+    other = warning("gpt-4o-mini-2024-07-18", today, named_in="--models")
+    assert other == f"gpt-4o-mini-2024-07-18 {words}; name another model"
 
 
 def test_behind_a_proxy_it_may_go():

@@ -21,6 +21,7 @@ from babyai_kit.agents import Message, Move, agent
 from babyai_kit.agents.vision import Vision
 from babyai_kit.environment import expert_actions
 from babyai_kit.errors import AgentError, InputError
+from babyai_kit.report import write_report
 from tests.support.model_server import completion, model_server, refusal
 from tests.support.processes import LONGEST_S, complete_lines, player_process, same_figures, start
 from tests.support.project import CONFIG, make_project
@@ -233,7 +234,9 @@ async def test_calls_at_once_keep_their_order_and_end_with_the_step(opened, tmp_
     assert (Run.open("many", results=tmp_path).steps()["answer"].str.endswith(" 3")).all()
 
 
-async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(opened, tmp_path: Path) -> None:
+async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(
+    opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Sloppy:
         def __init__(self, episode: Any) -> None:
             self.seen: list[Any] = []
@@ -252,6 +255,12 @@ async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(opene
     assert (steps["calls"] == 0).all()
     assert (steps["inference_id"] == "").all()
     assert len(server.asked) == 1  # the preflight's
+    # No form of request would help: the agent itself reads what it is answered.
+    told = capsys.readouterr().out
+    assert told.count("; check what the agent returns, the model's chat template and") == 2
+    page = write_report("sloppy", results=tmp_path, figures=()).page.read_text()
+    assert "the agent finds no action in them" in page
+    assert "JSON mode" not in told + page
 
 
 async def test_an_agent_that_raises_ends_its_episode_as_an_error_and_then_the_run(

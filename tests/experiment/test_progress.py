@@ -15,9 +15,12 @@ from nbclient import NotebookClient
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.experiment.forecast import Forecast
+from babyai_kit.experiment.lanes import make_lanes
+from babyai_kit.experiment.options import RunOptions
 from babyai_kit.experiment.progress import Progress, duration
 from babyai_kit.experiment.screens import LineScreen, TerminalScreen, fitting, screen_for_output
 from babyai_kit.experiment.spent import Spent, spent
+from babyai_kit.terminal_text import shortened
 from tests.support.journals import expert, idle, play
 from tests.support.project import CONFIG
 
@@ -86,6 +89,25 @@ def test_time_and_tokens_of_earlier_commands_come_from_the_journal() -> None:
     steps = [at(100, 4), at(102, 4), at(9000, 1.5), FAILURE.steps[0]]
     assert spent(steps) == Spent(tokens=440, cost_usd=0.0, seconds=7.5)  # type: ignore[arg-type]
     assert spent([]) == Spent()
+
+
+async def test_each_of_several_models_is_shown_by_a_name_that_fits_and_whether_it_has_started() -> None:
+    screen = Recorder()
+    tuned = [f"ft:gpt-4.1-mini-2025-04-14:my-laboratory:act:{end}" for end in ("AbCdEf12", "AbCdEf34")]
+    lanes = make_lanes(
+        [*tuned, "first-model"], RunOptions(), usual_rate=None, max_tokens=9, before=[], say=screen.say
+    )
+    lanes[tuned[0]].is_starting = True
+    with Progress(2, [], forecast(1, 2), show=True, screen=screen) as bar:
+        bar.watch(lanes)
+    names = "ft:gpt-4.1-m…ct:AbCdEf12 0/0 (starting), ft:gpt-4.1-m…ct:AbCdEf34 0/0, first-model 0/0, "
+    assert names in screen.states[-1][2]
+
+
+def test_names_that_would_look_alike_stay_whole() -> None:
+    alike = ["a" * 30 + name + "z" * 30 for name in "xy"]
+    assert shortened(alike, 24) == dict(zip(alike, alike, strict=True))
+    assert shortened(["a" * 24, "b" * 30], 24) == {"a" * 24: "a" * 24, "b" * 30: "b" * 12 + "…" + "b" * 11}
 
 
 @pytest.mark.parametrize(

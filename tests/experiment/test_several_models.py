@@ -5,65 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from babyai_kit import Run, connect, load_episodes, run_experiment
+from babyai_kit import Run, load_episodes, run_experiment
 from babyai_kit.errors import ConfigError, InputError, ModelError
 from babyai_kit.experiment.patience import Backoff
-from babyai_kit.gateway.session import Session
 from tests.support.anthropic_server import KEY, NEW, OLD, anthropic_server
-from tests.support.model_server import Body, ModelServer, completion, model_server, refusal
+from tests.support.model_server import FORWARD, Body, completion, model_server, own_model, refusal
 from tests.support.project import CONFIG
 
 pytestmark = pytest.mark.e2e
 
 HURRIED = Backoff(first_wait_s=0.01, max_wait_s=0.05)
-FORWARD = completion('{"action": "go forward"}', usage={"prompt_tokens": 20, "completion_tokens": 4})
-
-
-def own_model(name: str, base_url: str, extra: str = "") -> str:
-    return f"""
-[models."{name}"]
-routing = ["own"]
-[models."{name}".providers.own]
-type = "vllm"
-model_name = "{name}-as-served"
-api_base = "{base_url}"
-api_key_location = "none"
-{extra}
-"""
-
-
-@pytest.fixture
-def opened(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A session on servers of the test's own: the settings' is the first, the others are in models.toml."""
-
-    @asynccontextmanager
-    async def opened(
-        first: ModelServer,
-        toml: str = "",
-        *,
-        env_file: Path | None = None,
-        quiet: bool = True,
-        **settings: str,
-    ) -> AsyncIterator[Session]:
-        config = tmp_path / "config"
-        if not config.exists():
-            shutil.copytree(CONFIG, config)
-        (config / "models.toml").write_text(toml)
-        monkeypatch.setenv("OPENAI_BASE_URL", first.base_url)
-        monkeypatch.setenv("AGENT_MODEL", "first-model")
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        async with connect(env_file=env_file, config=config, data=data, quiet=quiet) as session:
-            yield session
-
-    return opened
 
 
 async def test_two_servers_and_the_offline_player_in_one_run(opened, data: Path, tmp_path: Path) -> None:
@@ -311,16 +267,18 @@ async def test_a_key_may_have_any_name_and_an_entry_options_and_neither_key_nor_
             for name, extra in (("a", 'extra_body = [{ pointer = "/top_k", value = 7 }]'), ("b", ""))
         )
         toml += own_model("c", second.base_url.replace("://", "://us:secretword@"))
-        async with opened(first, toml, env_file=env, quiet=False, AGENT_MODELS="a,c") as session:
+        async with opened(first, toml, env_file=env, quiet=False, AGENT_MODELS="a,c,groq::x") as session:
             plan: dict[str, Any] = {"tasks": ["goto"], "seeds": [200], "results": tmp_path, "progress": False}
             assert len(await run_experiment(session, "a", ["baseline"], models=["a"], **plan)) == 1
             assert set(second.authorizations) == {"Bearer secret-of-a"}
             with pytest.raises(
-                ModelError, match=r"nothing was run: b: .*set TEAM_B in .env: no such key: Bearer \*\*\*"
+                ModelError,
+                match=r"^b: none of its episodes was run: .*set TEAM_B in .env: no such key: Bearer \*\*\*",
             ):
                 await run_experiment(session, "b", ["baseline"], models=["a", "b"], **plan)
     shown = capfd.readouterr()
     assert "://us:***@" in shown.out
+    assert re.search(r"^ {12}groq::x needs GROQ_API_KEY, which is not set; add it to .env", shown.out, re.M)
     # Modules are called `secrets`, and a warning of Python's may name one.
     assert not re.search(r"secret-of|secretword", shown.out + shown.err)
 
@@ -359,6 +317,53 @@ async def test_what_cannot_be_played_is_refused_before_any_call(
             await run_experiment(session, "refused", models=models, results=tmp_path)
         assert not first.asked
     assert not (tmp_path / "refused").exists()
+
+
+REGISTERED = """
+[models.history_sft]
+routing = ["tuned"]
+[models.history_sft.providers.tuned]
+type = "openai"
+model_name = "ft:gone"
+[functions.act.variants.history_sft]
+type = "chat_completion"
+model = "history_sft"
+templates.system.path = "../functions/act/system.minijinja"
+templates.user.path = "../functions/act/user_history.minijinja"
+json_mode = "on"
+"""
+
+
+async def test_a_name_that_the_server_does_not_know_is_to_be_corrected_where_it_stands(
+    opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(CONFIG, tmp_path / "config")
+    (tmp_path / "config" / "finetuned").mkdir()
+    (tmp_path / "config" / "finetuned" / "history_sft.toml").write_text(REGISTERED)
+    places = {
+        "first-model": "AGENT_MODEL",
+        "a-typo": "AGENT_MODELS",
+        "b-typo": "the name in --models or models=",
+        "ft:gone": "the model in config/finetuned/",
+    }
+    async with (
+        model_server(lambda body: refusal(404, "no such model")) as first,
+        opened(first, AGENT_MODELS="a-typo") as session,
+    ):
+        with pytest.raises(ModelError) as caught:
+            await run_experiment(
+                session,
+                "names",
+                ["baseline", "history_sft"],
+                ["goto"],
+                [200],
+                models=[name for name in places if name != "ft:gone"],
+                results=tmp_path,
+            )
+    told = f"{capsys.readouterr().out}\nStopped: {caught.value}"
+    for model, place in places.items():
+        (line,) = (line for line in told.split("\n") if line.startswith(f"Stopped: {model}: "))
+        assert f"check {place}, and that OPENAI_BASE_URL" in line
 
 
 async def test_a_model_without_its_key_stops_only_runs_that_use_it(opened, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import pytest
 from babyai_kit import finetune
 from babyai_kit.configuration import addresses
 from babyai_kit.configuration.models import DEFAULT_MODEL
-from babyai_kit.configuration.settings import Settings
+from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import InputError
 from babyai_kit.finetune.bases import check_base
 from babyai_kit.gateway.session import Session
 from tests.support.finetune_examples import curation
+from tests.support.model_server import own_model
 from tests.support.plain_gateway import PlainGateway
 from tests.support.project import CONFIG
 from tests.support.third_party_server import ThirdParty
@@ -25,6 +28,7 @@ from tests.support.third_party_server import ThirdParty
 TODAY = date(2026, 11, 27)
 AFTER = date(2027, 1, 20)
 KEY = "sk-canary-bases"
+NOWHERE = "http://127.0.0.1:9/v1"
 
 
 def at_openai() -> Session:
@@ -111,3 +115,66 @@ async def test_improve_refuses_before_an_episode_is_paid_for(tmp_path: Path):
 def test_the_form_is_not_filled_in_with_a_base_that_nobody_tunes():
     guide = finetune.form_guide(at_openai(), curation(), model=DEFAULT_MODEL)
     assert f"a base that its provider fine-tunes, not {DEFAULT_MODEL}" in guide
+
+
+def session_at(folder: Path, address: str, own: str, *, served: str = "x", at: str = NOWHERE) -> Session:
+    """A session on the server at `address` (empty: the offline player) with the model `own` of
+    config/models.toml, which the server `at` calls `served`; its gateway asks nobody."""
+    config = Path(shutil.copytree(CONFIG, folder / "config"))
+    (config / "models.toml").write_text(own_model(own, at).replace(f"{own}-as-served", served))
+    loaded = load_config(config, load_settings(None, {"OPENAI_BASE_URL": address} if address else {}))
+    url = loaded.settings.openai_base_url or NOWHERE
+    return Session(PlainGateway(), loaded, loaded.settings, clickhouse_url=NOWHERE, model_url=url)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_model_of_another_server_is_refused_before_anything_is_uploaded(tmp_path: Path, asked: bool):
+    """Whether it played the episodes or is asked for."""
+    export = finetune.export(replace(curation(), model="base" if asked else "theirs"), tmp_path / "job")
+    async with ThirdParty() as here:
+        session = session_at(tmp_path, here.base_url, "theirs")
+        with pytest.raises(InputError) as refused:
+            await finetune.launch(session, export, model="theirs" if asked else None, say=[].append)
+        assert here.calls == []
+        assert str(refused.value) == (
+            f"theirs is not a model of {here.base_url}/, where fine-tuning is done; name a base there: "
+            "--model NAME (in Python: model=), or set AGENT_MODEL to one before the run"
+        )
+        for name in ("anthropic::claude-x", "offline-player"):
+            with pytest.raises(InputError, match=f"{name} is not a model of"):
+                await finetune.launch(session, export, model=name, say=[].append)
+        assert here.calls == []
+        await finetune.launch(session, export, model="a-base-of-theirs", say=[].append)
+        assert here.created[0]["model"] == "a-base-of-theirs"
+
+
+async def test_a_model_that_the_server_knows_by_another_name_is_to_be_called_so(tmp_path: Path):
+    export = finetune.export(replace(curation(), model="mine"), tmp_path / "job")
+    async with ThirdParty() as here:
+        session = session_at(tmp_path, here.base_url, "mine", served="llama", at=here.base_url)
+        with pytest.raises(InputError, match="name it as that server does: --model llama"):
+            await finetune.launch(session, export, say=[].append)
+        assert here.calls == []
+        await finetune.launch(session, export, model="llama", say=[].append)
+        assert here.created[0]["model"] == "llama"
+
+
+async def test_a_model_of_the_file_does_not_go_to_the_offline_player(tmp_path: Path):
+    export = finetune.export(replace(curation(), model="theirs"), tmp_path / "job")
+    session = session_at(tmp_path, "", "theirs")
+    with pytest.raises(InputError, match="theirs is not a model of the offline player, where fine-tuning"):
+        await finetune.launch(session, export, say=[].append)
+
+
+async def test_improve_refuses_it_before_anything_is_played(tmp_path: Path):
+    async with ThirdParty() as here:
+        session = session_at(tmp_path, here.base_url, "theirs")
+
+        @contextlib.asynccontextmanager
+        async def opened() -> AsyncIterator[Session]:
+            yield session
+
+        with pytest.raises(InputError, match="theirs is not a model of"):
+            await finetune.improve("i", models=["theirs"], open_session=opened, results=tmp_path)
+        assert here.calls == []
+    assert not (tmp_path / "i-1-train").exists()

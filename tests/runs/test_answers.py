@@ -79,6 +79,8 @@ def test_invalid_answers_of_an_episode_are_counted_by_reason_and_valid_ones_not(
     assert counts == {"empty": 2, "another form": 1, "wrapped": 1}
     assert counts_text(counts) == "empty: 2, wrapped: 1, another form: 1"
     assert remedy(counts) == REMEDIES["empty"]
+    assert remedy(counts, chats=True).startswith("check what the agent returns")
+    assert "JSON" not in remedy({"another form": 1}, chats=True)
 
 
 @given(st.dictionaries(st.sampled_from(INVALID_REASONS), st.integers(1, 10**6), min_size=1))

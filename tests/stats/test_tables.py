@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError
 from babyai_kit.stats import (
+    ALL_TASKS,
     MEASURES,
     SETTINGS,
     bootstrap,
     clustered_success,
+    compare,
     estimate,
     estimates,
     groups,
+    measure_of,
     success_bounds,
     summarize,
     wilson,
@@ -230,6 +233,22 @@ def test_what_was_not_reported_is_not_known(column: str, unknown: set[str]) -> N
         assert nowhere[f"{measure}_seeds"] == (0 if measure in unknown else 4)
         assert in_part[f"{measure}_seeds"] == (3 if measure in unknown else 4)
     assert nowhere["n_seeds"] == in_part["n_seeds"] == 4
+
+
+def test_a_model_of_this_machine_costs_nothing_beside_one_whose_cost_is_known() -> None:
+    outcomes = [[1.0, 0.0]] * 3
+    free = block(outcomes, model="ft:offline-player::act:1", cost_usd=None)
+    paid = block(outcomes, model="hosted", cost_usd=0.002)
+    differences = compare(
+        pd.concat([free, paid]), {"variant": "baseline", "model": "ft:offline-player::act:1"}
+    ).set_index(["measure", "task"])
+    for name, value in (("cost_usd", 0.002), ("cost_per_success", 0.004)):
+        row = differences.loc[(name, ALL_TASKS)]
+        assert (row["baseline_value"], row["value"], row["difference"]) == (0.0, value, value)
+        assert measure_of(name).text(row["baseline_value"]) == "$0.00000"
+    # Alone, and beside one that has no price either, nothing is said of costs.
+    for others in ([], [block(outcomes, model="hosted", cost_usd=None)]):
+        assert summarize(pd.concat([free, *others]))["cost_usd"].isna().all()
 
 
 def test_no_success_has_no_figure_per_success() -> None:

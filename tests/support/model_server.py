@@ -29,6 +29,23 @@ def completion(
     }
 
 
+FORWARD = completion('{"action": "go forward"}', usage={"prompt_tokens": 20, "completion_tokens": 4})
+
+
+def own_model(name: str, base_url: str, extra: str = "") -> str:
+    """The entry of config/models.toml for a model `name` at the server of `base_url`."""
+    return f"""
+[models."{name}"]
+routing = ["own"]
+[models."{name}".providers.own]
+type = "vllm"
+model_name = "{name}-as-served"
+api_base = "{base_url}"
+api_key_location = "none"
+{extra}
+"""
+
+
 def refusal(status: int, message: str = "refused", **headers: str) -> web.Response:
     """An error in OpenAI's form, with these headers (`Retry_After="60"`)."""
     body = {"error": {"message": message, "type": "error", "code": None}}

@@ -13,6 +13,7 @@ from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
+from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import forecast_of
 from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.pace import Pace
@@ -116,7 +117,6 @@ async def carry_out(
         with Progress(len(keys), backlog.done, forecast, show=False) as bar:
             lane = Lane(
                 "",
-                dialect=Dialect(),
                 max_concurrency=max_concurrency,
                 backoff=backoff,
                 pace=Pace(requests_per_minute, backoff),
@@ -127,5 +127,10 @@ async def carry_out(
             )
             lanes = {key.model: lane for key in keys}
             runner = Runner(session, journal, bar, run_id="r", sampling=Sampling(), lanes=lanes)
-            await runner.all(backlog.owed)
+
+            async def admit(lane: Lane) -> list[PlannedEpisode]:
+                lane.dialect = Dialect()
+                return backlog.owed
+
+            await runner.all({key.model for key in keys}, admit)
     return runner
