@@ -213,11 +213,11 @@ async def execute(
             for line in retirement_notes(models.values()):
                 print(line)
             print(announcement(backlog, forecast, sampling))
-            await session.serve(players)
+            await session.serve([asked for player in players for asked in config.asked_by(player)])
             # Before anything is paid for.
             await retrying(backoff)(check_storage, session)
             owed = {(planned.key.variant, planned.key.model) for planned in backlog.owed}
-            asked = [player for player in players if player.pair in owed]
+            asked = [a for player in players if player.pair in owed for a in config.asked_by(player)]
             checked = await preflight(
                 session, asked, sampling, backoff, recorded=manifest.dialects, say=print, paces=paces
             )
