@@ -97,6 +97,8 @@ class Episode:
     """Who answers, as tables call it."""
     random: random.Random = field(default_factory=random.Random)
     """The same numbers whenever the episode is played."""
+    dialogues: frozenset[str] = frozenset()
+    """The variants of `config/` that are dialogues."""
 
 
 @dataclass(frozen=True)

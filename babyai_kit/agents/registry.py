@@ -30,6 +30,7 @@ SHIPPED: dict[str, str] = {
     "chain_of_thought": "babyai_kit.agents.chain_of_thought:ChainOfThought",
     "best_of_n": "babyai_kit.agents.best_of_n:BestOfN",
     "vision": "babyai_kit.agents.vision:Vision",
+    "explore": "babyai_kit.agents.explore:Explore",
     "chain_of_thought_remembering": "babyai_kit.agents.chain_of_thought:ChainOfThoughtRemembering",
     "few_shot": "babyai_kit.agents.few_shot:FewShot",
     "plan": "babyai_kit.agents.plan:Plan",
@@ -53,13 +54,23 @@ class AgentSpec:
     """Whether the plan's history length is one of its settings."""
     needs: tuple[str, ...] = ()
     """What it needs of a model, which is tried before a run: `images`."""
+    asks: Mapping[str, float] | None = None
+    """The variants of `config/` that it asks, each with its calls a step on average, and with no messages of
+    its own; empty: it asks nothing. None: it asks with messages."""
 
 
-def agent(name: str, *, uses_history: bool = False, needs: tuple[str, ...] = ()) -> Callable[[T], T]:
+def agent(
+    name: str,
+    *,
+    uses_history: bool = False,
+    needs: tuple[str, ...] = (),
+    asks: Mapping[str, float] | Callable[..., Mapping[str, float]] | None = None,
+) -> Callable[[T], T]:
     """Decorator of a class or function that makes agents: gives it the `name` by which plans know it.
 
-    `uses_history`: its prompts depend on the plan's history length. `needs`: see AgentSpec. Raises InputError
-    for a name that is empty or has a comma, which separates names.
+    `uses_history`: its prompts depend on the plan's history length, as they do anyway if those of the
+    variants do that it asks. `needs`, `asks`: see AgentSpec; `asks` may be a function of the parameters.
+    Raises InputError for a name that is empty or has a comma, which separates names.
     """
     if not name.strip() or not name.isprintable() or "," in name:
         raise InputError(f"agent name {name!r} is not valid; use a name without a comma")
@@ -68,6 +79,7 @@ def agent(name: str, *, uses_history: bool = False, needs: tuple[str, ...] = ())
         made.agent_name = name  # type: ignore[attr-defined]
         made.uses_history = uses_history  # type: ignore[attr-defined]
         made.needs = needs  # type: ignore[attr-defined]
+        made.asked_variants = asks  # type: ignore[attr-defined]
         return made
 
     return named
@@ -112,6 +124,7 @@ def as_variant(spec: AgentSpec, settings: Settings) -> Variant:
         chats=True,
         history=spec.uses_history,
         needs=spec.needs,
+        asks=spec.asks,
     )
 
 
@@ -146,7 +159,9 @@ def _spec(made: MakeAgent, name: str, options: Mapping[str, Any] | None = None) 
     make = partial(made, **arguments) if arguments else made
     needs = getattr(made, "needs", ())
     needs = tuple(needs(**chosen) if callable(needs) else needs)
-    return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)), needs)
+    asks = getattr(made, "asked_variants", None)
+    asks = asks(**chosen) if callable(asks) else asks
+    return AgentSpec(name, make, digest, bool(getattr(made, "uses_history", False)), needs, asks)
 
 
 def _checked(taker: Callable[..., Any], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,6 +188,8 @@ def _value(given: Any, default: Any, what: str) -> Any:
         int: ("a whole number", int),
         float: ("a number", float),
     }
+    if isinstance(default, float) and type(given) is int:
+        return float(given)  # one agent, and one name, whichever way the number is written
     if not isinstance(given, str) or type(default) not in kinds:
         return given
     kind, read = kinds[type(default)]

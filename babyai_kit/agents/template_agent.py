@@ -45,10 +45,18 @@ class TemplateAgent:
         self._seen = ""
 
     async def act(self, observation: Observation) -> Move:
+        self.remember(observation)
+        return await self.answer(observation)
+
+    def remember(self, observation: Observation) -> None:
+        """Takes in what the latest action came to; to be called once a step."""
         past = observation.past
         if past is not None:
             self._steps.append(_Seen(self._seen, past.action, past.valid))
         self._seen = observation.text
+
+    async def answer(self, observation: Observation) -> Move:
+        """The model's move, given what is remembered."""
         prompt = step_prompt(
             observation.mission, observation.text, self._steps, length=self._length, dialogue=self._dialogue
         )

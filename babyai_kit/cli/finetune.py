@@ -46,6 +46,7 @@ def _add_launch(steps: Any) -> None:
     add_run(step)
     flag = step.add_argument
     flag("--variant", metavar="NAME", required=True, help="whose episodes to learn from")
+    flag("--prompt", metavar="VARIANT", help="whose prompt to learn them under (default: as they were asked)")
     _add_curation(step)
     latest = "if the run has several (default: that of the latest plan)"
     flag("--history-length", type=int, metavar="N", help=f"of the episodes, {latest}")
@@ -117,6 +118,8 @@ def _add_improve(steps: Any) -> None:
     flag("name", metavar="NAME", help="the runs are NAME-1-train, ..., NAME-test")
     flag("--variant", metavar="NAME", help="the base (default: history_and_reasoning)")
     flag("--rounds", type=int, metavar="N", help="default: 1")
+    flag("--explorer", metavar="NAME", help="agent or variant that plays the first round's train seeds")
+    flag("--train-repeats", type=int, metavar="N", help="of each train seed (default: those of --repeats)")
     _add_tasks(step)
     for block in ("train", "validation", "test"):
         flag(f"--{block}", type=seeds, metavar="SEEDS", help=f"of the {block} block (default: all of it)")
@@ -134,18 +137,19 @@ async def _launch(args: argparse.Namespace) -> int:
 
     folder = _folder(args)
     options = given(args, "model", "suffix", "n_epochs", "max_cost_usd")
-    check_variants(args.variant)
+    check_variants(args.prompt or args.variant)
+    player = finetune.player_name(args.variant) if args.prompt else args.variant
     settings = replace(
-        finetune.latest_settings(args.run, args.variant, args.results),
+        finetune.latest_settings(args.run, player, args.results),
         **given(args, "history_length", "num_dists"),
     )
     async with connect() as session:
         curation = await finetune.curate(
             session,
             args.run,
-            args.variant,
+            player,
             settings=settings,
-            **given(args, "source", "results"),
+            **given(args, "prompt", "source", "results"),
             **_curation(args),
         )
         print(curation)
@@ -160,7 +164,8 @@ async def _launch(args: argparse.Namespace) -> int:
                 files, model=args.model, n_epochs=args.n_epochs, config=session.config.path
             )
             print(f"A job would take {estimate}.")
-            print(finetune.form_guide(session, curation, model=args.model))
+            if not args.prompt:
+                print(finetune.form_guide(session, curation, model=args.model))
             return 0
         await finetune.launch(session, files, **options)
         if session.settings.offline:
@@ -236,7 +241,8 @@ async def _evaluate(args: argparse.Namespace) -> int:
 async def _improve(args: argparse.Namespace) -> int:
     from babyai_kit.finetune import improve
 
-    options = given(args, "variant", "rounds", "tasks", "train", "validation", "test", "n_epochs")
+    names = ("variant", "rounds", "explorer", "train_repeats", "tasks", "train", "validation", "test")
+    options = given(args, *names, "n_epochs")
     print(await improve(args.name, **options, **_curation(args), **run_options(args)))
     return 0
 

@@ -26,7 +26,7 @@ from babyai_kit.configuration.served_models import (
     served_as,
 )
 from babyai_kit.configuration.settings import Settings
-from babyai_kit.errors import InputError
+from babyai_kit.errors import InputError, unknown
 
 FUNCTION, CHAT_FUNCTION = "act", "chat"
 """Of a call with template arguments, and of one with messages."""
@@ -59,6 +59,9 @@ class Variant:
     """Of such an agent: whether the history length is one of its settings."""
     needs: tuple[str, ...] = ()
     """Of such an agent: what it needs of a model, such as `images`."""
+    asks: Mapping[str, float] | None = None
+    """Of such an agent: the variants of `config/` that it asks, each with its calls a step on average, and
+    with no messages of its own; empty: it asks nothing. None: it asks with messages."""
 
     @property
     def asks_reasoning(self) -> bool:
@@ -86,7 +89,7 @@ class Variant:
     @property
     def digests(self) -> frozenset[str]:
         """The digests that episodes under this prompt can have, whichever form of answer was asked for."""
-        if self.chats:
+        if self.chats and not self.asks:
             return frozenset([self.digest])
         return frozenset(_asked_in(self.digest, Dialect(form)) for form in FORMATS)
 
@@ -155,14 +158,14 @@ class Config:
         check_apart(found)
         alone = len(found) == 1 and self._is_agent(found[0])
         agents = []
-        for variant in (self.variants[name] for name in variants):
-            if variant.own:
-                agents.append(Agent(variant, variant.own, variant.name))
-                continue
+        for variant in map(self._known, variants):
             name = gateway_name(variant.name)
             if variant.chats and self.settings.gateway_url:
                 # A gateway that somebody else started cannot know every agent.
                 name = CHAT_VARIANT
+            if variant.own:
+                agents.append(Agent(variant, variant.own, name if variant.chats else variant.name))
+                continue
             agents += [
                 Agent(variant, model, name if alone else served_as(name, model.name)) for model in found
             ]
@@ -193,19 +196,49 @@ class Config:
 
     def digest(self, variant: str, model: str) -> str:
         """Of the present prompt of `variant`, asked in the dialect of `model`."""
-        if self.variants[variant].chats:
+        if self.variants[variant].chats and not self.variants[variant].asks:
             return self.variants[variant].digest
         return _asked_in(self.variants[variant].digest, self.dialects.get(model, Dialect()))
 
     def with_agents(self, agents: Iterable[Variant]) -> Config:
         """The same with agents of Python code beside the variants of `config/`, whose names they cannot have.
 
-        Raises InputError for a name that is taken.
+        Raises InputError for a name that is taken, or if one asks a variant that there is not.
         """
-        added = {agent.name: agent for agent in agents}
+        added = {agent.name: self._asking(agent) for agent in agents}
         if taken := sorted(set(added) & set(self.variants)):
             raise InputError(f"{taken[0]!r} is a variant of config/ already; give the agent another name")
         return dataclasses.replace(self, variants={**self.variants, **added})
+
+    def _asking(self, agent: Variant) -> Variant:
+        """`agent` with what follows from the variants that it asks: digest, history, a model of their own."""
+        asked = [self._known(name) for name in agent.asks or ()]
+        if not asked:
+            return agent
+        if len({variant.own and variant.model for variant in asked}) > 1:
+            raise InputError(
+                f"the agent {agent.name} asks variants of several models ({', '.join(agent.asks or ())}); "
+                "let it ask those of one"
+            )
+        digests = " ".join([agent.digest, *(variant.digest for variant in asked)])
+        return dataclasses.replace(
+            agent,
+            model=asked[0].model,
+            own=asked[0].own,
+            digest=hashlib.sha256(digests.encode()).hexdigest()[:12],
+            history=agent.history or any(variant.shows_history for variant in asked),
+        )
+
+    def _known(self, name: str) -> Variant:
+        if name not in self.variants:
+            raise InputError(unknown("variant", name, self.variants))
+        return self.variants[name]
+
+    def asked_by(self, agent: Agent) -> list[Agent]:
+        """Whom the gateway is asked for when `agent` plays: the variants that it asks, else itself."""
+        if agent.variant.asks is None:
+            return [agent]
+        return self.agents(agent.variant.asks, [agent.model.name])
 
     def asked_in(self, dialects: Mapping[str, Dialect]) -> Config:
         """The same, with the digests that variants have when models, by name, are asked in `dialects`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.variants import Agent, Config
 from babyai_kit.errors import ServiceError
 from babyai_kit.experiment.backlog import Backlog
@@ -32,7 +33,7 @@ Divide = Callable[[Config, str], Backlog]
 class Admission:
     """Admits models to a run.
 
-    `owing`: the agents of each model that has episodes to play. `divide`: see `Divide`. `done`: the episodes
+    `owing`: by model that has episodes to play, whom the gateway is asked for then. `divide`: see `Divide`. `done`: the episodes
     that are finished as far as `manifest` tells. `chats`: the names of agents of Python code. `evaluates`:
     the UI compares the episodes.
     """
@@ -78,7 +79,8 @@ class Admission:
         for note in found.notes:
             self._progress.say(note)
         # The digests say how a model is asked, which for a new one is known only now.
-        asked = self._config.asked_in({**self.manifest.dialects, model: found.dialect})
+        dialects = {model: found.dialect} if self._owing[model] else {}
+        asked = self._config.asked_in({**self.manifest.dialects, **dialects})
         backlog = self._divide(asked, model)
         evaluations: Mapping[str, str] = {}
         if self._evaluates:
@@ -86,7 +88,7 @@ class Admission:
                 self._session, backlog.owed, self.manifest, lane.persistently, chats=self._chats
             )
         # Others may have joined meanwhile: nothing is waited for from here on.
-        manifest = self.manifest.asked_in({model: found.dialect}, self._config)
+        manifest = self.manifest.asked_in(dialects, self._config)
         self.manifest = replace(manifest, workflow_runs={**manifest.workflow_runs, **evaluations})
         self._journal.write_manifest(self.manifest)
         known = {episode.episode_id for episode in self.done}
@@ -98,6 +100,8 @@ class Admission:
         return backlog.owed
 
     async def _first_answer(self, lane: Lane) -> Preflight:
+        if not self._owing[lane.model]:
+            return Preflight(self.manifest.dialects.get(lane.model, Dialect()))
         try:
             return await preflight(
                 self._session,

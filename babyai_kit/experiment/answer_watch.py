@@ -51,7 +51,9 @@ class AnswerWatch:
         return sum(map(Counter.total, self._invalid.values())) / max(1, self._answers.total())
 
     def count(self, step: StepRecord) -> NoValidAnswers | None:
-        """Count an answer. The error stops the run."""
+        """Count an answer. The error stops the run. What an agent did by itself is none."""
+        if not step.answered:
+            return None
         variant, reason = step.variant, invalid_reason(step)
         self._tell_length(step)
         self._answers[variant] += 1

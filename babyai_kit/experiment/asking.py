@@ -185,15 +185,18 @@ class Asker:
             )
         if arguments is not None and (variant is None and self._chats):
             raise InputError("ask(arguments=...) of an agent needs variant=..., one of config/")
-        sampling = self._line.sampling
+        sampling, model, served_as = self._line.sampling, self._key.model, self._served_as
+        if variant is not None:
+            (asked,) = self._line.session.config.agents([variant], [model])
+            model, served_as = asked.model.name, asked.served_as
         return Question(
             variant or self._key.variant,
             self._episode_id,
             arguments or {},
             tuple(earlier),
             messages=None if messages is None else tuple(map(_chat_message, messages)),
-            model=self._key.model,
-            served_as=self._served_as if variant is None else "",
+            model=model,
+            served_as=served_as,
             pinned=self._pinned and variant is None,
             tags={**self._tags, "step": str(self._step), **({"call": str(number)} if self._chats else {})},
             seed=self._key.call_seed(self._step, number) if sampling.call_seeds else None,

@@ -186,7 +186,8 @@ async def run_episode(
         record=record if chats else None,
     )
     try:
-        agent = _made(make_agent, planned, episode, asker)
+        dialogues = frozenset(name for name, v in session.config.variants.items() if v.dialogue)
+        agent = _made(make_agent, planned, episode, asker, dialogues)
         recorded = _calls_by_step(planned, chats=chats)
         for step in episode.playback.replay(planned.steps):
             asker.begin(
@@ -216,7 +217,13 @@ async def run_episode(
     return episode.summary()
 
 
-def _made(make_agent: MakeAgent, planned: PlannedEpisode, episode: LiveEpisode, asker: Asker) -> Agent:
+def _made(
+    make_agent: MakeAgent,
+    planned: PlannedEpisode,
+    episode: LiveEpisode,
+    asker: Asker,
+    dialogues: frozenset[str],
+) -> Agent:
     key = planned.key
     length = key.history_length if planned.sent_history is None else planned.sent_history
     given = Episode(
@@ -231,6 +238,7 @@ def _made(make_agent: MakeAgent, planned: PlannedEpisode, episode: LiveEpisode, 
         variant=key.variant,
         model=key.model,
         random=random.Random(key.call_seed(-1)),
+        dialogues=dialogues,
     )
     try:
         return make_agent(given)

@@ -96,7 +96,7 @@ async def execute(
         )
         backlog = divided(config.asked_in(manifest.dialects), keys)
         forecast = forecast_of(config, backlog, sampling)
-        owing = _owing(players, backlog)
+        owing = _owing(config, players, backlog)
         ensure_open_files(
             min(sum(map(options.calls_of, models)), len(backlog.owed)), embedded=session.embedded
         )
@@ -104,7 +104,7 @@ async def execute(
             for line in retirement_notes(models.values(), config.settings):
                 print(line)
             print(announcement(backlog, forecast, sampling))
-            await session.serve(players)
+            await session.serve([asked for player in players for asked in config.asked_by(player)])
             # Before anything is paid for.
             await retrying(options.backoff)(check_storage, session)
         else:
@@ -177,13 +177,13 @@ async def execute(
     return outcome
 
 
-def _owing(players: Iterable[Agent], backlog: Backlog) -> dict[str, list[Agent]]:
-    """By model, the agents that have episodes to play."""
+def _owing(config: Config, players: Iterable[Agent], backlog: Backlog) -> dict[str, list[Agent]]:
+    """By model that has episodes to play, whom the gateway is asked for then; nobody, if all is chance."""
     owed = {(planned.key.variant, planned.key.model) for planned in backlog.owed}
     by_model: dict[str, list[Agent]] = {}
     for player in players:
         if player.pair in owed:
-            by_model.setdefault(player.model.name, []).append(player)
+            by_model.setdefault(player.model.name, []).extend(config.asked_by(player))
     return by_model
 
 

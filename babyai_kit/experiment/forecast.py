@@ -72,10 +72,14 @@ class Estimate:
 
 
 class _Lengths:
-    """Tokens of a variant's calls: typical ones, then those seen."""
+    """Calls and tokens of a variant's steps: typical ones, then those seen."""
 
     def __init__(self, config: Config, key: EpisodeKey, max_tokens: int) -> None:
         variant = config.variants[key.variant]
+        self._calls, self._max_calls = 1.0, 1
+        if variant.asks is not None:
+            self._calls, self._max_calls = sum(variant.asks.values()), len(variant.asks)
+            variant = config.variants[next(iter(variant.asks), key.variant)]
         system = variant.templates.get("system", "")
         past = key.history_length if variant.shows_history else 0
         prompt = count_text(system)
@@ -84,27 +88,31 @@ class _Lengths:
         shown: float = 1 + past
         if variant.dialogue:
             shown, longest = 1 + mean_shown(past), longest + TURN_TOKENS
-        self._typical = prompt + OBSERVATION_TOKENS * shown, ANSWER_TOKENS[variant.asks_reasoning]
-        self._max = prompt + longest * (1 + past), max_tokens
-        self._sum = 0, 0
+        typical = prompt + OBSERVATION_TOKENS * shown, ANSWER_TOKENS[variant.asks_reasoning]
+        self._typical = typical[0] * self._calls, typical[1] * self._calls
+        self._max = (prompt + longest * (1 + past)) * self._max_calls, max_tokens * self._max_calls
+        self._sum = 0, 0, 0
         self._answers = 0
 
-    def learn(self, input_tokens: int, output_tokens: int) -> None:
+    def learn(self, calls: int, input_tokens: int, output_tokens: int) -> None:
         self._answers += 1
-        self._sum = self._sum[0] + input_tokens, self._sum[1] + output_tokens
+        self._sum = self._sum[0] + calls, self._sum[1] + input_tokens, self._sum[2] + output_tokens
+        self._max_calls = max(self._max_calls, calls)
         self._max = max(self._max[0], input_tokens), max(self._max[1], output_tokens)
 
-    def expected(self, calls: float) -> Amount:
+    def expected(self, steps: float) -> Amount:
         if self._answers < MIN_ANSWERS:
-            return self._amount(calls, *self._typical)
-        return self._amount(calls, *(total / self._answers for total in self._sum))
+            return self._amount(steps, self._calls, *self._typical)
+        return self._amount(steps, *(total / self._answers for total in self._sum))
 
-    def at_most(self, calls: float) -> Amount:
-        return self._amount(calls, *self._max)
+    def at_most(self, steps: float) -> Amount:
+        return self._amount(steps, self._max_calls, *self._max)
 
-    def _amount(self, calls: float, input_tokens: float, output_tokens: float) -> Amount:
-        tokens = calls * input_tokens, calls * output_tokens
-        return Amount(calls, *tokens, self.price.cost_usd(*tokens) if self.price else None)
+    def _amount(self, steps: float, calls: float, input_tokens: float, output_tokens: float) -> Amount:
+        if not calls:
+            return Amount()
+        tokens = steps * input_tokens, steps * output_tokens
+        return Amount(steps * calls, *tokens, self.price.cost_usd(*tokens) if self.price else None)
 
 
 _Agent = tuple[str, str]
@@ -133,11 +141,11 @@ class Forecast:
         self._left = dict(left)
         self._taken = dict.fromkeys(self._left, 0)
         self._ends: dict[_Cell, _Ends] = {}
-        self._calls: dict[_Agent, int] = {}
+        self._steps: dict[_Agent, int] = {}
         self._lengths: dict[_Agent, _Lengths] = {}
         for key, steps in self._left.items():
             agent = _agent(key)
-            self._calls[agent] = self._calls.get(agent, 0) + steps
+            self._steps[agent] = self._steps.get(agent, 0) + steps
             if agent not in self._lengths:
                 self._lengths[agent] = _Lengths(config, key, max_tokens)
         self._ended = 0
@@ -148,14 +156,15 @@ class Forecast:
         return self._left.keys()
 
     def step(self, step: StepRecord) -> None:
-        """A call was answered; one of another plan changes nothing."""
+        """A step was taken; one of another plan changes nothing."""
         if step.key not in self._left:
             return
         self._take(step.key, 1)
         self._taken[step.key] += 1
         self._ends_of(step.key).steps += 1
         if step.input_tokens is not None and step.output_tokens is not None:
-            self._lengths[step.variant, step.model].learn(step.input_tokens, step.output_tokens)
+            lengths = self._lengths[step.variant, step.model]
+            lengths.learn(step.calls, step.input_tokens, step.output_tokens)
 
     def episode(self, episode: EpisodeRecord) -> None:
         """An episode ended."""
@@ -176,12 +185,12 @@ class Forecast:
         every episode is expected to take all its steps.
         """
         chances = self._chances()
-        calls: dict[_Agent, float] = dict.fromkeys(self._calls, 0.0)
+        steps: dict[_Agent, float] = dict.fromkeys(self._steps, 0.0)
         for key, left in self._left.items():
-            calls[_agent(key)] += _expected_steps(left, chances.get(_cell(key), 0.0))
+            steps[_agent(key)] += _expected_steps(left, chances.get(_cell(key), 0.0))
         expected = at_most = Amount()
-        for agent, most in self._calls.items():
-            expected += self._lengths[agent].expected(calls[agent])
+        for agent, most in self._steps.items():
+            expected += self._lengths[agent].expected(steps[agent])
             at_most += self._lengths[agent].at_most(most)
         return Estimate(expected, at_most)
 
@@ -203,7 +212,7 @@ class Forecast:
 
     def _take(self, key: EpisodeKey, steps: int) -> None:
         self._left[key] -= steps
-        self._calls[_agent(key)] -= steps
+        self._steps[_agent(key)] -= steps
 
 
 def _agent(key: EpisodeKey) -> _Agent:

@@ -122,7 +122,7 @@ async def reconcile(
         )
         compared = compare_steps(steps, stored)
         reachable = {row.episode_id for row in stored.values()}
-        owed = await feedback_owed(e for e in episodes if e.status == "ok")
+        owed = await feedback_owed(e for e in episodes if e.status == "ok" and e.asked)
         if owed:
             # What was sent a moment ago is not yet seen, and would be stored twice.
             await session.flush()

@@ -133,7 +133,7 @@ class Runner:
                 lane.agent_failed((episode.error or "").removeprefix("agent: "))
             elif episode.status == "error":
                 lane.episode_failed()
-            else:
+            elif episode.asked:
                 task = asyncio.create_task(self._send(episode))
                 self._feedback.add(task)
                 task.add_done_callback(self._feedback.discard)

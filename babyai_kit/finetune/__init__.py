@@ -1,6 +1,7 @@
 """Learning from experience: choose episodes, fine-tune on them, register the model, measure the gain.
 
 Modules, in the order of the work: `episode_sources` and `prompts` (what a run recorded, as the model saw it),
+`experience` (the same, as another variant would have seen it),
 `curation`, `plan_settings`, `examples` and `curated_metric` (what is worth learning from), `export` and
 `costs` (training files and what a job on them takes), `server`, `http_client`, `provider`, `job_answers` and
 `refusals` (a server and what it answers), `job`, `job_control` and `optimization_workflow` (launching and
@@ -13,6 +14,7 @@ from babyai_kit.finetune.costs import TrainingEstimate, estimate_training
 from babyai_kit.finetune.curation import Curation, curate
 from babyai_kit.finetune.evaluation import Evaluation, assess, evaluate
 from babyai_kit.finetune.examples import Example
+from babyai_kit.finetune.experience import player_name
 from babyai_kit.finetune.export import Export, export, read_export
 from babyai_kit.finetune.improvement import Improvement, Round, improve
 from babyai_kit.finetune.job import Job, read_job
@@ -55,6 +57,7 @@ __all__ = [
     "launch",
     "launch_workflow",
     "part_name",
+    "player_name",
     "poll",
     "read_export",
     "read_job",

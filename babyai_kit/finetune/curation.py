@@ -24,6 +24,7 @@ from babyai_kit.errors import InputError, unknown
 from babyai_kit.finetune.curated_metric import mark_as_curated
 from babyai_kit.finetune.episode_sources import SourceEpisode, from_clickhouse, from_journal
 from babyai_kit.finetune.examples import Example, Stage, make_examples
+from babyai_kit.finetune.experience import experience, player_name, prompt_variant
 from babyai_kit.finetune.plan_settings import PlaySettings, with_settings
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import check_block
@@ -37,6 +38,7 @@ class Curation:
     """What `curate` chose."""
 
     variant: str
+    """Whose prompt the examples have."""
     model: str
     """The variant's, which is what is fine-tuned unless another is named."""
     runs: tuple[str, ...]
@@ -46,6 +48,8 @@ class Curation:
     """A row per rule, in order: stage, episodes, steps (what is left after it)."""
     left_out: str = ""
     """How many finished episodes there are of other settings, in words."""
+    player: str = ""
+    """Whose episodes these are, where the prompts are not as they were asked; else empty."""
 
     @property
     def digest(self) -> str:
@@ -59,9 +63,10 @@ class Curation:
 
     def __str__(self) -> str:
         tasks = pd.Series([e.task for e in self.examples]).value_counts()
+        whose = f"{self.player}, as {self.variant} is asked" if self.player else self.variant
         return (
             f"{len(self.examples):,} examples of {len({e.episode_id for e in self.examples}):,} episodes of "
-            f"{self.variant} ({', '.join(f'{task} {n:,}' for task, n in tasks.items())})\n"
+            f"{whose} ({', '.join(f'{task} {n:,}' for task, n in tasks.items())})\n"
             + self.counts.to_string(
                 index=False, formatters=dict.fromkeys(("episodes", "steps"), "{:,}".format)
             )
@@ -74,6 +79,7 @@ async def curate(
     runs: str | Sequence[str],
     variant: str | MakeAgent,
     *,
+    prompt: str | None = None,
     min_return: float = 0.0,
     max_per_task: int | None = 40,
     shortest_only: bool = False,
@@ -94,18 +100,22 @@ async def curate(
     `shortest_only`, only the best of the episodes that share task and seed. Steps with an invalid answer are
     left out, and so are those that repeat another example word for word; with `drop_detours` also those that
     the episode did not need (see `needed_steps`).
+    `prompt`: the variant of `config/` whose prompt the examples have, whoever played; None: as it was asked.
+    With it, `variant` may be anybody of the runs: an explorer, a person, a teacher. The answers are the
+    executed actions, the journal is the source, and neither the player's prompt nor ClickHouse decides. A
+    prompt that asks for reasoning takes the steps that have a thought, and is refused if there are none.
     `seeds`: use only these, all of the train block; None: use all, and a seed outside that block is an error.
     `settings`: use only episodes played under these; None: under any.
-    `model`: use only its episodes, and fine-tune it; None: the variant's, unless only another played it.
+    `model`: use only its episodes, and fine-tune it; None: the variant's, unless only another played it. With
+    `prompt` the episodes of all models are used.
     `episodes`: use only those in this table, as `run_experiment` returns it: the run may hold others, of
     other tasks or settings. `source`: "clickhouse" (what the gateway stored, read through its API) or
     "journal"; both give the same.
-    `mark_curated`: send the metric. Raises InputError if no example is left, with the counts, and for seeds
-    outside the train block; StoreError and GatewayError if ClickHouse or the gateway does not answer.
+    `mark_curated`: send the metric; never with `prompt`, which the form could not follow. Raises InputError
+    if no example is left, with the counts, and for seeds outside the train block; StoreError and GatewayError
+    if ClickHouse or the gateway does not answer.
     """
     runs = (runs,) if isinstance(runs, str) else tuple(runs)
-    session, variant = _knowing(session, variant)
-    variants = session.config.variants
     if source not in SOURCES:
         raise InputError(f"unknown source {source!r}; use 'clickhouse' or 'journal'")
     if not 0 <= min_return <= 1:
@@ -114,38 +124,60 @@ async def curate(
         raise InputError(f"max_per_task {max_per_task!r} is not valid; use at least 1, or None for no limit")
     wanted = None if seeds is None else set(seeds)
     check_block(wanted or (), "train", "training")
-    found = [e for run in runs for e in await SOURCES[source](session, run, variant, results)]
+    settings = settings or PlaySettings()
+    if prompt is None:
+        session, name = _knowing(session, variant)
+        player = learner = session.config.variants[name]
+        found = [e for run in runs for e in await SOURCES[source](session, run, name, results)]
+    else:
+        learner = prompt_variant(session.config, prompt)
+        length = settings.history_length
+        player, found = await experience(
+            runs, player_name(variant), learner, results=results, history_length=length
+        )
     if wanted is not None:
         found = [e for e in found if e.row.seed in wanted]
     if episodes is not None:
         ids = set(episodes["episode_id"])
         found = [e for e in found if e.row.episode_id in ids]
-    found, left_out = with_settings(found, settings or PlaySettings(), variants[variant])
+    found, left_out = with_settings(found, settings, player)
     check_block((e.row.seed for e in found), "train", "training")
-    played_by = sorted({e.row.model for e in found})
-    chosen_model = _chosen_model(model, variants[variant].model, played_by)
-    if chosen_model in played_by:
-        found = [e for e in found if e.row.model == chosen_model]
+    if prompt is None:
+        played_by = sorted({e.row.model for e in found})
+        chosen_model = _chosen_model(model, learner.model, played_by)
+        if chosen_model in played_by:
+            found = [e for e in found if e.row.model == chosen_model]
+    else:
+        chosen_model = model or (learner.model if learner.own else session.config.first_model)
     rules = episode_rules(
-        variants[variant], min_return=min_return, max_per_task=max_per_task, shortest_only=shortest_only
+        player if prompt is None else None,
+        min_return=min_return,
+        max_per_task=max_per_task,
+        shortest_only=shortest_only,
     )
     chosen, episode_stages = apply_rules(found, rules)
-    examples, step_stages = make_examples(chosen, variants[variant], drop_detours=drop_detours)
+    examples, step_stages = make_examples(
+        chosen,
+        learner,
+        drop_detours=drop_detours,
+        thoughts=prompt is not None and learner.asks_reasoning,
+    )
     stages = [*episode_stages, *step_stages]
     if not examples:
         raise InputError(
             "no step is left to learn from; run more train seeds or lower min_return: "
             + ", ".join(f"{s.stage}: {s.episodes}" for s in stages)
         )
-    if mark_curated:
+    if mark_curated and prompt is None:
         await mark_as_curated(session, [e.row for e in chosen])
     return Curation(
-        variant=variant,
+        variant=learner.name,
         model=chosen_model,
         runs=runs,
         examples=examples,
         counts=pd.DataFrame(stages),
         left_out=left_out,
+        player="" if prompt is None else player.name,
     )
 
 
@@ -162,6 +194,11 @@ def _knowing(session: Session, variant: str | MakeAgent) -> tuple[Session, str]:
         if not isinstance(variant, str) or ":" in variant or variant.endswith(".py"):
             raise
         raise InputError(unknown("variant", variant, session.config.variants)) from None
+    if spec.asks is not None:
+        raise InputError(
+            f"the agent {spec.name} has no prompt of its own; name the variant that is to learn from its "
+            "episodes, as in prompt='baseline' or --prompt baseline"
+        )
     config = session.config.with_agents([as_variant(spec, session.settings)])
     return session.with_settings(config, session.settings), spec.name
 
@@ -178,16 +215,20 @@ def _chosen_model(asked: str | None, usual: str, played_by: Sequence[str]) -> st
 
 
 def episode_rules(
-    variant: Variant, *, min_return: float, max_per_task: int | None, shortest_only: bool
+    variant: Variant | None, *, min_return: float, max_per_task: int | None, shortest_only: bool
 ) -> list[tuple[str, Rule]]:
-    """The rules that episodes must pass, in order, by name. Each takes the episodes best first."""
-    digests = variant.digests
-    rules: list[tuple[str, Rule]] = [
-        ("finished", list),
-        ("present prompt", _only(lambda e: e.row.variant_digest in digests)),
+    """The rules that episodes must pass, in order, by name. Each takes the episodes best first.
+
+    `variant`: whose they are; None where the examples have another prompt than their player's.
+    """
+    rules: list[tuple[str, Rule]] = [("finished", list)]
+    if variant is not None:
+        digests = variant.digests
+        rules.append(("present prompt", _only(lambda e: e.row.variant_digest in digests)))
+    rules += [
         ("succeeded", _only(lambda e: bool(e.row.success))),
         (f"return >= {min_return:g}", _only(lambda e: (e.row.episode_return or 0.0) >= min_return)),
-        ("complete in ClickHouse", _only(lambda e: e.complete)),
+        (f"complete in {'ClickHouse' if variant else 'the journal'}", _only(lambda e: e.complete)),
     ]
     if shortest_only:
         rules.append(("best of its task and seed", _first_of_each("task", "num_dists", "seed", limit=1)))

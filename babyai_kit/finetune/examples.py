@@ -10,6 +10,7 @@ from typing import NamedTuple
 from babyai_kit.configuration.variants import Variant
 from babyai_kit.environment import needed_steps
 from babyai_kit.finetune.episode_sources import SourceEpisode, SourceStep
+from babyai_kit.finetune.experience import check_thoughts
 from babyai_kit.finetune.prompts import Messages, Renderer
 
 
@@ -37,9 +38,12 @@ class Stage(NamedTuple):
 
 
 def make_examples(
-    episodes: Sequence[SourceEpisode], variant: Variant, *, drop_detours: bool
+    episodes: Sequence[SourceEpisode], variant: Variant, *, drop_detours: bool, thoughts: bool = False
 ) -> tuple[tuple[Example, ...], list[Stage]]:
-    """The examples among the steps of `episodes`, in their order, and what each rule on steps left."""
+    """The examples among the steps of `episodes`, in their order, and what each rule on steps left.
+
+    `thoughts`: the steps without a thought have no answer to learn. Raises InputError if none has one.
+    """
     steps = [(e, s) for e in episodes for s in e.steps]
     orphans = sum(e.orphans for e in episodes)
     stages = [_count(f"orphans left out ({orphans})", [e.row.episode_id for e, _ in steps])]
@@ -47,7 +51,13 @@ def make_examples(
         steps = [(e, s) for e in episodes for s in _needed(e)]
         stages.append(_count("without detours", [e.row.episode_id for e, _ in steps]))
     renderer = Renderer(variant)
-    valid = [
+    steps = [(e, s) for e, s in steps if s.valid]
+    stages.append(_count("valid answers", [e.row.episode_id for e, _ in steps]))
+    if thoughts:
+        check_thoughts((s for _, s in steps), variant)
+        steps = [(e, s) for e, s in steps if s.answer is not None]
+        stages.append(_count("with a thought", [e.row.episode_id for e, _ in steps]))
+    examples = [
         Example(
             prompt=(
                 renderer.messages(step.arguments, step.earlier) if step.messages is None else step.messages
@@ -61,12 +71,10 @@ def make_examples(
             step=step.step,
         )
         for episode, step in steps
-        if step.valid
     ]
     unique: dict[tuple[Messages, str], Example] = {}
-    for example in valid:
+    for example in examples:
         unique.setdefault((example.prompt, example.answer), example)
-    stages.append(_count("valid answers", [e.episode_id for e in valid]))
     stages.append(_count("duplicates removed", [e.episode_id for e in unique.values()]))
     return tuple(unique.values()), stages
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from babyai_kit.agents.interface import MakeAgent
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.environment import TASKS
 from babyai_kit.errors import InputError, ModelError
@@ -21,6 +22,7 @@ from babyai_kit.experiment.experiment import run_experiment
 from babyai_kit.finetune.bases import check_base
 from babyai_kit.finetune.curation import curate
 from babyai_kit.finetune.evaluation import Evaluation, evaluate
+from babyai_kit.finetune.experience import player_name
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.job import Job
 from babyai_kit.finetune.job_control import check_is_there, launch, wait
@@ -39,7 +41,7 @@ class Round:
     number: int
     """From 1."""
     variant: str
-    """The variant that collected the episodes."""
+    """The variant, or the agent, that collected the episodes."""
     train_success: float
     """Its success rate on the train seeds; not a measure of gain."""
     examples: int
@@ -76,6 +78,8 @@ async def improve(
     variant: str = "history_and_reasoning",
     *,
     rounds: int = 1,
+    explorer: str | MakeAgent | None = None,
+    train_repeats: int | None = None,
     tasks: Iterable[str] = TASKS,
     train: Iterable[int] = TRAIN,
     validation: Iterable[int] = VALIDATION,
@@ -98,6 +102,10 @@ async def improve(
     validation seeds, and only the tuned variant that does best there is compared with the base on the test
     seeds. Runs are called `NAME-ROUND-train`, `NAME-validation` and `NAME-test`; training files and job are
     in the folder `finetune` of the train run. `options` are those of `run_experiment`, for every run.
+    `explorer`: who plays the train seeds in the first round in place of `variant`, which learns from it as if
+    it had been asked itself (see `curate`'s `prompt`): an agent such as `explore:share=1`, or another
+    variant.
+    `train_repeats`: how often each train seed is played; None: as often as any other.
     Raises InputError for seeds outside their blocks, a base that OpenAI is known not to fine-tune, or a
     gateway over HTTP, which must be restarted by hand between rounds; ModelError, with the provider's reason,
     if a job fails.
@@ -112,6 +120,7 @@ async def improve(
     runs = [part_name(name, f"{number}-train") for number in range(1, rounds + 1)]
     validation_run, test_run = part_name(name, "validation"), part_name(name, "test")
     options |= {"results": results}
+    collecting = {} if train_repeats is None else {"repeats": train_repeats}
     latest = variant
     finished: list[Round] = []
     for number, run in enumerate(runs, start=1):
@@ -129,12 +138,19 @@ async def improve(
                 base = own.name if own else options["models"][0]
                 check_is_there(base, session)
                 check_base(base, session.model_url)
-            say(f"Round {number} of {rounds}: {latest} plays the train block.")
-            episodes = await run_experiment(session, run, [latest], tasks, train, **options)
+            player = explorer if explorer is not None and number == 1 else latest
+            played_by = player if player == latest else player_name(player)
+            say(f"Round {number} of {rounds}: {played_by} plays the train block.")
+            known = played_by in session.config.variants or player == latest
+            whose = {"variants": [played_by]} if known else {"agents": [player]}
+            episodes = await run_experiment(
+                session, run, tasks=tasks, seeds=train, **whose, **{**options, **collecting}
+            )
             curation = await curate(
                 session,
                 run,
-                latest,
+                player,
+                prompt=None if player == latest else latest,
                 min_return=min_return,
                 max_per_task=max_per_task,
                 shortest_only=shortest_only,
@@ -156,7 +172,7 @@ async def improve(
         finished.append(
             Round(
                 number=number,
-                variant=latest,
+                variant=played_by,
                 train_success=float(episodes["success"].mean()),
                 examples=len(curation.examples),
                 job=job,

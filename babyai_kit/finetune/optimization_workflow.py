@@ -46,10 +46,15 @@ async def launch_workflow(
 
     The training files are written to `folder` too, for the estimate and for inspection. `model`: the base;
     `n_epochs`: None lets OpenAI choose. Called again with the same examples it returns the existing job.
-    Raises InputError for settings without OpenAI, a base that it does not fine-tune, seeds outside the train
-    block or examples that would be refused; ModelError or GatewayError if OpenAI or the gateway refuses.
+    Raises InputError for settings without OpenAI, examples with another prompt than they were asked with, a
+    base that it does not fine-tune, seeds outside the train block or examples that would be refused;
+    ModelError or GatewayError if OpenAI or the gateway refuses.
     """
     check_block(curation.seeds, "train", "training")
+    if curation.player:
+        raise InputError(
+            "the gateway's workflow learns from prompts as they were asked; use launch(), or leave prompt out"
+        )
     if session.settings.openai_base_url != addresses.OPENAI:
         raise InputError(
             "the gateway's workflow fine-tunes at OpenAI only; set OPENAI_API_KEY and unset OPENAI_BASE_URL, "

@@ -31,8 +31,8 @@ HERE = f"{__name__}:Walker"
 def test_every_agent_that_ships_has_its_name_and_remembers_as_the_plan_says(name: str) -> None:
     spec = find_agent(name)
     assert spec.name == name
-    # That of pictures is a parameter of its own.
-    assert spec.uses_history == (name != "vision")
+    # That of pictures is a parameter of its own; an explorer has that of the variant that it asks.
+    assert spec.uses_history == (name not in ("vision", "explore"))
     assert spec.make.agent_name == name  # type: ignore[attr-defined]
 
 

@@ -12,6 +12,7 @@ from babyai_kit import run_experiment
 from babyai_kit.__main__ import _parser, main
 from babyai_kit.cli.arguments import run_options
 from babyai_kit.configuration.project import PROJECT_RESULTS
+from babyai_kit.finetune.export import read_rows
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.run import Run
 from tests.support.project import ROOT
@@ -74,6 +75,27 @@ def test_from_a_run_to_the_gain(
     job.write_text(job.read_text().replace('"succeeded"', '"running"'))
     assert main(["finetune", "wait", "one"]) == 2
     assert "the job is at the offline player, but the settings name http" in capfd.readouterr().err
+
+
+def test_a_launch_learns_from_another_player_under_the_prompt_named(
+    project: Path, capfd: pytest.CaptureFixture[str]
+):
+    def kit(line: str, code: int = 0) -> str:
+        assert main(line.split()) == code
+        return "".join(capfd.readouterr())
+
+    kit("run random --agents explore:share=1 --tasks goto --seeds 0:20 --repeats 2 --history-length 3")
+    launch = "finetune launch random --variant explore:share=1 --min-return 0 --dry-run"
+    output = kit(f"{launch} --prompt history --shortest-only --drop-detours")
+    assert re.search(r"examples of \d+ episodes of explore:share=1.0, as history is asked", output)
+    assert "complete in the journal" in output
+    assert "A job would take" in output
+    assert "fill in" not in output  # the form would learn under the prompts that were asked
+    rows = read_rows(project / "results/random/finetune/train.jsonl")
+    assert max(row["messages"][-2]["content"].count("\nAction: ") for row in rows) == 3
+    assert "unknown variant 'hist'" in kit(f"{launch} --prompt hist", 2)
+    wrong = "finetune launch random --variant explore:shares=2 --prompt history"
+    assert "unknown parameter of agent explore 'shares'" in kit(wrong, 2)
 
 
 def test_a_launch_learns_from_the_latest_plan_or_from_the_settings_named(
