@@ -33,9 +33,9 @@ Divide = Callable[[Config, str], Backlog]
 class Admission:
     """Admits models to a run.
 
-    `owing`: by model that has episodes to play, whom the gateway is asked for then. `divide`: see `Divide`. `done`: the episodes
-    that are finished as far as `manifest` tells. `chats`: the names of agents of Python code. `evaluates`:
-    the UI compares the episodes.
+    `owing`: by model that has episodes to play, whom the gateway is asked for then. `divide`: see `Divide`.
+    `done`: the episodes that are finished as far as `manifest` tells. `chats`: the names of agents of Python
+    code. `evaluates`: the UI compares the episodes.
     """
 
     def __init__(
