@@ -59,7 +59,8 @@ class ChatTokenizer:
     @property
     def ends(self) -> frozenset[int]:
         """The tokens that end an answer: of a message, and of a text."""
-        return frozenset([self.end, self._parts.bos_id, self._parts.unknown_id or self.end])
+        ids = (self.end, self._parts.bos_id, self._parts.unknown_id)
+        return frozenset(token for token in ids if token is not None)
 
     @property
     def end_text(self) -> str:
