@@ -34,7 +34,7 @@ def greedy(model: Llama, prompt: Sequence[int], *, max_tokens: int = 12, end: in
     """The likeliest answer, each token from the whole text anew."""
     tokens = list(prompt)
     for _ in range(max_tokens):
-        token = int(logits_of(model, tokens)[-1].argmax())
+        token = int(logits_of(model, tokens, last=1)[-1].argmax())
         if token == end:
             break
         tokens.append(token)

@@ -36,8 +36,8 @@ def write_tiny(base: GgufFile, path: Path, seed: int = 0) -> GgufFile:
     return GgufFile(path)
 
 
-def logits_of(model: Llama, tokens: list[int]) -> torch.Tensor:
-    """Of shape (tokens, vocabulary): of the whole text at once, with nothing remembered."""
+def logits_of(model: Llama, tokens: list[int], *, last: int = 0) -> torch.Tensor:
+    """After the `last` tokens (0: all), of shape (tokens, vocabulary): of the whole text at once."""
 
     def attend(_: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         attended = torch.nn.functional.scaled_dot_product_attention(
@@ -45,4 +45,4 @@ def logits_of(model: Llama, tokens: list[int]) -> torch.Tensor:
         )
         return attended[0]
 
-    return model.logits(model(torch.tensor(tokens), torch.arange(len(tokens)), attend))
+    return model.logits(model(torch.tensor(tokens), torch.arange(len(tokens)), attend)[-last:])

@@ -27,6 +27,8 @@ PIECE = 512
 """Longest piece of one prompt in a pass."""
 WAITS_FOR = 32
 """A prompt waits for another that is being computed if they share so many tokens that are not known yet."""
+FEW = 8
+"""Logits of a smaller share of the tokens than one in so many are computed by themselves."""
 KEPT_SINGLY = 16
 """Tokens of an answer after which others may part; the rest is kept in one piece."""
 
@@ -166,8 +168,10 @@ class Generator:
 
     def _logits(self, hidden: Tensor, tokens: Tensor | None) -> Tensor:
         """In full precision: in half of it, likely tokens would often be equally likely."""
-        if tokens is not None:
-            return linear(hidden.float(), self._model.embedding[tokens].float())
+        embedding = self._model.embedding
+        if tokens is not None and len(tokens) < len(embedding) // FEW:
+            return linear(hidden.float(), embedding[tokens].float())
         if self._head is None:
-            self._head = self._model.embedding.float()
-        return linear(hidden.float(), self._head)
+            self._head = embedding.float()
+        logits = linear(hidden.float(), self._head)
+        return logits if tokens is None else logits[tokens]

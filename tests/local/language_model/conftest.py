@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from babyai_kit.local.language_model.library import Library
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Several threads on busy cores take longer than one."""
+    if not missing():
+        import torch
+
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def base() -> GgufFile:
     if missing():
