@@ -67,7 +67,9 @@ class Shelf:
     def embed(self, folder: Path | None, text: str) -> tuple[list[float], int]:
         """The vector of a text by the model of `folder`, and its tokens; it is cut at the model's context."""
         model = self.take(folder).model
-        tokens = self.library.tokenizer.encode(text)[: model.shape.context]
+        tokenizer = self.library.tokenizer
+        # There are characters that it does not know at all.
+        tokens = tokenizer.encode(text)[: model.shape.context] or [tokenizer.end]
         return embed(model, tokens), len(tokens)
 
     @property

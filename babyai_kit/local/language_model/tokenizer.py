@@ -69,10 +69,10 @@ class ChatTokenizer:
 
     @cached_property
     def token_bytes(self) -> tuple[bytes, ...]:
-        """What each token stands for, by id."""
+        """What each token adds to a text, by id; a special one adds nothing."""
         table, special = _bytes_by_character(), set(self._special)
         return tuple(
-            token.encode() if token in special else bytes(map(table.__getitem__, token))
+            b"" if token in special else bytes(map(table.__getitem__, token))
             for token in self._parts.tokens
         )
 

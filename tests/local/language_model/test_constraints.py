@@ -53,6 +53,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "constant": {"const": {"a": [1, 2.5, None]}},
     "pattern": fields(code={"type": "string", "pattern": "^[A-Z]{2}-[0-9]{1,3}$"}),
 }
+UNBOUNDED = {*SCHEMAS} - {"act", "range", "umlauts", "constant", "pattern"}
 AWKWARD = [
     "", " ", "\n\n", "{", '{"action": "fly"}', "Answer in plain text, not in JSON.", "<|im_end|>", "\x00\x07",
     "🙂" * 20, "{}[]\"\\,:" * 10, "ß 123 " * 30, "Say: I can't answer that.",
@@ -101,14 +102,14 @@ def test_answers_are_valid(tiny: Library, generator: Generator, constraints: Con
             constraint=constraints.of_schema(schema),
             top_logprobs=0 if number % 5 == 0 else None,
         )
-        for number, prompt in enumerate(prompts(tiny, 40))
+        for number, prompt in enumerate(prompts(tiny, 20))
     ]
     for one in answered(generator, generations):
         whole += check(one, schema, tiny)
         if one.top_logprobs is not None:
             assert [score.token for score in one.scores] == one.answer
-    if name not in ("act with thinking", "any object", "definitions", "union", "nested"):
-        assert whole == 40 or (name in ("numbers", "several types", "list") and whole)
+    # A random model seldom ends a text that it may go on with.
+    assert whole == len(generations) or name in UNBOUNDED
 
 
 def test_what_leaves_no_choice_costs_no_pass(tiny: Library, constraints: Constraints):
