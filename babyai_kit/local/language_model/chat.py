@@ -6,76 +6,22 @@ All models share one thread, in which PyTorch works; the event loop only hands o
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from babyai_kit.local.language_model.constraints import Constraints, SchemaError
-from babyai_kit.local.language_model.embedding import embed
+from babyai_kit.local.language_model.constraints import SchemaError
 from babyai_kit.local.language_model.generation import Generation, TokenScore
-from babyai_kit.local.language_model.generator import Generator
-from babyai_kit.local.language_model.library import Library
-from babyai_kit.local.language_model.llama import Llama
+from babyai_kit.local.language_model.shelf import Shelf
 from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.completion import ModelAnswer
 from babyai_kit.local.player.logprobs import TokenLogprob
 from babyai_kit.local.player.policy_answer import answer_rng
 from babyai_kit.local.player.protocol import ProtocolError
-from babyai_kit.local.player.trainer import Embeddings
 
 DEFAULT_MAX_TOKENS = 512
 """Of an answer, if the request names no limit."""
-MODELS_IN_MEMORY = 4
-"""Models that are kept ready; others are loaded again when they are asked."""
-
-
-def torch_thread(threads: int, name: str) -> ThreadPoolExecutor:
-    """A single thread, within which PyTorch may use `threads` threads."""
-    return ThreadPoolExecutor(1, name, initializer=torch.set_num_threads, initargs=(threads,))
-
-
-@dataclass
-class Ready:
-    """A model that is loaded."""
-
-    model: Llama
-    generator: Generator
-
-
-class Shelf:
-    """The models that are ready, by folder. To be used in one thread only."""
-
-    def __init__(self, library: Library, *, places: int = MODELS_IN_MEMORY) -> None:
-        self.library, self._places = library, places
-        self._ready: OrderedDict[Path | None, Ready] = OrderedDict()
-        self._constraints: Constraints | None = None
-
-    def take(self, folder: Path | None) -> Ready:
-        """The model of `folder`, loaded if it is not ready; the one not used for longest makes room."""
-        if folder not in self._ready:
-            idle = [key for key, ready in self._ready.items() if not ready.generator.busy]
-            for key in idle[: max(0, len(self._ready) - self._places + 1)]:
-                del self._ready[key]
-            model = self.library.open(folder)
-            self._ready[folder] = Ready(model, Generator(model))
-        self._ready.move_to_end(folder)
-        return self._ready[folder]
-
-    def embed(self, folder: Path | None, texts: Sequence[str]) -> Embeddings:
-        """Vectors of the model of `folder`; a text is cut at the model's context."""
-        ready, tokenizer = self.take(folder), self.library.tokenizer
-        tokens = [tokenizer.encode(text)[: ready.model.shape.context] for text in texts]
-        return Embeddings(embed(ready.model, tokens), sum(map(len, tokens)))
-
-    @property
-    def constraints(self) -> Constraints:
-        if self._constraints is None:
-            self._constraints = Constraints(self.library.tokenizer)
-        return self._constraints
 
 
 @dataclass(eq=False)
@@ -84,6 +30,10 @@ class _Call:
     answer: asyncio.Future[ModelAnswer]
     generation: Generation | None = None
     error: Exception | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.error is not None or (self.generation is not None and self.generation.ended)
 
 
 class ChatPlayer:
@@ -106,26 +56,27 @@ class ChatPlayer:
     async def _answer_all(self) -> None:
         loop = asyncio.get_running_loop()
         while self._arrived or self._running:
-            arrived, self._arrived = self._arrived, []
+            calls, self._arrived = self._running + self._arrived, []
             # A client that disconnected has cancelled its call.
-            self._running += [call for call in arrived if not call.answer.done()]
-            left = [call for call in self._running if call.answer.done()]
-            self._running = [call for call in self._running if not call.answer.done()]
+            left = [call for call in calls if call.answer.done()]
+            calls = [call for call in calls if not call.answer.done()]
             try:
-                await loop.run_in_executor(self._thread, self._advance, self._running, left)
+                await loop.run_in_executor(self._thread, self._advance, calls, left)
             except Exception as error:
-                for call in self._running:
-                    call.error = error
-            for call in self._running:
-                self._settle(call)
-            self._running = [call for call in self._running if not call.answer.done()]
+                for call in calls:
+                    call.error = call.error or error
+            for call in calls:
+                if call.ended and not call.answer.done():
+                    self._settle(call)
+            # With those whose clients have left meanwhile.
+            self._running = [call for call in calls if not call.ended]
 
     def _settle(self, call: _Call) -> None:
-        if call.answer.done():
-            return
         if call.error is not None:
             call.answer.set_exception(call.error)
-        elif call.generation is not None and call.generation.ended:
+        elif call.generation is not None and call.generation.error is not None:
+            call.answer.set_exception(_invalid_schema(call.generation.error))
+        elif call.generation is not None:
             call.answer.set_result(self._answer(call.generation))
 
     def _advance(self, running: Sequence[_Call], left: Sequence[_Call]) -> None:
@@ -140,7 +91,13 @@ class ChatPlayer:
                     ready.generator.add(call.generation)
                 except ProtocolError as error:
                     call.error = error
-        ready.generator.step()
+        try:
+            ready.generator.step()
+        except Exception:
+            for call in running:
+                if call.generation is not None:
+                    ready.generator.drop(call.generation)
+            raise
 
     def _generation(self, request: ChatRequest, context: int) -> Generation:
         tokenizer = self._shelf.library.tokenizer
@@ -154,24 +111,22 @@ class ChatPlayer:
                 param="messages",
             )
         constraint = None
-        if request.wants_json:
-            try:
+        try:
+            if request.wants_json:
                 constraint = self._shelf.constraints.of_schema(request.schema or {"type": "object"})
-            except SchemaError as error:
-                raise ProtocolError(
-                    400, f"Invalid schema for response_format: {error}", param="response_format"
-                ) from None
-        return Generation(
-            prompt,
-            max_tokens=min(request.max_tokens or DEFAULT_MAX_TOKENS, context - len(prompt)),
-            rng=answer_rng(request),
-            ends=tokenizer.ends,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            constraint=constraint,
-            top_logprobs=request.top_logprobs if request.logprobs else None,
-            is_stopped=self._stopper(request.stop) if request.stop else None,
-        )
+            return Generation(
+                prompt,
+                max_tokens=min(request.max_tokens or DEFAULT_MAX_TOKENS, context - len(prompt)),
+                rng=answer_rng(request),
+                ends=tokenizer.ends,
+                temperature=request.temperature,
+                top_p=request.top_p,
+                constraint=constraint,
+                top_logprobs=request.top_logprobs if request.logprobs else None,
+                is_stopped=self._stopper(request.stop) if request.stop else None,
+            )
+        except SchemaError as error:
+            raise _invalid_schema(error) from None
 
     def _stopper(self, stops: Sequence[str]) -> Callable[[Sequence[int]], bool]:
         decode = self._shelf.library.tokenizer.decode
@@ -192,6 +147,10 @@ class ChatPlayer:
             cached_tokens=generation.cached_tokens or 0,
             logprobs=scores,
         )
+
+
+def _invalid_schema(error: SchemaError) -> ProtocolError:
+    return ProtocolError(400, f"Invalid schema for response_format: {error}", param="response_format")
 
 
 def _as_logprob(score: TokenScore, spelling: Sequence[bytes]) -> TokenLogprob:

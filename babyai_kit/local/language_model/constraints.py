@@ -57,14 +57,20 @@ class Constraint:
         return self._matcher.is_stopped()
 
     def allowed(self) -> np.ndarray:
-        """Ids of the tokens that may come next, the end of the answer among them where it may end."""
+        """Ids of the tokens that may come next, the end of the answer among them where it may end.
+
+        Raises SchemaError if there are none: some schemas turn out to be too complex on the way.
+        """
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        return np.nonzero(np.unpackbits(bits, bitorder="little"))[0]
+        ids = np.nonzero(np.unpackbits(bits, bitorder="little"))[0]
+        if not len(ids):
+            raise SchemaError(self._matcher.get_error() or "no token may come next")
+        return ids
 
     def take(self, tokens: Sequence[int]) -> None:
-        """The answer goes on by `tokens`, which must be allowed."""
+        """The answer goes on by `tokens`, which must be allowed. Raises SchemaError as `allowed` does."""
         if tokens and not self._matcher.consume_tokens(list(tokens)):
-            raise SchemaError(self._matcher.get_error())
+            raise SchemaError(self._matcher.get_error() or "these tokens may not come next")
 
     def forced(self) -> list[int]:
         """The tokens that must come now, as the tokenizer would write them; empty if there is a choice."""

@@ -12,12 +12,8 @@ from babyai_kit.local.language_model.llama import Llama
 
 
 @torch.inference_mode()
-def embed(model: Llama, texts: Sequence[Sequence[int]]) -> list[list[float]]:
-    """One vector, of the model's width, for each of `texts`, given as one token or more."""
-    return [_embed(model, tokens) for tokens in texts]
-
-
-def _embed(model: Llama, tokens: Sequence[int]) -> list[float]:
+def embed(model: Llama, tokens: Sequence[int]) -> list[float]:
+    """The vector, of the model's width, of a text of one token or more."""
     device = model.embedding.device
     bias = bias_of(causal_mask(len(tokens), 0), model.shape.queries_per_key, model.embedding)
 

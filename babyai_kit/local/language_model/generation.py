@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from babyai_kit.local.language_model.constraints import Constraint
+from babyai_kit.local.language_model.constraints import Constraint, SchemaError
 from babyai_kit.local.language_model.sampling import sample
 
 Logits = Callable[[Tensor, "Tensor | None"], Tensor]
@@ -31,7 +31,10 @@ class TokenScore:
 
 @dataclass(eq=False)
 class Generation:
-    """An answer that grows. `tokens` are prompt and answer so far."""
+    """An answer that grows. `tokens` are prompt and answer so far.
+
+    Raises SchemaError if the constraint is too complex.
+    """
 
     prompt: Sequence[int]
     max_tokens: int
@@ -53,6 +56,8 @@ class Generation:
     """True if `max_tokens` ended it."""
     cached_tokens: int | None = None
     """Tokens of the prompt that were known; None before it was looked up."""
+    error: SchemaError | None = None
+    """Why it ended without an answer."""
 
     def __post_init__(self) -> None:
         self.tokens = [*self.prompt]
@@ -63,6 +68,12 @@ class Generation:
 
     def go_on(self, hidden: Tensor, logits: Logits) -> None:
         """Add what follows on the `hidden` state of the last token."""
+        try:
+            self._go_on(hidden, logits)
+        except SchemaError as error:
+            self.ended, self.error = True, error
+
+    def _go_on(self, hidden: Tensor, logits: Logits) -> None:
         if not self._forced:
             token = self._sampled(hidden, logits)
             if token in self.ends:

@@ -27,6 +27,8 @@ PIECE = 512
 """Longest piece of one prompt in a pass."""
 WAITS_FOR = 32
 """A prompt waits for another that is being computed if they share so many tokens that are not known yet."""
+FEW = 8
+"""Logits of a smaller share of the tokens than one in so many are computed by themselves."""
 KEPT_SINGLY = 16
 """Tokens of an answer after which others may part; the rest is kept in one piece."""
 
@@ -81,7 +83,7 @@ class Generator:
     @torch.inference_mode()
     def step(self) -> list[Generation]:
         """One pass of the model at most. Returns what has ended."""
-        batch: list[tuple[_Sequence, list[Node], list[int]]] = []
+        batch: list[tuple[_Sequence, list[int]]] = []
         beginnings: set[tuple[int, ...]] = set()
         size = 0
         for sequence in self._active:
@@ -97,13 +99,14 @@ class Generator:
                     continue
                 beginnings.add(beginning)
             sequence.hold(nodes, start, start + len(new))
-            batch.append((sequence, nodes, new))
+            batch.append((sequence, new))
             size += len(new)
         if batch:
             self._compute(batch)
         for sequence in self._active:
-            if sequence.generation.ended:
-                self._keep_answer(sequence)
+            # A dialogue goes on from the answer, so that it is kept with its prompt.
+            if sequence.generation.ended and len(sequence.generation.answer) > KEPT_SINGLY:
+                self._keep(sequence)
         ended = [sequence.generation for sequence in self._active if sequence.generation.ended]
         self._active = [sequence for sequence in self._active if not sequence.generation.ended]
         return ended
@@ -112,7 +115,7 @@ class Generator:
         """The known pieces of a sequence, after it has gone on as far as it is known."""
         generation = sequence.generation
         nodes: list[Node] = []
-        while not generation.ended and len(generation.answer) <= KEPT_SINGLY:
+        while not generation.ended and (not sequence.computed or len(generation.answer) <= KEPT_SINGLY):
             nodes = self._cache.find(generation.tokens)
             known = sum(len(node.tokens) for node in nodes)
             if generation.cached_tokens is None:
@@ -122,10 +125,10 @@ class Generator:
             generation.go_on(nodes[-1].hidden, self._logits)
         return nodes
 
-    def _compute(self, batch: Sequence[tuple[_Sequence, list[Node], list[int]]]) -> None:
+    def _compute(self, batch: Sequence[tuple[_Sequence, list[int]]]) -> None:
         device = self._model.embedding.device
         spans, biases, first = [], [], 0
-        for sequence, _, new in batch:
+        for sequence, new in batch:
             before, last = sequence.computed, first + len(new)
             spans.append((sequence, slice(first, last), slice(before, before + len(new))))
             biases.append(self._bias(len(new), before))
@@ -140,14 +143,14 @@ class Generator:
                 parts.append(attention(queries[:, own], *seen, bias))
             return torch.cat(parts, 1)
 
-        tokens = torch.tensor([token for _, _, new in batch for token in new], device=device)
+        tokens = torch.tensor([token for _, new in batch for token in new], device=device)
         positions = torch.cat([torch.arange(p.start, p.stop, device=device) for _, _, p in spans])
         hidden = self._model(tokens, positions, attend)
-        for (sequence, own, place), (_, nodes, _) in zip(spans, batch, strict=True):
+        for sequence, own, place in spans:
             sequence.computed, sequence.hidden = place.stop, hidden[own.stop - 1]
             generation = sequence.generation
             if len(generation.answer) <= KEPT_SINGLY:
-                self._keep(sequence, nodes)
+                self._keep(sequence)
             if sequence.computed == len(generation.tokens):
                 generation.go_on(sequence.hidden, self._logits)
 
@@ -156,25 +159,19 @@ class Generator:
             return None
         return bias_of(causal_mask(count, before), self._model.shape.queries_per_key, self._model.embedding)
 
-    def _keep(self, sequence: _Sequence, nodes: Sequence[Node]) -> None:
-        """Add what was computed of a sequence to the cache, in which the pieces `nodes` are."""
-        known, end = sum(len(node.tokens) for node in nodes), sequence.computed
-        assert sequence.hidden is not None
-        if known < end:
-            keys, values = sequence.keys[:, :, known:end], sequence.values[:, :, known:end]
-            self._cache.add(nodes, sequence.generation.tokens[known:end], keys, values, sequence.hidden)
-        elif known == end:
-            nodes[-1].hidden = sequence.hidden.clone()
-
-    def _keep_answer(self, sequence: _Sequence) -> None:
-        """A dialogue goes on from the answer, so that it is kept with its prompt."""
-        if sequence.computed and len(sequence.generation.answer) > KEPT_SINGLY:
-            self._keep(sequence, self._cache.find(sequence.generation.tokens[: sequence.computed]))
+    def _keep(self, sequence: _Sequence) -> None:
+        """Add what was computed of a sequence to the cache."""
+        end = sequence.computed
+        if sequence.hidden is not None:
+            tokens = sequence.generation.tokens[:end]
+            self._cache.add(tokens, sequence.keys[:, :, :end], sequence.values[:, :, :end], sequence.hidden)
 
     def _logits(self, hidden: Tensor, tokens: Tensor | None) -> Tensor:
         """In full precision: in half of it, likely tokens would often be equally likely."""
-        if tokens is not None:
-            return linear(hidden.float(), self._model.embedding[tokens].float())
+        embedding = self._model.embedding
+        if tokens is not None and len(tokens) < len(embedding) // FEW:
+            return linear(hidden.float(), embedding[tokens].float())
         if self._head is None:
-            self._head = self._model.embedding.float()
-        return linear(hidden.float(), self._head)
+            self._head = embedding.float()
+        logits = linear(hidden.float(), self._head)
+        return logits if tokens is None else logits[tokens]

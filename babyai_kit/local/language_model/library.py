@@ -5,6 +5,7 @@ What models share, their embeddings and their lowest layers, is in memory once.
 
 from __future__ import annotations
 
+import threading
 import time
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from babyai_kit.local.language_model import weights
 from babyai_kit.local.language_model.llama import Llama
+from babyai_kit.local.language_model.low_rank import merged_tensors
 from babyai_kit.local.language_model.shape import LlamaShape
 from babyai_kit.local.language_model.tokenizer import ChatTokenizer
 
@@ -22,6 +24,7 @@ class Library:
 
     def __init__(self, base: weights.GgufFile | None = None, *, dtype: torch.dtype | None = None) -> None:
         self._given, self._dtype = base, dtype
+        self._lock = threading.Lock()
 
     @cached_property
     def base(self) -> weights.GgufFile:
@@ -50,7 +53,8 @@ class Library:
 
         Raises ConfigError if it cannot be read or was made from another base.
         """
-        tensors = self._tensors
+        with self._lock:  # answers and training open models in threads of their own
+            tensors = self._tensors
         if folder is not None:
             stored = weights.load(folder).complete(self.base, tensors)
             tensors = {name: tensor.to(self.device, self.dtype) for name, tensor in stored.items()}
@@ -63,8 +67,8 @@ class Library:
         return _assembled(self.base.shape, own)
 
     def save(self, model: Llama, folder: Path) -> None:
-        """Store what of `model` differs from the base. Raises FileWriteError."""
-        made = weights.Weights(self.base.shape, model.state_dict())
+        """Store what of `model` differs from the base, low-rank updates merged. Raises FileWriteError."""
+        made = weights.Weights(self.base.shape, merged_tensors(model))
         weights.save(made.without_unchanged(self.base, self._tensors), folder)
 
 

@@ -26,11 +26,11 @@ class LowRank(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         return self.layer(vectors) + SCALE * linear(linear(vectors, self.down), self.up)
 
-    def merged(self) -> nn.Linear:
-        with torch.no_grad():
-            update = SCALE * (self.up.float() @ self.down.float())
-            self.layer.weight.copy_(self.layer.weight.float() + update)
-        return self.layer
+    @torch.no_grad()
+    def merged(self) -> Tensor:
+        """The weight that does the work of both."""
+        weight = self.layer.weight
+        return (weight.float() + SCALE * (self.up.float() @ self.down.float())).to(weight.dtype)
 
 
 def add_low_rank(model: Llama, rank: int, frozen_layers: int, seed: int) -> list[nn.Parameter]:
@@ -52,7 +52,20 @@ def merge_low_rank(model: Llama) -> None:
     for part in _parts(model, 0):
         for name, layer in list(part.named_children()):
             if isinstance(layer, LowRank):
-                setattr(part, name, layer.merged())
+                with torch.no_grad():
+                    layer.layer.weight.copy_(layer.merged())
+                setattr(part, name, layer.layer)
+
+
+def merged_tensors(model: Llama) -> dict[str, Tensor]:
+    """The weights, by name, of `model` with its updates as part of the layers; the model stays as it is."""
+    tensors = model.state_dict()
+    for name, layer in model.named_modules():
+        if isinstance(layer, LowRank):
+            for own in layer.state_dict():
+                del tensors[f"{name}.{own}"]
+            tensors[f"{name}.weight"] = layer.merged()
+    return tensors
 
 
 def _parts(model: Llama, frozen_layers: int) -> list[nn.Module]:

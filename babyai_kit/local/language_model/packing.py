@@ -45,10 +45,18 @@ class Tree:
     parents: list[int] = field(default_factory=list)
     """Index of the token before; -1: the prefix's last."""
     positions: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-    """How much each token is learned: how many last answers it is in; 1 for one of earlier answers only."""
+    answers: list[int] = field(default_factory=list)
+    """In how many last answers each token is."""
+    earlier: list[bool] = field(default_factory=list)
+    """Whether it is in an earlier answer that is learned."""
     examples: int = 0
     _children: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> list[float]:
+        """How much each token is learned: once by each last answer; by earlier answers alone, once."""
+        pairs = zip(self.answers, self.earlier, strict=True)
+        return [float(max(count, earlier)) for count, earlier in pairs]
 
     def add(self, example: Example) -> None:
         path = []
@@ -61,11 +69,15 @@ class Tree:
                 self.tokens.append(token)
                 self.parents.append(parent)
                 self.positions.append(position)
-                self.weights.append(0.0)
+                self.answers.append(0)
+                self.earlier.append(False)
             path.append(node)
         for position, last in example.learned():
             node = path[position - self.depth]
-            self.weights[node] = self.weights[node] + 1.0 if last else max(1.0, self.weights[node])
+            if last:
+                self.answers[node] += 1
+            else:
+                self.earlier[node] = True
         self.examples += 1
 
     def ancestry(self) -> Tensor:

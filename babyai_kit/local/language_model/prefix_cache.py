@@ -51,18 +51,27 @@ class PrefixCache:
             children = node.children
         return found
 
-    def add(
-        self, known: Sequence[Node], tokens: Sequence[int], keys: Tensor, values: Tensor, hidden: Tensor
-    ) -> None:
-        """Keep what follows the pieces `known`, as `find` gave them; the tensors are copied."""
-        parent = known[-1] if known else None
-        siblings = parent.children if parent else self._roots
-        if tokens[0] in siblings:  # another sequence of the same batch was first
+    def add(self, tokens: Sequence[int], keys: Tensor, values: Tensor, hidden: Tensor) -> None:
+        """Keep a sequence of one token or more, as far as it is not known; the tensors are copied.
+
+        Shapes as in Node, for all of `tokens`.
+        """
+        nodes = self.find(tokens)
+        known = sum(len(node.tokens) for node in nodes)
+        parent = nodes[-1] if nodes else None
+        if parent and known == len(tokens):
+            parent.hidden = hidden.clone()
             return
-        siblings[tokens[0]] = Node(
-            tuple(tokens), keys.clone(), values.clone(), hidden.clone(), parent, used=self._clock
+        node = Node(
+            tuple(tokens[known:]),
+            keys[:, :, known:].clone(),
+            values[:, :, known:].clone(),
+            hidden.clone(),
+            parent,
+            used=self._clock,
         )
-        self.size += len(tokens)
+        (parent.children if parent else self._roots)[node.tokens[0]] = node
+        self.size += len(node.tokens)
         if self.size > self._max:
             self._forget()
 
@@ -72,10 +81,11 @@ class PrefixCache:
 
     def _split(self, node: Node, length: int) -> Node:
         """The first `length` tokens of `node` as a piece of its own."""
+        # Copies, since a part of a tensor keeps the whole in memory when the rest is forgotten.
         upper = Node(
             node.tokens[:length],
-            node.keys[:, :, :length],
-            node.values[:, :, :length],
+            node.keys[:, :, :length].clone(),
+            node.values[:, :, :length].clone(),
             None,
             node.parent,
             {node.tokens[length]: node},
@@ -83,7 +93,7 @@ class PrefixCache:
         )
         (node.parent.children if node.parent else self._roots)[upper.tokens[0]] = upper
         node.parent, node.tokens = upper, node.tokens[length:]
-        node.keys, node.values = node.keys[:, :, length:], node.values[:, :, length:]
+        node.keys, node.values = node.keys[:, :, length:].clone(), node.values[:, :, length:].clone()
         return upper
 
     def _forget(self) -> None:

@@ -16,7 +16,8 @@ def sample(logits: Tensor, *, temperature: float, top_p: float, rng: random.Rand
     """
     if temperature == 0 or top_p == 0:
         return int(logits.argmax())
-    shares = (logits.double() / temperature).softmax(0)
+    # From the likeliest one down, so that no temperature above 0 is too low.
+    shares = ((logits.double() - logits.max()) / temperature).softmax(0)
     if top_p == 1:
         return _chosen(shares, rng)
     ranked, order = shares.sort(descending=True, stable=True)

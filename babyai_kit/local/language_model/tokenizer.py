@@ -59,7 +59,8 @@ class ChatTokenizer:
     @property
     def ends(self) -> frozenset[int]:
         """The tokens that end an answer: of a message, and of a text."""
-        return frozenset([self.end, self._parts.bos_id, self._parts.unknown_id or self.end])
+        ids = (self.end, self._parts.bos_id, self._parts.unknown_id)
+        return frozenset(token for token in ids if token is not None)
 
     @property
     def end_text(self) -> str:
@@ -68,10 +69,10 @@ class ChatTokenizer:
 
     @cached_property
     def token_bytes(self) -> tuple[bytes, ...]:
-        """What each token stands for, by id."""
+        """What each token adds to a text, by id; a special one adds nothing."""
         table, special = _bytes_by_character(), set(self._special)
         return tuple(
-            token.encode() if token in special else bytes(map(table.__getitem__, token))
+            b"" if token in special else bytes(map(table.__getitem__, token))
             for token in self._parts.tokens
         )
 

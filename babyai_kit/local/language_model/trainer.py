@@ -1,14 +1,13 @@
 """The language model as the offline player's server knows it: served, and fine-tuned in jobs.
 
 A job's folder holds the weights that it changed, and a folder with those of each checkpoint. While it works,
-its state is kept there too: a job that was interrupted goes on from it and ends with the same weights.
+its state is kept beside: a job that was interrupted goes on from it and ends with the same weights.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import math
 import threading
 import time
@@ -17,13 +16,16 @@ from pathlib import Path
 
 import torch
 
-from babyai_kit.atomic_files import write_atomically
+from babyai_kit.atomic_files import atomic_part
 from babyai_kit.configuration.models import LANGUAGE_MODEL
+from babyai_kit.errors import ConfigError
 from babyai_kit.local.language_model import FINGERPRINT, OWNER
-from babyai_kit.local.language_model.chat import ChatPlayer, Shelf, torch_thread
+from babyai_kit.local.language_model.chat import ChatPlayer
 from babyai_kit.local.language_model.conversations import tokenized
 from babyai_kit.local.language_model.library import Library
+from babyai_kit.local.language_model.llama import Llama
 from babyai_kit.local.language_model.packing import Example
+from babyai_kit.local.language_model.shelf import Shelf, torch_thread
 from babyai_kit.local.language_model.training import PREFIX_AGE, Progress, Recipe, Training, measure
 from babyai_kit.local.player.hyperparameters import Hyperparameters as CommonHyperparameters
 from babyai_kit.local.player.trainer import (
@@ -83,8 +85,10 @@ class LanguageModel(Trainer):
 
     def embedder(self, model: str, folder: Path | None) -> Embedder:
         async def embed(texts: Sequence[str]) -> Embeddings:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._answering, self._shelf.embed, folder, texts)
+            run = asyncio.get_running_loop().run_in_executor
+            # One at a time, so that answers need not wait for all of them.
+            pairs = [await run(self._answering, self._shelf.embed, folder, text) for text in texts]
+            return Embeddings([vector for vector, _ in pairs], sum(tokens for _, tokens in pairs))
 
         return embed
 
@@ -104,19 +108,18 @@ class LanguageModel(Trainer):
         validation = []
         if job.validation_file is not None:
             validation = self._examples(job.validation_file)[:VALIDATION_EXAMPLES]
-        model = self._library.copy(job.base_folder)
+        model = self._copy(job.base_folder)
         training = Training(model, examples, recipe(job, len(examples)))
-        state_file = job.folder / STATE_FILE
+        state_file = job.state_folder / STATE_FILE
         if state_file.exists():
             training.restore(torch.load(state_file, weights_only=True, map_location=self._library.device))
             log.event(f"Going on after step {training.step}")
         recent: list[Progress] = []
-        tokens, written = 0, time.monotonic()
+        written = time.monotonic()
         for progress in training.run():
             if stop.is_set():
-                return tokens
+                return training.tokens
             recent.append(progress)
-            tokens += progress.tokens
             step, steps = progress.step, progress.steps
             last = step == steps
             checkpoint = step in {math.ceil(share * steps) for share in CHECKPOINTS} and not last
@@ -133,10 +136,14 @@ class LanguageModel(Trainer):
             if step % PREFIX_AGE == 0 and time.monotonic() - written >= self._state_interval_s:
                 _write_state(training, state_file)
                 written = time.monotonic()
-        training.finish()
         self._library.save(model, job.folder)
-        state_file.unlink(missing_ok=True)
-        return tokens
+        return training.tokens
+
+    def _copy(self, folder: Path | None) -> Llama:
+        try:
+            return self._library.copy(folder)
+        except ConfigError as error:
+            raise TrainingError(str(error), code="model_not_available", param="model") from None
 
     def _examples(self, path: Path) -> list[Example]:
         context = self._library.base.shape.context
@@ -173,6 +180,5 @@ def _training_metrics(updates: Sequence[Progress]) -> dict[str, float]:
 
 
 def _write_state(training: Training, path: Path) -> None:
-    buffer = io.BytesIO()
-    torch.save(training.state(), buffer)
-    write_atomically(path, buffer.getvalue())
+    with atomic_part(path) as part:
+        torch.save(training.state(), part)

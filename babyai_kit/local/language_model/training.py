@@ -83,10 +83,14 @@ class Training:
         )
         self._prefix_tokens = common_prefix(examples)
         self.step = 0
+        """Updates made."""
+        self.tokens = 0
+        """That went through the model in them."""
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on; to be taken after a number of updates that PREFIX_AGE divides."""
-        return {"step": self.step, "copies": self._copies, "optimizer": self._optimizer.state_dict()}
+        counts = {"step": self.step, "tokens": self.tokens}
+        return {**counts, "copies": self._copies, "optimizer": self._optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from the `state` of a training with the same model, examples and recipe."""
@@ -94,7 +98,7 @@ class Training:
         with torch.no_grad():
             for copy, stored in zip(self._copies, state["copies"], strict=True):
                 copy.copy_(stored)
-        self.step = state["step"]
+        self.step, self.tokens = state["step"], state["tokens"]
         self._write_back()
 
     def run(self) -> Iterator[Progress]:
@@ -114,12 +118,13 @@ class Training:
             left = 1 - (done - count) / planned
             rate = recipe.learning_rate * min(1.0, (number + 1) / WARM_UP, max(0.02, left / DECAY))
             loss, accuracy = self._update(batch, prefix, rate)
-            self.step += 1
+            tokens = sum(len(tree.tokens) for tree in batch)
+            self.step, self.tokens = self.step + 1, self.tokens + tokens
             yield Progress(
                 self.step,
                 max(self.step, round(planned * self.step / done)),
                 count,
-                sum(len(tree.tokens) for tree in batch),
+                tokens,
                 loss,
                 accuracy,
             )

@@ -42,7 +42,7 @@ class Weights:
         changed = {
             name: tensor
             for name, tensor in self.tensors.items()
-            if name not in tensors or not torch.equal(tensor.cpu(), tensors[name].to(tensor.dtype))
+            if name not in tensors or not torch.equal(tensor.cpu(), tensors[name].to("cpu", tensor.dtype))
         }
         return replace(self, tensors=changed, base=base.digest)
 

@@ -8,6 +8,7 @@ again if its trainer can do so, and fails otherwise.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,8 @@ class FineTuning:
             self._fail(job_id, message, "server_error", None)
         finally:
             lock.release()
+            if self.jobs.get(job_id)["status"] in ENDED:
+                shutil.rmtree(self.jobs.state_folder(job_id), ignore_errors=True)
 
     async def _run(self, job: dict[str, Any], restarted: bool) -> None:
         source = self.models.find(job["model"])
@@ -158,6 +161,7 @@ class FineTuning:
                 hyperparameters=hyperparameters,
                 suffix=job["user_provided_suffix"] or "",
                 folder=self.jobs.work_folder(job_id),
+                state_folder=self.jobs.state_folder(job_id),
                 base_folder=source.folder,
             )
             tokens = await source.trainer.train(training_job, log)

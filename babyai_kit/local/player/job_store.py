@@ -81,6 +81,10 @@ class JobStore:
         """The trainer's own, where it keeps the model."""
         return self.folder(job_id) / "model"
 
+    def state_folder(self, job_id: str) -> Path:
+        """What the trainer needs to go on after an interruption."""
+        return self.folder(job_id) / "state"
+
     def rows(self, job_id: str, name: str) -> list[dict[str, Any]]:
         """Of a job's file `name` (EVENTS or CHECKPOINTS), newest first. Raises ProtocolError (404)."""
         self.get(job_id)

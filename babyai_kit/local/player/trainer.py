@@ -64,6 +64,8 @@ class TrainingJob:
     suffix: str
     folder: Path
     """The trainer's own, created before it is called; it survives a restart. Weights go here."""
+    state_folder: Path
+    """For what an interrupted job needs to go on. Not created; deleted when the job has ended."""
     base_folder: Path | None = None
     """Folder of the job whose model this one continues from; None: the base model."""
 

@@ -1,0 +1,278 @@
+"""The language model behind the server, as the openai package meets it; its base is a tiny random one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.local.language_model import NO_LLM
+
+for name in ("torch", "gguf", "tokenizers", "llguidance", "safetensors"):
+    pytest.importorskip(name, reason=NO_LLM)
+
+from babyai_kit.configuration.models import LANGUAGE_MODEL
+from babyai_kit.environment import ACTIONS
+from babyai_kit.local.language_model import generation, shelf, weights
+from babyai_kit.local.language_model.library import Library
+from babyai_kit.local.language_model.shelf import MODELS_IN_MEMORY, Shelf
+from babyai_kit.local.language_model.trainer import LanguageModel
+from babyai_kit.local.player import OfflinePlayer
+from babyai_kit.local.player.chat_request import ChatRequest
+from babyai_kit.local.player.protocol import ProtocolError
+from tests.support.messages import RULES, messages, until, user_text
+from tests.support.tiny_llama import TINY, random_tensors
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"action": {"type": "string", "enum": list(ACTIONS)}},
+    "required": ["action"],
+    "additionalProperties": False,
+}
+STRICT = {"type": "json_schema", "json_schema": {"name": "act", "strict": True, "schema": SCHEMA}}
+
+
+@pytest.fixture
+def model(tiny: Library) -> LanguageModel:
+    return LanguageModel(tiny)
+
+
+@pytest.fixture
+async def client(model: LanguageModel, tmp_path: Path) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with (
+        OfflinePlayer(trainers=[model], folder=tmp_path) as player,
+        openai.AsyncOpenAI(base_url=player.base_url, api_key="none", max_retries=0) as client,
+    ):
+        yield client
+
+
+def chat(text: str = "a red ball", **fields: Any) -> dict[str, Any]:
+    pairs = messages("go to the red ball", text)
+    turns = [{"role": role, "content": content} for role, content in pairs]
+    return {"model": LANGUAGE_MODEL, "messages": turns, "max_tokens": 12, **fields}
+
+
+async def answer(client: openai.AsyncOpenAI, text: str = "a red ball", **fields: Any) -> str:
+    completion = await client.chat.completions.create(**chat(text, **fields))
+    return completion.choices[0].message.content
+
+
+async def test_an_answer_has_its_usage_and_reason(client: openai.AsyncOpenAI, tiny: Library):
+    completion = await client.chat.completions.create(**chat(temperature=0))
+    (choice,), usage = completion.choices, completion.usage
+    prompt = tiny.tokenizer.encode_chat(messages("go to the red ball", "a red ball"))
+    assert (choice.finish_reason, usage.completion_tokens) == ("length", 12)
+    assert usage.prompt_tokens == len(prompt)
+    assert usage.total_tokens == len(prompt) + 12
+    assert usage.prompt_tokens_details.cached_tokens == 0
+    again = await client.chat.completions.create(**chat(temperature=0))
+    assert again.choices[0].message.content == choice.message.content
+    assert again.usage.prompt_tokens_details.cached_tokens == len(prompt)
+
+
+async def test_the_cached_part_of_a_dialogue_grows(client: openai.AsyncOpenAI):
+    turns = [{"role": "system", "content": RULES}, {"role": "user", "content": user_text("go", "a wall")}]
+    known, prompt = [], []
+    for _ in range(4):
+        completion = await client.chat.completions.create(
+            model=LANGUAGE_MODEL, messages=turns, response_format=STRICT
+        )
+        known.append(completion.usage.prompt_tokens_details.cached_tokens)
+        prompt.append(completion.usage.prompt_tokens)
+        turns += [
+            {"role": "assistant", "content": completion.choices[0].message.content},
+            {"role": "user", "content": "a wall 2 steps forward"},
+        ]
+    for before, cached in zip(prompt, known[1:], strict=False):
+        assert cached >= before
+
+
+async def test_a_strict_answer_is_one_of_the_actions(client: openai.AsyncOpenAI):
+    answers = [await answer(client, seed=seed, response_format=STRICT, max_tokens=40) for seed in range(20)]
+    assert {json.loads(one)["action"] for one in answers} <= set(ACTIONS)
+    assert len(set(answers)) > 1
+    json_object = await answer(client, response_format={"type": "json_object"}, temperature=2)
+    assert json_object.startswith("{")
+
+
+async def test_a_tool_is_called_with_valid_arguments(client: openai.AsyncOpenAI):
+    tool = {"type": "function", "function": {"name": "act", "parameters": SCHEMA}}
+    completion = await client.chat.completions.create(
+        **chat(tools=[tool], tool_choice={"type": "function", "function": {"name": "act"}}, logprobs=True)
+    )
+    (call,) = completion.choices[0].message.tool_calls
+    assert json.loads(call.function.arguments)["action"] in ACTIONS
+
+
+async def test_a_seed_reproduces(client: openai.AsyncOpenAI):
+    one, same = [await answer(client, seed=1) for _ in range(2)]
+    others = {await answer(client, seed=seed) for seed in range(2, 6)}
+    assert one == same
+    assert len(others) > 1
+    assert len({await answer(client, temperature=0, seed=seed) for seed in range(4)}) == 1
+    assert len({await answer(client, top_p=1e-9, seed=seed) for seed in range(4)}) == 1
+
+
+async def test_an_answer_stops_before_a_text_across_tokens(client: openai.AsyncOpenAI):
+    whole = await answer(client, temperature=0, max_tokens=24)
+    for start in range(1, len(whole) - 4, 7):
+        stop = whole[start : start + 4]
+        completion = await client.chat.completions.create(
+            **chat(temperature=0, max_tokens=24, stop=["never this", stop], logprobs=True)
+        )
+        (choice,) = completion.choices
+        assert choice.message.content == whole[: whole.index(stop)]
+        assert choice.finish_reason == "stop"
+        assert completion.usage.completion_tokens <= 24
+        spelled = b"".join(bytes(token.bytes) for token in choice.logprobs.content)
+        assert choice.message.content.encode().startswith(spelled)
+
+
+@pytest.mark.parametrize("form", [{}, {"response_format": STRICT, "max_tokens": 40}], ids=["text", "schema"])
+async def test_log_probabilities_spell_the_answer(client: openai.AsyncOpenAI, form: dict[str, Any]):
+    for seed in range(4):
+        completion = await client.chat.completions.create(
+            **chat(seed=seed, logprobs=True, top_logprobs=2, **form)
+        )
+        (choice,) = completion.choices
+        scores = choice.logprobs.content
+        assert len(scores) == completion.usage.completion_tokens
+        spelled = b"".join(bytes(score.bytes) for score in scores).decode("utf-8", "replace")
+        assert spelled == choice.message.content
+        assert all(score.logprob <= 0 for score in scores)
+        for score in scores:
+            assert [top.logprob for top in score.top_logprobs] == sorted(
+                (top.logprob for top in score.top_logprobs), reverse=True
+            )
+        plain = await answer(client, seed=seed, **form)
+        assert plain == choice.message.content
+
+
+async def test_a_stream_is_the_answer_piece_by_piece(client: openai.AsyncOpenAI):
+    whole = await answer(client, temperature=0)
+    stream = await client.chat.completions.create(**chat(temperature=0, stream=True, logprobs=True))
+    pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
+    assert "".join(pieces) == whole
+    assert len(pieces) > 3
+
+
+async def test_what_the_model_cannot_do_is_refused(client: openai.AsyncOpenAI):
+    with pytest.raises(openai.BadRequestError) as raised:
+        await answer(client, "a wall " * TINY.context)
+    assert (raised.value.code, raised.value.param) == ("context_length_exceeded", "messages")
+    bad = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "nonsense"}}}
+    with pytest.raises(openai.BadRequestError) as raised:
+        await answer(client, response_format=bad)
+    assert raised.value.param == "response_format"
+    assert await answer(client, max_tokens=1)  # others are answered as before
+
+
+async def test_an_answer_goes_no_further_than_the_context(client: openai.AsyncOpenAI):
+    completion = await client.chat.completions.create(
+        **chat("a wall " * 300, temperature=1, max_tokens=TINY.context, stop=["never this"])
+    )
+    assert completion.usage.total_tokens <= TINY.context
+
+
+async def test_calls_at_once_are_answered_as_one_by_one_and_some_may_leave(
+    client: openai.AsyncOpenAI, model: LanguageModel
+):
+    texts = [f"a red ball {number} steps forward" for number in range(64)]
+    calls = [asyncio.create_task(answer(client, text, seed=1, max_tokens=16)) for text in texts]
+    await until(lambda: model._shelf._ready, seconds=60)
+    for call in calls[::4]:
+        call.cancel()
+    together = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(one, asyncio.CancelledError) for one in together) == 16
+    for number in (1, 2, 33):
+        assert await answer(client, texts[number], seed=1, max_tokens=16) == together[number]
+
+
+async def test_a_client_that_leaves_frees_its_place(client: openai.AsyncOpenAI, model: LanguageModel):
+    endless = {
+        "type": "json_schema",
+        "json_schema": {"name": "a", "schema": {"type": "string", "minLength": 4000}},
+    }
+    call = asyncio.create_task(answer(client, max_tokens=900, response_format=endless))
+    await until(lambda: model._shelf._ready, seconds=60)
+    generator = model._shelf._ready[None].generator
+    await until(lambda: generator._active and generator._active[0].generation.answer, seconds=60)
+    left = generator._active[0].generation
+    call.cancel()
+    await until(lambda: not generator.busy, seconds=60)
+    assert not left.ended
+    assert await answer(client)
+
+
+async def test_a_failure_within_the_model_harms_no_later_call(
+    client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def failing(*_: object, **__: object) -> int:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generation, "sample", failing)
+        with pytest.raises(openai.InternalServerError):
+            await answer(client)
+    assert await answer(client)
+
+
+def tuned(library: Library, folder: Path, seed: int) -> Path:
+    """A model with other weights in its upper layer."""
+    own = {name: tensor for name, tensor in random_tensors(seed).items() if ".layers.1." in name}
+    weights.save(weights.Weights(TINY, own, library.base.digest), folder)
+    return folder
+
+
+def test_more_models_than_are_kept_answer_at_once(tiny: Library, tmp_path: Path):
+    ready = Shelf(tiny)
+    folders = [tuned(tiny, tmp_path / str(seed), seed) for seed in range(1, MODELS_IN_MEMORY + 3)]
+    models = {folder: ready.take(folder).model for folder in folders}
+    assert len(ready._ready) == MODELS_IN_MEMORY
+    shared = {model.embedding.data_ptr() for model in models.values()}
+    assert shared == {ready.take(None).model.embedding.data_ptr()}
+    assert ready.take(folders[-1]).model is models[folders[-1]]
+    assert ready.take(folders[0]).model is not models[folders[0]]
+
+
+async def test_a_model_that_answers_is_not_put_away(
+    tiny: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shelf, "MODELS_IN_MEMORY", 2)
+    model = LanguageModel(tiny)
+    model._shelf._places = 2
+    folders = [tuned(tiny, tmp_path / str(seed), seed) for seed in range(1, 6)]
+    request = ChatRequest(LANGUAGE_MODEL, (("user", "hello"),), temperature=0, max_tokens=10)
+    players = [model.player(LANGUAGE_MODEL, folder) for folder in folders]
+    alone = [(await player(request)).text for player in players]
+    together = await asyncio.gather(*(player(request) for player in players for _ in range(2)))
+    assert [one.text for one in together] == [text for text in alone for _ in range(2)]
+    assert len(set(alone)) > 1
+
+
+async def test_weights_that_cannot_be_read_are_a_refusal(tiny: Library, tmp_path: Path):
+    model, folder = LanguageModel(tiny), tuned(tiny, tmp_path / "a", 1)
+    (folder / weights.WEIGHTS_FILE).write_bytes(b"no weights")
+    request = ChatRequest(LANGUAGE_MODEL, (("user", "hello"),))
+    for call in (model.player(LANGUAGE_MODEL, folder)(request), model.embedder("", folder)(["a"])):
+        with pytest.raises(ProtocolError, match="fine-tune the model again") as raised:
+            await call
+        assert (raised.value.status, raised.value.code) == (404, "model_not_found")
+    assert (await model.player(LANGUAGE_MODEL, None)(request)).text
+
+
+async def test_embeddings_are_vectors_of_length_1(client: openai.AsyncOpenAI):
+    texts = ["a red ball", "a blue key", "a red ball", "\U00040000", "x" * 5000]
+    result = await client.embeddings.create(model=LANGUAGE_MODEL, input=texts)
+    vectors = [row.embedding for row in result.data]
+    assert {len(vector) for vector in vectors} == {TINY.width}
+    assert [sum(x * x for x in vector) for vector in vectors] == pytest.approx([1.0] * 5, abs=1e-5)
+    assert vectors[0] == vectors[2] != vectors[1]
+    alone = await client.embeddings.create(model=LANGUAGE_MODEL, input="a blue key")
+    assert alone.data[0].embedding == vectors[1]
+    assert result.usage.prompt_tokens > 10
