@@ -48,7 +48,7 @@ def invalid_answers(
 ) -> dict[str, tuple[int, Mapping[InvalidReason, int]]]:
     """Answers and reasons as in `Outcome.invalid`."""
     by_agent: dict[tuple[str, str], list[StepRecord]] = {}
-    for step in filter(lambda step: step.answered, steps):
+    for step in (step for step in steps if step.calls):
         by_agent.setdefault((step.variant, step.model), []).append(step)
     several = len({model for _, model in by_agent}) > 1
     return {
