@@ -85,7 +85,9 @@ def styles_of(agents: Sequence[Agent]) -> dict[Agent, tuple[str, str]]:
         return {agent: STYLES[i % len(STYLES)] for i, agent in enumerate(ordered)}
     styles = dict(zip(DEFAULT_VARIANTS, STYLES, strict=False))
     for name in sorted({agent[0] for agent in agents} - set(DEFAULT_VARIANTS)):
-        free = [s for s in STYLES[: len(COLOURS)] if s not in styles.values()]
+        # Grey is the references': beside them, an agent in grey would look like one.
+        colours = len(COLOURS) if name in REFERENCES else len(COLOURS) - 1
+        free = [s for s in STYLES[:colours] if s not in styles.values()]
         free = free or [s for s in STYLES if s not in styles.values()] or list(STYLES)
         styles[name] = free[zlib.crc32(str(name).encode()) % len(free)]
     rest = sorted({agent[1:] for agent in agents}, key=str)
