@@ -89,8 +89,9 @@ class Admission:
         manifest = self.manifest.asked_in({model: found.dialect}, self._config)
         self.manifest = replace(manifest, workflow_runs={**manifest.workflow_runs, **evaluations})
         self._journal.write_manifest(self.manifest)
+        counted = {episode.episode_id for episode in self.done}
         for episode in backlog.done:
-            if episode not in self.done:
+            if episode.episode_id not in counted:
                 self.done.append(episode)
                 self._progress.episode(episode)
         lane.dialect = found.dialect
