@@ -1,32 +1,31 @@
 """A plan carried out, from the checks before the first call to the comparison after the last.
 
-The order of things is here: check, resume, announce, run, reconcile, report. How models join is `admission`,
-how episodes run at once is the runner's.
+The order of things is here: check, resume, announce, run, conclude. How models join is `admission`, how
+episodes run at once is the runner's, and how a command ends is `conclusion`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from babyai_kit.agents.registry import AgentSpec, as_variant
-from babyai_kit.configuration.variants import Agent, Config
-from babyai_kit.errors import KitError, ReplayError, ServiceError, show_in_one_line
+from babyai_kit.configuration.variants import Agent
+from babyai_kit.errors import ReplayError, show_in_one_line
 from babyai_kit.experiment.admission import Admission
 from babyai_kit.experiment.backlog import Backlog, divide
 from babyai_kit.experiment.budget import check_prices
+from babyai_kit.experiment.conclusion import conclude
 from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import announcement, forecast_of, retirement_notes
 from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.lanes import make_lanes
 from babyai_kit.experiment.open_files import ensure_open_files
 from babyai_kit.experiment.options import RunOptions
-from babyai_kit.experiment.outcome import Outcome, closing_notes, invalid_answers
+from babyai_kit.experiment.outcome import Outcome
 from babyai_kit.experiment.progress import Progress
-from babyai_kit.experiment.reconciliation import Reconciliation, reconcile
 from babyai_kit.experiment.retries import retrying
 from babyai_kit.experiment.runner import Admit, Runner
 from babyai_kit.experiment.spent import spent
@@ -40,15 +39,14 @@ from babyai_kit.runs.journal import (
     read_calls,
     read_episodes,
     read_manifest,
-    read_reconciliation,
     read_registrations,
     read_steps,
     run_folder,
 )
-from babyai_kit.runs.manifest import Manifest, manifest_for
+from babyai_kit.runs.manifest import manifest_for
 from babyai_kit.runs.plan import Plan, Sampling
 from babyai_kit.runs.plan_text import held_plans_note
-from babyai_kit.runs.records import CallRecord, EpisodeRecord, StepRecord, answered_calls, to_frame
+from babyai_kit.runs.records import answered_calls
 from babyai_kit.runs.trajectories import located
 
 
@@ -160,20 +158,19 @@ async def execute(
             raise
         except ReplayError as error:
             raise located(error, folder, before.versions if before else {}) from None
-        manifest, records = admission.manifest, admission.done + runner.ended
-        steps = read_steps(folder)
-        compared = read_reconciliation(folder)
-        recorded = answered_calls(steps, read_calls(folder))
-        reconciliation = await _reconciliation(session, manifest, recorded, records)
-        if reconciliation:
-            journal.write_reconciliation(reconciliation.as_json())
-    outcome = _outcome(config, manifest, records, steps, len(keys), runner.stops, reconciliation)
-    for note in dict.fromkeys(runner.begun_anew):
-        print(f"Begun anew, since an agent does not repeat what it did: {note}.")
-    for note in closing_notes(outcome, compared, session.reconcile_line):
-        print(note)
+        for note in dict.fromkeys(runner.begun_anew):
+            print(f"Begun anew, since an agent does not repeat what it did: {note}.")
+        outcome = await conclude(
+            session,
+            journal,
+            config,
+            admission.manifest,
+            admission.done + runner.ended,
+            planned=len(keys),
+            stops=runner.stops,
+        )
     if evaluates:
-        show_comparison(manifest, session.settings.ui_url)
+        show_comparison(admission.manifest, session.settings.ui_url)
     return outcome
 
 
@@ -216,40 +213,5 @@ async def _play(
         raise gravest
 
 
-def _outcome(
-    config: Config,
-    manifest: Manifest,
-    records: Sequence[EpisodeRecord],
-    steps: Mapping[str, Sequence[StepRecord]],
-    planned: int,
-    stops: tuple[KitError, ...],
-    reconciliation: Reconciliation | None,
-) -> Outcome:
-    answered = [step for episode in steps.values() for step in episode]
-    present = [s for s in answered if manifest.is_present(s.variant, s.model, s.variant_digest)]
-    silent = {name for name in manifest.plan.variants if not config.variants[name].asks_reasoning}
-    return Outcome(
-        episodes=to_frame(records),
-        planned=planned,
-        stops=stops,
-        reconciliation=reconciliation,
-        invalid=invalid_answers(present, chats={n for n, v in config.variants.items() if v.chats}),
-        unasked_reasoning=Counter(s.variant for s in answered if s.thinking and s.variant in silent),
-    )
-
-
 def _anew(session: Session, planned: PlannedEpisode) -> PlannedEpisode:
     return replace(planned, episode_id=session.new_episode_id(), steps=(), calls=(), registered=False)
-
-
-async def _reconciliation(
-    session: Session,
-    manifest: Manifest,
-    steps: Sequence[StepRecord | CallRecord],
-    records: Sequence[EpisodeRecord],
-) -> Reconciliation | None:
-    try:
-        return await reconcile(session, manifest.run_ids, steps, records)
-    except ServiceError as error:
-        print(f"Not compared with ClickHouse: {error}")
-        return None

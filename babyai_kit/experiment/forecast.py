@@ -177,8 +177,8 @@ class Forecast:
             ends.steps += max(0, episode.episode_length - self._taken[episode.key])
             ends.early += episode.episode_length < episode.max_steps
 
-    def rest(self) -> Estimate:
-        """What is left now.
+    def rest(self, *, without: Collection[str] = ()) -> Estimate:
+        """What is left now, without the models that play no more.
 
         Each step ends an episode early with the frequency seen so far, in its variant and task, over all
         steps: those of episodes that still go on count, since quick ones end first. While few have ended,
@@ -190,6 +190,8 @@ class Forecast:
             steps[_agent(key)] += _expected_steps(left, chances.get(_cell(key), 0.0))
         expected = at_most = Amount()
         for agent, most in self._steps.items():
+            if agent[1] in without:
+                continue
             expected += self._lengths[agent].expected(steps[agent])
             at_most += self._lengths[agent].at_most(most)
         return Estimate(expected, at_most)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.dialects import Dialect, first_dialect
+from babyai_kit.configuration.served_models import named_in
 from babyai_kit.configuration.variants import Agent
 from babyai_kit.experiment.interview import Interview
 from babyai_kit.experiment.pace import Pace
@@ -80,7 +81,8 @@ def _about(session: Session, agent: Agent, answer: Answer) -> Iterator[str]:
     variant, model = agent.pair
     name = answer.model or model
     if not session.embedded and model == session.settings.model and not name.startswith(model):
-        yield f"The gateway's model calls itself {name}, and AGENT_MODEL says {model}."
+        place = named_in(model, session.settings)
+        yield f"The gateway's model calls itself {name}, and {place} says {model}."
     if not agent.variant.chats and not decide(answer.parsed).valid:
         reason = reason_of(answer.raw, answer.finish_reason)
         yield (

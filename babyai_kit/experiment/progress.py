@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 
-from babyai_kit.experiment.forecast import Forecast
+from babyai_kit.experiment.forecast import Estimate, Forecast
 from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.screens import HiddenScreen, Screen, screen_for_output
 from babyai_kit.experiment.spent import Spent
@@ -108,12 +108,15 @@ class Progress:
         (since, answers), now = self._marks[0], time.monotonic()
         return (self._answers - answers) / (now - since) if now > since else 0.0
 
+    def _rest(self) -> Estimate:
+        return self._forecast.rest(without=[name for name, lane in self._lanes.items() if lane.stopped])
+
     def parts(self) -> Iterator[str]:
         """The state in phrases, the most important first."""
         yield f"{self._done:,} of {self._total:,} done"
         yield f"{self._failed:,} failed"
         yield f"{self._errors:,} error{'s' * (self._errors != 1)}"
-        rest, rate = self._forecast.rest().expected, self.steps_per_s
+        rest, rate = self._rest().expected, self.steps_per_s
         if self._answers and self._done + self._errors == self._total:
             yield "storing the outcomes"
         elif self._answers:
@@ -140,7 +143,7 @@ class Progress:
 
     def _totals(self) -> Iterator[str]:
         """Tokens and cost, of earlier commands too."""
-        rest = self._forecast.rest().expected
+        rest = self._rest().expected
         tokens, cost_usd = self._before.tokens + self._tokens, self._before.cost_usd + self._cost_usd
         is_expected = self._answers >= MIN_ANSWERS and rest.calls
         of = f" of about {tokens + rest.tokens:,.0f}" if is_expected else ""
@@ -153,7 +156,7 @@ class Progress:
     def _tell_surprise(self) -> None:
         if self._surprised or self._answers < MIN_ANSWERS:
             return
-        rest, announced = self._forecast.rest(), self._announced
+        rest, announced = self._rest(), self._announced
         tokens, cost = self._tokens + rest.expected.tokens, self._cost_usd + (rest.expected.cost_usd or 0.0)
         if tokens > SURPRISE * announced.tokens or cost > SURPRISE * (announced.cost_usd or math.inf):
             self._surprised = True

@@ -175,3 +175,19 @@ async def test_a_spent_budget_waits_for_no_model(
     assert told.count(f"Stopped: the budget of {tokens:,} tokens is spent") == 1
     assert len(first.asked) == 1
     assert set(Run.open("run", results=tmp_path).manifest.dialects) == {"second"}
+
+
+async def test_what_was_played_is_found_again_without_run_json(opened, tmp_path: Path) -> None:
+    """Which alone says how a model was asked: what is done is known when it has answered."""
+    async with (
+        model_server(lambda body: completion()) as first,
+        model_server(lambda body: completion()) as second,
+        opened(first, own_model("second", second.base_url)) as session,
+    ):
+        await run_experiment(session, "run", **{**PLAN, "seeds": [200]}, results=tmp_path)
+        (tmp_path / "run" / "run.json").unlink()
+        asked = len(first.asked), len(second.asked)
+        again = await run_experiment(session, "run", **{**PLAN, "seeds": [200]}, results=tmp_path)
+        assert (len(first.asked), len(second.asked)) == (asked[0] + 1, asked[1] + 1)
+    assert len(again) == 2
+    assert (again["status"] == "ok").all()

@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
+from babyai_kit.errors import KitError
 from babyai_kit.experiment.forecast import Forecast
 from babyai_kit.experiment.lanes import make_lanes
 from babyai_kit.experiment.options import RunOptions
@@ -102,6 +103,24 @@ async def test_each_of_several_models_is_shown_by_a_name_that_fits_and_whether_i
         bar.watch(lanes)
     names = "ft:gpt-4.1-m…ct:AbCdEf12 0/0 (starting), ft:gpt-4.1-m…ct:AbCdEf34 0/0, first-model 0/0, "
     assert names in screen.states[-1][2]
+
+
+async def test_a_model_that_stopped_is_no_part_of_what_is_left() -> None:
+    screen = Recorder()
+    assert FAILURE.record
+    models = ["offline-player", CONFIGURATION.settings.model]
+    keys = [replace(FAILURE.record.key, seed=seed, model=model) for seed in (1, 2) for model in models]
+    rest = Forecast(CONFIGURATION, [(key, 64) for key in keys], 1024)
+    lanes = make_lanes(models, RunOptions(), usual_rate=None, max_tokens=9, before=[], say=screen.say)
+    with Progress(4, [], rest, show=True, screen=screen) as bar:
+        bar.watch(lanes)
+        lanes[models[1]].stop(KitError("it does not answer"))
+        for step in FAILURE.steps:
+            bar.step(replace(step, seed=1, model=models[0]))
+    left = rest.rest(without=models[1:]).expected
+    assert left.calls == 64 == rest.rest().expected.calls / 3
+    assert f" of about {110 * 64 + left.tokens:,.0f} tokens" in screen.states[-1][2]
+    assert f"{models[1]} 0/2 (stopped)" in screen.states[-1][2]
 
 
 def test_names_that_would_look_alike_stay_whole() -> None:
