@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 from babyai_kit.local.language_model.attention import attention, bias_of, causal_mask
 from babyai_kit.local.language_model.generation import Generation
 from babyai_kit.local.language_model.llama import Llama
-from babyai_kit.local.language_model.prefix_cache import Node, PrefixCache, joined
+from babyai_kit.local.language_model.prefix_cache import Node, PrefixCache
 
 CACHED_TOKENS = 40_000
 """About 1 GB for 135 million parameters in half precision."""
@@ -49,13 +49,17 @@ class _Sequence:
         """Room for `room` tokens, the first ones those of `nodes` if that is more than is there."""
         if self.keys.shape[2] >= room and known <= self.computed:
             return
-        old, layers_heads, width = (self.keys, self.values), self.keys.shape[:2], self.keys.shape[3]
-        shape = (*layers_heads, room + KEPT_SINGLY, width)
-        self.keys, self.values = self.keys.new_empty(shape), self.values.new_empty(shape)
+        pieces = [(self.keys, self.values)]
         if known > self.computed:
-            old, self.computed = joined(nodes), known
-        self.keys[:, :, : self.computed] = old[0][:, :, : self.computed]
-        self.values[:, :, : self.computed] = old[1][:, :, : self.computed]
+            pieces, self.computed = [(node.keys, node.values) for node in nodes], known
+        shape = (*self.keys.shape[:2], room + KEPT_SINGLY, self.keys.shape[3])
+        self.keys, self.values = self.keys.new_empty(shape), self.values.new_empty(shape)
+        start = 0
+        for keys, values in pieces:
+            end = min(start + keys.shape[2], self.computed)
+            self.keys[:, :, start:end] = keys[:, :, : end - start]
+            self.values[:, :, start:end] = values[:, :, : end - start]
+            start = end
 
 
 class Generator:
