@@ -29,7 +29,7 @@ from tests.support.project import CONFIG
 pytestmark = pytest.mark.e2e
 
 TASK, TRAIN, TEST = "goto", range(120), range(1000, 1014)
-EXAMPLES = 320
+EXAMPLES = 300
 VARIANT, TUNED = "baseline", "baseline_sft"
 
 
