@@ -7,8 +7,9 @@ before, at whatever temperature, costs no pass at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -150,13 +151,14 @@ class Generator:
         tokens = torch.tensor([token for _, new in batch for token in new], device=device)
         positions = torch.cat([torch.arange(p.start, p.stop, device=device) for _, _, p in spans])
         hidden = self._model(tokens, positions, attend)
-        for sequence, own, place in spans:
+        logits = self._logits_of(hidden[[own.stop - 1 for _, own, _ in spans]])
+        for row, (sequence, own, place) in enumerate(spans):
             sequence.computed, sequence.hidden = place.stop, hidden[own.stop - 1]
             generation = sequence.generation
             if len(generation.answer) <= KEPT_SINGLY:
                 self._keep(sequence)
             if sequence.computed == len(generation.tokens):
-                generation.go_on(sequence.hidden, self._logits)
+                generation.go_on(sequence.hidden, partial(logits, row))
 
     def _bias(self, count: int, before: int) -> Tensor | None:
         if count == 1:
@@ -172,10 +174,22 @@ class Generator:
 
     def _logits(self, hidden: Tensor, tokens: Tensor | None) -> Tensor:
         """In full precision: in half of it, likely tokens would often be equally likely."""
+        return self._logits_of(hidden[None])(0, hidden, tokens)
+
+    def _logits_of(self, states: Tensor) -> Callable[[int, Tensor, Tensor | None], Tensor]:
+        """Those of row, its hidden state and tokens: of all rows at once when the first needs many tokens,
+        since to read the whole embedding is what takes the time."""
         embedding = self._model.embedding
-        if tokens is not None and len(tokens) < len(embedding) // FEW:
-            return linear(hidden.float(), embedding[tokens].float())
-        if self._head is None:
-            self._head = embedding.float()
-        logits = linear(hidden.float(), self._head)
-        return logits if tokens is None else logits[tokens]
+        together: Tensor | None = None
+
+        def logits(row: int, hidden: Tensor, tokens: Tensor | None) -> Tensor:
+            nonlocal together
+            if tokens is not None and len(tokens) < len(embedding) // FEW:
+                return linear(hidden.float(), embedding[tokens].float())
+            if together is None:
+                if self._head is None:
+                    self._head = embedding.float()
+                together = linear(states.float(), self._head)
+            return together[row] if tokens is None else together[row][tokens]
+
+        return logits
