@@ -7,8 +7,9 @@ before, at whatever temperature, costs no pass at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch.nn.functional import linear
 from babyai_kit.local.language_model.attention import attention, bias_of, causal_mask
 from babyai_kit.local.language_model.generation import Generation
 from babyai_kit.local.language_model.llama import Llama
-from babyai_kit.local.language_model.prefix_cache import Node, PrefixCache, joined
+from babyai_kit.local.language_model.prefix_cache import Node, PrefixCache
 
 CACHED_TOKENS = 40_000
 """About 1 GB for 135 million parameters in half precision."""
@@ -49,13 +50,17 @@ class _Sequence:
         """Room for `room` tokens, the first ones those of `nodes` if that is more than is there."""
         if self.keys.shape[2] >= room and known <= self.computed:
             return
-        old, layers_heads, width = (self.keys, self.values), self.keys.shape[:2], self.keys.shape[3]
-        shape = (*layers_heads, room + KEPT_SINGLY, width)
-        self.keys, self.values = self.keys.new_empty(shape), self.values.new_empty(shape)
+        pieces = [(self.keys, self.values)]
         if known > self.computed:
-            old, self.computed = joined(nodes), known
-        self.keys[:, :, : self.computed] = old[0][:, :, : self.computed]
-        self.values[:, :, : self.computed] = old[1][:, :, : self.computed]
+            pieces, self.computed = [(node.keys, node.values) for node in nodes], known
+        shape = (*self.keys.shape[:2], room + KEPT_SINGLY, self.keys.shape[3])
+        self.keys, self.values = self.keys.new_empty(shape), self.values.new_empty(shape)
+        start = 0
+        for keys, values in pieces:
+            end = min(start + keys.shape[2], self.computed)
+            self.keys[:, :, start:end] = keys[:, :, : end - start]
+            self.values[:, :, start:end] = values[:, :, : end - start]
+            start = end
 
 
 class Generator:
@@ -146,13 +151,14 @@ class Generator:
         tokens = torch.tensor([token for _, new in batch for token in new], device=device)
         positions = torch.cat([torch.arange(p.start, p.stop, device=device) for _, _, p in spans])
         hidden = self._model(tokens, positions, attend)
-        for sequence, own, place in spans:
+        logits = self._logits_of(hidden[[own.stop - 1 for _, own, _ in spans]])
+        for row, (sequence, own, place) in enumerate(spans):
             sequence.computed, sequence.hidden = place.stop, hidden[own.stop - 1]
             generation = sequence.generation
             if len(generation.answer) <= KEPT_SINGLY:
                 self._keep(sequence)
             if sequence.computed == len(generation.tokens):
-                generation.go_on(sequence.hidden, self._logits)
+                generation.go_on(sequence.hidden, partial(logits, row))
 
     def _bias(self, count: int, before: int) -> Tensor | None:
         if count == 1:
@@ -168,10 +174,22 @@ class Generator:
 
     def _logits(self, hidden: Tensor, tokens: Tensor | None) -> Tensor:
         """In full precision: in half of it, likely tokens would often be equally likely."""
+        return self._logits_of(hidden[None])(0, hidden, tokens)
+
+    def _logits_of(self, states: Tensor) -> Callable[[int, Tensor, Tensor | None], Tensor]:
+        """Those of row, its hidden state and tokens: of all rows at once when the first needs many tokens,
+        since to read the whole embedding is what takes the time."""
         embedding = self._model.embedding
-        if tokens is not None and len(tokens) < len(embedding) // FEW:
-            return linear(hidden.float(), embedding[tokens].float())
-        if self._head is None:
-            self._head = embedding.float()
-        logits = linear(hidden.float(), self._head)
-        return logits if tokens is None else logits[tokens]
+        together: Tensor | None = None
+
+        def logits(row: int, hidden: Tensor, tokens: Tensor | None) -> Tensor:
+            nonlocal together
+            if tokens is not None and len(tokens) < len(embedding) // FEW:
+                return linear(hidden.float(), embedding[tokens].float())
+            if together is None:
+                if self._head is None:
+                    self._head = embedding.float()
+                together = linear(states.float(), self._head)
+            return together[row] if tokens is None else together[row][tokens]
+
+        return logits

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 
@@ -114,11 +113,6 @@ class PrefixCache:
             if not node.children:
                 yield node
             waiting += node.children.values()
-
-
-def joined(nodes: Sequence[Node]) -> tuple[Tensor, Tensor]:
-    """Keys and values of all pieces, one after the other."""
-    return torch.cat([node.keys for node in nodes], 2), torch.cat([node.values for node in nodes], 2)
 
 
 def _shared(piece: tuple[int, ...], tokens: Sequence[int], start: int) -> int:

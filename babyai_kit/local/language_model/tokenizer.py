@@ -72,8 +72,7 @@ class ChatTokenizer:
         """What each token adds to a text, by id; a special one adds nothing."""
         table, special = _bytes_by_character(), set(self._special)
         return tuple(
-            b"" if token in special else bytes(map(table.__getitem__, token))
-            for token in self._parts.tokens
+            b"" if token in special else bytes(map(table.__getitem__, token)) for token in self._parts.tokens
         )
 
 

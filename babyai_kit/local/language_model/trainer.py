@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import threading
 import time
 from collections.abc import Sequence
@@ -42,7 +41,7 @@ LEARNING_RATE, LOW_RANK_LEARNING_RATE = 2e-4, 1e-3
 BATCH_EXAMPLES, MIN_UPDATES = 18, 10
 """Without a batch_size: examples in an update, fewer where an epoch would have fewer updates."""
 CHECKPOINTS = (1 / 3, 2 / 3)
-"""Shares of the updates after which a checkpoint is kept."""
+"""Shares of the training after which a checkpoint is kept."""
 REPORTS = 20
 """How many times a job reports its metrics."""
 VALIDATION_EXAMPLES = 100
@@ -115,15 +114,16 @@ class LanguageModel(Trainer):
             training.restore(torch.load(state_file, weights_only=True, map_location=self._library.device))
             log.event(f"Going on after step {training.step}")
         recent: list[Progress] = []
+        share = training.share
         written = time.monotonic()
         for progress in training.run():
             if stop.is_set():
                 return training.tokens
             recent.append(progress)
-            step, steps = progress.step, progress.steps
-            last = step == steps
-            checkpoint = step in {math.ceil(share * steps) for share in CHECKPOINTS} and not last
-            if checkpoint or last or step % max(1, steps // REPORTS) == 0:
+            step = progress.step
+            before, share = share, training.share
+            checkpoint = share < 1 and any(before < due <= share for due in CHECKPOINTS)
+            if checkpoint or share == 1 or int(before * REPORTS) < int(share * REPORTS):
                 metrics = _training_metrics(recent)
                 if validation:
                     loss, accuracy = measure(model, validation)

@@ -86,10 +86,12 @@ class Training:
         """Updates made."""
         self.tokens = 0
         """That went through the model in them."""
+        self.share = 0.0
+        """Of the training that is done, 0 to 1."""
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on; to be taken after a number of updates that PREFIX_AGE divides."""
-        counts = {"step": self.step, "tokens": self.tokens}
+        counts = {"step": self.step, "tokens": self.tokens, "share": self.share}
         return {**counts, "copies": self._copies, "optimizer": self._optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -98,7 +100,7 @@ class Training:
         with torch.no_grad():
             for copy, stored in zip(self._copies, state["copies"], strict=True):
                 copy.copy_(stored)
-        self.step, self.tokens = state["step"], state["tokens"]
+        self.step, self.tokens, self.share = state["step"], state["tokens"], state["share"]
         self._write_back()
 
     def run(self) -> Iterator[Progress]:
@@ -120,6 +122,7 @@ class Training:
             loss, accuracy = self._update(batch, prefix, rate)
             tokens = sum(len(tree.tokens) for tree in batch)
             self.step, self.tokens = self.step + 1, self.tokens + tokens
+            self.share = min(1.0, done / planned)
             yield Progress(
                 self.step,
                 max(self.step, round(planned * self.step / done)),

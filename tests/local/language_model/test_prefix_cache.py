@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from babyai_kit.local.language_model.prefix_cache import Node, PrefixCache, joined
+from babyai_kit.local.language_model.prefix_cache import Node, PrefixCache
 
 SEQUENCES = st.lists(st.integers(0, 2), min_size=1, max_size=12)
 
@@ -49,8 +49,8 @@ def check(cache: PrefixCache, tokens: list[int]) -> list[int]:
     assert found == tokens[: len(found)]
     if found:
         keys, values, _ = tensors(found)
-        assert torch.equal(joined(nodes)[0], keys)
-        assert torch.equal(joined(nodes)[1], values)
+        assert torch.equal(torch.cat([node.keys for node in nodes], 2), keys)
+        assert torch.equal(torch.cat([node.values for node in nodes], 2), values)
     for depth, node in enumerate(nodes):
         if node.hidden is not None:
             assert node.hidden[0] == state(known(nodes[: depth + 1]))

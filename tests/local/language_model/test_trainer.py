@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,10 +26,11 @@ from babyai_kit.local.language_model.library import Library
 from babyai_kit.local.language_model.trainer import LanguageModel
 from babyai_kit.local.player import OfflinePlayer
 from tests.support.messages import RULES, until, user_text
+from tests.support.project import ROOT
 
 ENDED = ("succeeded", "failed", "cancelled")
 # The tiny model has two layers; by default, fifteen stay as they are.
-HYPERPARAMETERS = {"n_epochs": 6, "batch_size": 4, "frozen_layers": 1, "learning_rate_multiplier": 10}
+HYPERPARAMETERS = {"n_epochs": 8, "batch_size": 4, "frozen_layers": 1, "learning_rate_multiplier": 10}
 STATE_EVERY_TIME = 0.0
 
 
@@ -110,9 +112,11 @@ async def test_a_job_teaches_what_its_examples_show(tiny: Library, tmp_path: Pat
         assert len(checkpoints) == 2
         for checkpoint in checkpoints:
             assert await action(client, checkpoint.fine_tuned_model_checkpoint)
-        second = await create(client, rows(20, "turn right"), model=job.fine_tuned_model)
+        # What was learned is where the next job starts.
+        second = await create(client, rows(20, wanted), model=job.fine_tuned_model)
         second = await ended(client, second.id)
-        assert await action(client, second.fine_tuned_model) == "turn right"
+        assert (await curve(client, second))[0]["train_loss"] < metrics[0]["train_loss"]
+        assert await action(client, second.fine_tuned_model) == wanted
         assert await action(client, job.fine_tuned_model) == wanted
     stored = weights_in(folder, job)
     assert all(name.startswith("model.layers.1.") or name == "model.norm.weight" for name in stored)
@@ -157,9 +161,52 @@ async def test_a_job_that_the_server_left_goes_on_and_ends_equal(
         assert (job.status, job.trained_tokens) == ("succeeded", whole.trained_tokens)
         messages = [event.message async for event in client.fine_tuning.jobs.list_events(job.id)]
         assert any(message.startswith("Going on after step ") for message in messages)
-        assert (await curve(client, job))[-1]["step"] == expected[-1]["step"]
+        steps = [row["step"] for row in await curve(client, job)]
+        assert {*steps} == {row["step"] for row in expected}
+        assert len((await client.fine_tuning.jobs.checkpoints.list(job.id)).data) == 2
     one, other = weights_in(tmp_path / "whole", whole), weights_in(tmp_path / "cut", job)
     assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+import torch
+from babyai_kit.local.language_model.gguf_file import GgufFile
+from babyai_kit.local.language_model.library import Library
+from babyai_kit.local.language_model.trainer import LanguageModel
+from babyai_kit.local.player.server import serve
+
+base, folder = map(Path, sys.argv[1:])
+model = LanguageModel(Library(GgufFile(base), dtype=torch.float32), state_interval_s=0)
+asyncio.run(serve(0, trainers=[model], folder=folder, on_ready=lambda line: print(line, flush=True)))
+"""
+
+
+async def test_a_killed_server_goes_on_with_its_job_and_ends_equal(tiny: Library, tmp_path: Path):
+    chosen = HYPERPARAMETERS | {"n_epochs": 10}
+    async with served(LanguageModel(tiny), tmp_path / "whole") as client:
+        whole = await ended(client, (await create(client, rows(40), hyperparameters=chosen)).id)
+    folder = tmp_path / "killed"
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, tiny.base.path, folder, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert server.stdout
+        base_url = (await server.stdout.readline()).decode().split()[-1]
+        async with openai.AsyncOpenAI(base_url=base_url, api_key="none") as client:
+            job = await create(client, rows(40), hyperparameters=chosen)
+            state = folder / "jobs" / job.id / "state" / trainer.STATE_FILE
+            await until(state.exists, seconds=120)
+    finally:
+        server.kill()
+        await server.wait()
+    assert state.exists()
+    async with served(LanguageModel(tiny), folder) as client:
+        job = await ended(client, job.id)
+        assert (job.status, job.trained_tokens) == ("succeeded", whole.trained_tokens)
+    one, other = weights_in(tmp_path / "whole", whole), weights_in(folder, job)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -179,7 +226,7 @@ async def test_a_cancelled_job_stops_and_leaves_nothing_to_go_on_from(tiny: Libr
 
 async def test_models_answer_while_a_job_runs(tiny: Library, tmp_path: Path):
     async with served(LanguageModel(tiny), tmp_path) as client:
-        job = await create(client, rows(40), hyperparameters=HYPERPARAMETERS | {"n_epochs": 20})
+        job = await create(client, rows(40), hyperparameters=HYPERPARAMETERS | {"n_epochs": 10})
         answers = [await action(client, LANGUAGE_MODEL) for _ in range(5)]
         assert len(set(answers)) == 1
         assert (await ended(client, job.id)).status == "succeeded"
