@@ -16,7 +16,7 @@ from PIL import Image
 
 from babyai_kit.agents.interface import Message, Reply, Turn
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.errors import InputError, KitError
+from babyai_kit.errors import InputError, KitError, ServiceError
 from babyai_kit.experiment.retries import Retries
 from babyai_kit.gateway.protocol import Answer, ChatMessage, Question
 from babyai_kit.gateway.session import Session
@@ -139,6 +139,15 @@ class Asker:
             self._tasks.add(task)
             try:
                 call = await self._ask(question, number, request)
+            except ServiceError as error:
+                if variant and question.served_as != variant and error.kind == "unknown function":
+                    # Each model's variants are defined for the agents that say which they ask.
+                    raise InputError(
+                        f"the gateway has no {variant} for {question.model}, which the agent "
+                        f"{self._key.variant} asks; write @agent(..., asks={{{variant!r}: 1.0}}), or run "
+                        "make up for a gateway over HTTP"
+                    ) from None
+                raise
             finally:
                 self._tasks.discard(task)
         self._answered.append(call)

@@ -24,7 +24,7 @@ from babyai_kit.errors import InputError, unknown
 from babyai_kit.finetune.curated_metric import mark_as_curated
 from babyai_kit.finetune.episode_sources import SourceEpisode, from_clickhouse, from_journal
 from babyai_kit.finetune.examples import Example, Stage, make_examples
-from babyai_kit.finetune.experience import experience, player_name, prompt_variant
+from babyai_kit.finetune.experience import Experience, experience, player_name, prompt_variant
 from babyai_kit.finetune.plan_settings import PlaySettings, with_settings
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.seed_blocks import check_block
@@ -102,8 +102,9 @@ async def curate(
     the episode did not need (see `needed_steps`).
     `prompt`: the variant of `config/` whose prompt the examples have, whoever played; None: as it was asked.
     With it, `variant` may be anybody of the runs: an explorer, a person, a teacher. The answers are the
-    executed actions, the journal is the source, and neither the player's prompt nor ClickHouse decides. A
-    prompt that asks for reasoning takes the steps that have a thought, and is refused if there are none.
+    executed actions, the journal is the source, and neither the player's prompt nor ClickHouse decides. With
+    `drop_detours` the prompts are those of the episode without its detours. A prompt that asks for reasoning
+    takes the steps that have a thought, and is refused if there are none.
     `seeds`: use only these, all of the train block; None: use all, and a seed outside that block is an error.
     `settings`: use only episodes played under these; None: under any.
     `model`: use only its episodes, and fine-tune it; None: the variant's, unless only another played it. With
@@ -125,6 +126,7 @@ async def curate(
     wanted = None if seeds is None else set(seeds)
     check_block(wanted or (), "train", "training")
     settings = settings or PlaySettings()
+    told: Experience | None = None
     if prompt is None:
         session, name = _knowing(session, variant)
         player = learner = session.config.variants[name]
@@ -132,9 +134,8 @@ async def curate(
     else:
         learner = prompt_variant(session.config, prompt)
         length = settings.history_length
-        player, found = await experience(
-            runs, player_name(variant), learner, results=results, history_length=length
-        )
+        told = await experience(runs, player_name(variant), learner, results=results, history_length=length)
+        player, found = told.player, told.episodes
     if wanted is not None:
         found = [e for e in found if e.row.seed in wanted]
     if episodes is not None:
@@ -142,7 +143,7 @@ async def curate(
         found = [e for e in found if e.row.episode_id in ids]
     found, left_out = with_settings(found, settings, player)
     check_block((e.row.seed for e in found), "train", "training")
-    if prompt is None:
+    if told is None:
         played_by = sorted({e.row.model for e in found})
         chosen_model = _chosen_model(model, learner.model, played_by)
         if chosen_model in played_by:
@@ -150,7 +151,7 @@ async def curate(
     else:
         chosen_model = model or (learner.model if learner.own else session.config.first_model)
     rules = episode_rules(
-        player if prompt is None else None,
+        None if told else player,
         min_return=min_return,
         max_per_task=max_per_task,
         shortest_only=shortest_only,
@@ -160,7 +161,7 @@ async def curate(
         chosen,
         learner,
         drop_detours=drop_detours,
-        thoughts=prompt is not None and learner.asks_reasoning,
+        experience=told,
     )
     stages = [*episode_stages, *step_stages]
     if not examples:
@@ -168,7 +169,7 @@ async def curate(
             "no step is left to learn from; run more train seeds or lower min_return: "
             + ", ".join(f"{s.stage}: {s.episodes}" for s in stages)
         )
-    if mark_curated and prompt is None:
+    if mark_curated and told is None:
         await mark_as_curated(session, [e.row for e in chosen])
     return Curation(
         variant=learner.name,
@@ -177,7 +178,7 @@ async def curate(
         examples=examples,
         counts=pd.DataFrame(stages),
         left_out=left_out,
-        player="" if prompt is None else player.name,
+        player=player.name if told else "",
     )
 
 

@@ -45,6 +45,8 @@ class SourceStep:
     """What an agent of Python code asked with; None for a variant of `config/`, which has `arguments`."""
     earlier: tuple[Turn, ...] = ()
     """Of a dialogue."""
+    observation: str = ""
+    """Seen before it, where the prompt is still to be made."""
 
 
 @dataclass(frozen=True)

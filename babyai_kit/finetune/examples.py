@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import NamedTuple
 
 from babyai_kit.configuration.variants import Variant
 from babyai_kit.environment import needed_steps
 from babyai_kit.finetune.episode_sources import SourceEpisode, SourceStep
-from babyai_kit.finetune.experience import check_thoughts
+from babyai_kit.finetune.experience import Experience, check_thoughts
 from babyai_kit.finetune.prompts import Messages, Renderer
 
 
@@ -38,22 +38,30 @@ class Stage(NamedTuple):
 
 
 def make_examples(
-    episodes: Sequence[SourceEpisode], variant: Variant, *, drop_detours: bool, thoughts: bool = False
+    episodes: Sequence[SourceEpisode],
+    variant: Variant,
+    *,
+    drop_detours: bool,
+    experience: Experience | None = None,
 ) -> tuple[tuple[Example, ...], list[Stage]]:
     """The examples among the steps of `episodes`, in their order, and what each rule on steps left.
 
-    `thoughts`: the steps without a thought have no answer to learn. Raises InputError if none has one.
+    `experience`: what the episodes are of, if `variant` did not play them; their detours are then left out of
+    the prompts, too. Raises InputError if `variant` needs a thought and no step has one.
     """
     steps = [(e, s) for e in episodes for s in e.steps]
     orphans = sum(e.orphans for e in episodes)
     stages = [_count(f"orphans left out ({orphans})", [e.row.episode_id for e, _ in steps])]
     if drop_detours:
-        steps = [(e, s) for e in episodes for s in _needed(e)]
+        episodes = [replace(e, steps=_needed(e)) for e in episodes]
+        steps = [(e, s) for e in episodes for s in e.steps]
         stages.append(_count("without detours", [e.row.episode_id for e, _ in steps]))
+    if experience:
+        steps = [(e, s) for e in map(experience.told, episodes) for s in e.steps]
     renderer = Renderer(variant)
     steps = [(e, s) for e, s in steps if s.valid]
     stages.append(_count("valid answers", [e.row.episode_id for e, _ in steps]))
-    if thoughts:
+    if experience and variant.asks_reasoning:
         check_thoughts((s for _, s in steps), variant)
         steps = [(e, s) for e, s in steps if s.answer is not None]
         stages.append(_count("with a thought", [e.row.episode_id for e, _ in steps]))
@@ -84,11 +92,11 @@ def _count(stage: str, episode_ids: Sequence[str]) -> Stage:
     return Stage(stage, len(set(episode_ids)), len(episode_ids))
 
 
-def _needed(episode: SourceEpisode) -> Iterable[SourceStep]:
+def _needed(episode: SourceEpisode) -> tuple[SourceStep, ...]:
     """The steps that the episode's success needed."""
     row, steps = episode.row, episode.steps
     actions = {step.step: step.action for step in steps}
     numbers = list(actions)
     needed = needed_steps(row.task, row.seed, list(actions.values()), num_dists=row.num_dists)
     wanted = set(compress(numbers, needed))
-    return [step for step in steps if step.step in wanted]
+    return tuple(step for step in steps if step.step in wanted)

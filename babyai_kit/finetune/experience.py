@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from babyai_kit.agents.interface import MakeAgent
 from babyai_kit.agents.registry import find_agent
-from babyai_kit.agents.step_prompt import answer_text
+from babyai_kit.agents.step_prompt import answer_text, step_prompt
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.variants import Config, Variant
+from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import InputError, unknown
-from babyai_kit.finetune.episode_sources import SourceEpisode, SourceStep, journal_steps
+from babyai_kit.finetune.episode_sources import SourceEpisode, SourceStep
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.records import StepRecord
 from babyai_kit.runs.run import Run
@@ -38,10 +39,35 @@ def player_name(player: str | MakeAgent) -> str:
         return player  # a variant, or an agent whose code is gone
 
 
+@dataclass(frozen=True)
+class Experience:
+    """What a player did, to be told under the prompt of another variant."""
+
+    player: Variant
+    prompt: Variant
+    episodes: list[SourceEpisode]
+    """Finished ones; their steps have no prompt yet."""
+    lengths: Mapping[str, int]
+    """By run, the history length of prompts where the player's own says nothing."""
+
+    def told(self, episode: SourceEpisode) -> SourceEpisode:
+        """`episode` with its steps as the variant would have been asked, had it taken these and no others."""
+        row, steps = episode.row, episode.steps
+        mission = Playback(row.task, seed=row.seed, num_dists=row.num_dists).mission
+        length = self.lengths.get(row.run, row.history_length)
+        asked = []
+        for number, step in enumerate(steps):
+            prompt = step_prompt(
+                mission, step.observation, steps[:number], length=length, dialogue=self.prompt.dialogue
+            )
+            asked.append(replace(step, arguments=prompt.arguments, earlier=prompt.earlier))
+        return replace(episode, steps=tuple(asked))
+
+
 async def experience(
     runs: Sequence[str], player: str, prompt: Variant, *, results: StrPath, history_length: int | None = None
-) -> tuple[Variant, list[SourceEpisode]]:
-    """The `player`, and its finished episodes in `runs` as the variant `prompt` would have been asked.
+) -> Experience:
+    """The finished episodes of `player` in `runs`, for the variant `prompt` to learn from.
 
     `history_length`: of the prompts where the player's says nothing, since it was shown no history; None:
     that of the run's latest plan. The answer of a step is the action that was executed, with the player's
@@ -49,16 +75,17 @@ async def experience(
     player.
     """
     opened = [Run.open(run, results=results) for run in runs]
-    episodes = [
-        episode
-        for run in opened
-        for episode in await asyncio.to_thread(_episodes, run, player, prompt, history_length)
-    ]
+    episodes = [e for run in opened for e in await asyncio.to_thread(_episodes, run, player, prompt)]
     players = {name: None for run in opened for plan in run.manifest.plans for name in plan.variants}
     if not episodes and player not in players:
         raise InputError(unknown("variant", player, players))
-    shown = any(player not in run.manifest.without_history for run in opened)
-    return Variant(player, "", "", {}, chats=True, history=shown), episodes
+    lengths = {
+        run.name: _latest_length(run.manifest, player) if history_length is None else history_length
+        for run in opened
+        if player in run.manifest.without_history
+    }
+    shown = len(lengths) < len(opened)
+    return Experience(Variant(player, "", "", {}, chats=True, history=shown), prompt, episodes, lengths)
 
 
 def prompt_variant(config: Config, name: str) -> Variant:
@@ -69,22 +96,26 @@ def prompt_variant(config: Config, name: str) -> Variant:
     return config.variants[name]
 
 
-def _episodes(run: Run, player: str, prompt: Variant, history_length: int | None) -> list[SourceEpisode]:
-    if history_length is None:
-        history_length = _latest_length(run.manifest, player)
-    steps = run.step_records()
+def _episodes(run: Run, player: str, prompt: Variant) -> list[SourceEpisode]:
+    records = run.step_records()
     found = []
     for row in run.episode_records().values():
         if row.variant != player or row.status != "ok":
             continue
-        records = steps.get(row.episode_id, [])
-        length = history_length if player in run.manifest.without_history else row.history_length
-        asked = journal_steps(replace(row, history_length=length), records, dialogue=prompt.dialogue)
-        answered = tuple(
-            replace(step, answer=_answer(record, prompt)) for step, record in zip(asked, records, strict=True)
+        steps = tuple(
+            SourceStep(
+                inference_id=record.inference_id,
+                step=record.step,
+                arguments={},
+                answer=_answer(record, prompt),
+                action=record.action,
+                valid=record.valid,
+                observation=record.observation,
+            )
+            for record in records.get(row.episode_id, [])
         )
-        complete = [step.step for step in answered] == list(range(row.episode_length))
-        found.append(SourceEpisode(row, answered, complete=complete, orphans=0))
+        complete = [step.step for step in steps] == list(range(row.episode_length))
+        found.append(SourceEpisode(row, steps, complete=complete, orphans=0))
     return found
 
 

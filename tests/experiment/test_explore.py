@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from babyai_kit import Run, connect, load_episodes, run_experiment
 from babyai_kit.agents import find_agent
+from babyai_kit.agents.step_prompt import template_arguments
 from babyai_kit.environment import ACTIONS
 from babyai_kit.errors import InputError
 from babyai_kit.failures import load_failures
+from babyai_kit.finetune import register_variant
 from babyai_kit.replay import load_replay
 from tests.agents.test_shipped import shown
 from tests.support.goldens import GOLDENS
@@ -158,3 +162,48 @@ async def test_parameters_that_are_none_are_refused(opened, tmp_path: Path, agen
             await run_experiment(session, "no", agents=[agent], results=tmp_path)
     assert server.asked == []
     assert Run.at(tmp_path / "no") is None
+
+
+async def test_each_model_of_a_plan_answers_for_itself_and_a_tuned_variants_own_for_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = Path(shutil.copytree(CONFIG, tmp_path / "config"))
+    plan = {"tasks": ["goto"], "seeds": [203], "results": tmp_path, "progress": False}
+    async with model_server(answer) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("AGENT_MODEL", "a-model")
+        register_variant("dialogue_sft", model="ft:a", like="dialogue", config=config)
+        async with connect(env_file=None, config=config, data=data, quiet=True) as session:
+            name = "explore:share=0.5:variant=history"
+            rows = await run_experiment(session, "two", agents=[name], models=["a-model", "b-model"], **plan)
+            asked = Counter(body["model"] for body in server.asked)
+            tuned = await run_experiment(
+                session, "tuned", agents=["explore:variant=dialogue_sft:share=0.5"], **plan
+            )
+            asked_later = Counter(body["model"] for body in server.asked) - asked
+    calls = rows.set_index("model")["calls"]
+    # And the first calls of each, which find out how it wants to be asked.
+    assert all(asked[model] > calls[model] > 0 for model in ("a-model", "b-model"))
+    assert set(asked_later) == set(tuned["model"]) == {"ft:a"}
+    assert tuned["history_length"].item() == 8
+    assert any(m["role"] == "assistant" for m in server.asked[-1]["messages"])
+    for run in ("two", "tuned"):
+        assert Run.open(run, results=tmp_path).reconciliation()["clean"]
+
+
+async def test_an_agent_that_asks_a_variant_without_saying_so_is_not_answered_by_another_model(
+    opened, tmp_path: Path
+) -> None:
+    class Quiet:
+        def __init__(self, episode: Any) -> None:
+            self.ask = episode.ask
+
+        async def act(self, observation: Any) -> str:
+            arguments = template_arguments(observation.mission, observation.text, [])
+            return (await self.ask(arguments=arguments, variant="baseline")).parsed["action"]
+
+    plan = {"tasks": ["goto"], "seeds": [203], "results": tmp_path, "progress": False}
+    async with model_server(answer) as server, opened(server.base_url) as session:
+        with pytest.raises(InputError, match="agent Quiet asks; write @agent"):
+            await run_experiment(session, "quiet", agents=[Quiet], models=["b-model"], **plan)
+    assert {body["model"] for body in server.asked} == {"b-model"}

@@ -97,11 +97,14 @@ async def test_an_explorers_episodes_are_learned_from_by_others_alone(
         for of_one in Run.open("x", results=tmp_path).step_records().values()
         for s in of_one
     }
-    history = curations["history"]
+    history, dialogue = curations["history"], curations["dialogue"]
+    assert history.counts.set_index("stage")["steps"]["without detours"] == len(dialogue.examples)
     assert len(history.examples) < wins["episode_length"].sum()
     for example in history.examples:
         assert json.loads(example.answer) == {"action": steps[example.episode_id, example.step]}
-        past = [steps[example.episode_id, i] for i in range(max(0, example.step - 4), example.step)]
+        # The history is that of the episode without its detours.
+        kept = [e.step for e in dialogue.examples if e.episode_id == example.episode_id]
+        past = [steps[example.episode_id, i] for i in kept[: kept.index(example.step)]][-4:]
         assert re.findall("(?m)^Action: (.*)$", example.prompt[-1][1]) == past
     files = finetune.export(history, tmp_path / "files")
     assert (files.variant, files.model) == ("history", "offline-player")
