@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from babyai_kit.agents.registry import AgentSpec, as_variant
-from babyai_kit.configuration.variants import Agent
+from babyai_kit.configuration.variants import Agent, Config
 from babyai_kit.errors import ReplayError, show_in_one_line
 from babyai_kit.experiment.admission import Admission
 from babyai_kit.experiment.backlog import Backlog, divide
