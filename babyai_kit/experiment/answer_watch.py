@@ -52,7 +52,7 @@ class AnswerWatch:
 
     def count(self, step: StepRecord) -> NoValidAnswers | None:
         """Count an answer. The error stops the run. What an agent did by itself is none."""
-        if not step.answered:
+        if not step.calls:
             return None
         variant, reason = step.variant, invalid_reason(step)
         self._tell_length(step)

@@ -55,7 +55,7 @@ class Outcome:
 def invalid_answers(steps: Iterable[StepRecord], *, chats: Collection[str] = ()) -> dict[str, Invalid]:
     """As in `Outcome.invalid`. `chats`: the variants that are agents of Python code."""
     by_agent: dict[tuple[str, str], list[StepRecord]] = {}
-    for step in (step for step in steps if step.answered):
+    for step in (step for step in steps if step.calls):
         by_agent.setdefault((step.variant, step.model), []).append(step)
     several = len({model for _, model in by_agent}) > 1
     found = {}

@@ -34,7 +34,7 @@ def invalid_answers(
     steps: dict[Agent, list[StepRecord]] = {}
     for episode in episodes:
         agent = tuple(getattr(episode.key, key) for key in keys)
-        steps.setdefault(agent, []).extend(step for step in episode.steps if step.answered)
+        steps.setdefault(agent, []).extend(step for step in episode.steps if step.calls)
     counts = {agent: count_reasons(of_one) for agent, of_one in steps.items()}
     reasons = [
         reason for reason in INVALID_REASONS if any(counts_of[reason] for counts_of in counts.values())

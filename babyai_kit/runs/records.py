@@ -91,11 +91,6 @@ class StepRecord(_OfStep):
     """Answered calls of the step. Of several, tokens, cost and seconds are sums, and answer and inference_id
     are the last one's; of none, the agent decided by itself, and inference_id is empty."""
 
-    @property
-    def answered(self) -> bool:
-        """False for an action that an agent took by itself; what is no action counts as an answer."""
-        return bool(self.calls) or not self.valid
-
 
 @dataclass(frozen=True)
 class CallRecord(_OfStep):
