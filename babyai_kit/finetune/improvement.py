@@ -22,7 +22,7 @@ from babyai_kit.experiment.experiment import run_experiment
 from babyai_kit.finetune.bases import check_base
 from babyai_kit.finetune.curation import curate
 from babyai_kit.finetune.evaluation import Evaluation, evaluate
-from babyai_kit.finetune.experience import player_name
+from babyai_kit.finetune.experience import player_name, prompt_variant
 from babyai_kit.finetune.export import export
 from babyai_kit.finetune.job import Job
 from babyai_kit.finetune.job_control import check_is_there, launch, wait
@@ -139,6 +139,8 @@ async def improve(
                 check_is_there(base, session)
                 check_base(base, session.model_url)
             player = explorer if explorer is not None and number == 1 else latest
+            if player != latest:
+                prompt_variant(session.config, latest)
             played_by = player if player == latest else player_name(player)
             say(f"Round {number} of {rounds}: {played_by} plays the train block.")
             known = played_by in session.config.variants or player == latest

@@ -126,6 +126,8 @@ async def test_rounds_choose_on_validation_and_report_on_test(open_offline: Open
         {"test": [200]},
         {"rounds": 0},
         {"variant": "nope"},
+        {"variant": "nope", "explorer": "explore:share=1"},
+        {"explorer": "explore:share=7"},
     ],
 )
 async def test_improve_refuses_before_anything_runs(open_offline: Open, tmp_path: Path, wrong: dict):
