@@ -401,7 +401,6 @@ async def test_a_weight_of_0_keeps_a_bad_answer_out() -> None:
             assert (actions == {"drop"}) == learned
 
 
-
 async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:
     slow = SlowTrainer()
     async with served(trainers=[slow]) as (_, client):
