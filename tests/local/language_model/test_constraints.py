@@ -102,7 +102,7 @@ def test_answers_are_valid(tiny: Library, generator: Generator, constraints: Con
             constraint=constraints.of_schema(schema),
             top_logprobs=0 if number % 5 == 0 else None,
         )
-        for number, prompt in enumerate(prompts(tiny, 20))
+        for number, prompt in enumerate(prompts(tiny, 40))
     ]
     for one in answered(generator, generations):
         whole += check(one, schema, tiny)
