@@ -8,7 +8,7 @@
 # make soak   faults by the hundred (about half an hour): a table, and JSON in results/soak.json
 # make up     with Docker: ClickHouse, gateway and UI, waits until they are healthy; make down stops them
 # make test-long  the longest tests, and README followed word by word in a fresh clone (some minutes)
-# make picture  the picture of the game in README
+# make picture  the picture of the game in README; make learning-figure  that of make learn
 # make clean  remove environments and caches; runs and data stay
 # Another interpreter: make PYTHON=python3.12 run
 
@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: doctor run test test-long lint unit e2e bench bench-llm learn figures picture soak up down clean
+.PHONY: doctor run test test-long lint unit e2e bench bench-llm learn figures learning-figure picture soak up down clean
 
 run: $(VENV)/.run
 	mkdir -p results
@@ -79,6 +79,10 @@ learn: $(VENV)/.llm
 figures: $(VENV)/.run
 	@test -n "$(RUN)" || { echo "Name the run whose figures they shall be: make figures RUN=first"; exit 2; }
 	$(BIN)/python -m babyai_kit report $(RUN) --figures img
+
+# After make learn.
+learning-figure:
+	cp results/learning-test-at-0.7/img/before_and_after.png img/learning.png
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -96,7 +96,8 @@ def test_every_run_of_the_notebook_has_the_same_options():
 def test_only_make_figures_writes_the_tracked_figures():
     recipes = [line.strip() for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("\t")]
     assert [line for line in recipes if "img" in line and "game.png" not in line] == [
-        "$(BIN)/python -m babyai_kit report $(RUN) --figures img"
+        "$(BIN)/python -m babyai_kit report $(RUN) --figures img",
+        "cp results/learning-test-at-0.7/img/before_and_after.png img/learning.png",
     ]
     for name in ("babyai.ipynb", "learning.ipynb"):
         notebook = nbformat.read(ROOT / name, as_version=4)
