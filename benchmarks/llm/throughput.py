@@ -48,7 +48,7 @@ async def measure(folder: Path) -> list[dict[str, object]]:
                 )
                 wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
                 steps = int(episodes["episode_length"].sum())
-                prompts = episodes["input_tokens"].sum()
+                prompts = float(episodes["input_tokens"].sum())
                 rows.append(
                     {
                         "prompt": variant,
@@ -57,7 +57,7 @@ async def measure(folder: Path) -> list[dict[str, object]]:
                         "decisions/s": steps / wall_s,
                         "ms CPU/decision": 1000 * cpu_s / steps,
                         "tokens/prompt": prompts / steps,
-                        "cached": episodes["cached_tokens"].sum() / prompts,
+                        "cached": float(episodes["cached_tokens"].sum()) / prompts,
                         "memory, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
                     }
                 )
