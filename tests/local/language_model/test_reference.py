@@ -137,7 +137,9 @@ def tuned(real: Library, prompts: list[list[int]]) -> Llama:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("is_tuned", [False, True], ids=["untuned", "tuned"])
+@pytest.mark.parametrize(
+    "is_tuned", [False, pytest.param(True, marks=pytest.mark.long)], ids=["untuned", "tuned"]
+)
 def test_greedy_answers_are_theirs(real: Library, prompts: list[list[int]], is_tuned: bool):
     model = tuned(real, prompts) if is_tuned else real.open(None)
     prompts = prompts[:15] if is_tuned else prompts
