@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babyai_kit.cli.arguments import add_command
-from babyai_kit.configuration.models import base_model
+from babyai_kit.configuration.models import LANGUAGE_MODEL, base_model
 from babyai_kit.configuration.project import PROJECT_DATA
 from babyai_kit.errors import InputError, unknown
-from babyai_kit.local.language_model.base_file import MODEL, check_installed
+from babyai_kit.local.language_model.base_file import check_installed
 
 if TYPE_CHECKING:
     from babyai_kit.local.player.job_store import JobStore
@@ -26,7 +26,11 @@ def add(steps: Any) -> None:
         "write a model that was fine-tuned here as a file for Ollama, LM Studio or llama.cpp",
     )
     flag = step.add_argument
-    flag("model", metavar="MODEL_OR_JOB", help=f"ft:{MODEL}:..., a checkpoint, a job's id, or {MODEL}")
+    flag(
+        "model",
+        metavar="MODEL_OR_JOB",
+        help=f"ft:{LANGUAGE_MODEL}:..., a checkpoint, a job's id, or {LANGUAGE_MODEL}",
+    )
     flag("--output", type=Path, metavar="FILE", required=True, help="such as act.gguf; replaced if it exists")
     flag(
         "--format",
@@ -64,8 +68,8 @@ def _export(args: argparse.Namespace) -> int:
 
 def _find(model_or_job: str, folder: Path) -> tuple[str, Path | None]:
     """Name and folder of the model; without a folder it is the base."""
-    if model_or_job == MODEL:
-        return MODEL, None
+    if model_or_job == LANGUAGE_MODEL:
+        return LANGUAGE_MODEL, None
     from babyai_kit.local.player.job_store import JobStore
 
     jobs = JobStore(folder / "jobs") if (folder / "jobs").is_dir() else None
@@ -77,7 +81,7 @@ def _find(model_or_job: str, folder: Path) -> tuple[str, Path | None]:
     names = [
         job["fine_tuned_model"] for job in everything if job["fine_tuned_model"] and _of_language_model(job)
     ]
-    raise InputError(unknown("model or job", model_or_job, [*names, MODEL]))
+    raise InputError(unknown("model or job", model_or_job, [*names, LANGUAGE_MODEL]))
 
 
 def _model_of(job: dict[str, Any], step: str, jobs: JobStore) -> tuple[str, Path]:
@@ -85,8 +89,8 @@ def _model_of(job: dict[str, Any], step: str, jobs: JobStore) -> tuple[str, Path
     name, folder = job["fine_tuned_model"] or job["id"], jobs.work_folder(job["id"])
     if not _of_language_model(job):
         raise InputError(
-            f"{name} was fine-tuned from {job['model']}, which has no weights to export; fine-tune {MODEL}: "
-            f"set AGENT_MODEL={MODEL}"
+            f"{name} was fine-tuned from {job['model']}, which has no weights to export; "
+            f"fine-tune {LANGUAGE_MODEL}: set AGENT_MODEL={LANGUAGE_MODEL}"
         )
     steps = sorted(path.name.removeprefix("step-") for path in folder.glob("step-*"))
     if step and step not in steps:
@@ -98,4 +102,4 @@ def _model_of(job: dict[str, Any], step: str, jobs: JobStore) -> tuple[str, Path
 
 
 def _of_language_model(job: dict[str, Any]) -> bool:
-    return base_model(job["model"]) == MODEL
+    return base_model(job["model"]) == LANGUAGE_MODEL

@@ -25,9 +25,10 @@ import tomlkit
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from babyai_kit.configuration.models import LANGUAGE_MODEL
 from babyai_kit.errors import KitError
 from babyai_kit.hostile_text import one_line
-from babyai_kit.local.language_model.base_file import CARD, LICENCE, MODEL, WEIGHTS, missing
+from babyai_kit.local.language_model.base_file import CARD, LICENCE, WEIGHTS, missing
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _FAIL_FAST = {"PIP_RETRIES": "0", "PIP_TIMEOUT": "15", "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "15"}
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotInstalled as error:
         print(f"The language model is not installed, and its tests are skipped: {error}.")
         return 1
-    print(f"The language model is ready; to play with it, set AGENT_MODEL={MODEL}.")
+    print(f"The language model is ready; to play with it, set AGENT_MODEL={LANGUAGE_MODEL}.")
     return 0
 
 

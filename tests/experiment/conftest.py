@@ -40,3 +40,15 @@ def opened(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             yield session
 
     return opened
+
+
+@pytest.fixture
+def opened_at(data: Path, monkeypatch: pytest.MonkeyPatch):
+    """A session of the kit's own configuration on the one server at a URL."""
+
+    def opened_at(base_url: str):
+        monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+        monkeypatch.setenv("AGENT_MODEL", "a-model")
+        return connect(env_file=None, config=CONFIG, data=data, quiet=True)
+
+    return opened_at

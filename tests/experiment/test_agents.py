@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from babyai_kit import ACTIONS, Run, connect, finetune, load_episodes, make_env, run_experiment
+from babyai_kit import ACTIONS, Run, finetune, load_episodes, make_env, run_experiment
 from babyai_kit.agents import Message, Move, agent
 from babyai_kit.agents.vision import Vision
 from babyai_kit.environment import expert_actions
@@ -24,7 +24,7 @@ from babyai_kit.errors import AgentError, InputError
 from babyai_kit.report import write_report
 from tests.support.model_server import completion, model_server, refusal
 from tests.support.processes import LONGEST_S, complete_lines, player_process, same_figures, start
-from tests.support.project import CONFIG, make_project
+from tests.support.project import make_project
 
 pytestmark = pytest.mark.e2e
 
@@ -52,16 +52,6 @@ class Planner:
 '''
 
 
-@pytest.fixture
-def opened(data: Path, monkeypatch: pytest.MonkeyPatch):
-    def opened(base_url: str):
-        monkeypatch.setenv("OPENAI_BASE_URL", base_url)
-        monkeypatch.setenv("AGENT_MODEL", "a-model")
-        return connect(env_file=None, config=CONFIG, data=data, quiet=True)
-
-    return opened
-
-
 class Twice:
     """Thinks in one call and acts in another."""
 
@@ -76,14 +66,14 @@ class Twice:
         return Move(answer.text, thinking=thought.text)
 
 
-async def test_several_calls_make_one_step_and_each_is_recorded_and_stored(opened, tmp_path: Path) -> None:
+async def test_several_calls_make_one_step_and_each_is_recorded_and_stored(opened_at, tmp_path: Path) -> None:
     def answer(body: Any) -> Any:
         thinks = body["messages"][0]["role"] == "system"
         return completion(
             "a thought" if thinks else "turn left", usage={"prompt_tokens": 7, "completion_tokens": 2}
         )
 
-    async with model_server(answer) as server, opened(server.base_url) as session:
+    async with model_server(answer) as server, opened_at(server.base_url) as session:
         episodes = await run_experiment(
             session, "twice", agents=[Twice], tasks=["goto"], seeds=[200], results=tmp_path, progress=False
         )
@@ -119,7 +109,7 @@ async def test_several_calls_make_one_step_and_each_is_recorded_and_stored(opene
 
 
 @pytest.mark.parametrize("source", ["clickhouse", "journal"])
-async def test_its_calls_can_be_learned_from(opened, tmp_path: Path, source: str) -> None:
+async def test_its_calls_can_be_learned_from(opened_at, tmp_path: Path, source: str) -> None:
     """Each call of a success, with the messages as the model got them."""
     expert: dict[int, list[str]] = {}
     for seed in range(4):
@@ -138,7 +128,10 @@ async def test_its_calls_can_be_learned_from(opened, tmp_path: Path, source: str
             return self.actions[observation.step]
 
     place = f"pupil-{source}"
-    async with model_server(lambda body: completion("a word")) as server, opened(server.base_url) as session:
+    async with (
+        model_server(lambda body: completion("a word")) as server,
+        opened_at(server.base_url) as session,
+    ):
         made = agent(place)(Pupil)
         rows = await run_experiment(
             session, place, agents=[made], tasks=["goto"], seeds=range(4), results=tmp_path, progress=False
@@ -164,11 +157,11 @@ class Looking:
         return await self.agent.act(observation)
 
 
-async def test_a_request_carries_the_picture_of_its_step(opened, tmp_path: Path) -> None:
+async def test_a_request_carries_the_picture_of_its_step(opened_at, tmp_path: Path) -> None:
     made = agent("looking", needs=("images",))(Looking)
     async with (
         model_server(lambda body: completion("turn left")) as server,
-        opened(server.base_url) as session,
+        opened_at(server.base_url) as session,
     ):
         await run_experiment(
             session, "looking", agents=[made], tasks=["goto"], seeds=[200], results=tmp_path, progress=False
@@ -192,18 +185,18 @@ async def test_a_request_carries_the_picture_of_its_step(opened, tmp_path: Path)
     assert len(views) == 64
 
 
-async def test_a_model_that_takes_no_pictures_is_told_before_the_run(opened, tmp_path: Path) -> None:
+async def test_a_model_that_takes_no_pictures_is_told_before_the_run(opened_at, tmp_path: Path) -> None:
     def blind(body: Any) -> Any:
         seen = any(isinstance(m["content"], list) and len(m["content"]) > 1 for m in body["messages"])
         return refusal(400, "image input is not supported") if seen else completion()
 
-    async with model_server(blind) as server, opened(server.base_url) as session:
+    async with model_server(blind) as server, opened_at(server.base_url) as session:
         with pytest.raises(InputError, match="the agent vision sends pictures, which a-model does not take"):
             await run_experiment(session, "blind", ["baseline"], agents=["vision"], results=tmp_path)
     assert Run.at(tmp_path / "blind") is None
 
 
-async def test_calls_at_once_keep_their_order_and_end_with_the_step(opened, tmp_path: Path) -> None:
+async def test_calls_at_once_keep_their_order_and_end_with_the_step(opened_at, tmp_path: Path) -> None:
     class Many:
         def __init__(self, episode: Any) -> None:
             self.ask = episode.ask
@@ -224,7 +217,7 @@ async def test_calls_at_once_keep_their_order_and_end_with_the_step(opened, tmp_
         await asyncio.sleep(random.random() / 50)
         return completion(text)
 
-    async with model_server(answer) as server, opened(server.base_url) as session:
+    async with model_server(answer) as server, opened_at(server.base_url) as session:
         rows = await run_experiment(
             session, "many", agents=[Many], tasks=["goto"], seeds=[200], results=tmp_path, progress=False
         )
@@ -236,7 +229,7 @@ async def test_calls_at_once_keep_their_order_and_end_with_the_step(opened, tmp_
 
 @pytest.mark.parametrize("asks", [False, True])
 async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(
-    asks: bool, opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    asks: bool, opened_at, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Sloppy:
         def __init__(self, episode: Any) -> None:
@@ -247,7 +240,7 @@ async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(
                 await self.ask([Message("user", observation.text)])
             return ["Turn left", "turn left", 5, None, " toggle"][observation.step % 5]
 
-    async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
+    async with model_server(lambda body: completion()) as server, opened_at(server.base_url) as session:
         await run_experiment(
             session, "sloppy", agents=[Sloppy], tasks=["goto"], seeds=[200], results=tmp_path, progress=False
         )
@@ -265,7 +258,7 @@ async def test_what_is_no_action_word_for_word_is_invalid_and_goes_forward(
 
 
 async def test_an_agent_that_raises_ends_its_episode_as_an_error_and_then_the_run(
-    opened, tmp_path: Path
+    opened_at, tmp_path: Path
 ) -> None:
     class Broken:
         def __init__(self, episode: Any) -> None:
@@ -275,7 +268,7 @@ async def test_an_agent_that_raises_ends_its_episode_as_an_error_and_then_the_ru
             await self.ask([Message("user", "x")])
             return str(1 / 0)
 
-    async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
+    async with model_server(lambda body: completion()) as server, opened_at(server.base_url) as session:
         with pytest.raises(
             AgentError, match=r"the agent Broken raised ZeroDivisionError, line \d+ of .*test_agents"
         ):
@@ -307,11 +300,11 @@ class Stubborn:
 
 
 async def test_a_failure_of_the_model_is_an_error_even_if_the_agent_catches_it(
-    opened, tmp_path: Path
+    opened_at, tmp_path: Path
 ) -> None:
     answers = iter([completion()])
     refuse = lambda body: next(answers, None) or refusal(400, "this prompt is not wanted")  # noqa: E731
-    async with model_server(refuse) as server, opened(server.base_url) as session:
+    async with model_server(refuse) as server, opened_at(server.base_url) as session:
         rows = await run_experiment(
             session,
             "stubborn",
@@ -325,9 +318,9 @@ async def test_a_failure_of_the_model_is_an_error_even_if_the_agent_catches_it(
 
 
 async def test_a_spent_budget_leaves_the_episode_unfinished_whatever_the_agent_catches(
-    opened, tmp_path: Path
+    opened_at, tmp_path: Path
 ) -> None:
-    async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
+    async with model_server(lambda body: completion()) as server, opened_at(server.base_url) as session:
         rows = await run_experiment(
             session,
             "spent",
@@ -424,9 +417,9 @@ def test_an_agent_that_asks_otherwise_after_a_change_outside_its_file_begins_ane
     ],
 )
 async def test_what_is_no_agent_is_refused_before_any_call(
-    opened, tmp_path: Path, place: str, told: str
+    opened_at, tmp_path: Path, place: str, told: str
 ) -> None:
-    async with model_server(lambda body: completion()) as server, opened(server.base_url) as session:
+    async with model_server(lambda body: completion()) as server, opened_at(server.base_url) as session:
         with pytest.raises(InputError, match=told):
             await run_experiment(session, "none", agents=[place], results=tmp_path)
         taken = agent("baseline")(Twice)

@@ -31,16 +31,6 @@ SENT = GOLDENS / "agents" / "explore.txt"
 """The first requests of an episode. REWRITE_GOLDENS=1 writes them anew."""
 
 
-@pytest.fixture
-def opened(data: Path, monkeypatch: pytest.MonkeyPatch):
-    def opened(base_url: str):
-        monkeypatch.setenv("OPENAI_BASE_URL", base_url)
-        monkeypatch.setenv("AGENT_MODEL", "a-model")
-        return connect(env_file=None, config=CONFIG, data=data, quiet=True)
-
-    return opened
-
-
 def answer(body: Body) -> object:
     """One that depends on the request, so that another request would show."""
     number = sum(len(str(message["content"])) for message in body["messages"])
@@ -50,11 +40,11 @@ def answer(body: Body) -> object:
 
 @pytest.mark.parametrize("variant", ["baseline", "dialogue"])
 async def test_it_asks_as_the_variant_is_asked_and_shows_what_was_executed(
-    opened, tmp_path: Path, variant: str
+    opened_at, tmp_path: Path, variant: str
 ) -> None:
     plan = {"tasks": ["goto"], "seeds": [203], "history_length": 3, "progress": False}
     name = f"explore:share=0.4:variant={variant}"
-    async with model_server(answer) as server, opened(server.base_url) as session:
+    async with model_server(answer) as server, opened_at(server.base_url) as session:
         rows = await run_experiment(session, variant, agents=[name], results=tmp_path, **plan)
         run = Run.open(variant, results=tmp_path)
         stored = session.clickhouse().query(
@@ -89,10 +79,10 @@ async def test_it_asks_as_the_variant_is_asked_and_shows_what_was_executed(
         assert seen == SENT.read_text()
 
 
-async def test_it_goes_on_where_it_was_broken_off(opened, tmp_path: Path) -> None:
+async def test_it_goes_on_where_it_was_broken_off(opened_at, tmp_path: Path) -> None:
     plan = {"tasks": ["goto"], "seeds": [203, 205], "history_length": 3, "progress": False}
     plan["agents"] = ["explore:share=0.4:variant=history"]
-    async with model_server(answer) as server, opened(server.base_url) as session:
+    async with model_server(answer) as server, opened_at(server.base_url) as session:
         whole = await run_experiment(session, "broken", results=tmp_path, **plan)
         folder = Path(shutil.copytree(tmp_path / "broken", tmp_path / "again" / "broken"))
         for name, kept in (("episodes.jsonl", 0), ("steps.jsonl", 17), ("calls.jsonl", 12)):
@@ -113,12 +103,12 @@ async def test_it_goes_on_where_it_was_broken_off(opened, tmp_path: Path) -> Non
 
 
 async def test_by_chance_alone_no_model_is_asked_and_nothing_is_missing(
-    opened, tmp_path: Path, capsys: pytest.CaptureFixture
+    opened_at, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     plan = {"agents": ["explore:share=1"], "tasks": ["goto"], "results": tmp_path, "progress": False}
     async with (
         model_server(lambda body: refusal(401, "no such key")) as server,
-        opened(server.base_url) as session,
+        opened_at(server.base_url) as session,
     ):
         rows = await run_experiment(session, "chance", seeds=range(20), **plan)
         again = await run_experiment(session, "chance", seeds=range(20), **plan)
@@ -156,8 +146,10 @@ async def test_by_chance_alone_no_model_is_asked_and_nothing_is_missing(
         ("explore:variant=baselin", "unknown variant 'baselin'; did you mean"),
     ],
 )
-async def test_parameters_that_are_none_are_refused(opened, tmp_path: Path, agent: str, message: str) -> None:
-    async with model_server(answer) as server, opened(server.base_url) as session:
+async def test_parameters_that_are_none_are_refused(
+    opened_at, tmp_path: Path, agent: str, message: str
+) -> None:
+    async with model_server(answer) as server, opened_at(server.base_url) as session:
         with pytest.raises(InputError, match=message):
             await run_experiment(session, "no", agents=[agent], results=tmp_path)
     assert server.asked == []
@@ -192,7 +184,7 @@ async def test_each_model_of_a_plan_answers_for_itself_and_a_tuned_variants_own_
 
 
 async def test_an_agent_that_asks_a_variant_without_saying_so_is_not_answered_by_another_model(
-    opened, tmp_path: Path
+    opened_at, tmp_path: Path
 ) -> None:
     class Quiet:
         def __init__(self, episode: Any) -> None:
@@ -203,7 +195,7 @@ async def test_an_agent_that_asks_a_variant_without_saying_so_is_not_answered_by
             return (await self.ask(arguments=arguments, variant="baseline")).parsed["action"]
 
     plan = {"tasks": ["goto"], "seeds": [203], "results": tmp_path, "progress": False}
-    async with model_server(answer) as server, opened(server.base_url) as session:
+    async with model_server(answer) as server, opened_at(server.base_url) as session:
         with pytest.raises(InputError, match="agent Quiet asks; write @agent"):
             await run_experiment(session, "quiet", agents=[Quiet], models=["b-model"], **plan)
     assert {body["model"] for body in server.asked} == {"b-model"}

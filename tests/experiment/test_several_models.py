@@ -319,12 +319,14 @@ async def test_what_cannot_be_played_is_refused_before_any_call(
     assert not (tmp_path / "refused").exists()
 
 
-REGISTERED = """
+def registered(kind: str, model_name: str) -> str:
+    """The file of the variant history_sft, whose model is at a provider of that kind."""
+    return f"""
 [models.history_sft]
 routing = ["tuned"]
 [models.history_sft.providers.tuned]
-type = "openai"
-model_name = "ft:gone"
+type = "{kind}"
+model_name = "{model_name}"
 [functions.act.variants.history_sft]
 type = "chat_completion"
 model = "history_sft"
@@ -339,7 +341,7 @@ async def test_a_name_that_the_server_does_not_know_is_to_be_corrected_where_it_
 ) -> None:
     shutil.copytree(CONFIG, tmp_path / "config")
     (tmp_path / "config" / "finetuned").mkdir()
-    (tmp_path / "config" / "finetuned" / "history_sft.toml").write_text(REGISTERED)
+    (tmp_path / "config" / "finetuned" / "history_sft.toml").write_text(registered("openai", "ft:gone"))
     places = {
         "first-model": "AGENT_MODEL",
         "a-typo": "AGENT_MODELS",
@@ -372,21 +374,7 @@ async def test_a_model_without_its_key_stops_only_runs_that_use_it(opened, tmp_p
     async with model_server(lambda body: completion()) as first:
         shutil.copytree(CONFIG, tmp_path / "config")
         finetuned.mkdir()
-        (finetuned / "history_sft.toml").write_text(
-            """
-[models.history_sft]
-routing = ["tuned"]
-[models.history_sft.providers.tuned]
-type = "fireworks"
-model_name = "accounts/x/models/tuned"
-[functions.act.variants.history_sft]
-type = "chat_completion"
-model = "history_sft"
-templates.system.path = "../functions/act/system.minijinja"
-templates.user.path = "../functions/act/user_history.minijinja"
-json_mode = "on"
-"""
-        )
+        (finetuned / "history_sft.toml").write_text(registered("fireworks", "accounts/x/models/tuned"))
         toml = """
 [models.claude]
 routing = ["anthropic"]

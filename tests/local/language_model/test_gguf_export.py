@@ -20,6 +20,7 @@ from babyai_kit.errors import ConfigError, FileWriteError
 from babyai_kit.local.language_model.gguf_export import NUMBER_FORMATS, NumberFormat, export_gguf
 from babyai_kit.local.language_model.gguf_file import GgufFile
 from babyai_kit.local.language_model.shape import LlamaShape
+from babyai_kit.local.language_model.tokenizer import ChatTokenizer
 from tests.local.language_model.test_weights import tensors_of
 
 TINY = LlamaShape(vocabulary=49152, width=64, layers=2, heads=4, kv_heads=2, hidden=96, context=512)
@@ -135,25 +136,12 @@ def tuned(base: GgufFile, base_tensors: dict[str, torch.Tensor]) -> dict[str, to
 @pytest.fixture(scope="module")
 def reference(base: GgufFile, tuned: dict[str, torch.Tensor]) -> Any:
     """transformers' Llama with the tensors before they were exported."""
-    transformers = pytest.importorskip("transformers", reason=NO_LLM_TESTS)
-    shape = base.shape
-    configuration = transformers.LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        intermediate_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        rms_norm_eps=shape.norm_eps,
-        max_position_embeddings=shape.context,
-        tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
-    )
+    pytest.importorskip("transformers", reason=NO_LLM_TESTS)
+    from tests.support.reference_llama import reference_llama
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    model = transformers.LlamaForCausalLM(configuration)
-    model.load_state_dict(tuned, strict=False)
-    yield model.eval()
+    yield reference_llama(base.shape, tuned)
     torch.set_num_threads(threads)
 
 
@@ -171,22 +159,6 @@ def llama_cpp(
     path.unlink()
 
 
-def tokenized(base: GgufFile, text: str) -> list[int]:
-    """As the model's card says: digits one by one, then GPT-2's bytes."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    parts = base.tokenizer
-    merges = [tuple(merge.split(" ")) for merge in parts.merges]
-    tokenizer = Tokenizer(models.BPE({token: id for id, token in enumerate(parts.tokens)}, merges))
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [digits, pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    kinds = zip(parts.tokens, parts.token_types, strict=True)
-    tokenizer.add_special_tokens([token for token, kind in kinds if kind == gguf.TokenType.CONTROL])
-    return tokenizer.encode(text, add_special_tokens=False).ids
-
-
 @pytest.mark.e2e
 @pytest.mark.parametrize(("system", "user"), CONVERSATIONS)
 def test_llama_cpp_generates_what_transformers_does(
@@ -196,7 +168,7 @@ def test_llama_cpp_generates_what_transformers_does(
     prompt = CHAT.format(system, user)
     text, answer = llama_cpp.complete(prompt)
     assert llama_cpp.chat(system, user) == text
-    ids = tokenized(base, prompt)
+    ids = ChatTokenizer(base.tokenizer).encode(prompt)
     chosen = [token["id"] for token in answer]
     with torch.inference_mode():
         logits = reference(torch.tensor([ids + chosen])).logits[0, len(ids) - 1 : -1]

@@ -25,44 +25,16 @@ from babyai_kit.local.language_model.gguf_file import GgufFile
 from babyai_kit.local.language_model.library import Library
 from babyai_kit.local.language_model.llama import Llama
 from babyai_kit.local.language_model.packing import Example
-from babyai_kit.local.language_model.shape import LlamaShape
 from babyai_kit.local.language_model.tokenizer import ChatTokenizer, Messages
 from babyai_kit.local.language_model.training import Recipe, train
 from tests.support.generations import answered, generation
 from tests.support.messages import RULES, user_text
+from tests.support.reference_llama import END, reference_llama
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-NEW_TOKENS, END = 8, 2
-
-
-def reference_of(model: Llama) -> LlamaForCausalLM:
-    """transformers' model with the same weights."""
-    shape: LlamaShape = model.shape
-    config = transformers.LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        intermediate_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        rms_norm_eps=shape.norm_eps,
-        rope_parameters={"rope_theta": shape.rope_theta, "rope_type": "default"},
-        max_position_embeddings=shape.context,
-        tie_word_embeddings=True,
-        bos_token_id=1,
-        eos_token_id=END,
-        pad_token_id=END,
-    )
-    with torch.device("meta"):
-        reference = transformers.LlamaForCausalLM(config)
-    tensors = dict(model.state_dict())
-    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
-    reference.load_state_dict(tensors, assign=True)
-    # Built without numbers, and so were its rotary frequencies.
-    reference.model.rotary_emb = type(reference.model.rotary_emb)(config)
-    return reference.eval()
+NEW_TOKENS = 8
 
 
 @torch.no_grad()
@@ -70,7 +42,7 @@ def reference_answers(model: Llama, prompts: list[list[int]], new_tokens: int) -
     longest = max(map(len, prompts))
     rows = [[END] * (longest - len(prompt)) + prompt for prompt in prompts]
     mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    output = reference_of(model).generate(
+    output = reference_llama(model.shape, model.state_dict()).generate(
         torch.tensor(rows), attention_mask=torch.tensor(mask), max_new_tokens=new_tokens, do_sample=False
     )
     answers = output[:, longest:].tolist()
@@ -155,7 +127,7 @@ def test_greedy_answers_are_theirs(real: Library, prompts: list[list[int]], is_t
 
 def test_log_probabilities_are_theirs(real: Library, prompts: list[list[int]]):
     model = real.open(None)
-    reference, generator = reference_of(model), Generator(model)
+    reference, generator = reference_llama(model.shape, model.state_dict()), Generator(model)
     options = {"temperature": 1.0, "top_logprobs": 5, "max_tokens": 6}
     for one in answered(generator, [generation(p, seed=n, **options) for n, p in enumerate(prompts[:8])]):
         with torch.no_grad():
