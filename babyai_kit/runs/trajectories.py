@@ -94,15 +94,23 @@ def assemble(
         if record is None and (key, digest) in episodes:
             continue  # another attempt at the same episode was finished
         if manifest.is_present(key.variant, key.model, digest):
-            whole = record.episode_length if record else recorded[-1].step + 1
-            missing = sorted({*range(whole)} - {step.step for step in recorded})
-            gapless = tuple(step for i, step in enumerate(recorded) if step.step == i)
-            trajectories.append(
-                Trajectory(key, digest, episode_id, gapless, record, tuple(missing), provenance)
-            )
+            trajectories.append(trajectory_of(record, recorded, provenance))
     variants = manifest.plan.variants
     return sorted(
         trajectories, key=lambda t: (_rank(t.key.variant, variants), _rank(t.key.task, TASKS), t.key)
+    )
+
+
+def trajectory_of(
+    record: EpisodeRecord | None, recorded: Sequence[StepRecord], provenance: Provenance
+) -> Trajectory:
+    """The episode that has this row, if any, and these steps in their order; one of both is there."""
+    first = record or recorded[0]
+    whole = record.episode_length if record else recorded[-1].step + 1
+    missing = sorted({*range(whole)} - {step.step for step in recorded})
+    gapless = tuple(step for i, step in enumerate(recorded) if step.step == i)
+    return Trajectory(
+        first.key, first.variant_digest, first.episode_id, gapless, record, tuple(missing), provenance
     )
 
 
