@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
+from babyai_kit.hostile_text import visible
+from babyai_kit.replay.view import View, episode_view
 from babyai_kit.runs.journal import STEPS, run_folder
 from babyai_kit.runs.listing import run_names
 from babyai_kit.runs.run import no_run_error
+from babyai_kit.viewer.agent_rows import AgentNames
 from babyai_kit.viewer.comparison import Side, comparison
 from babyai_kit.viewer.contents import RUNNING_S, Contents
 from babyai_kit.viewer.drawing import Drawings, Figure
-from babyai_kit.viewer.episode_data import episode_data
 from babyai_kit.viewer.failure_queue import FailureQueue
 from babyai_kit.viewer.run_index import RunIndex
 from babyai_kit.viewer.run_parts import State, last_written, part_folders, state_of
@@ -101,9 +103,14 @@ class Library:
             self._tables[name] = known
         return known[1]
 
-    def episode(self, name: str, episode_id: str) -> dict[str, Any]:
+    def episode(self, name: str, episode_id: str) -> View:
         """EpisodeView. Raises InputError for an unknown run or episode, JournalError for a damaged one."""
-        return episode_data(self.index(name).trajectory(episode_id))
+        index = self.index(name)
+        trajectory = index.trajectory(episode_id)
+        # As the run's table calls them, whatever its folder is called.
+        names = AgentNames(index.contents().keys)
+        called = {"run": name, "id": episode_id, "agent": visible(names.of(trajectory.key))}
+        return episode_view(trajectory) | called
 
     def search(self, name: str, text: str, stop: threading.Event) -> dict[str, Any]:
         """The ids of the episodes that say `text`; not `whole` if `stop` was set before all were looked at.
