@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from babyai_kit.configuration.models import HUMAN
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
@@ -28,8 +29,8 @@ class Prompt:
 
 
 def commands(manifest: Manifest) -> list[str]:
-    """The command line of each plan that the run was given, in order; every flag is written out."""
-    return [_command(plan, manifest.sampling) for plan in manifest.plans]
+    """The command lines of the plans that the run was given, in order; every flag is written out."""
+    return list(dict.fromkeys(_command(plan, manifest.sampling) for plan in manifest.plans))
 
 
 def _command(plan: Plan, sampling: Sampling) -> str:
@@ -46,6 +47,8 @@ def _command(plan: Plan, sampling: Sampling) -> str:
         "reasoning-effort": sampling.reasoning_effort,
         "thinking-budget": sampling.thinking_budget_tokens,
     }
+    if set(plan.models) == {HUMAN}:
+        return "python -m babyai_kit view"  # its page Play
     parts = ["python", "-m", "babyai_kit", "run", plan.run]
     for name, value in flags.items():
         if value is not None:
@@ -69,7 +72,9 @@ def prompts(manifest: Manifest, config: StrPath) -> list[Prompt]:
         variant = variants.get(variant_name)
         templates: Mapping[str, str] = {}
         missing = ""
-        if variant is None:
+        if model == HUMAN:
+            missing = "a person played, who is asked nothing"
+        elif variant is None:
             missing = unreadable or f"{config} no longer has this variant"
         elif digest not in variant.digests:
             missing = f"the prompt has changed since; its digest is now {variant.digest}"

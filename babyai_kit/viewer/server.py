@@ -15,6 +15,7 @@ from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.viewer.guard import Guard
 from babyai_kit.viewer.library import Library
+from babyai_kit.viewer.play import Play
 from babyai_kit.viewer.routes import Routes
 
 SHUTDOWN_S = 1.0
@@ -34,6 +35,8 @@ async def running_server(
     library = Library(results)
     app = web.Application(middlewares=[Guard(token, framed=framed).check])
     Routes(library).add_to(app.router, f"/{token}")
+    play = Play(results)
+    play.add_to(app.router, f"/{token}")
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
@@ -49,6 +52,7 @@ async def running_server(
     finally:
         library.close()
         await runner.cleanup()
+        play.close()
 
 
 async def serve(
