@@ -13,9 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from babyai_kit.configuration.models import HUMAN
+from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config, Variant
@@ -127,7 +127,7 @@ class Game:
     """A person's run, which this process alone may write until `close`."""
 
     def __init__(
-        self, results: str | Path, choice: Choice, *, clock: Callable[[], float] = time.monotonic
+        self, results: StrPath, choice: Choice, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Raises InputError for a choice that cannot be played, JournalError if another process plays it."""
         self.choice, self._clock = choice, clock
@@ -203,4 +203,3 @@ def _manifest(before: Manifest | None, plan: Plan, choice: Choice) -> Manifest:
     config = choice.config()
     manifest = manifest_for(before, plan, Sampling(), config, config.settings)
     return replace(manifest, gateway=NO_GATEWAY)
-

@@ -13,7 +13,7 @@ from babyai_kit.viewer.game import Game, Present
 
 
 def game_data(game: Game) -> dict[str, Any]:
-    """{run, agent, picture, finished, planned, episode}; `episode` is None when all are played, else {id, task,
+    """{run, agent, picture, finished, planned, episode}. `episode`: None when all are played, else {id, task,
     seed, distractors, mission, observation, step, maxSteps, past: [{observation, action}], view, ended}."""
     choice, present = game.choice, game.present
     return {

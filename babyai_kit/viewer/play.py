@@ -38,7 +38,12 @@ class Play:
     def add_to(self, router: web.UrlDispatcher, base: str) -> None:
         """Register the addresses under `base`, which has no slash at its end."""
         router.add_get(f"{base}/api/play", self._offer)
-        for name, handler in {"start": self._start, "act": self._act, "next": self._next, "stop": self._stop}.items():
+        for name, handler in {
+            "start": self._start,
+            "act": self._act,
+            "next": self._next,
+            "stop": self._stop,
+        }.items():
             router.add_post(f"{base}/api/play/{name}", self._answer(handler))
 
     def close(self) -> None:
