@@ -29,9 +29,10 @@ from babyai_kit.replay.film import Film, film
 from babyai_kit.replay.player import TILE, framed, player_policy, printed
 from babyai_kit.report import tables
 from babyai_kit.report.invalid_answers import invalid_answers
-from babyai_kit.report.provenance import commands, prompts
+from babyai_kit.report.provenance import prompts
 from babyai_kit.report.standing import Standing, standing
 from babyai_kit.report.summary import make_summary
+from babyai_kit.runs.commands import run_commands
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.selection import Filters, HeldPlan, results_flag, select
 from babyai_kit.runs.trajectories import Trajectory, choose
@@ -122,7 +123,7 @@ def write_report(
         failures=failures if isinstance(failures, str) else _failures(episodes, failures),
         invalid_answers=invalid_answers(trajectories, chats=chats),
         replays=[_replay(trajectories, success) for success in (True, False)],
-        commands=commands(opened.manifest),
+        commands=run_commands(opened.manifest),
         prompts=prompts(opened.manifest, config),
         n_steps=sum(len(trajectory.steps) for trajectory in trajectories),
         n_journalled=sum(map(len, opened.step_records().values())),

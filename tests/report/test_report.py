@@ -148,7 +148,7 @@ def test_the_page_says_what_the_run_is(whole: Path) -> None:
 
 def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
     from babyai_kit.__main__ import _parser
-    from babyai_kit.report.provenance import commands
+    from babyai_kit.runs.commands import run_commands
 
     manifest = Run.open("r", results=whole.parent).manifest
     plan = replace(manifest.plan, seeds=(5, 9))
@@ -156,7 +156,7 @@ def test_the_command_in_the_page_is_one_the_kit_takes(whole: Path) -> None:
         replace(manifest.sampling, temperature=0.5, call_seeds=False, reasoning_effort="low"),
         replace(manifest.sampling, thinking_budget_tokens=512),
     ):
-        (line,) = commands(replace(manifest, sampling=sampling, plans=(plan,)))
+        (line,) = run_commands(replace(manifest, sampling=sampling, plans=(plan,)))
         args = _parser().parse_args(line.split()[3:])
         for name, value in vars(plan).items():
             parsed = getattr(args, name)
