@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from babyai_kit.configuration.models import is_offline_player
+from babyai_kit.configuration.models import is_human, is_offline_player
 from babyai_kit.hostile_text import visible
 from babyai_kit.runs.trajectories import Trajectory
 
@@ -19,7 +19,9 @@ def about(trajectory: Trajectory) -> str:
 
 
 def model_note(trajectory: Trajectory) -> str:
-    """That the offline player is not a language model; empty for other models."""
+    """That the offline player is not a language model, nor a person; empty for other models."""
+    if is_human(trajectory.key.model):
+        return "Played by a person"
     return "Offline player: not an LLM" if is_offline_player(trajectory.key.model) else ""
 
 
