@@ -1,7 +1,8 @@
 """Agents: what one is, those that ship, and how to find yours. See docs/agents.md.
 
 `interface` is all that an agent needs; `registry` finds agents by name; `template_agent` is the one behind
-the variants of `config/`. `text_agent` and `action_text` are what the agents of plain text share.
+the variants of `config/`, and `rendering` renders their templates. `text_agent` and `action_text` are what
+the agents of plain text share. `rehearsal` gives an agent its recorded answers again.
 """
 
 from babyai_kit.agents.action_text import bare_action, marked_action

@@ -122,6 +122,12 @@ def find_agent(place: str | MakeAgent) -> AgentSpec:
     return _spec(made, getattr(made, "agent_name", None) or place, options)
 
 
+def shipped_agent(name: str) -> AgentSpec | None:
+    """The agent that tables call `name` if it ships; no code but the kit's is run. Raises InputError for
+    parameters that it does not take."""
+    return find_agent(name) if _options(name)[0] in SHIPPED else None
+
+
 def as_variant(spec: AgentSpec, settings: Settings) -> Variant:
     """The agent as plans, tables and the gateway's variants know it."""
     return Variant(

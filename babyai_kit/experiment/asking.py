@@ -4,28 +4,22 @@ is brought to where it broke off, by what was recorded."""
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from babyai_kit.agents.interface import Message, Reply, Turn
+from babyai_kit.agents.rehearsal import AskedOtherwise, reply_of
+from babyai_kit.agents.requests import png, request_digest
 from babyai_kit.configuration.dialects import Dialect
-from babyai_kit.errors import InputError, KitError, ServiceError
+from babyai_kit.errors import InputError, ServiceError
 from babyai_kit.experiment.retries import Retries
 from babyai_kit.gateway.protocol import Answer, ChatMessage, Question
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.records import CallRecord, EpisodeKey
-
-
-class AskedOtherwise(KitError):
-    """An agent that is given its recorded answers asks something else than it asked before."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +162,7 @@ class Asker:
             finally:
                 self._tasks.discard(task)
         self._answered.append(call)
-        parsed = None if call.parsed is None else json.loads(call.parsed)
-        return Reply(call.answer or "", parsed, call.finish_reason, call.input_tokens, call.output_tokens)
+        return reply_of(call)
 
     async def _ask(self, question: Question, number: int, request: str) -> CallRecord:
         async def once() -> CallRecord:
@@ -267,25 +260,17 @@ def call_record(
 
 def digest(question: Question) -> str:
     """12 hex digits over what the agent asks for: words, pictures, variant and settings of the call."""
-    images = [hashlib.sha256(image).hexdigest() for m in question.messages or () for image in m.images]
-    words = [(m.role, m.text) for m in question.messages or ()]
-    asked: list[Any] = [
+    messages = question.messages or ()
+    return request_digest(
         question.variant,
-        dict(question.arguments),
-        words,
-        images,
-        question.temperature,
-        question.max_tokens,
-    ]
-    if question.earlier:  # else as in runs from before there were dialogues
-        asked.append([(dict(turn.arguments), turn.answer) for turn in question.earlier])
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        arguments=question.arguments,
+        words=[(message.role, message.text) for message in messages],
+        images=[image for message in messages for image in message.images],
+        temperature=question.temperature,
+        max_tokens=question.max_tokens,
+        earlier=question.earlier,
+    )
 
 
 def _chat_message(message: Message) -> ChatMessage:
-    pictures = []
-    for image in message.images:
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, format="PNG")
-        pictures.append(file.getvalue())
-    return ChatMessage(message.role, message.content, tuple(pictures))
+    return ChatMessage(message.role, message.content, tuple(map(png, message.images)))

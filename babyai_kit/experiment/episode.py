@@ -8,21 +8,20 @@ out.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from babyai_kit.agents.interface import Agent, Ending, Episode, MakeAgent, Move, Observation, Past
+from babyai_kit.agents.interface import Agent, Ending, MakeAgent, Move, Observation
+from babyai_kit.agents.rehearsal import AskedOtherwise, by_step, given_episode, observed
 from babyai_kit.agents.template_agent import FALLBACK_ACTION, TemplateAgent
 from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.environment import ACTIONS, shortest_length
-from babyai_kit.environment.picture import present_view
 from babyai_kit.environment.playback import Playback
 from babyai_kit.errors import AgentError, KitError, ServiceError, UnsupportedLevelError
-from babyai_kit.experiment.asking import AskedOtherwise, Asker, Line
+from babyai_kit.experiment.asking import Asker, Line
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.experiment.retries import Retries, retrying
 from babyai_kit.gateway.session import Session
@@ -84,17 +83,7 @@ class LiveEpisode:
 
     def observation(self) -> Observation:
         """What the agent sees now."""
-        past = None
-        if self.steps:
-            last = self.steps[-1]
-            past = Past(last.action, last.valid, last.action if last.valid else last.answer or "")
-        return Observation(
-            self.playback.observation,
-            self.mission,
-            len(self.steps),
-            past,
-            picture=present_view(self.env),
-        )
+        return observed(self.playback, self.steps)
 
     def take(self, move: Move, calls: Sequence[CallRecord]) -> StepRecord:
         """Execute `move`, which `calls` led to, and return the step, which is now part of the episode."""
@@ -188,7 +177,7 @@ async def run_episode(
     try:
         dialogues = frozenset(name for name, v in session.config.variants.items() if v.dialogue)
         agent = _made(make_agent, planned, episode, asker, dialogues)
-        recorded = _calls_by_step(planned, chats=chats)
+        recorded = by_step(planned.calls if chats else map(_call_of, planned.steps))
         for step in episode.playback.replay(planned.steps):
             asker.begin(
                 step.step, steps_left=episode.steps_left, recorded=recorded.get(step.step, ()), live=False
@@ -226,20 +215,8 @@ def _made(
 ) -> Agent:
     key = planned.key
     length = key.history_length if planned.sent_history is None else planned.sent_history
-    given = Episode(
-        ask=asker,
-        mission=episode.mission,
-        task=key.task,
-        seed=key.seed,
-        num_dists=key.num_dists,
-        repeat=key.repeat,
-        max_steps=episode.env.max_steps,
-        history_length=length,
-        variant=key.variant,
-        model=key.model,
-        random=random.Random(key.call_seed(-1)),
-        dialogues=dialogues,
-        embed=asker.embed,
+    given = given_episode(
+        key, episode.playback, asker, history_length=length, dialogues=dialogues, embed=asker.embed
     )
     try:
         return make_agent(given)
@@ -295,13 +272,6 @@ def _same(move: Move, step: StepRecord) -> bool:
     """Whether the move leads to the recorded action, for the same reason."""
     valid = move.action in ACTIONS
     return valid == step.valid and (not valid or move.action == step.action)
-
-
-def _calls_by_step(planned: PlannedEpisode, *, chats: bool) -> dict[int, list[CallRecord]]:
-    by_step: dict[int, list[CallRecord]] = {}
-    for call in planned.calls if chats else map(_call_of, planned.steps):
-        by_step.setdefault(call.step, []).append(call)
-    return by_step
 
 
 def _call_of(step: StepRecord) -> CallRecord:

@@ -14,8 +14,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from babyai_kit.agents.interface import MakeAgent
+from babyai_kit.agents.rehearsal import AskedOtherwise
 from babyai_kit.errors import BudgetReached, InputError, KitError, ServiceError
-from babyai_kit.experiment.asking import AskedOtherwise
 from babyai_kit.experiment.concurrency import together
 from babyai_kit.experiment.episode import PlannedEpisode, run_episode
 from babyai_kit.experiment.feedback import send_feedback

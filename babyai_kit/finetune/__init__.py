@@ -1,6 +1,6 @@
 """Learning from experience: choose episodes, fine-tune on them, register the model, measure the gain.
 
-Modules, in the order of the work: `episode_sources` and `prompts` (what a run recorded, as the model saw it),
+Modules, in the order of the work: `episode_sources` (what a run recorded, as the model saw it),
 `experience` (the same, as another variant would have seen it),
 `curation`, `plan_settings`, `examples` and `curated_metric` (what is worth learning from), `export` and
 `costs` (training files and what a job on them takes), `server`, `http_client`, `provider`, `job_answers` and

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from babyai_kit.agents.interface import Turn
+from babyai_kit.agents.rendering import Messages
 from babyai_kit.agents.step_prompt import step_prompt
 from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.served_models import gateway_name, served_as
 from babyai_kit.configuration.variants import CHAT_VARIANT
 from babyai_kit.environment.playback import Playback
-from babyai_kit.finetune.prompts import Messages
 from babyai_kit.gateway.protocol import StoredInference
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import run_folder

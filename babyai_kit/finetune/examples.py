@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import NamedTuple
 
+from babyai_kit.agents.rendering import Messages, Renderer
 from babyai_kit.configuration.variants import Variant
 from babyai_kit.environment import needed_steps
 from babyai_kit.finetune.episode_sources import SourceEpisode, SourceStep
 from babyai_kit.finetune.experience import Experience, check_thoughts
-from babyai_kit.finetune.prompts import Messages, Renderer
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from babyai_kit.agents.rendering import Messages, Renderer
 from babyai_kit.agents.step_prompt import step_prompt
 from babyai_kit.configuration.dialects import strict_schema
 from babyai_kit.configuration.project import PROJECT_CONFIG
@@ -17,7 +18,6 @@ from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import ACTIONS, expert_actions, make_env
 from babyai_kit.errors import UnsupportedLevelError
-from babyai_kit.finetune.prompts import Messages, Renderer
 from babyai_kit.hostile_text import parse_json
 from babyai_kit.local.language_model.constraints import Constraints
 from babyai_kit.local.language_model.generation import Generation

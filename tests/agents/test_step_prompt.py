@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from babyai_kit.agents.rendering import Messages, Renderer
 from babyai_kit.agents.step_prompt import first_shown, mean_shown, step_prompt
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import ACTIONS
-from babyai_kit.finetune.prompts import Messages, Renderer
 from babyai_kit.runs.records import StepRecord
 from tests.runs.test_records import step
 from tests.support.project import CONFIG

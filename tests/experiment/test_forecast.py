@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from babyai_kit.agents.rendering import Renderer
 from babyai_kit.agents.step_prompt import step_prompt
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config, load_config
@@ -20,7 +21,6 @@ from babyai_kit.experiment.backlog import Backlog
 from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import announcement, forecast_of
 from babyai_kit.experiment.forecast import MIN_ANSWERS, Amount, Forecast
-from babyai_kit.finetune.prompts import Renderer
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.records import EpisodeKey, StepRecord
 from babyai_kit.tokens import count_prompt

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from babyai_kit.agents.rendering import Renderer
 from babyai_kit.agents.step_prompt import step_prompt
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.environment.reading import Noun, Part, SeenObject, SeenWall, View
-from babyai_kit.finetune.prompts import Renderer
 from babyai_kit.local.player.prompt import parse_prompt, read_sections, remember
 from tests.runs.test_records import step
 from tests.support.messages import RULES, THINKING_RULES, messages, user_text
