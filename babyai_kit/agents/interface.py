@@ -18,6 +18,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from babyai_kit.errors import InputError
+
 Role = Literal["system", "user", "assistant"]
 Picture = NDArray[np.uint8]
 """[height, width, 3], RGB."""
@@ -78,6 +80,17 @@ class Ask(Protocol):
     ) -> Reply: ...
 
 
+class Embed(Protocol):
+    """Embeds `texts`: a vector each, all of one length, by `model` or, if empty, by the one that fits the
+    settings. Waits and fails as `Ask` does. What it returns is not recorded: a resumed agent gets it anew."""
+
+    async def __call__(self, texts: Sequence[str], model: str = "") -> list[list[float]]: ...
+
+
+async def _no_embeddings(texts: Sequence[str], model: str = "") -> list[list[float]]:
+    raise InputError("nobody embeds here; run the agent with run_experiment")
+
+
 @dataclass(frozen=True)
 class Episode:
     """What an agent is given at its beginning."""
@@ -99,6 +112,7 @@ class Episode:
     """The same numbers whenever the episode is played."""
     dialogues: frozenset[str] = frozenset()
     """The variants of `config/` that are dialogues."""
+    embed: Embed = _no_embeddings
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ SHIPPED: dict[str, str] = {
     "vision": "babyai_kit.agents.vision:Vision",
     "explore": "babyai_kit.agents.explore:Explore",
     "chain_of_thought_remembering": "babyai_kit.agents.chain_of_thought:ChainOfThoughtRemembering",
+    "in_context": "babyai_kit.agents.in_context:InContext",
     "few_shot": "babyai_kit.agents.few_shot:FewShot",
     "plan": "babyai_kit.agents.plan:Plan",
     "reflect": "babyai_kit.agents.reflect:Reflect",
@@ -53,7 +54,8 @@ class AgentSpec:
     uses_history: bool = False
     """Whether the plan's history length is one of its settings."""
     needs: tuple[str, ...] = ()
-    """What it needs of a model, which is tried before a run: `images`."""
+    """What it needs, which is tried before a run: `images`, of the model; `embeddings`, by a model of their
+    own (`embeddings:MODEL` if that is named)."""
     asks: Mapping[str, float] | None = None
     """The variants of `config/` that it asks, each with its calls a step on average, and with no messages of
     its own; empty: it asks nothing. None: it asks with messages."""
@@ -63,13 +65,13 @@ def agent(
     name: str,
     *,
     uses_history: bool = False,
-    needs: tuple[str, ...] = (),
+    needs: tuple[str, ...] | Callable[..., tuple[str, ...]] = (),
     asks: Mapping[str, float] | Callable[..., Mapping[str, float]] | None = None,
 ) -> Callable[[T], T]:
     """Decorator of a class or function that makes agents: gives it the `name` by which plans know it.
 
     `uses_history`: its prompts depend on the plan's history length, as they do anyway if those of the
-    variants do that it asks. `needs`, `asks`: see AgentSpec; `asks` may be a function of the parameters.
+    variants do that it asks. `needs`, `asks`: see AgentSpec; both may be functions of the parameters.
     Raises InputError for a name that is empty or has a comma, which separates names.
     """
     if not name.strip() or not name.isprintable() or "," in name:

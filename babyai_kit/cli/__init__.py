@@ -17,11 +17,13 @@ from babyai_kit.cli import (
     report,
     run,
     runs,
+    view,
 )
 
 COMMANDS = (
     run,
     runs,
+    view,
     report,
     compare,
     replay,

@@ -15,6 +15,9 @@ OFFLINE_MODEL = "offline-player"
 LANGUAGE_MODEL = "smollm2-135m"
 """A small pretrained language model that is served and trained on this machine if `AGENT_MODEL` names it."""
 
+EMBEDDING_MODEL = "text-embedding-3-small"
+"""OpenAI's, $0.02 per million tokens."""
+
 
 def base_model(model: str) -> str:
     """The base model's name in `ft:BASE:ORGANIZATION:SUFFIX:ID`; any other name as it is."""

@@ -116,6 +116,23 @@ class Asker:
             self.failure = self.failure or error
             raise
 
+    async def embed(self, texts: Sequence[str], model: str = "") -> list[list[float]]:
+        """See `agents.interface.Embed`. Outside of the queue: an embedding is no call of the model."""
+
+        async def once() -> list[list[float]]:
+            return await self._line.session.embed(texts, model)
+
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            return await self._line.persistently(once)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+        finally:
+            self._tasks.discard(task)
+
     async def _reply(
         self,
         messages: Sequence[Message] | None,

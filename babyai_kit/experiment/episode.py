@@ -239,6 +239,7 @@ def _made(
         model=key.model,
         random=random.Random(key.call_seed(-1)),
         dialogues=dialogues,
+        embed=asker.embed,
     )
     try:
         return make_agent(given)

@@ -218,7 +218,7 @@ class Interview:
         )
         patience = Patience(self._backoff, self._say)
         try:
-            return await retrying(self._backoff, only=_passes, patience=patience)(self._call, question)
+            return await retrying(self._backoff, only=passes, patience=patience)(self._call, question)
         except ServiceError as error:
             return error
 
@@ -284,5 +284,6 @@ def sample_picture() -> bytes:
     return file.getvalue()
 
 
-def _passes(error: ServiceError) -> bool:
+def passes(error: ServiceError) -> bool:
+    """Whether trying again helps without anybody's doing."""
     return isinstance(error, PASSING) or asked_wait_s(error) is not None

@@ -17,13 +17,18 @@ from babyai_kit.agents.template_agent import decide
 from babyai_kit.configuration.dialects import Dialect, first_dialect
 from babyai_kit.configuration.served_models import named_in
 from babyai_kit.configuration.variants import Agent
-from babyai_kit.experiment.interview import Interview
+from babyai_kit.errors import ServiceError
+from babyai_kit.experiment.interview import Interview, passes
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
+from babyai_kit.experiment.retries import retrying
 from babyai_kit.gateway.protocol import Answer
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.answers import REMEDIES, reason_of
 from babyai_kit.runs.plan import Sampling
+
+EMBEDDINGS = "embeddings"
+"""What an agent needs that embeds."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,19 @@ async def preflight(
             notes.append(f"{agent.model.name} is asked {dialect}; run.json keeps this for the whole run.")
         notes += _about(session, agent, answer)
     assert dialect is not None
+    for need in dict.fromkeys(need for agent in agents for need in agent.variant.needs):
+        kind, _, model = need.partition(":")
+        if kind == EMBEDDINGS:
+            await _embeds(session, model, backoff)
     return Preflight(dialect, tuple(dict.fromkeys(notes)))
+
+
+async def _embeds(session: Session, model: str, backoff: Backoff) -> None:
+    """Try the model for embeddings; what passes by itself is waited for. Raises InputError, ServiceError."""
+    try:
+        await retrying(backoff, only=passes)(session.embed, ["go forward"], model)
+    except ServiceError as error:
+        raise type(error)(f"embeddings: {error}", kind=error.kind, fatal=True) from None
 
 
 def _usual(agent: Agent) -> Dialect:

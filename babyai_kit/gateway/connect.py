@@ -23,6 +23,7 @@ from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import Config, load_config
 from babyai_kit.errors import ConfigError, InputError, ServiceError, show_in_one_line
 from babyai_kit.gateway.embedded import EmbeddedGateways, exported, redacted
+from babyai_kit.gateway.embeddings import Embeddings
 from babyai_kit.gateway.http_gateway import check_gateway, healthy, version_note
 from babyai_kit.gateway.model_servers import ModelServers
 from babyai_kit.gateway.protocol import Gateway, Question
@@ -68,10 +69,10 @@ async def connect(
             stack.callback(server.close)
             store_url = server.url
         model_url, embedded = settings.openai_base_url, None
+        servers = await stack.enter_async_context(ModelServers(settings, data, quiet=quiet))
         if settings.gateway_url:
             gateway: Gateway = await _over_http(settings)
         else:
-            servers = await stack.enter_async_context(ModelServers(settings, data, quiet=quiet))
             embedded = EmbeddedGateways(loaded, servers, store_url)
             if settings.offline:
                 model_url = await servers.player(
@@ -87,6 +88,7 @@ async def connect(
             model_url=model_url,
             revive=_reviving(data) if server else None,
             serve=embedded.serve if embedded else None,
+            embed=Embeddings(loaded, servers, stack).embed,
             store_timeout_s=store_timeout_s,
         )
         # The gateway must go before the store and the player that it talks to.

@@ -16,7 +16,7 @@ from babyai_kit.configuration.prices import FREE, Price
 from babyai_kit.configuration.served_models import Model
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Agent, Config
-from babyai_kit.errors import GatewayError, ServiceError, StoreError
+from babyai_kit.errors import GatewayError, InputError, ServiceError, StoreError
 from babyai_kit.gateway.http_gateway import answers, healthy
 from babyai_kit.gateway.protocol import (
     Answer,
@@ -42,6 +42,9 @@ STORE_TIMEOUT_S = 30.0
 NOTICE_S = 1.5
 """After so long, the user is told what leaving waits for."""
 
+Embed = Callable[[Sequence[str], str], Awaitable[list[list[float]]]]
+"""Embeds texts with the model of a name; see `gateway.embeddings`."""
+
 Serve = Callable[[Gateway, Sequence[Agent]], Awaitable[Gateway]]
 """Makes of an open gateway one that knows some agents too, and closes the former."""
 
@@ -62,6 +65,7 @@ class Session:
         model_url: str = "",
         revive: Callable[[], Awaitable[None]] | None = None,
         serve: Serve | None = None,
+        embed: Embed | None = None,
         store_timeout_s: float = STORE_TIMEOUT_S,
     ) -> None:
         self.gateway = gateway
@@ -76,6 +80,7 @@ class Session:
         self._answered: set[str] = set()
         self._models: dict[str, tuple[Model, Price | None]] = {}
         self._serve = serve
+        self._embed = embed
         self.reconcile_line = command_line("reconcile", "RUN")
         """The command that compares the latest run of this session with ClickHouse."""
         self.storage_checked = False
@@ -91,6 +96,7 @@ class Session:
             model_url=self.model_url,
             revive=self._revive,
             serve=self._serve,
+            embed=self._embed,
             store_timeout_s=self._store_timeout_s,
         )
         session.storage_checked = self.storage_checked
@@ -140,6 +146,13 @@ class Session:
         call_s = time.perf_counter() - started
         self._answered.add(model.name)
         return dataclasses.replace(answer, call_s=call_s, cost_usd=_cost(price, answer))
+
+    async def embed(self, texts: Sequence[str], model: str = "") -> list[list[float]]:
+        """The vectors of `texts` by `model` (empty: the one that fits the settings). Raises InputError for a
+        model that has none, ModelError."""
+        if self._embed is None:
+            raise InputError("this session has no embeddings; open it with connect()")
+        return await self._redacted(self._embed(texts, model))
 
     def _answer_timeout_s(self, model: Model) -> float:
         return self.settings.timeout_s if model.name in self._answered else self.settings.first_timeout_s

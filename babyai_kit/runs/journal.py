@@ -16,7 +16,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -45,10 +45,11 @@ MANIFEST = "run.json"
 RECONCILIATION = "reconciliation.json"
 STEPS = "steps.jsonl"
 CALLS = "calls.jsonl"
+EPISODES = "episodes.jsonl"
 _FILES = {
     StepRecord: STEPS,
     CallRecord: CALLS,
-    EpisodeRecord: "episodes.jsonl",
+    EpisodeRecord: EPISODES,
     Registration: "registered.jsonl",
 }
 
@@ -66,8 +67,13 @@ def run_folder(results: StrPath, run: str, shard: tuple[int, int] | None = None)
 
 def read_steps(folder: Path) -> dict[str, list[StepRecord]]:
     """Steps by episode_id, in order of `step`; empty if there is no file. All readers raise JournalError."""
+    return ordered_steps(_records(folder, StepRecord))
+
+
+def ordered_steps(records: Iterable[StepRecord]) -> dict[str, list[StepRecord]]:
+    """Steps by episode_id, in order of `step`, of lines in the order in which they were written."""
     steps: dict[str, dict[int, StepRecord]] = {}
-    for record in _records(folder, StepRecord):
+    for record in records:
         by_step = steps.setdefault(record.episode_id, {})
         if by_step.get(record.step) == record:
             continue
@@ -139,22 +145,25 @@ def _records(folder: Path, kind: type[R]) -> Iterator[R]:
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                record = from_json(kind, parse_json(line))
-                wrong = wrong_field(record)
-            except KeyError as error:
-                raise _invalid(number, path, kind, f"without {error}") from None
-            except (ValueError, TypeError):
-                raise _invalid(number, path, kind, "no JSON object of its form") from None
-            if wrong:
-                raise _invalid(number, path, kind, f"{wrong} has an impossible value")
-            yield record
+            yield parse_line(kind, line, f"line {number} of {path}")
 
 
-def _invalid(number: int, path: Path, kind: type, reason: str) -> JournalError:
-    return JournalError(
-        f"line {number} of {path} is not a valid {kind.__name__} ({reason}); fix or delete that line"
-    )
+def parse_line(kind: type[R], line: bytes, where: str) -> R:
+    """The record in a line of a journal. Raises JournalError, which says `where` it is."""
+    try:
+        record = from_json(kind, parse_json(line))
+        wrong = wrong_field(record)
+    except KeyError as error:
+        raise _invalid(where, kind, f"without {error}") from None
+    except (ValueError, TypeError):
+        raise _invalid(where, kind, "no JSON object of its form") from None
+    if wrong:
+        raise _invalid(where, kind, f"{wrong} has an impossible value")
+    return record
+
+
+def _invalid(where: str, kind: type, reason: str) -> JournalError:
+    return JournalError(f"{where} is not a valid {kind.__name__} ({reason}); fix or delete that line")
 
 
 def line_of(path: Path, step: StepRecord) -> int | None:

@@ -67,7 +67,7 @@ class Run:
         if (folder / "shards").is_dir():
             merge = command_line("merge", name, results=results)
             raise InputError(f"run {name!r} is in shards; join them first: {merge}")
-        raise InputError(_no_run(name, results))
+        raise no_run_error(name, results)
 
     @classmethod
     def at(cls, folder: Path) -> Run | None:
@@ -127,12 +127,15 @@ class Run:
         return read_reconciliation(self.folder)
 
 
-def _no_run(name: str, results: StrPath) -> str:
-    """The message for a run that has not begun."""
+def no_run_error(name: str, results: StrPath) -> InputError:
+    """What to raise for a run that has not begun."""
     where = f"no run {name!r} under {results}"
     if not Path(results).is_dir():
-        return f"{where}, since there is no such folder; name the folder of the runs with --results"
+        return InputError(
+            f"{where}, since there is no such folder; name the folder of the runs with --results"
+        )
     names = run_names(results)
     if not names:
-        return f"{where}, which holds no run yet; begin it: {command_line('run', name, results=results)}"
-    return f"{where}; {what_there_is(name, names)}"
+        begin = command_line("run", name, results=results)
+        return InputError(f"{where}, which holds no run yet; begin it: {begin}")
+    return InputError(f"{where}; {what_there_is(name, names)}")

@@ -6,7 +6,7 @@ The environment is deterministic: the recorded actions bring back every state of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,7 @@ class Trajectory:
             return "error"
         return "success" if self.record.success else "failure"
 
-    def states(self) -> Iterator[tuple[TextEnv, StepRecord | None]]:
+    def states(self) -> Generator[tuple[TextEnv, StepRecord | None], None, None]:
         """The environment before each step, with the step that follows; then once more as it was left.
 
         It is one environment that moves on between the states: take from each what is needed.
@@ -94,15 +94,23 @@ def assemble(
         if record is None and (key, digest) in episodes:
             continue  # another attempt at the same episode was finished
         if manifest.is_present(key.variant, key.model, digest):
-            whole = record.episode_length if record else recorded[-1].step + 1
-            missing = sorted({*range(whole)} - {step.step for step in recorded})
-            gapless = tuple(step for i, step in enumerate(recorded) if step.step == i)
-            trajectories.append(
-                Trajectory(key, digest, episode_id, gapless, record, tuple(missing), provenance)
-            )
+            trajectories.append(trajectory_of(record, recorded, provenance))
     variants = manifest.plan.variants
     return sorted(
         trajectories, key=lambda t: (_rank(t.key.variant, variants), _rank(t.key.task, TASKS), t.key)
+    )
+
+
+def trajectory_of(
+    record: EpisodeRecord | None, recorded: Sequence[StepRecord], provenance: Provenance
+) -> Trajectory:
+    """The episode that has this row, if any, and these steps in their order; one of both is there."""
+    first = record or recorded[0]
+    whole = record.episode_length if record else recorded[-1].step + 1
+    missing = sorted({*range(whole)} - {step.step for step in recorded})
+    gapless = tuple(step for i, step in enumerate(recorded) if step.step == i)
+    return Trajectory(
+        first.key, first.variant_digest, first.episode_id, gapless, record, tuple(missing), provenance
     )
 
 

@@ -33,7 +33,7 @@ def test_every_agent_that_ships_has_its_name_and_remembers_as_the_plan_says(name
     assert spec.name == name
     # That of pictures is a parameter of its own; an explorer has that of the variant that it asks.
     assert spec.uses_history == (name not in ("vision", "explore"))
-    assert spec.make.agent_name == name  # type: ignore[attr-defined]
+    assert getattr(spec.make, "func", spec.make).agent_name == name
 
 
 def test_parameters_make_another_agent_whose_name_and_digest_say_so() -> None:

@@ -231,7 +231,7 @@ runpy.run_module("babyai_kit", run_name="__main__")
         line = player.stdout.readline()
     finally:
         player.terminate()
-        _, errors = player.communicate(timeout=20)
+        _, errors = player.communicate(timeout=200)
     assert "http://127.0.0.2:" in line, errors
 
 

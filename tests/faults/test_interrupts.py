@@ -32,7 +32,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, data_alone: Path) -> pd.Data
 
 
 def wait_for_steps(file: Path, count: int) -> None:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 200
     while not (file.exists() and file.read_bytes().count(b"\n") >= count):
         assert time.monotonic() < give_up
         time.sleep(0.02)
@@ -40,7 +40,7 @@ def wait_for_steps(file: Path, count: int) -> None:
 
 def server_is_gone(project: Path) -> bool:
     """True once the local ClickHouse has ended with its last user."""
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 200
     while read_state(DataDirectory(project / "data")) is not None:
         if time.monotonic() > give_up:
             return False

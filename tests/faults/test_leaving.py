@@ -21,7 +21,7 @@ PLAN = ["--variants", "baseline,history", "--tasks", "goto", "--seeds", "0:40", 
 
 
 def wait_until(log: Path, is_there) -> None:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 200
     while not is_there():
         assert time.monotonic() < give_up, log.read_text()
         time.sleep(0.02)

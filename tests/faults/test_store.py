@@ -65,7 +65,7 @@ async def test_a_store_that_hangs_holds_nothing_up(store, open_session, tmp_path
             run = asyncio.create_task(run_experiment(session, "hung", **plan, progress=False))
             await until_steps(tmp_path / "hung", 60)
             store.signal(signal.SIGSTOP)
-            episodes = await asyncio.wait_for(run, 60)
+            episodes = await asyncio.wait_for(run, 200)
             ended = loop.time()
         assert loop.time() - ended < 10
     finally:

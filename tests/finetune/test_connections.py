@@ -140,10 +140,10 @@ async def test_a_server_that_goes_away_and_comes_back_is_waited_for(export: fine
         waiting = asyncio.create_task(
             finetune.wait(server, export.folder, first_wait_s=0.01, longest_wait_s=0.05, say=say)
         )
-    await asyncio.wait_for(away.wait(), 60)
+    await asyncio.wait_for(away.wait(), 200)
     async with ThirdParty(["running", "succeeded"], port=other.port) as back:
         back.refuse["show"] = [(502, "<html>starting</html>"), (200, "<html>starting</html>")]
-        assert (await asyncio.wait_for(waiting, 60)).fine_tuned_model == "tuned:1"
+        assert (await asyncio.wait_for(waiting, 200)).fine_tuned_model == "tuned:1"
     assert len([line for line in lines if line.startswith("Waiting for the server: ")]) == 1
 
 
@@ -159,7 +159,7 @@ async def test_the_wait_is_as_long_as_the_server_asks(export: finetune.Export):
         server = finetune.Server(other.base_url, max_retries=0)
         await finetune.launch(server, export, say=quiet)
         waiting = asyncio.create_task(finetune.wait(server, export.folder, first_wait_s=0.0, say=quiet))
-        await asyncio.wait_for(asked.wait(), 60)
+        await asyncio.wait_for(asked.wait(), 200)
         await asyncio.sleep(0.2)
         assert other.count("show") == 1
         waiting.cancel()

@@ -59,6 +59,8 @@ class ModelServer:
     base_url: str = ""
     asked: list[Body] = field(default_factory=list)
     """Request bodies in order of arrival."""
+    embedded: list[Body] = field(default_factory=list)
+    """Those of requests for embeddings."""
     authorizations: list[str] = field(default_factory=list)
     """Their headers of that name; empty for none."""
 
@@ -70,23 +72,36 @@ async def model_server(
     path: str = "/v1",
     endpoint: str = "/chat/completions",
     certificate: ssl.SSLContext | None = None,
+    embed: Callable[[Body], Any] | None = None,
 ) -> AsyncIterator[ModelServer]:
     """A server whose every chat completion is `answer(body)`: a body, a response, or a coroutine of one.
 
     `path`: of its base URL; it is asked at `endpoint` below. With a `certificate`, it is asked by https.
+    `embed`: likewise of embeddings; None: it has none.
     """
     server = ModelServer()
 
     async def chat(request: web.Request) -> web.StreamResponse:
-        server.asked.append(await request.json())
+        return await reply_to(request, server.asked, answer)
+
+    async def embeddings(request: web.Request) -> web.StreamResponse:
+        assert embed is not None
+        return await reply_to(request, server.embedded, embed)
+
+    async def reply_to(
+        request: web.Request, kept: list[Body], answer: Callable[[Body], Any]
+    ) -> web.StreamResponse:
+        kept.append(await request.json())
         server.authorizations.append(request.headers.get("Authorization", ""))
-        reply = answer(server.asked[-1])
+        reply = answer(kept[-1])
         if inspect.isawaitable(reply):
             reply = await reply
         return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply)
 
     app = web.Application()
     app.router.add_post(f"{path}{endpoint}", chat)
+    if embed is not None:
+        app.router.add_post(f"{path}/embeddings", embeddings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate).start()

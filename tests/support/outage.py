@@ -33,7 +33,7 @@ class Store:
     def start(self) -> None:
         command = ["clickhouse", "--path", str(self.folder), "--port", str(self.port)]
         self._process = start(self.folder, *command, log=self.folder / "log")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex((HOST, self.port)) == 0:

@@ -4,6 +4,7 @@ The gateway passes on neither a status beyond four nor Retry-After, and cannot r
 adapter hands it clean answers, and failures in a form that says what they are (`failures`).
 """
 
+from babyai_kit.local.adapter.embeddings import EmbeddingClient
 from babyai_kit.local.adapter.server import Adapter
 
-__all__ = ["Adapter"]
+__all__ = ["Adapter", "EmbeddingClient"]

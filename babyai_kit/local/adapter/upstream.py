@@ -50,7 +50,8 @@ class Upstream:
     """The model server at `base_url`. An async context manager.
 
     `timeout_s`: for one answer; `first_timeout_s`: until there has been one, since a server may load its
-    model then and starts anew if its caller leaves. Raises ConfigError for a proxy that cannot be used.
+    model then and starts anew if its caller leaves. `path`: of what is asked, below the base URL.
+    Raises ConfigError for a proxy that cannot be used.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Upstream:
         timeout_s: float,
         first_timeout_s: float,
         remedies: Remedies = OF_SETTINGS,
+        path: str = "chat/completions",
     ) -> None:
-        self._url = URL(endpoint(base_url, "chat/completions"), encoded=True)
+        self._url = URL(endpoint(base_url, path), encoded=True)
         self._proxy = proxy_for(base_url, environ)
         self._timeout_s = timeout_s
         self._first_timeout_s = first_timeout_s

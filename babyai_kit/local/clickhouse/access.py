@@ -9,7 +9,7 @@ from aiohttp import web
 
 from babyai_kit.configuration.addresses import CLICKHOUSE_USER
 from babyai_kit.local.clickhouse.http_errors import RequestError
-from babyai_kit.local.http.loopback import foreign_reason
+from babyai_kit.loopback import foreign_reason
 
 
 def check_origin(request: web.Request) -> None:

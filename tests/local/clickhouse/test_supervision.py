@@ -51,11 +51,11 @@ class User:
         return int(pid), int(port)
 
     def end(self) -> None:
-        self.process.communicate("\n", timeout=20)
+        self.process.communicate("\n", timeout=200)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=200)
 
 
 def alive(pid: int) -> bool:
@@ -68,7 +68,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 15) -> bool:
+def until(condition: Callable[[], bool], timeout_s: float = 120) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -63,7 +63,7 @@ class Link:
     async def status(self) -> int | None:
         """Of the next response; None if the server closed the connection."""
         with contextlib.suppress(ConnectionError):
-            line = await asyncio.wait_for(self.reader.readline(), 60)
+            line = await asyncio.wait_for(self.reader.readline(), 200)
             return int(line.split()[1]) if line else None
         return None
 
@@ -143,7 +143,7 @@ async def test_who_takes_nothing_of_the_response_is_cut_off():
 async def test_a_handler_ends_with_its_slow_client():
     async with Server(patience=IMPATIENT).run() as server:
         await server.connect(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
-        await asyncio.wait_for(server.cancelled.wait(), 60)
+        await asyncio.wait_for(server.cancelled.wait(), 200)
 
 
 async def test_the_longest_waiting_stranger_makes_room():

@@ -16,10 +16,13 @@ _HOST = re.compile(r"(\[::1\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
 _SITE = re.compile(r"https?://([^/?#\\]*)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 
 
-def foreign_reason(request: web.BaseRequest, *, names: Collection[str] = ()) -> str | None:
+def foreign_reason(
+    request: web.BaseRequest, *, names: Collection[str] = (), linked: bool = False
+) -> str | None:
     """Why `request` must be refused, as a clause that repeats nothing of it; None if it need not be.
 
-    `names`: what this machine is called besides 127.0.0.1 and localhost, in lower case.
+    `names`: what this machine is called besides 127.0.0.1 and localhost, in lower case. `linked`: the request
+    is for a page to which any site may lead a browser, such as one whose address is a secret.
     """
     headers = request.headers
     hosts = headers.getall("Host", [])
@@ -29,6 +32,8 @@ def foreign_reason(request: web.BaseRequest, *, names: Collection[str] = ()) -> 
         return "this server answers to 127.0.0.1 and localhost only"
     if not request.raw_path.startswith("/"):
         return "the target of a request must be a path"
+    if linked and headers.get("Sec-Fetch-Mode", "navigate") == "navigate":
+        return None
     for header in ("Origin", "Referer"):
         for origin in headers.getall(header, []):
             site = _SITE.fullmatch(origin)

@@ -1,0 +1,59 @@
+"""What the viewer answers at which address. Everything that blocks runs in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from babyai_kit.errors import InputError
+from babyai_kit.viewer.app_files import TYPES, app_file, index_page
+from babyai_kit.viewer.library import Library
+
+
+class Routes:
+    """The addresses below the token."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def add_to(self, router: web.UrlDispatcher, base: str) -> None:
+        """Register all addresses under `base`, which has no slash at its end."""
+        run = f"{base}/api/runs/{{run}}"
+        router.add_get(f"{base}/", self._page)
+        router.add_get(f"{base}/app/{{name}}", self._file)
+        router.add_get(f"{base}/api/runs", self._runs)
+        router.add_get(run, self._run)
+        router.add_get(f"{run}/episodes/{{id}}", self._episode)
+
+    async def _page(self, request: web.Request) -> web.Response:
+        return web.Response(text=await asyncio.to_thread(index_page), content_type=TYPES["html"])
+
+    async def _file(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        text = await asyncio.to_thread(app_file, name)
+        if text is None:
+            raise InputError(f"the viewer has no file {name!r}; reload the page")
+        return web.Response(text=text, content_type=TYPES[name.rpartition(".")[2]])
+
+    async def _runs(self, request: web.Request) -> web.Response:
+        return await _json(self._library.summaries)
+
+    async def _run(self, request: web.Request) -> web.Response:
+        version, body = await asyncio.to_thread(self._library.table, request.match_info["run"])
+        tag = f'"{version}"'
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={"ETag": tag})
+        return web.Response(body=body, content_type="application/json", headers={"ETag": tag})
+
+    async def _episode(self, request: web.Request) -> web.Response:
+        return await _json(self._library.episode, request.match_info["run"], request.match_info["id"])
+
+
+async def _json(make: Callable[..., Any], *values: Any) -> web.Response:
+    """The JSON of what `make` returns, both made in a thread."""
+    body = await asyncio.to_thread(lambda: json.dumps(make(*values), separators=(",", ":")).encode())
+    return web.Response(body=body, content_type="application/json")

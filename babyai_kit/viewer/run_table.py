@@ -1,0 +1,190 @@
+"""A run as the browser gets it: what it came to, and its episodes as columns. All text is `visible`."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from babyai_kit.configuration.models import is_free, is_offline_player
+from babyai_kit.configuration.project import StrPath
+from babyai_kit.environment.suites import SUITES
+from babyai_kit.errors import KitError
+from babyai_kit.failures import CLASSES
+from babyai_kit.failures.classes import LABELS
+from babyai_kit.hostile_text import visible
+from babyai_kit.runs.commands import command_line
+from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, total
+from babyai_kit.viewer.agent_rows import AgentNames, agent_rows, number, table_of
+from babyai_kit.viewer.plan_rows import plan_rows
+from babyai_kit.viewer.run_index import Begun, Contents
+
+OUTCOMES = ("success", "failure", "error", "unfinished", "planned")
+CHUNK = 20
+"""Episodes of a file of an export."""
+RUNNING_S = 60
+"""Seconds after the latest line in which a run counts as running."""
+OFFLINE = "Offline player: not an LLM"
+
+Failures = Mapping[str, str]
+"""Classes of failed episodes by episode_id, as far as they are known; empty where they cannot be."""
+
+
+def keys_of(contents: Contents) -> list[EpisodeKey]:
+    """All episodes, in the order of the plan; those that nobody planned come last."""
+    return list(dict.fromkeys((*contents.planned, *contents.records, *contents.begun)))
+
+
+def summary(contents: Contents, results: StrPath, *, now: float | None = None) -> dict[str, Any]:
+    """RunSummary: what the run came to."""
+    keys, records = keys_of(contents), contents.records
+    owed = contents.planned or keys
+    done = [records[key] for key in owed if key in records]
+    finished = sum(record.status == "ok" for record in done)
+    models, manifest = list(dict.fromkeys(key.model for key in keys)), contents.manifest
+    names, damage = AgentNames(keys), list(contents.damage)
+    rows: list[dict[str, Any]] = []
+    try:
+        rows = agent_rows(table_of(records.values(), names))
+    except KitError as error:
+        damage.append(str(error))
+    age = (time.time() if now is None else now) - contents.written
+    paid = [record.cost_usd for record in records.values() if not is_free(record.model)]
+    return {
+        "run": contents.name,
+        "created": manifest.created if manifest else None,
+        "updated": datetime.fromtimestamp(contents.written, timezone.utc).isoformat(timespec="seconds"),
+        "models": [*map(visible, models)],
+        "agents": [*map(visible, dict.fromkeys(map(names.of, keys)))],
+        "tasks": [*map(visible, _tasks(keys))],
+        "planned": len(owed),
+        "finished": finished,
+        "errors": len(done) - finished,
+        "running": age < RUNNING_S and finished < len(owed),
+        "cost": number(total(paid)) if paid else None,
+        "notes": _notes(contents, models, results),
+        "damaged": _damage(damage),
+        "agentRows": rows,
+    }
+
+
+def table(contents: Contents, failures: Failures, results: StrPath) -> dict[str, Any]:
+    """RunTable: the summary, the plan, and every episode."""
+    of_run = summary(contents, results)
+    keys = keys_of(contents)
+    names = AgentNames(keys)
+    lists = {
+        "agents": list(dict.fromkeys(map(names.of, keys))),
+        "models": list(dict.fromkeys(key.model for key in keys)),
+        "tasks": _tasks(keys),
+    }
+    records = [contents.records.get(key) for key in keys]
+    failed = [record.episode_id for record in records if record and _outcome(record, None) == "failure"]
+    known = sum(name in failures for name in failed)
+    version = f"{contents.version}-{known}-{of_run['running']:d}"
+    return {
+        "run": contents.name,
+        "version": hashlib.sha256(version.encode()).hexdigest()[:12],
+        "summary": of_run,
+        "plan": plan_rows(contents),
+        "references": {},
+        "names": {name: [*map(visible, texts)] for name, texts in lists.items()}
+        | {
+            "outcomes": list(OUTCOMES),
+            "failures": [
+                {"name": name, "label": LABELS[name], "text": condition.__doc__}
+                for name, condition in CLASSES.items()
+            ],
+        },
+        "classified": known / len(failed) if failed else 1.0,
+        "episodes": _columns(keys, records, contents.begun, names, lists, failures),
+    }
+
+
+def _columns(
+    keys: list[EpisodeKey],
+    records: list[EpisodeRecord | None],
+    begun: Mapping[EpisodeKey, Begun],
+    names: AgentNames,
+    lists: Mapping[str, list[str]],
+    failures: Failures,
+) -> dict[str, list[Any]]:
+    place = {name: {text: i for i, text in enumerate(texts)} for name, texts in lists.items()}
+    outcomes = {name: i for i, name in enumerate(OUTCOMES)}
+    classes = {name: i for i, name in enumerate(CLASSES)}
+    attempts = [begun.get(key) for key in keys]
+    states = [_outcome(record, attempt) for record, attempt in zip(records, attempts, strict=True)]
+    ids = [
+        record.episode_id if record else attempt.episode_id if attempt else None
+        for record, attempt in zip(records, attempts, strict=True)
+    ]
+
+    def class_of(state: str, episode_id: str | None) -> int:
+        if state != "failure" or episode_id is None:
+            return -1
+        return classes.get(failures[episode_id], -1) if episode_id in failures else -2
+
+    def figures(field: str) -> list[Any]:
+        return [number(getattr(record, field)) if record else None for record in records]
+
+    chunks, count = [], 0
+    for episode_id in ids:
+        chunks.append(count // CHUNK)
+        count += episode_id is not None
+    return {
+        "id": ids,
+        "agent": [place["agents"][names.of(key)] for key in keys],
+        "model": [place["models"][key.model] for key in keys],
+        "task": [place["tasks"][key.task] for key in keys],
+        "distractors": [key.num_dists for key in keys],
+        "seed": [key.seed for key in keys],
+        "repeat": [key.repeat for key in keys],
+        "history": [key.history_length for key in keys],
+        "outcome": [outcomes[state] for state in states],
+        "failure": [class_of(state, name) for state, name in zip(states, ids, strict=True)],
+        "length": [
+            record.episode_length if record else attempt.steps if attempt else None
+            for record, attempt in zip(records, attempts, strict=True)
+        ],
+        "maxSteps": [record.max_steps if record else None for record in records],
+        "shortest": figures("shortest_length"),
+        "episodeReturn": figures("episode_return"),
+        "invalid": [record.invalid_actions if record else None for record in records],
+        "inputTokens": figures("input_tokens"),
+        "outputTokens": figures("output_tokens"),
+        "cost": figures("cost_usd"),
+        "seconds": figures("wall_s"),
+        "error": [visible(record.error) if record and record.error else None for record in records],
+        "chunk": chunks,
+    }
+
+
+def _outcome(record: EpisodeRecord | None, attempt: Begun | None) -> str:
+    if record is None:
+        return "unfinished" if attempt else "planned"
+    if record.status != "ok":
+        return "error"
+    return "success" if record.success else "failure"
+
+
+def _tasks(keys: Iterable[EpisodeKey]) -> list[str]:
+    """The tasks in the order of the suites, then others as they come."""
+    tasks = list(dict.fromkeys(key.task for key in keys))
+    known = dict.fromkeys(task for suite in SUITES.values() for task in suite.tasks)
+    return [task for task in known if task in tasks] + [task for task in tasks if task not in known]
+
+
+def _notes(contents: Contents, models: Iterable[str], results: StrPath) -> list[str]:
+    notes = [OFFLINE] if any(map(is_offline_player, models)) else []
+    if not contents.is_whole:
+        notes.append(f"In shards; join them: {command_line('merge', contents.name, results=results)}")
+    return notes
+
+
+def _damage(lines: list[str]) -> str | None:
+    if not lines:
+        return None
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return visible(lines[0]) + more
