@@ -8,7 +8,7 @@ from __future__ import annotations
 from babyai_kit.environment.detours import needed_steps
 from babyai_kit.environment.expert import expert_actions
 from babyai_kit.environment.registration import REGISTERED, make_env, register
-from babyai_kit.environment.shortest import shortest_length
+from babyai_kit.environment.shortest import shortest_length, shortest_path
 from babyai_kit.environment.suites import SUITES, Suite
 from babyai_kit.environment.tasks import ACTIONS, MAX_DISTRACTORS, MAX_STEPS, TASKS
 
@@ -24,6 +24,7 @@ __all__ = [
     "make_env",
     "needed_steps",
     "shortest_length",
+    "shortest_path",
 ]
 
 register()

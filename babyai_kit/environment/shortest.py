@@ -1,4 +1,4 @@
-"""The least number of steps to success for one who knows everything.
+"""The least number of steps to success for one who knows everything, and a path that has it.
 
 Minigrid's physics in an abstract form, searched best first (A*) with the bounds of `objectives`: where every
 object lies, what is carried and which positions still count are part of the state, so the length is exact.
@@ -8,7 +8,7 @@ The environment is read, never stepped.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from minigrid.envs.babyai.core.verifier import AfterInstr, BeforeInstr
@@ -105,6 +105,26 @@ class World:
                 yield state._replace(carried=NOTHING, cells=dropped), DROP, carried
 
 
+def shortest_path(env: Any, *, move_goals: bool = False) -> tuple[int, ...]:
+    """Actions (0..5, at least one) that lead from the present state to success in the fewest steps.
+
+    There may be others as short. See `shortest_length` for what is covered and raised.
+    """
+    level = env.unwrapped
+    if not isinstance(level, TaskEnv):
+        name = getattr(level, "level_id", type(level).__name__)
+        raise UnsupportedLevelError(f"there is no shortest length for {name}; use one of {', '.join(TASKS)}")
+    if not level.running:
+        raise StepOrderError("no episode is running; call reset(seed=...) before shortest_length()")
+    world = World(level)
+    path = _search(world, frozenset() if move_goals else world.objective.landmarks)
+    if path is None and not move_goals:  # A goal itself may block the only path.
+        path = _search(world, frozenset())
+    if path is None:
+        raise UnsupportedLevelError(f"success has become impossible in {level.level_id}; call reset() first")
+    return path
+
+
 def shortest_length(env: Any, *, move_goals: bool = False) -> int:
     """The least number of steps (>= 1) from the present state to success; after reset(), of the episode.
 
@@ -116,33 +136,22 @@ def shortest_length(env: Any, *, move_goals: bool = False) -> int:
     are. Raises StepOrderError when no episode is running, UnsupportedLevelError for other levels, where
     success has become impossible (what is needed was destroyed), and where the search grows too long.
     """
-    level = env.unwrapped
-    if not isinstance(level, TaskEnv):
-        name = getattr(level, "level_id", type(level).__name__)
-        raise UnsupportedLevelError(f"there is no shortest length for {name}; use one of {', '.join(TASKS)}")
-    if not level.running:
-        raise StepOrderError("no episode is running; call reset(seed=...) before shortest_length()")
-    world = World(level)
-    length = _search(world, frozenset() if move_goals else world.objective.landmarks)
-    if length is None and not move_goals:  # A goal itself may block the only path.
-        length = _search(world, frozenset())
-    if length is None:
-        raise UnsupportedLevelError(f"success has become impossible in {level.level_id}; call reset() first")
-    return length
+    return len(shortest_path(env, move_goals=move_goals))
 
 
-def _search(world: World, untouched: frozenset[int]) -> int | None:
-    """Best first: the first success taken from the queue is a shortest one."""
+def _search(world: World, untouched: frozenset[int]) -> tuple[int, ...] | None:
+    """Best first: the first success taken from the queue ends a shortest path."""
     objective, start = world.objective, world.start
     best = {start: 0}
+    before: dict[State, tuple[State, int]] = {}
     newest = 0  # Breaks ties in favour of the latest and so deepest state; states have no order.
-    queue: list[tuple[int, int, int, State | None]] = [(objective.bound(start), newest, 0, start)]
+    queue: list[tuple[int, int, int, State, int | None]] = [(objective.bound(start), newest, 0, start, None)]
     while queue:
-        total, _, steps, state = heapq.heappop(queue)
+        total, _, steps, state, last = heapq.heappop(queue)
         if total >= FAR:
             return None
-        if state is None:
-            return steps
+        if last is not None:
+            return (*_actions(before, state), last)
         if steps > best[state]:
             continue
         steps += 1
@@ -150,15 +159,25 @@ def _search(world: World, untouched: frozenset[int]) -> int | None:
             after, success = objective.after(moved_to, action, moved)
             newest -= 1
             if success:
-                heapq.heappush(queue, (steps, newest, steps, None))
+                heapq.heappush(queue, (steps, newest, steps, state, action))
             elif steps < best.get(after, FAR):
                 best[after] = steps
-                heapq.heappush(queue, (steps + objective.bound(after), newest, steps, after))
+                before[after] = state, action
+                heapq.heappush(queue, (steps + objective.bound(after), newest, steps, after, None))
         if len(best) > MAX_STATES:
             raise UnsupportedLevelError(
                 f"the search for the shortest path exceeded {MAX_STATES} states; use a smaller num_dists"
             )
     return None
+
+
+def _actions(before: Mapping[State, tuple[State, int]], state: State) -> tuple[int, ...]:
+    """The actions that led to `state`. `before`: for each state but the first, the one it comes from."""
+    actions = []
+    while state in before:
+        state, action = before[state]
+        actions.append(action)
+    return tuple(reversed(actions))
 
 
 def _index(objects: tuple[Any, ...], wanted: Any) -> int:

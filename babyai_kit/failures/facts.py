@@ -10,6 +10,7 @@ from minigrid.core.world_object import Box, WorldObj
 from babyai_kit.environment.reading import read_observation
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.failures.aims import Aim, aim, cut_off, named, takeable
+from babyai_kit.runs.records import StepRecord
 from babyai_kit.runs.trajectories import Trajectory
 
 
@@ -41,52 +42,78 @@ class Facts:
     """The step, counted from 0, that opened the first box that the mission names; None if none did."""
 
 
+class Observer:
+    """Gathers the facts of an episode from its states, one after the other."""
+
+    def __init__(self) -> None:
+        self.repeats: list[int | None] = []
+        """For each step, the earlier one that did the same in the same state first, if there is one."""
+        self._moves: dict[Hashable, int] = {}
+        self._invalid_answers = self._goal_seen_steps = 0
+        self._wrong_objects: list[str] = []
+        self._destroyed_goals: list[str] = []
+        self._allowed: list[WorldObj] = []
+        self._goals: list[WorldObj] = []
+        self._stage: Aim | None = None
+        self._fatal_step: int | None = None
+        self._ahead: WorldObj | None = None
+        self._load: WorldObj | None = None
+
+    def add(self, env: TextEnv, step: StepRecord | None) -> None:
+        """The environment before `step`, or at the end."""
+        if self._stage is None:
+            self._allowed, self._goals = takeable(env), named(env)
+        else:
+            self._judge(env)
+        self._ahead, self._load = env.grid.get(*env.front_pos), env.carrying
+        stage = aim(env)
+        if stage != self._stage:
+            self._goal_seen_steps = 0
+            self._stage = stage
+        if step is not None:
+            self._invalid_answers += not step.valid
+            self._goal_seen_steps += _tells(step.observation, stage)
+            move, number = (_state(env), stage, step.action), len(self.repeats)
+            first = self._moves.setdefault(move, number)
+            self.repeats.append(None if first == number else first)
+
+    def _judge(self, env: TextEnv) -> None:
+        """What the step just taken did to an object."""
+        needed = (*self._allowed, *self._goals)
+        if _destroyed(env, self._ahead):
+            if _among(self._ahead, self._goals):
+                self._destroyed_goals.append(_name(self._ahead))
+                if self._fatal_step is None:
+                    self._fatal_step = len(self.repeats) - 1
+            elif not cut_off(env, needed):
+                self._wrong_objects.append(_name(self._ahead))
+        elif env.carrying not in (None, self._load) and not (
+            _among(env.carrying, self._allowed) or cut_off(env, needed)
+        ):
+            self._wrong_objects.append(_name(env.carrying))
+
+    def facts(self) -> Facts:
+        """Of the states so far, at least one."""
+        assert self._stage is not None
+        return Facts(
+            steps=len(self.repeats),
+            invalid_answers=self._invalid_answers,
+            repeated_steps=sum(first is not None for first in self.repeats),
+            destroyed_goals=tuple(self._destroyed_goals),
+            wrong_objects=tuple(self._wrong_objects),
+            stage=self._stage.stage,
+            goal=" or ".join(self._stage.objects),
+            goal_seen_steps=self._goal_seen_steps,
+            fatal_step=self._fatal_step,
+        )
+
+
 def observe(trajectory: Trajectory) -> Facts:
     """The facts of a trajectory. Raises JournalError if it does not replay."""
-    moves: set[Hashable] = set()
-    repeated_steps = goal_seen_steps = 0
-    wrong_objects: list[str] = []
-    destroyed_goals: list[str] = []
-    allowed: list[WorldObj] = []
-    goals: list[WorldObj] = []
-    stage: Aim | None = None
-    fatal_step: int | None = None
-    ahead: WorldObj | None = None
-    load: WorldObj | None = None
-    for number, (env, step) in enumerate(trajectory.states()):
-        if number == 0:
-            allowed, goals = takeable(env), named(env)
-        elif _destroyed(env, ahead):
-            if _among(ahead, goals):
-                destroyed_goals.append(_name(ahead))
-                fatal_step = number - 1 if fatal_step is None else fatal_step
-            elif not cut_off(env, (*allowed, *goals)):
-                wrong_objects.append(_name(ahead))
-        elif env.carrying not in (None, load) and not (
-            _among(env.carrying, allowed) or cut_off(env, (*allowed, *goals))
-        ):
-            wrong_objects.append(_name(env.carrying))
-        ahead, load = env.grid.get(*env.front_pos), env.carrying
-        previous, stage = stage, aim(env)
-        if stage != previous:
-            goal_seen_steps = 0
-        if step is not None:
-            goal_seen_steps += _tells(step.observation, stage)
-            move = (_state(env), stage, step.action)
-            repeated_steps += move in moves
-            moves.add(move)
-    assert stage is not None
-    return Facts(
-        steps=len(trajectory.steps),
-        invalid_answers=sum(not step.valid for step in trajectory.steps),
-        repeated_steps=repeated_steps,
-        destroyed_goals=tuple(destroyed_goals),
-        wrong_objects=tuple(wrong_objects),
-        stage=stage.stage,
-        goal=" or ".join(stage.objects),
-        goal_seen_steps=goal_seen_steps,
-        fatal_step=fatal_step,
-    )
+    observer = Observer()
+    for env, step in trajectory.states():
+        observer.add(env, step)
+    return observer.facts()
 
 
 def _state(env: TextEnv) -> Hashable:

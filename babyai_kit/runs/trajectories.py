@@ -6,7 +6,7 @@ The environment is deterministic: the recorded actions bring back every state of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,7 @@ class Trajectory:
             return "error"
         return "success" if self.record.success else "failure"
 
-    def states(self) -> Iterator[tuple[TextEnv, StepRecord | None]]:
+    def states(self) -> Generator[tuple[TextEnv, StepRecord | None], None, None]:
         """The environment before each step, with the step that follows; then once more as it was left.
 
         It is one environment that moves on between the states: take from each what is needed.

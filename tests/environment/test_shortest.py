@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from minigrid.envs.babyai.core.verifier import GoToInstr, PickupInstr, SeqInstr
 
-from babyai_kit.environment import ACTIONS, TASKS, expert_actions, make_env, shortest_length
+from babyai_kit.environment import ACTIONS, TASKS, expert_actions, make_env, shortest_length, shortest_path
 from babyai_kit.environment.objectives import State
+from babyai_kit.environment.playback import Playback
 from babyai_kit.environment.shortest import World
 from babyai_kit.environment.text_env import TextEnv
 from babyai_kit.errors import StepOrderError, UnsupportedLevelError
@@ -221,3 +222,15 @@ def test_errors() -> None:
         env.step(action)
     with pytest.raises(UnsupportedLevelError, match="impossible"):
         shortest_length(env)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("num_dists", [0, 3])
+def test_a_shortest_path_leads_to_success_and_no_sooner(task: str, num_dists: int) -> None:
+    for seed in range(10):
+        playback = Playback(task, seed=seed, num_dists=num_dists)
+        path = shortest_path(playback.env)
+        assert len(path) == shortest_length(playback.env)
+        rewards = [playback.step(ACTIONS[action]) for action in path]
+        assert rewards[-1] > 0
+        assert not any(rewards[:-1])

@@ -1,94 +1,28 @@
 """Pages as a browser sees them: no script error, no request, pictures there, stepping works.
 
-Needs Chromium (Debian: `apt-get install chromium`; or its path in CHROMIUM) and playwright; skipped without.
+Needs Chromium and playwright (see tests.support.browser); skipped without.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from babyai_kit import load_replay, write_report
 from babyai_kit.replay.film import film
 from babyai_kit.replay.player import TILE, legible
 from tests.replay.test_replay import HOSTILE
+from tests.support.browser import NEEDS_CHROMIUM, Seen, expect, pixels
 from tests.support.journals import Reply, expert, idle, play, rename_model, seed_where, walk_to, write_run
 from tests.support.project import CONFIG
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found; install it or set CHROMIUM")
-SWITCHES = (
-    "--no-sandbox",  # tests may run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-@dataclass
-class Seen:
-    """A page and what happened while it was open."""
-
-    page: Any
-    trouble: list[str] = field(default_factory=list)
-    """Script errors, console errors (broken policies among them) and dialogs."""
-    requests: list[str] = field(default_factory=list)
-    """Addresses requested, except the page's own."""
-
-    def open(self, path: Path) -> Any:
-        address = path.resolve().as_uri()
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("console", lambda m: self.trouble.append(m.text) if m.type != "log" else None)
-        self.page.on("dialog", lambda dialog: (self.trouble.append(dialog.message), dialog.dismiss()))
-        self.page.on(
-            "request", lambda r: self.requests.append(r.url) if r.url.partition("#")[0] != address else None
-        )
-        self.page.goto(address)
-        return self.page
-
-    def check(self) -> None:
-        """Nothing went wrong, nothing was requested, every picture is there, no planted script ran."""
-        assert self.trouble == []
-        assert [url for url in self.requests if not url.startswith("data:")] == []
-        for frame in self.page.frames:
-            assert frame.evaluate("typeof window.hacked") == "undefined"
-            broken = "Array.from(document.images).filter(i => !i.complete || !i.naturalWidth).length"
-            assert frame.evaluate(broken) == 0
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    profile = tmp_path_factory.mktemp("profile")
-    with playwright.sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=SWITCHES, chromium_sandbox=False
-        )
-        yield context
-        context.close()
-
-
-@pytest.fixture
-def seen(browser: Any) -> Iterator[Seen]:
-    page = browser.new_page()
-    page.set_default_timeout(20_000)
-    yield Seen(page)
-    page.close()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +44,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def at(frame: Any, text: str) -> None:
     """Waits until the player says that it is there."""
-    playwright.expect(frame.locator("#count")).to_have_text(re.compile(f"^{text}"))
-
-
-def pixels(frame: Any, canvas: str) -> np.ndarray:
-    """[height, width, 3], as drawn."""
-    data = frame.evaluate(f"document.getElementById('{canvas}').toDataURL()")
-    picture = Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2])))
-    return np.asarray(picture.convert("RGB"))
+    expect(frame.locator("#count")).to_have_text(re.compile(f"^{text}"))
 
 
 def test_the_player_shows_every_step_as_it_was(seen: Seen, results: Path, tmp_path: Path) -> None:
