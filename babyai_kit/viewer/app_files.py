@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from babyai_kit.replay.tiles import tiles_js
+
 _NAME = re.compile(r"[a-z0-9_-]+\.(js|css)")
 _SHARED = ("world.js",)
 """Of `pages`, whose players draw the same world."""
+TILES = "tiles.js"
+"""Made of minigrid's tiles."""
 
 TYPES = {"js": "text/javascript", "css": "text/css", "html": "text/html"}
 
@@ -37,6 +41,8 @@ def app_file(name: str) -> str | None:
     """A script or style sheet of the application; None if there is none of that name."""
     if not _NAME.fullmatch(name):
         return None
+    if name == TILES:
+        return tiles_js()
     room = "babyai_kit.pages" if name in _SHARED else "babyai_kit.viewer"
     file = files(room) / name if name in _SHARED else files(room) / "app" / name
     return file.read_text(encoding="utf-8") if file.is_file() else None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from babyai_kit.hostile_text import visible
-from babyai_kit.report.provenance import commands
+from babyai_kit.runs.commands import run_commands
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.plan import Plan
 from babyai_kit.runs.plan_text import objects_text, seeds_text
-from babyai_kit.viewer.run_index import Contents
+from babyai_kit.viewer.contents import Contents
 
 PACKAGES = ("python", "babyai-kit", "tensorzero", "minigrid")
 """Whose versions are shown."""
@@ -25,7 +25,7 @@ def plan_rows(contents: Contents) -> list[dict[str, str]]:
             rows.append(("Plan", f"{number} of {len(plans)}"))
         rows += _plan(plan, manifest)
     rows += _sampling(manifest)
-    rows += [("Command", line) for line in commands(manifest)]
+    rows += [("Command", line) for line in run_commands(manifest)]
     return [{"label": label, "value": visible(value)} for label, value in rows]
 
 

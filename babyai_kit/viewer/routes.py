@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +12,17 @@ from aiohttp import web
 
 from babyai_kit.errors import InputError
 from babyai_kit.viewer.app_files import TYPES, app_file, index_page
+from babyai_kit.viewer.comparison import Side
 from babyai_kit.viewer.library import Library
+from babyai_kit.viewer.live import Watch
 
 
 class Routes:
     """The addresses below the token."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, watch: Watch) -> None:
         self._library = library
+        self._watch = watch
 
     def add_to(self, router: web.UrlDispatcher, base: str) -> None:
         """Register all addresses under `base`, which has no slash at its end."""
@@ -28,6 +32,10 @@ class Routes:
         router.add_get(f"{base}/api/runs", self._runs)
         router.add_get(run, self._run)
         router.add_get(f"{run}/episodes/{{id}}", self._episode)
+        router.add_get(f"{run}/search", self._search)
+        router.add_get(f"{run}/figures", self._figures)
+        router.add_get(f"{base}/api/compare", self._compare)
+        router.add_get(f"{base}/api/events", self._watch.stream, allow_head=False)
 
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=await asyncio.to_thread(index_page), content_type=TYPES["html"])
@@ -43,14 +51,36 @@ class Routes:
         return await _json(self._library.summaries)
 
     async def _run(self, request: web.Request) -> web.Response:
-        version, body = await asyncio.to_thread(self._library.table, request.match_info["run"])
-        tag = f'"{version}"'
+        table = await asyncio.to_thread(self._library.table, request.match_info["run"])
+        tag = f'"{table.version}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
-        return web.Response(body=body, content_type="application/json", headers={"ETag": tag})
+        return web.Response(body=table.json, content_type="application/json", headers={"ETag": tag})
 
     async def _episode(self, request: web.Request) -> web.Response:
         return await _json(self._library.episode, request.match_info["run"], request.match_info["id"])
+
+    async def _search(self, request: web.Request) -> web.Response:
+        stop = threading.Event()
+        try:
+            return await _json(
+                self._library.search, request.match_info["run"], request.query.get("q", ""), stop
+            )
+        finally:
+            stop.set()  # whoever asked may have gone
+
+    async def _figures(self, request: web.Request) -> web.Response:
+        return await _json(self._library.figures, request.match_info["run"])
+
+    async def _compare(self, request: web.Request) -> web.Response:
+        return await _json(self._library.compare, _side(request, "a"), _side(request, "b"))
+
+
+def _side(request: web.Request, name: str) -> Side:
+    run, agent, model = (request.query.get(f"{name}.{part}", "") for part in ("run", "agent", "model"))
+    if not run:
+        raise InputError(f"a comparison needs {name}.run; choose two agents in the overview")
+    return Side(run, agent, model)
 
 
 async def _json(make: Callable[..., Any], *values: Any) -> web.Response:

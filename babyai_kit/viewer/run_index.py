@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from babyai_kit.configuration.project import StrPath
@@ -18,44 +17,12 @@ from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.provenance import Provenance
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, present
 from babyai_kit.runs.trajectories import Trajectory, trajectory_of
+from babyai_kit.viewer.contents import Begun, Contents
+from babyai_kit.viewer.failure_queue import Failed
 from babyai_kit.viewer.run_parts import RunPart, State, last_written, part_folders, state_of
 
 PATIENCE_S = 0.3
 """How long steps are looked for before what is known is shown without them."""
-
-
-@dataclass(frozen=True)
-class Begun:
-    """An episode that has steps and no row yet."""
-
-    episode_id: str
-    key: EpisodeKey
-    steps: int
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a run holds at one moment, its shards' included."""
-
-    name: str
-    version: str
-    manifests: tuple[Manifest, ...]
-    """Of its parts, as far as they can be read; its own, if it has one, is the first."""
-    is_whole: bool
-    """False while the run is in shards that were not joined."""
-    planned: tuple[EpisodeKey, ...]
-    records: dict[EpisodeKey, EpisodeRecord]
-    """The finished episodes that were made with the present prompts."""
-    begun: dict[EpisodeKey, Begun]
-    """The unfinished ones, as far as their steps were found."""
-    damage: tuple[str, ...]
-    written: float
-    """When its files were last written, in seconds since 1970."""
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """The run's own or, while it is in shards, the first one's."""
-        return self.manifests[0] if self.manifests else None
 
 
 class RunIndex:
@@ -109,6 +76,14 @@ class RunIndex:
         file = (part.folder if part else self.folder) / STEPS
         return trajectory_of(record, steps, Provenance(file, manifest.versions if manifest else {}))
 
+    def failed(self, episode_id: str) -> Failed:
+        """One of the failed episodes, for the queue of failures."""
+        part = self.part_of(episode_id)
+        record = self.contents().failed[episode_id]
+        if part is None:
+            return Failed(record, self.folder / STEPS, ())
+        return Failed(record, part.steps.path, tuple(part.steps.spans[episode_id]))
+
     def part_of(self, episode_id: str) -> RunPart | None:
         """The part that has the episode's steps, or most of them."""
         parts = [part for part in self._parts.values() if episode_id in part.steps.spans]
@@ -149,12 +124,14 @@ class RunIndex:
         records = {record.key: record for record in present(every, digests)}
         return Contents(
             name=self.name,
+            folder=self.folder,
             version=hashlib.sha256(repr((state, located)).encode()).hexdigest()[:12],
             manifests=manifests,
             is_whole=not parts or parts[0].folder == self.folder,
             planned=self._planned[1],
             records=records,
             begun=self._unfinished(every, records, digests) if located else {},
+            located=located,
             damage=tuple(line for part in parts for line in part.damage),
             written=last_written(state),
         )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from babyai_kit.configuration.models import is_free, is_offline_player
+from babyai_kit.configuration.models import is_free, is_human, is_offline_player
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.environment.suites import SUITES
 from babyai_kit.errors import KitError
@@ -16,33 +15,24 @@ from babyai_kit.failures import CLASSES
 from babyai_kit.failures.classes import LABELS
 from babyai_kit.hostile_text import visible
 from babyai_kit.runs.commands import command_line
-from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, total
+from babyai_kit.runs.records import EpisodeKey, total
 from babyai_kit.viewer.agent_rows import AgentNames, agent_rows, number, table_of
+from babyai_kit.viewer.contents import Contents
 from babyai_kit.viewer.plan_rows import plan_rows
-from babyai_kit.viewer.run_index import Begun, Contents
 
 OUTCOMES = ("success", "failure", "error", "unfinished", "planned")
 CHUNK = 20
 """Episodes of a file of an export."""
-RUNNING_S = 60
-"""Seconds after the latest line in which a run counts as running."""
 OFFLINE = "Offline player: not an LLM"
+PERSON = "Played by a person"
 
 Failures = Mapping[str, str]
 """Classes of failed episodes by episode_id, as far as they are known; empty where they cannot be."""
 
 
-def keys_of(contents: Contents) -> list[EpisodeKey]:
-    """All episodes, in the order of the plan; those that nobody planned come last."""
-    return list(dict.fromkeys((*contents.planned, *contents.records, *contents.begun)))
-
-
-def summary(contents: Contents, results: StrPath, *, now: float | None = None) -> dict[str, Any]:
+def summary(contents: Contents, results: StrPath) -> dict[str, Any]:
     """RunSummary: what the run came to."""
-    keys, records = keys_of(contents), contents.records
-    owed = contents.planned or keys
-    done = [records[key] for key in owed if key in records]
-    finished = sum(record.status == "ok" for record in done)
+    keys, records = contents.keys, contents.records
     models, manifest = list(dict.fromkeys(key.model for key in keys)), contents.manifest
     names, damage = AgentNames(keys), list(contents.damage)
     rows: list[dict[str, Any]] = []
@@ -50,7 +40,6 @@ def summary(contents: Contents, results: StrPath, *, now: float | None = None) -
         rows = agent_rows(table_of(records.values(), names))
     except KitError as error:
         damage.append(str(error))
-    age = (time.time() if now is None else now) - contents.written
     paid = [record.cost_usd for record in records.values() if not is_free(record.model)]
     return {
         "run": contents.name,
@@ -59,10 +48,10 @@ def summary(contents: Contents, results: StrPath, *, now: float | None = None) -
         "models": [*map(visible, models)],
         "agents": [*map(visible, dict.fromkeys(map(names.of, keys)))],
         "tasks": [*map(visible, _tasks(keys))],
-        "planned": len(owed),
-        "finished": finished,
-        "errors": len(done) - finished,
-        "running": age < RUNNING_S and finished < len(owed),
+        "planned": len(contents.owed),
+        "finished": contents.finished,
+        "errors": contents.errors,
+        "running": contents.is_running(),
         "cost": number(total(paid)) if paid else None,
         "notes": _notes(contents, models, results),
         "damaged": _damage(damage),
@@ -72,17 +61,14 @@ def summary(contents: Contents, results: StrPath, *, now: float | None = None) -
 
 def table(contents: Contents, failures: Failures, results: StrPath) -> dict[str, Any]:
     """RunTable: the summary, the plan, and every episode."""
-    of_run = summary(contents, results)
-    keys = keys_of(contents)
+    of_run, keys = summary(contents, results), contents.keys
     names = AgentNames(keys)
     lists = {
         "agents": list(dict.fromkeys(map(names.of, keys))),
         "models": list(dict.fromkeys(key.model for key in keys)),
         "tasks": _tasks(keys),
     }
-    records = [contents.records.get(key) for key in keys]
-    failed = [record.episode_id for record in records if record and _outcome(record, None) == "failure"]
-    known = sum(name in failures for name in failed)
+    known = sum(name in failures for name in contents.failed)
     version = f"{contents.version}-{known}-{of_run['running']:d}"
     return {
         "run": contents.name,
@@ -98,31 +84,23 @@ def table(contents: Contents, failures: Failures, results: StrPath) -> dict[str,
                 for name, condition in CLASSES.items()
             ],
         },
-        "classified": known / len(failed) if failed else 1.0,
-        "episodes": _columns(keys, records, contents.begun, names, lists, failures),
+        "classified": known / len(contents.failed) if contents.failed else 1.0,
+        "episodes": _columns(contents, names, lists, failures),
     }
 
 
 def _columns(
-    keys: list[EpisodeKey],
-    records: list[EpisodeRecord | None],
-    begun: Mapping[EpisodeKey, Begun],
-    names: AgentNames,
-    lists: Mapping[str, list[str]],
-    failures: Failures,
+    contents: Contents, names: AgentNames, lists: Mapping[str, list[str]], failures: Failures
 ) -> dict[str, list[Any]]:
+    keys = contents.keys
     place = {name: {text: i for i, text in enumerate(texts)} for name, texts in lists.items()}
-    outcomes = {name: i for i, name in enumerate(OUTCOMES)}
     classes = {name: i for i, name in enumerate(CLASSES)}
-    attempts = [begun.get(key) for key in keys]
-    states = [_outcome(record, attempt) for record, attempt in zip(records, attempts, strict=True)]
-    ids = [
-        record.episode_id if record else attempt.episode_id if attempt else None
-        for record, attempt in zip(records, attempts, strict=True)
-    ]
+    records = [contents.records.get(key) for key in keys]
+    attempts = [contents.begun.get(key) for key in keys]
+    ids = [contents.episode_id(key) for key in keys]
 
-    def class_of(state: str, episode_id: str | None) -> int:
-        if state != "failure" or episode_id is None:
+    def class_of(episode_id: str | None) -> int:
+        if episode_id not in contents.failed:
             return -1
         return classes.get(failures[episode_id], -1) if episode_id in failures else -2
 
@@ -142,8 +120,8 @@ def _columns(
         "seed": [key.seed for key in keys],
         "repeat": [key.repeat for key in keys],
         "history": [key.history_length for key in keys],
-        "outcome": [outcomes[state] for state in states],
-        "failure": [class_of(state, name) for state, name in zip(states, ids, strict=True)],
+        "outcome": [OUTCOMES.index(contents.outcome(key)) for key in keys],
+        "failure": [class_of(name) for name in ids],
         "length": [
             record.episode_length if record else attempt.steps if attempt else None
             for record, attempt in zip(records, attempts, strict=True)
@@ -161,14 +139,6 @@ def _columns(
     }
 
 
-def _outcome(record: EpisodeRecord | None, attempt: Begun | None) -> str:
-    if record is None:
-        return "unfinished" if attempt else "planned"
-    if record.status != "ok":
-        return "error"
-    return "success" if record.success else "failure"
-
-
 def _tasks(keys: Iterable[EpisodeKey]) -> list[str]:
     """The tasks in the order of the suites, then others as they come."""
     tasks = list(dict.fromkeys(key.task for key in keys))
@@ -177,7 +147,10 @@ def _tasks(keys: Iterable[EpisodeKey]) -> list[str]:
 
 
 def _notes(contents: Contents, models: Iterable[str], results: StrPath) -> list[str]:
+    models = list(models)
     notes = [OFFLINE] if any(map(is_offline_player, models)) else []
+    if any(map(is_human, models)):
+        notes.append(PERSON)
     if not contents.is_whole:
         notes.append(f"In shards; join them: {command_line('merge', contents.name, results=results)}")
     return notes

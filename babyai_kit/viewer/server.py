@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
@@ -15,8 +16,11 @@ from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
 from babyai_kit.viewer.guard import Guard
 from babyai_kit.viewer.library import Library
+from babyai_kit.viewer.live import HEADERS, Watch
+from babyai_kit.viewer.play import Play
 from babyai_kit.viewer.routes import Routes
 
+THREADS = 16
 SHUTDOWN_S = 1.0
 """For requests that are being answered when the viewer ends."""
 
@@ -32,10 +36,17 @@ async def running_server(
     """
     token = secrets.token_urlsafe(16)
     library = Library(results)
-    app = web.Application(middlewares=[Guard(token, framed=framed).check])
-    Routes(library).add_to(app.router, f"/{token}")
+    guard, watch = Guard(token, framed=framed), Watch(library)
+    app = web.Application(middlewares=[guard.check])
+    app[HEADERS] = guard.headers
+    Routes(library, watch).add_to(app.router, f"/{token}")
+    play = Play(results)
+    play.add_to(app.router, f"/{token}")
+    # Requests that wait for a large run or for figures leave threads for the others.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
+    watching = asyncio.create_task(watch.run())
     try:
         site = web.TCPSite(runner, HOST, port)
         try:
@@ -47,8 +58,11 @@ async def running_server(
         port = runner.addresses[0][1]
         yield f"http://{HOST}:{port}/{token}/"
     finally:
-        library.close()
+        watching.cancel()
+        watch.close()
+        await asyncio.to_thread(library.close)
         await runner.cleanup()
+        play.close()
 
 
 async def serve(

@@ -68,10 +68,14 @@ class StepIndex:
             self._lines += 1
             head = match(data, at)
             if head is not None and data[end - 2] == 0x7D:  # a closing brace
-                name = head[1].decode("utf-8", errors="replace")
+                name = head[1].decode(errors="replace")
             else:
-                name = self._id_in(data[at:end])
-            if name is not None:
+                name = id_in(data[at:end])
+            if name is None:
+                self.damage[self._lines] = (
+                    f"line {self._lines} of {self.path} is not a valid StepRecord; fix or delete that line"
+                )
+            else:
                 of_episode = spans.get(name)
                 if of_episode is None:
                     spans[name] = array("q", (begin + at, begin + end))
@@ -80,15 +84,6 @@ class StepIndex:
                 else:
                     of_episode.extend((begin + at, begin + end))
             at = end
-
-    def _id_in(self, line: bytes) -> str | None:
-        try:
-            return str(parse_json(line)["episode_id"])
-        except (ValueError, KeyError, TypeError):
-            self.damage[self._lines] = (
-                f"line {self._lines} of {self.path} is not a valid StepRecord; fix or delete that line"
-            )
-            return None
 
     def read(self, episode_id: str) -> list[StepRecord]:
         """The steps of an episode, in their order; empty if it has none. Raises JournalError."""
@@ -105,6 +100,17 @@ class StepIndex:
         first, *_ = _records(self.path, spans[:2])
         *_, last = _records(self.path, spans[-2:])
         return first, last
+
+
+def id_in(line: bytes) -> str | None:
+    """The episode_id of a line of steps, which others may have written; None without one."""
+    head = _HEAD.match(line)
+    if head is not None and line.rstrip().endswith(b"}"):
+        return head[1].decode(errors="replace")
+    try:
+        return str(parse_json(line)["episode_id"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def read_spans(path: Path, spans: Spans) -> dict[str, list[StepRecord]]:

@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-
-def ask(
-    address: str, path: str = "", method: str = "GET", **headers: str
-) -> tuple[int, dict[str, str], bytes]:
-    """(status, headers, body) of a request below the viewer's `address`; `path` may be absolute."""
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path if path.startswith("/") else parts.path + path, headers=names)
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, dict(answer.headers), body
-
-
-def data(address: str, path: str) -> Any:
-    status, _, body = ask(address, path)
-    assert status == 200, body
-    return json.loads(body)
+from tests.viewer.answers import ask
 
 
 def test_the_page_and_its_files_are_served(viewer: str) -> None:
