@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from babyai_kit.agents.agent_file import load_file, member, name_of
 from babyai_kit.agents.code_digest import code_digest
 from babyai_kit.agents.interface import MakeAgent
+from babyai_kit.configuration.models import HUMAN
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Variant
 from babyai_kit.errors import InputError, unknown
@@ -104,6 +105,11 @@ def find_agent(place: str | MakeAgent) -> AgentSpec:
 
         written = balrog_agent(place.removeprefix("balrog:"))
         return _spec(written, written.agent_name, options)
+    if place == HUMAN:
+        raise InputError(
+            "the agent 'human' is a person, who plays in the viewer and not in a run; start "
+            "`python -m babyai_kit view` and open its page Play"
+        )
     if place in SHIPPED:
         place, name = SHIPPED[place], place
         module, _, attribute = place.partition(":")

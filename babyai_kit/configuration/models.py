@@ -15,6 +15,9 @@ OFFLINE_MODEL = "offline-player"
 LANGUAGE_MODEL = "smollm2-135m"
 """A small pretrained language model that is served and trained on this machine if `AGENT_MODEL` names it."""
 
+HUMAN = "human"
+"""Stands in tables where a person played."""
+
 EMBEDDING_MODEL = "text-embedding-3-small"
 """OpenAI's, $0.02 per million tokens."""
 
@@ -27,6 +30,11 @@ def base_model(model: str) -> str:
 def is_offline_player(model: str) -> bool:
     """True for the offline player's models, which are not LLMs, fine-tuned ones included."""
     return base_model(str(model)) == OFFLINE_MODEL
+
+
+def is_human(model: str) -> bool:
+    """True where a person played."""
+    return str(model) == HUMAN
 
 
 def is_local_language_model(model: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from babyai_kit.configuration.models import is_offline_player
-from babyai_kit.failures import CLASSES, classify, observe
-from babyai_kit.failures.classes import LABELS
+from babyai_kit.configuration.models import is_human, is_offline_player
 from babyai_kit.hostile_text import visible
 from babyai_kit.runs.trajectories import Trajectory
 
@@ -21,7 +19,9 @@ def about(trajectory: Trajectory) -> str:
 
 
 def model_note(trajectory: Trajectory) -> str:
-    """That the offline player is not a language model; empty for other models."""
+    """That the offline player is not a language model, nor a person; empty for other models."""
+    if is_human(trajectory.key.model):
+        return "Played by a person"
     return "Offline player: not an LLM" if is_offline_player(trajectory.key.model) else ""
 
 
@@ -37,17 +37,3 @@ def outcome_text(trajectory: Trajectory) -> str:
         shortest = f"; the shortest path takes {record.shortest_length}" if record.shortest_length else ""
         return f"Success after {steps}, return {record.episode_return:.3f}{shortest}"
     return f"Failure: the goal was not reached in {steps}"
-
-
-def fatal_step(trajectory: Trajectory) -> int | None:
-    """The step, counted from 0, after which a failed episode could not succeed any more, where that is known:
-    it opened a box that the mission names."""
-    return observe(trajectory).fatal_step if trajectory.outcome == "failure" else None
-
-
-def failure_text(trajectory: Trajectory) -> str:
-    """The class of a failed episode and what it means; empty for others."""
-    if trajectory.outcome != "failure":
-        return ""
-    name = classify(observe(trajectory))
-    return f"{LABELS[name]}: {CLASSES[name].__doc__}"

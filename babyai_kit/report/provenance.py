@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from babyai_kit.configuration.models import HUMAN
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
@@ -38,7 +39,9 @@ def prompts(manifest: Manifest, config: StrPath) -> list[Prompt]:
         variant = variants.get(variant_name)
         templates: Mapping[str, str] = {}
         missing = ""
-        if variant is None:
+        if model == HUMAN:
+            missing = "a person played, who is asked nothing"
+        elif variant is None:
             missing = unreadable or f"{config} no longer has this variant"
         elif digest not in variant.digests:
             missing = f"the prompt has changed since; its digest is now {variant.digest}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from babyai_kit.configuration.models import is_offline_player
+from babyai_kit.configuration.models import is_human, is_offline_player
 from babyai_kit.runs.records import KEY_COLUMNS, EpisodeKey, error_examples
 from babyai_kit.runs.run import Run
 
@@ -42,9 +42,18 @@ class Standing:
 
     @property
     def llm(self) -> bool | None:
-        """Whether language models alone played; None if the offline player played beside them."""
-        offline = [is_offline_player(model) for model in self.models]
-        return None if any(offline) and not all(offline) else not any(offline)
+        """Whether language models alone played; None if others played beside them."""
+        others = [is_offline_player(model) or is_human(model) for model in self.models]
+        return None if any(others) and not all(others) else not any(others)
+
+    @property
+    def others(self) -> str:
+        """Who played that is no language model."""
+        kinds = {
+            "the offline player, a small program": any(map(is_offline_player, self.models)),
+            "a person": any(map(is_human, self.models)),
+        }
+        return " and by ".join(name for name, there in kinds.items() if there)
 
     def __str__(self) -> str:
         finished = f"{self.finished} of {self.planned} planned episodes are finished"

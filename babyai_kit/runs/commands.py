@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from babyai_kit.configuration.models import HUMAN
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.runs.plan import Plan, Sampling
 from babyai_kit.runs.plan_text import seeds_text
@@ -20,8 +21,8 @@ def command_line(*words: str, results: StrPath = PROJECT_RESULTS) -> str:
 
 
 def run_commands(manifest: Manifest) -> list[str]:
-    """The command line of each plan that the run was given, in order; every flag is written out."""
-    return [_command(plan, manifest.sampling) for plan in manifest.plans]
+    """The command lines of the plans that the run was given, in order; every flag is written out."""
+    return list(dict.fromkeys(_command(plan, manifest.sampling) for plan in manifest.plans))
 
 
 def _command(plan: Plan, sampling: Sampling) -> str:
@@ -38,6 +39,8 @@ def _command(plan: Plan, sampling: Sampling) -> str:
         "reasoning-effort": sampling.reasoning_effort,
         "thinking-budget": sampling.thinking_budget_tokens,
     }
+    if set(plan.models) == {HUMAN}:
+        return command_line("view")  # where people play
     parts = ["python", "-m", "babyai_kit", "run", plan.run]
     for name, value in flags.items():
         if value is not None:

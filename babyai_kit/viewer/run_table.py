@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from babyai_kit.configuration.models import is_free, is_offline_player
+from babyai_kit.configuration.models import is_free, is_human, is_offline_player
 from babyai_kit.configuration.project import StrPath
 from babyai_kit.environment.suites import SUITES
 from babyai_kit.errors import KitError
@@ -24,6 +24,7 @@ OUTCOMES = ("success", "failure", "error", "unfinished", "planned")
 CHUNK = 20
 """Episodes of a file of an export."""
 OFFLINE = "Offline player: not an LLM"
+PERSON = "Played by a person"
 
 Failures = Mapping[str, str]
 """Classes of failed episodes by episode_id, as far as they are known; empty where they cannot be."""
@@ -146,7 +147,10 @@ def _tasks(keys: Iterable[EpisodeKey]) -> list[str]:
 
 
 def _notes(contents: Contents, models: Iterable[str], results: StrPath) -> list[str]:
+    models = list(models)
     notes = [OFFLINE] if any(map(is_offline_player, models)) else []
+    if any(map(is_human, models)):
+        notes.append(PERSON)
     if not contents.is_whole:
         notes.append(f"In shards; join them: {command_line('merge', contents.name, results=results)}")
     return notes

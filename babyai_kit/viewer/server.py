@@ -17,6 +17,7 @@ from babyai_kit.errors import InputError
 from babyai_kit.viewer.guard import Guard
 from babyai_kit.viewer.library import Library
 from babyai_kit.viewer.live import HEADERS, Watch
+from babyai_kit.viewer.play import Play
 from babyai_kit.viewer.routes import Routes
 
 THREADS = 16
@@ -39,6 +40,8 @@ async def running_server(
     app = web.Application(middlewares=[guard.check])
     app[HEADERS] = guard.headers
     Routes(library, watch).add_to(app.router, f"/{token}")
+    play = Play(results)
+    play.add_to(app.router, f"/{token}")
     # Requests that wait for a large run or for figures leave threads for the others.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_S)
@@ -59,6 +62,7 @@ async def running_server(
         watch.close()
         await asyncio.to_thread(library.close)
         await runner.cleanup()
+        play.close()
 
 
 async def serve(

@@ -1,1 +1,266 @@
+// One episode: the level and the agent's view, the moves, the texts of a step, and the timeline below.
 "use strict";
+{
+  let ui = null;       // what is on the page
+  let view = null;     // the episode on it
+  let table = null;    // of its run, for its neighbours; null: to be asked for again
+  let order = [];      // the episodes before and after it, as the filters of the address leave them
+  let params = null;   // of the address
+  let metric = null;
+  const address = kit.stepInAddress();
+  const shows = { way: false, path: true };
+
+  kit.page("episode", {
+    title: () => (view ? kit.episodeTitle(view) : "Episode"),
+    show, changed, leave,
+    keys: {},
+  });
+
+  kit.episodeTitle = ({ task, seed, repeat, agent }) => `${task}, seed ${seed}${repeat ? `, repeat ${repeat + 1}` : ""}, ${agent}`;
+
+  async function show(main, { params: asked }) {
+    const [run, id] = [asked.get("run"), asked.get("id")];
+    if (!run || !id) throw new Error("This address names no episode; choose one in the grid of a run");
+    const wanted = Number(asked.get("step")) || 1;
+    const fresh = await kit.source.episode(run, id);
+    if (kit.address().params.get("id") !== id) return;
+    params = asked;
+    if (!ui || !ui.root.isConnected) {
+      ui = build();
+      main.replaceChildren(ui.root);
+    }
+    const other = view?.id !== id || view.run !== run;
+    if (view?.run !== run) table = null;
+    if (fresh !== view) load(fresh);
+    if (other) ui.neighbours.replaceChildren();
+    name();
+    ui.stepper.pause();
+    ui.stepper.set(wanted - 1);
+    draw(ui.stepper.now, false);
+    neighbours(run, id);
+  }
+
+  function name() {
+    document.title = `${kit.episodeTitle(view)} · BabyAI viewer`;
+    document.querySelector("#trail [aria-current]").textContent = kit.episodeTitle(view);
+  }
+
+  function leave() {
+    address.stop();
+    ui?.stepper.pause();
+    ui = view = table = null;
+  }
+
+  // A run grows: an unfinished episode is asked for again, and followed where its end was on screen.
+  async function changed(run) {
+    if (!view || run !== view.run) return;
+    table = null;
+    if (view.outcome !== "unfinished") return;
+    const { id, steps } = view;
+    const following = ui.stepper.now === steps.length;
+    const fresh = await kit.source.episode(run, id).catch(() => null);
+    if (!fresh || view?.id !== id || (fresh.steps.length === steps.length && fresh.outcome === view.outcome)) return;
+    load(fresh);
+    ui.stepper.set(following ? fresh.steps.length : ui.stepper.now);
+    draw(ui.stepper.now, true);
+    if (fresh.outcome !== "unfinished") kit.say(fresh.outcomeText);
+  }
+
+  function build() {
+    const stepper = kit.stepper({ last: () => view.steps.length, marked, show: draw });
+    Object.assign(kit.pages.get("episode").keys, stepper.keys, {
+      "]": ["next episode of the run", () => neighbour(1)],
+      "[": ["previous episode of the run", () => neighbour(-1)],
+      j: ["next episode of the run", () => neighbour(1)],
+      k: ["previous episode of the run", () => neighbour(-1)],
+      w: ["the shortest way", () => { if (!ui.way.disabled) { ui.way.checked = !ui.way.checked; ui.way.onchange(); } }],
+    });
+    const go = (moment) => stepper.go(moment);
+    const timeline = kit.timeline({ go });
+    const moves = kit.moves({ go });
+    const level = kit.board("level"), seen = kit.board("view");
+    const panels = {
+      observation: kit.panel("observation", "Observation"),
+      thought: kit.panel("thought", "Thought"),
+      answer: kit.panel("answer", "Answer as it came"),
+      prompt: kit.panel("prompt", "Prompt as the model saw it"),
+    };
+    const switched = (name, text, title) => {
+      const box = kit.el("input", { type: "checkbox", checked: shows[name], onchange: () => { shows[name] = box.checked; draw(stepper.now, true); } });
+      return [box, kit.el("label", { class: "switch", title }, box, text)];
+    };
+    const [way, wayLabel] = switched("way", "Shortest way", "An overlay on the level (w)");
+    const [, pathLabel] = switched("path", "Path so far", "Where the agent has been");
+    const wayText = kit.el("span", {}, "Shortest way");
+    wayLabel.replaceChildren(way, wayText);
+    const measure = kit.el("select", { "aria-label": "Bars of the timeline", onchange: () => { metric = measure.value; line(); } });
+    const at = kit.el("output", { class: "at" });
+    const [title, about, end, trouble, others, facts] = ["h1", "p", "p", "div", "nav", "dl"].map((tag) => kit.el(tag));
+    const around = kit.el("nav", { class: "around", "aria-label": "Episodes of the run" });
+    kit.fill(about, { class: "about muted" }, []);
+    kit.fill(end, { class: "ending" }, []);
+    kit.fill(others, { class: "others", "aria-label": "The same task and seed" }, []);
+    kit.fill(facts, { class: "facts" }, []);
+    const root = kit.el("div", { class: "episode" },
+      kit.el("header", { class: "head" }, kit.el("div", { class: "what" }, title, about), kit.el("div", { class: "how" }, end, others), around),
+      trouble,
+      kit.el("div", { class: "scene" }, level.element, kit.el("div", { class: "switches" }, wayLabel, pathLabel),
+        kit.el("div", { class: "now-panel" }, kit.el("figure", { class: "seen" }, seen.element, kit.el("figcaption", { class: "muted" }, "Agent's view, facing up")), facts)),
+      kit.el("section", { class: "list", "aria-label": "Moves" }, kit.el("h2", {}, "Moves"), moves.element),
+      kit.el("section", { class: "texts", "aria-label": "Texts of the step" }, Object.values(panels).map(({ element }) => element)),
+      kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, kit.el("span", { class: "gap" }), measure), timeline.element));
+    return { root, stepper, timeline, moves, level, seen, panels, way, wayText, measure, at, title, about, end, trouble, neighbours: others, around, facts };
+  }
+
+  const marked = () => [...view.steps.keys(), view.steps.length].filter((i) => kit.marks(view, i).length > 0);
+
+  function load(fresh) {
+    view = fresh;
+    const { task, seed, repeat, distractors, agent, model, note } = view;
+    ui.title.textContent = view.mission || kit.episodeTitle(view);
+    const what = [agent, model, `${task}, seed ${seed}`, repeat ? `repeat ${repeat + 1}` : null, distractors ? kit.plural(distractors, "distractor") : null, note || null];
+    ui.about.replaceChildren(...what.filter(Boolean).map((text) => kit.el("span", {}, text)));
+    ui.end.replaceChildren(kit.outcomeBadge(view), kit.el("span", { class: "muted" }, view.outcomeText));
+    ui.trouble.replaceChildren(...troubles());
+    ui.panels.thought.element.hidden = !view.steps.some(({ thinking }) => thinking);
+    const kind = view.way?.kind === "expert" ? "Expert's way" : "Shortest way";
+    ui.wayText.textContent = view.way ? `${kind}, ${kit.plural(view.way.actions.length, "step")}` : "Shortest way not known";
+    ui.way.disabled = !view.way;
+    const metrics = kit.metrics(view);
+    if (!metrics.includes(metric)) metric = metrics[0] ?? null;
+    ui.measure.replaceChildren(...metrics.map((name) => kit.el("option", { value: name, selected: name === metric }, kit.metricName(view, name))));
+    ui.measure.hidden = metrics.length < 2;
+    ui.moves.show(view);
+    line();
+  }
+
+  function troubles() {
+    const lines = [];
+    if (view.error) lines.push(`This is not the agent's failure: a service failed (${view.error}). The episode counts as an error; run again to retry it.`);
+    if (view.notReplayed) lines.push(`The level can't be shown: ${view.notReplayed}`);
+    return lines.map((text) => kit.el("p", { class: "trouble" }, text));
+  }
+
+  function line() {
+    ui.timeline.show(view, { metric });
+    ui.timeline.at(ui.stepper.now);
+  }
+
+  function draw(moment, quiet) {
+    const step = view.steps[moment];
+    const marks = kit.marks(view, moment);
+    picture(moment);
+    ui.moves.at(moment);
+    ui.timeline.at(moment);
+    ui.at.textContent = step ? `Step ${moment + 1} of ${view.steps.length}` : `End, after ${kit.plural(view.steps.length, "step")}` + (view.maxSteps ? ` of at most ${view.maxSteps}` : "");
+    ui.facts.replaceChildren(...kit.facts(view, moment, marks));
+    const { observation, thought, answer, prompt } = ui.panels;
+    observation.show(() => kit.text(step ? step.observation : view.lastObservation, "empty"));
+    thought.show(() => kit.text(step?.thinking));
+    answer.show(() => kit.text(step?.answer, step ? "no answer" : "none"));
+    prompt.show(() => prompts(moment));
+    const words = new URLSearchParams(params);
+    words.set("step", moment + 1);
+    address.set("episode", words);
+    if (!quiet) kit.say(kit.momentText(view, moment));
+  }
+
+  function picture(moment) {
+    if (!view.world) {
+      ui.level.say("The level can't be shown");
+      ui.seen.say("");
+      return;
+    }
+    const state = kit.world.at(view.world, moment);
+    const path = shows.path ? kit.world.path(view.world, moment) : [];
+    ui.level.show(state, kit.world.describe(state), { path, way: shows.way && view.way ? view.way.cells : [] });
+    ui.seen.show(state, "The agent's view, facing up: " + (view.steps[moment]?.observation ?? view.lastObservation));
+  }
+
+  function prompts(moment) {
+    const place = kit.el("div");
+    const { run, id } = view;
+    const put = (...content) => place.replaceChildren(...content);
+    if (moment >= view.steps.length) put(kit.el("p", { class: "muted none" }, "none"));
+    else {
+      kit.source.prompts(run, id).then(({ note, steps }) => {
+        const messages = steps[moment];
+        put(...(note ? [kit.el("p", { class: "muted" }, note)] : []), ...(messages || !note ? [kit.prompt(messages)] : []));
+      }, (error) => put(kit.error(error)));
+    }
+    return place;
+  }
+
+  // The figures of a step, for the episode and beside another.
+  kit.facts = (view, moment, marks) => {
+    const step = view.steps[moment];
+    const fact = (name, value) => [kit.el("dt", {}, name), kit.el("dd", {}, value)];
+    if (!step) {
+      const sum = (name) => (view.steps.some((one) => one[name] === null) ? null : view.steps.reduce((total, one) => total + one[name], 0));
+      return [
+        fact("Ended", kit.el("b", {}, view.outcome)), fact("Steps", kit.number(view.steps.length) + (view.shortest ? `; shortest ${view.shortest}` : "")),
+        fact("Tokens", `${kit.number(sum("inputTokens"))} in, ${kit.number(sum("outputTokens"))} out`), fact("Cost", kit.dollars(sum("cost"))), fact("Time", kit.seconds(sum("seconds"))),
+        ...(view.failure ? [fact("Failure", view.failure.text)] : []),
+      ].flat();
+    }
+    const parts = [[step.cachedTokens, "cached"], [step.reasoningTokens, "to reason"]].filter(([count]) => count);
+    const tokens = `${kit.number(step.inputTokens)} in, ${kit.number(step.outputTokens)} out` + parts.map(([count, word]) => `, ${kit.number(count)} ${word}`).join("");
+    return [
+      fact("Action", [kit.el("b", {}, step.action), " ", ...kit.markSigns(marks.filter(({ kind }) => kind !== "reward"))]),
+      step.valid ? [] : fact("Invalid", `${step.reason || "no action"}; “${step.action}” was done`),
+      fact("Reward", kit.number(step.reward, step.reward ? 3 : 0)), fact("Tokens", tokens), fact("Cost", kit.dollars(step.cost)), fact("Time", kit.seconds(step.seconds)),
+      step.calls === 1 ? [] : fact("Calls", kit.number(step.calls)),
+      step.finishReason && step.finishReason !== "stop" ? fact("Stopped by", step.finishReason) : [],
+    ].flat();
+  };
+
+  async function neighbours(run, id) {
+    try {
+      table ??= await kit.source.run(run);
+      order = await kit.shownEpisodes(table, run, params);
+    } catch {
+      return;  // the episode is there all the same
+    }
+    if (view?.id !== id) return;
+    const { names, episodes } = table;
+    const place = order.indexOf(id);
+    const step = (direction, text, key) => {
+      const to = order[place + direction];
+      return kit.el(to ? "a" : "span", { class: "button", title: `${direction < 0 ? "Previous" : "Next"} episode (${key})`, href: to && link(to), "aria-disabled": to ? null : "true" }, text);
+    };
+    ui.around.replaceChildren(step(-1, "‹ Previous", "["), kit.el("span", { class: "muted" }, place < 0 ? "" : `${kit.number(place + 1)} of ${kit.number(order.length)}`), step(1, "Next ›", "]"));
+    const mine = episodes.id.indexOf(id);
+    const same = ["task", "distractors", "seed", "repeat"];
+    const others = [...episodes.id.keys()].filter((i) => i !== mine && episodes.id[i] !== null && same.every((name) => episodes[name][i] === episodes[name][mine]));
+    const side = (...ids) => kit.link("side", { of: [id, ...ids].map((one) => `${run}/${one}`), step: 1 });
+    const named = (i) => names.agents[episodes.agent[i]] + (names.models.length > 1 ? `, ${names.models[episodes.model[i]]}` : "");
+    ui.neighbours.replaceChildren(kit.el("span", { class: "muted" }, "Side by side with"),
+      ...others.slice(0, 6).map((i) => kit.el("a", { class: "button", href: side(episodes.id[i]) }, `${kit.outcomeSign(names.outcomes[episodes.outcome[i]])} ${named(i)}`)),
+      ...(others.length > 1 ? [kit.el("a", { class: "button", href: side(...others.slice(0, 5).map((i) => episodes.id[i])) }, others.length > 5 ? "five of them" : "all")] : []),
+      kit.el("a", { class: "button", href: side() }, others.length ? "another…" : "another run's agent…"));
+  }
+
+  function link(id) {
+    const words = new URLSearchParams(params);
+    words.set("id", id);
+    words.delete("step");
+    return kit.link("episode", words);
+  }
+
+  function neighbour(direction) {
+    const to = order[order.indexOf(view.id) + direction];
+    if (to) location.hash = link(to);
+    else kit.say(direction > 0 ? "This is the last episode" : "This is the first episode");
+  }
+
+  // The ids of a run's episodes that the filters in an address leave, in the order of the plan.
+  kit.shownEpisodes = async (table, run, params) => {
+    const { id } = table.episodes;
+    let mask = null;
+    if (kit.filters?.any(params)) {
+      const found = params.get("text") ? new Set((await kit.source.search(run, params.get("text"))).ids) : null;
+      mask = kit.filters.apply(table, params, found).mask;
+    }
+    return id.filter((one, i) => one !== null && (!mask || mask[i]));
+  };
+}

@@ -1,0 +1,66 @@
+// Texts that models wrote or read: as text, cut where they are too long to lay out at once, and in fixed places.
+"use strict";
+{
+  const CUT = 6000;      // characters shown at first
+  const PIECE = 200000;  // characters of one element: a browser lays out pieces that are in view
+  const ROLES = { system: "System", user: "User", assistant: "Assistant" };
+
+  // A text as it is; `empty` stands for one that is missing or empty.
+  kit.text = (text, empty = "none") => {
+    if (!text) return kit.el("p", { class: "muted none" }, empty);
+    const element = kit.el("div", { class: "text" });
+    const piece = (part) => kit.el("pre", {}, part);
+    if (text.length <= CUT) return kit.fill(element, {}, [piece(text)]);
+    const more = kit.el("button", { type: "button", onclick: () => {
+      const pieces = [];
+      for (let i = 0; i < text.length; i += PIECE) pieces.push(piece(text.slice(i, i + PIECE)));
+      element.replaceChildren(...pieces);
+    } }, `Show all ${kit.number(text.length)} characters`);
+    return kit.fill(element, {}, [piece(text.slice(0, CUT) + " …"), more]);
+  };
+
+  // A panel whose text scrolls inside it; closed, it leaves its place to the others. It stays as it was left.
+  const closed = new Set(["beside answer"]);
+  kit.panel = (name, title) => {
+    const note = kit.el("span", { class: "muted note" });
+    const body = kit.el("div", { class: "body", role: "region", "aria-label": title, tabIndex: 0 });
+    const element = kit.el("details", { class: `panel ${name}`, open: !closed.has(name) },
+      kit.el("summary", {}, kit.el("h2", {}, title), note), body);
+    let later = null;
+    element.ontoggle = () => {
+      if (element.open) closed.delete(name);
+      else closed.add(name);
+      if (element.open && later) show(later);
+    };
+    function show(make) {
+      later = make;
+      if (!element.open) return;
+      body.replaceChildren(make());
+      body.scrollTop = 0;
+    }
+    return { element, body, show, note: (text) => { note.textContent = text; } };
+  };
+
+  // The messages of a prompt. Of a dialogue, the new message is in front, the earlier ones are folded away.
+  const unfolded = { system: false, earlier: false };
+  kit.prompt = (messages) => {
+    if (!messages) return kit.el("p", { class: "muted none" }, "The agent asked nothing in this step.");
+    const fold = (name, title, ...content) => {
+      const element = kit.el("details", { class: "fold", open: unfolded[name] }, kit.el("summary", {}, title), content);
+      element.ontoggle = () => { unfolded[name] = element.open; };
+      return element;
+    };
+    const message = ({ role, content }, folded = false) => folded
+      ? kit.text(content, "empty")
+      : kit.el("div", { class: `message ${role}` }, kit.el("h3", {}, ROLES[role] || role), kit.text(content, "empty"));
+    const system = messages.filter(({ role }) => role === "system");
+    const others = messages.filter(({ role }) => role !== "system");
+    const latest = others.map(({ role }) => role).lastIndexOf("user");
+    const start = Math.max(0, latest);
+    const parts = [];
+    if (system.length) parts.push(fold("system", `System, ${kit.plural(system[0].content.length, "character")}`, system.map((one) => message(one, true))));
+    if (start > 0) parts.push(fold("earlier", kit.plural(start, "earlier message"), others.slice(0, start).map((one) => message(one))));
+    parts.push(...others.slice(start).map((one) => message(one)));
+    return kit.el("div", { class: "prompt-text" }, parts);
+  };
+}
