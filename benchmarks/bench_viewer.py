@@ -2,8 +2,9 @@
 
     python benchmarks/bench_viewer.py [--json PATH] [--seeds N]
 
-The runs are real episodes of random actions, made once under results/bench/viewer. `view` runs as a process of
-its own and is asked over HTTP; its memory is the most that it had, without the process that replays failures.
+The runs are real episodes of random actions, made once under results/bench/viewer. `view` runs as a process
+of its own and is asked over HTTP; its memory is the most that it had, without the process that replays
+failures.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ MARK = "babyai-export.json"
 """The file by which an export is known as one."""
 
 MIN_SECRET = 12
-"""Characters of a setting's secret that is looked for in an export; shorter ones are stand-ins like `none`."""
+"""Characters of a setting's secret that is looked for in an export; shorter ones are stand-ins, like `none`,
+and words of other texts."""
 
 Say = Callable[[str], object]
 
@@ -107,7 +108,7 @@ def _write_all(library: Library, names: Sequence[str], part: Path, say: Say) -> 
     contents = [library.index(name).contents() for name in names]
     for of_run in contents:
         say(f"Exporting run {of_run.name}: {len(of_run.records) + len(of_run.begun)} episodes.")
-        failures = {}
+        failures: dict[str, str] = {}
         for number, chunk in enumerate(_chunks(of_run)):
             views = [_view(library, of_run, key) for key in chunk]
             failures |= {v["id"]: (v["failure"] or {}).get("name", "") for v in views if v}
