@@ -9,11 +9,11 @@
   kit.text = (text, empty = "none") => {
     if (!text) return kit.el("p", { class: "muted none" }, empty);
     const element = kit.el("div", { class: "text" });
-    const piece = (part) => kit.el("pre", {}, part);
+    const piece = (part, name = null) => kit.el("pre", { class: name }, part);
     if (text.length <= CUT) return kit.fill(element, {}, [piece(text)]);
     const more = kit.el("button", { type: "button", onclick: () => {
       const pieces = [];
-      for (let i = 0; i < text.length; i += PIECE) pieces.push(piece(text.slice(i, i + PIECE)));
+      for (let i = 0; i < text.length; i += PIECE) pieces.push(piece(text.slice(i, i + PIECE), "piece"));
       element.replaceChildren(...pieces);
     } }, `Show all ${kit.number(text.length)} characters`);
     return kit.fill(element, {}, [piece(text.slice(0, CUT) + " …"), more]);
@@ -24,7 +24,7 @@
   kit.panel = (name, title) => {
     const note = kit.el("span", { class: "muted note" });
     const body = kit.el("div", { class: "body", role: "region", "aria-label": title, tabIndex: 0 });
-    const element = kit.el("details", { class: `panel ${name}`, open: !closed.has(name) },
+    const element = kit.el("details", { class: `pane ${name}`, open: !closed.has(name) },
       kit.el("summary", {}, kit.el("h2", {}, title), note), body);
     let later = null;
     element.ontoggle = () => {
