@@ -31,6 +31,13 @@ def part(name: str) -> Markup:
     return Markup(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
+def script(name: str) -> Markup:
+    """A script of this folder without the comments and spaces at the beginning of its lines, which a reader
+    of the page does not need."""
+    lines = (line.strip() for line in part(name).splitlines())
+    return Markup("\n".join(line for line in lines if line and not line.startswith("//")))
+
+
 def policy(*scripts: str) -> str:
     """The Content-Security-Policy of a page with these inline scripts (and pages with them inside)."""
     digests = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)

@@ -2,44 +2,54 @@
 // Text that others wrote goes into the page as text (textContent), never as HTML.
 const episode = JSON.parse(document.getElementById("episode").textContent);
 const at = (id) => document.getElementById(id);
-const last = episode.scenes.length - 1;
+kit.tiles = episode.tiles;
+const { world, steps } = episode;
+const last = steps.length;
+let sheet = null;
 let now = 0;
 let timer = null;
 
-function draw(id, tiles, width) {
-  const canvas = at(id);
-  const size = episode.tile;
-  canvas.width = width * size;
-  canvas.height = (tiles.length / width) * size;
-  const pen = canvas.getContext("2d");
-  tiles.forEach((tile, i) =>
-    pen.drawImage(sheet, 0, tile * size, size, size, (i % width) * size, Math.floor(i / width) * size, size, size));
+const count = (number) => number.toLocaleString("en-US");
+
+// Reward, tokens and time of a step.
+function figures({ reward, inputTokens, outputTokens, seconds }) {
+  const parts = reward ? [`reward ${reward.toFixed(3)}`] : [];
+  if (inputTokens !== undefined && outputTokens !== undefined)
+    parts.push(`${count(inputTokens)} input tokens, ${count(outputTokens)} output tokens`);
+  return [...parts, `${seconds.toFixed(2)} s`].join(", ");
+}
+
+// What stands in the place of a step after the last one.
+function end() {
+  const { failure, outcomeText: action, lastObservation: observation } = episode;
+  return { action, observation, valid: true, figures: failure ? `${failure.label}: ${failure.text}` : "" };
 }
 
 function show(index) {
   now = Math.min(Math.max(index, 0), last);
-  const scene = episode.scenes[now];
-  draw("grid", scene.grid, episode.width);
-  draw("view", scene.view, 7);
-  at("observation").textContent = scene.observation || "(empty)";
+  const step = now === last ? end() : steps[now];
+  const state = kit.world.at(world, now);
+  kit.world.draw(at("grid"), sheet, state);
+  kit.world.drawView(at("view"), sheet, state);
+  at("observation").textContent = step.observation || "(empty)";
   const moment = now === last ? "at the end" : `before step ${now + 1}`;
-  const size = `${episode.width} by ${scene.grid.length / episode.width} cells`;
+  const size = `${world.width} by ${world.height} cells`;
   at("grid").setAttribute("aria-label", `The level, ${size}, ${moment}; what the agent sees is lit`);
-  at("view").setAttribute("aria-label", "The agent's view: " + scene.observation);
-  at("thinks").hidden = !scene.thinking;
-  at("thinking").textContent = scene.thinking || "";
+  at("view").setAttribute("aria-label", "The agent's view: " + step.observation);
+  at("thinks").hidden = !step.thinking;
+  at("thinking").textContent = step.thinking || "";
   at("does").textContent = now === last ? "End" : "Action";
-  at("action").textContent = scene.action;
-  at("invalid").hidden = scene.valid;
+  at("action").textContent = step.action;
+  at("invalid").hidden = step.valid;
   at("fatal").hidden = now !== episode.fatal;
   // Read out when the reader steps; while it plays, a sentence a step would never end.
   at("done").setAttribute("aria-live", timer === null ? "polite" : "off");
-  at("done").textContent = (now === last ? "" : `Step ${now + 1}: `) + scene.action + (scene.valid ? "" : " (invalid answer)") + (now === episode.fatal ? " (fatal)" : "");
-  at("figures").textContent = scene.figures;
+  at("done").textContent = (now === last ? "" : `Step ${now + 1}: `) + step.action + (step.valid ? "" : " (invalid answer)") + (now === episode.fatal ? " (fatal)" : "");
+  at("figures").textContent = now === last ? step.figures : figures(step);
   at("raw").hidden = now === last;
-  at("answer").textContent = scene.answer === null ? "(no answer)" : scene.answer;
+  at("answer").textContent = step.answer === undefined ? "(no answer)" : step.answer;
   at("place").value = now;
-  at("count").textContent = now === last ? `after ${last} of at most ${episode.limit} steps` : `step ${now + 1} of ${last}`;
+  at("count").textContent = now === last ? `after ${last} of at most ${episode.maxSteps} steps` : `step ${now + 1} of ${last}`;
   at("first").disabled = at("back").disabled = now === 0;
   at("forward").disabled = at("last").disabled = now === last;
   if (now === last) pause();
@@ -99,9 +109,8 @@ function makeRoom() {
   }).observe(document.documentElement);
 }
 
-const sheet = new Image();
-sheet.onload = () => {
+kit.world.load().then((image) => {
+  sheet = image;
   show(0);
   if (window.parent !== window) makeRoom();
-};
-sheet.src = episode.sheet;
+});

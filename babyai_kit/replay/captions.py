@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from babyai_kit.configuration.models import is_human, is_offline_player
-from babyai_kit.failures import CLASSES, classify, observe
-from babyai_kit.failures.classes import LABELS
 from babyai_kit.hostile_text import visible
 from babyai_kit.runs.trajectories import Trajectory
 
@@ -39,17 +37,3 @@ def outcome_text(trajectory: Trajectory) -> str:
         shortest = f"; the shortest path takes {record.shortest_length}" if record.shortest_length else ""
         return f"Success after {steps}, return {record.episode_return:.3f}{shortest}"
     return f"Failure: the goal was not reached in {steps}"
-
-
-def fatal_step(trajectory: Trajectory) -> int | None:
-    """The step, counted from 0, after which a failed episode could not succeed any more, where that is known:
-    it opened a box that the mission names."""
-    return observe(trajectory).fatal_step if trajectory.outcome == "failure" else None
-
-
-def failure_text(trajectory: Trajectory) -> str:
-    """The class of a failed episode and what it means; empty for others."""
-    if trajectory.outcome != "failure":
-        return ""
-    name = classify(observe(trajectory))
-    return f"{LABELS[name]}: {CLASSES[name].__doc__}"

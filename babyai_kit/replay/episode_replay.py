@@ -11,12 +11,10 @@ from markupsafe import Markup
 from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
-from babyai_kit.pages import part
+from babyai_kit.pages import script
 from babyai_kit.replay.captions import about
-from babyai_kit.replay.film import film
-from babyai_kit.replay.gif import TILE as GIF_TILE
 from babyai_kit.replay.gif import gif
-from babyai_kit.replay.player import TILE, framed, player
+from babyai_kit.replay.player import framed, player
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import Trajectory, choose
 
@@ -47,11 +45,11 @@ class Replay:
 
     def html(self) -> str:
         """The player, a page that needs nothing else."""
-        return player(film(self.trajectory, TILE))
+        return player(self.trajectory)
 
     def gif(self) -> bytes:
         """The episode as an animated GIF."""
-        return gif(film(self.trajectory, GIF_TILE))
+        return gif(self.trajectory)
 
     def save(self, path: str | Path) -> Path:
         """Write the player (`.html`) or the GIF (`.gif`), whole or not at all.
@@ -65,8 +63,8 @@ class Replay:
         return write_atomically(path, make())
 
     def _repr_html_(self) -> str:
-        script = Markup("<script>{}</script>").format(part("frames.js"))
-        return framed(film(self.trajectory, TILE)) + script + UNTRUSTED.format(self.about)
+        frames = Markup("<script>{}</script>").format(script("frames.js"))
+        return framed(self.trajectory) + frames + UNTRUSTED.format(self.about)
 
     def __repr__(self) -> str:
         return f"<Replay of {self.about}: {self.trajectory.outcome}>"

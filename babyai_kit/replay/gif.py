@@ -1,4 +1,4 @@
-"""The animated GIF of a film: pictures above, text below, a frame per scene.
+"""The animated GIF of an episode: level and view above, text below, a frame per moment.
 
 Its colours are those of the tiles and some greys, so that tiles lose nothing.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,9 +16,16 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from babyai_kit.environment.text import VIEW_SIZE
 from babyai_kit.hostile_text import visible
-from babyai_kit.replay.captions import about, failure_text, model_note, outcome_text
-from babyai_kit.replay.film import Film, Pixels, Scene
+from babyai_kit.replay.captions import about
+from babyai_kit.replay.tiles import Pixels, level_tiles, tile, view_tiles
+from babyai_kit.replay.view import View, replayed_view
+from babyai_kit.replay.world import states
+from babyai_kit.runs.trajectories import Trajectory
+
+Scene = tuple[Sequence[str], Sequence[str]]
+"""The tiles of level and view."""
 
 TILE = 24
 GAP = 12
@@ -39,10 +46,14 @@ MONO, BOLD, SMALL = (
 BLACK, DARK, LIGHT = 0, 64, 112
 
 
-def gif(film: Film) -> bytes:
-    """An endless GIF; it rests at the end."""
-    colours, tiles = _colours(film)
-    frames = [_frame_image(pixels, colours) for pixels in _frames(replace(film, tiles=tiles), len(colours))]
+def gif(trajectory: Trajectory) -> bytes:
+    """An endless GIF; it rests at the end. Raises JournalError where the trajectory does not replay."""
+    view = replayed_view(trajectory, way=False)
+    scenes = [(level_tiles(state), view_tiles(state)) for state in states(view["world"])]
+    names = dict.fromkeys(name for scene in scenes for tiles in scene for name in tiles)
+    colours, tiles = _colours(np.array([tile(name, TILE) for name in names]))
+    shown = _Tiles(dict(zip(names, tiles, strict=True)), len(colours))
+    frames = [_frame_image(pixels, colours) for pixels in _frames(about(trajectory), view, scenes, shown)]
     buffer = io.BytesIO()
     frames[0].save(
         buffer,
@@ -56,9 +67,22 @@ def gif(film: Film) -> bytes:
     return buffer.getvalue()
 
 
-def _colours(film: Film) -> tuple[Pixels, Pixels]:
-    """At most 256 - GREYS colours [n, 3], and the tiles as numbers of them."""
-    tiles = film.tiles
+@dataclass(frozen=True)
+class _Tiles:
+    """Tiles whose pixels are numbers of colours."""
+
+    by_name: Mapping[str, Pixels]
+    """Each [TILE, TILE]."""
+    first_grey: int
+    """The number after that of the last colour."""
+
+    def picture(self, names: Sequence[str], width: int) -> Pixels:
+        pixels = np.array([self.by_name[name] for name in names]).reshape(-1, width, TILE, TILE)
+        return pixels.swapaxes(1, 2).reshape(-1, width * TILE)
+
+
+def _colours(tiles: Pixels) -> tuple[Pixels, Pixels]:
+    """At most 256 - GREYS colours [n, 3] of `tiles` [tiles, size, size, 3], and these as numbers of them."""
     colours, numbers = np.unique(tiles.reshape(-1, 3), axis=0, return_inverse=True)
     if len(colours) > 256 - GREYS:
         reduced = Image.fromarray(tiles.reshape(-1, *tiles.shape[2:])).quantize(256 - GREYS)
@@ -75,27 +99,30 @@ def _frame_image(pixels: Pixels, colours: Pixels) -> Image.Image:
     return image
 
 
-def _frames(film: Film, first_grey: int) -> Iterator[Pixels]:
-    """Per scene, the numbers of its colours: of the tiles, and of greys from `first_grey` on."""
-    first = film.scenes[0]
-    grid_width, view_width = first.grid.shape[1] * TILE, first.view.shape[1] * TILE
-    text_top = GAP + max(first.grid.shape[0] * TILE, view_width) + GAP
-    width = max(3 * GAP + grid_width + view_width, MIN_WIDTH)
+def _frames(about: str, view: View, scenes: Sequence[Scene], tiles: _Tiles) -> Iterator[Pixels]:
+    """Per scene, the numbers of its colours: of the tiles, and of greys after them."""
+    cells_wide, cells_high = view["world"]["width"], view["world"]["height"]
+    level_width, view_width = cells_wide * TILE, VIEW_SIZE * TILE
+    text_top = GAP + max(cells_high * TILE, view_width) + GAP
+    width = max(3 * GAP + level_width + view_width, MIN_WIDTH)
     columns = int((width - 2 * GAP) / (0.6 * FONT_SIZE))
-    mission = _lines(film.mission, columns - 4)
-    closing = [*_lines(about(film.trajectory), columns + 12), *_lines(model_note(film.trajectory), columns)]
+    mission = _lines(view["mission"], columns - 4)
+    closing = [*_lines(about, columns + 12), *_lines(view["note"], columns)]
+    label = view["failure"]["label"] if view["failure"] else ""
     texts = [
         (
-            _lines(scene.observation, columns),
-            _lines((scene.step and scene.step.thinking) or "", columns),
-            _action(film, scene, number, columns - 6),
+            _lines(step["observation"], columns),
+            _lines(step["thinking"] or "", columns),
+            [f"{number}: {step['action']}{'' if step['valid'] else ' (invalid answer)'}"],
         )
-        for number, scene in enumerate(film.scenes, start=1)
+        for number, step in enumerate(view["steps"], start=1)
     ]
+    end = [*_lines(view["outcomeText"], columns - 6), *_lines(label, columns - 6)]
+    texts.append((_lines(view["lastObservation"], columns), [], end))
     # Each part takes the room of its longest text, so that nothing moves from frame to frame.
     rows = [max(map(len, parts)) for parts in zip(*texts, strict=True)]
     height = text_top + LINE * (len(mission) + sum(rows) + len(closing)) + 3 * GAP
-    for scene, (observation, thinking, action) in zip(film.scenes, texts, strict=True):
+    for (level, seen), (observation, thinking, action) in zip(scenes, texts, strict=True):
         page = Image.new("L", (width, height), 255)
         top = text_top
         for lines, room, font, grey in (
@@ -107,9 +134,9 @@ def _frames(film: Film, first_grey: int) -> Iterator[Pixels]:
         ):
             _write(page, top, lines, font, grey)
             top += LINE * room + GAP // 2
-        pixels = (np.asarray(page) // (256 // GREYS) + first_grey).astype(np.uint8)
-        for tiles, left in ((scene.grid, GAP), (scene.view, 2 * GAP + grid_width)):
-            picture = film.picture(tiles)
+        pixels = (np.asarray(page) // (256 // GREYS) + tiles.first_grey).astype(np.uint8)
+        for names, in_a_row, left in ((level, cells_wide, GAP), (seen, VIEW_SIZE, 2 * GAP + level_width)):
+            picture = tiles.picture(names, in_a_row)
             pixels[GAP : GAP + picture.shape[0], left : left + picture.shape[1]] = picture
         yield pixels
 
@@ -123,15 +150,6 @@ def _write(page: Image.Image, top: int, lines: list[str], font: tuple[str, int],
 @lru_cache
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(FONTS / name), size)
-
-
-def _action(film: Film, scene: Scene, number: int, columns: int) -> list[str]:
-    """What was done, or how the episode ended."""
-    if scene.step is None:
-        label = failure_text(film.trajectory).partition(":")[0]
-        return [*_lines(outcome_text(film.trajectory), columns), *_lines(label, columns)]
-    invalid = "" if scene.step.valid else " (invalid answer)"
-    return [f"{number}: {scene.step.action}{invalid}"]
 
 
 def _lines(text: str, columns: int) -> list[str]:

@@ -5,6 +5,7 @@ All texts are `visible`; what is not known is None. One pass over the states of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from babyai_kit.errors import KitError
@@ -29,27 +30,39 @@ world, then the steps are there all the same."""
 
 
 def episode_view(trajectory: Trajectory, *, way: bool = True) -> View:
-    """The data of `trajectory`. `way`: with a shortest way, which takes longer than all else."""
-    world, observer = WorldRecorder(), Observer()
-    mission, last, broken = "", "", None
-    max_steps = trajectory.record.max_steps if trajectory.record else None
+    """The data of `trajectory`, also of one that does not replay. `way`: with a shortest way, which takes
+    longer than all else."""
     try:
-        for env, step in trajectory.states():
-            world.add(env)
-            observer.add(env, step)
-            mission, max_steps = env.mission, env.max_steps
-            if step is None:
-                last = env.gen_obs()["text"]
+        return replayed_view(trajectory, way=way)
     except KitError as error:
-        broken = visible(str(error))
-    whole = broken is None
-    facts = observer.facts() if whole and trajectory.outcome == "failure" else None
+        return _recorded(trajectory, [None] * len(trajectory.steps)) | {"notReplayed": visible(str(error))}
+
+
+def replayed_view(trajectory: Trajectory, *, way: bool = True) -> View:
+    """Likewise. Raises JournalError for a trajectory that does not replay."""
+    world, observer = WorldRecorder(), Observer()
+    for env, step in trajectory.states():
+        world.add(env)
+        observer.add(env, step)
+    facts = observer.facts() if trajectory.outcome == "failure" else None
+    view = _recorded(trajectory, observer.repeats)
+    found = shortest_way(trajectory) if way else None
+    if view["shortest"] is None and found and found["kind"] == "shortest":
+        view["shortest"] = len(found["actions"])
+    return view | {
+        "failure": None if facts is None else failure_class(classify(facts)),
+        "fatal": None if facts is None else facts.fatal_step,
+        "mission": env.mission,
+        "maxSteps": env.max_steps,
+        "world": world.data,
+        "way": found,
+        "lastObservation": env.gen_obs()["text"],
+    }
+
+
+def _recorded(trajectory: Trajectory, repeats: Sequence[int | None]) -> View:
+    """What is known of `trajectory` without its world. `repeats`: the earlier step that each step repeats."""
     key, record = trajectory.key, trajectory.record
-    found = shortest_way(trajectory) if way and whole else None
-    shortest = record.shortest_length if record else None
-    if shortest is None and found and found["kind"] == "shortest":
-        shortest = len(found["actions"])
-    repeats = observer.repeats if whole else [None] * len(trajectory.steps)
     return {
         "run": visible(key.run),
         "id": visible(trajectory.episode_id),
@@ -62,18 +75,18 @@ def episode_view(trajectory: Trajectory, *, way: bool = True) -> View:
         "history": key.history_length,
         "outcome": trajectory.outcome,
         "outcomeText": outcome_text(trajectory),
-        "failure": None if facts is None else failure_class(classify(facts)),
+        "failure": None,
         "error": visible(record.error) if record and record.error else None,
-        "mission": mission,
-        "maxSteps": max_steps,
-        "shortest": shortest,
-        "fatal": None if facts is None else facts.fatal_step,
+        "mission": "",
+        "maxSteps": record.max_steps if record else None,
+        "shortest": record.shortest_length if record else None,
+        "fatal": None,
         "note": model_note(trajectory),
-        "notReplayed": broken,
-        "world": world.data if whole else None,
-        "way": found,
+        "notReplayed": None,
+        "world": None,
+        "way": None,
         "steps": [_step(step, first) for step, first in zip(trajectory.steps, repeats, strict=True)],
-        "lastObservation": last,
+        "lastObservation": "",
     }
 
 

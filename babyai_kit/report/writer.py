@@ -24,9 +24,8 @@ from babyai_kit.failures.tables import failures_of
 from babyai_kit.figures import FIGURES, Chart, failure_classes, known_figures, paired_differences
 from babyai_kit.figures.caption import count
 from babyai_kit.figures.outcomes import Counting, unknown_measures
-from babyai_kit.pages import data_uri, page, part
-from babyai_kit.replay.film import Film, film
-from babyai_kit.replay.player import TILE, framed, player_policy, printed
+from babyai_kit.pages import data_uri, page, part, script
+from babyai_kit.replay.player import framed, player_policy, printed
 from babyai_kit.report import tables
 from babyai_kit.report.invalid_answers import invalid_answers
 from babyai_kit.report.provenance import prompts
@@ -105,7 +104,7 @@ def write_report(
         "report.html",
         policy=player_policy(),
         style=part("report.css"),
-        script=part("frames.js"),
+        script=script("frames.js"),
         manifest=opened.manifest,
         standing=stands,
         game=_game(episodes),
@@ -227,12 +226,8 @@ def _replay(trajectories: list[Trajectory], success: bool) -> dict[str, Any]:
     except NoEpisodeError:
         reason = f"The run has no {'successful' if success else 'failed'} episode."
         return {"title": title, "player": reason, "is_broken": False}
-    player = _result_or_reason(lambda: _player(film(trajectory, TILE)))
+    player = _result_or_reason(lambda: framed(trajectory) + printed(trajectory))
     return {"title": title, "player": player, "is_broken": True}
-
-
-def _player(film: Film) -> Markup:
-    return framed(film) + printed(film)
 
 
 def _result_or_reason(make: Callable[[], T]) -> T | str:

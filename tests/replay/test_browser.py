@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ import numpy as np
 import pytest
 
 from babyai_kit import load_replay, write_report
-from babyai_kit.replay.film import film
-from babyai_kit.replay.player import TILE, legible
+from babyai_kit.replay.tiles import TILE, legible
 from tests.replay.test_replay import HOSTILE
 from tests.support.browser import NEEDS_CHROMIUM, Seen, expect, pixels
 from tests.support.journals import Reply, expert, idle, play, rename_model, seed_where, walk_to, write_run
@@ -50,16 +48,14 @@ def at(frame: Any, text: str) -> None:
 def test_the_player_shows_every_step_as_it_was(seen: Seen, results: Path, tmp_path: Path) -> None:
     replay = load_replay("r", results=results, task="open")
     page = seen.open(replay.save(tmp_path / "player.html"))
-    shot = film(replay.trajectory, TILE)
-    shot = replace(shot, tiles=legible(shot.tiles))
-    last = len(shot.scenes) - 1
+    last = len(replay.trajectory.steps)
     at(page, f"step 1 of {last}$")
-    for index, scene in enumerate(shot.scenes):
-        assert (pixels(page, "grid") == shot.picture(scene.grid)).all()
-        assert (pixels(page, "view") == shot.picture(scene.view)).all()
-        assert page.locator("#observation").text_content() == scene.observation
-        if scene.step:
-            assert page.locator("#action").text_content() == scene.step.action
+    for index, (env, step) in enumerate(replay.trajectory.states()):
+        assert (pixels(page, "grid") == legible(env.get_frame(tile_size=TILE))).all()
+        assert (pixels(page, "view") == legible(env.agent_view(TILE))).all()
+        assert page.locator("#observation").text_content() == env.gen_obs()["text"]
+        if step:
+            assert page.locator("#action").text_content() == step.action
             at(page, f"step {index + 1} of {last}$")
         page.keyboard.press("ArrowRight")
     at(page, f"after {last} of at most 128 steps$")

@@ -14,11 +14,10 @@ from PIL import Image
 
 from babyai_kit import load_replay
 from babyai_kit.__main__ import main
-from babyai_kit.environment import ACTIONS, make_env
 from babyai_kit.errors import InputError, JournalError, ModelError, NoEpisodeError
 from babyai_kit.hostile_text import visible
-from babyai_kit.pages import part
-from babyai_kit.replay.film import film
+from babyai_kit.pages import script
+from babyai_kit.replay.tiles import legible
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.trajectories import choose
 from tests.support.journals import SLOW, Reply, expert, idle, play, write_run
@@ -143,26 +142,6 @@ def test_steps_of_an_attempt_that_another_replaced_are_no_episode(tmp_path: Path
     assert trajectory.episode_id == whole.record.episode_id
 
 
-@pytest.mark.parametrize("task", ["putnext", "open", "BabyAI-GoToObjMaze-v0"])
-def test_the_film_is_what_the_environment_shows(tmp_path: Path, task: str) -> None:
-    actions = [ACTIONS[i] for i in np.random.default_rng(1).integers(0, 6, 40)]
-    write_run(tmp_path, [play(actions, task=task, seed=7, stop_after=40)])
-    replay = load_replay("r", results=tmp_path)
-    shot = film(replay.trajectory, 16)
-    env = make_env(task)
-    seen, _ = env.reset(seed=7)
-    assert shot.mission == seen["mission"]
-    assert len(shot.scenes) == 41
-    for scene in shot.scenes:
-        assert (shot.picture(scene.grid) == env.get_frame(highlight=True, tile_size=16)).all()
-        assert (shot.picture(scene.view) == env.agent_view(16)).all()
-        assert scene.observation == seen["text"]
-        if scene.step:
-            seen, *_ = env.step(ACTIONS.index(scene.step.action))
-    assert shot.scenes[-1].step is None
-    assert len({tile.tobytes() for tile in shot.tiles}) == len(shot.tiles)
-
-
 def test_what_another_environment_recorded_is_not_shown(tmp_path: Path) -> None:
     folder = write_run(tmp_path, [play(expert, seed=1)])
     file = folder / "steps.jsonl"
@@ -184,22 +163,24 @@ def test_the_player_needs_nothing_else_and_holds_every_step(results: Path) -> No
     text = replay.html()
     page, data = Page(text), episode_of(text)
     assert all(link.startswith("data:") for link in page.links)
-    assert len(page.scripts) == 2
+    assert len(page.scripts) == 3
     assert not page.handlers
     assert page.policies[0].startswith("default-src 'none'; img-src data:; ")
     steps = replay.trajectory.steps
-    assert [s["action"] for s in data["scenes"][:-1]] == [s.action for s in steps]
-    assert [s["observation"] for s in data["scenes"][:-1]] == [s.observation for s in steps]
-    assert data["scenes"][-1]["action"].startswith(f"Success after {len(steps)} steps, return 0.9")
+    assert [s["action"] for s in data["steps"]] == [s.action for s in steps]
+    assert [s["observation"] for s in data["steps"]] == [s.observation for s in steps]
+    assert len(data["world"]["moments"]) == len(steps) + 1
+    assert data["outcomeText"].startswith(f"Success after {len(steps)} steps, return 0.9")
     assert "not an LLM" in page.words
-    assert data["sheet"].startswith("data:image/png;base64,")
+    assert data["tiles"]["sheet"].startswith("data:image/png;base64,")
     assert len(text) < 100_000
 
 
 def test_of_a_failure_the_player_tells_the_class(results: Path) -> None:
-    end = episode_of(load_replay("r", results=results, task="goto", success=False).html())["scenes"][-1]
-    assert end["action"] == "Failure: the goal was not reached in 64 steps"
-    assert end["figures"].startswith("loop: At least half of its steps")
+    data = episode_of(load_replay("r", results=results, task="goto", success=False).html())
+    assert data["outcomeText"] == "Failure: the goal was not reached in 64 steps"
+    assert data["failure"]["label"] == "loop"
+    assert data["failure"]["text"].startswith("At least half of its steps")
 
 
 def test_a_run_in_shards_is_to_be_joined_first(tmp_path: Path) -> None:
@@ -213,11 +194,11 @@ def test_a_run_in_shards_is_to_be_joined_first(tmp_path: Path) -> None:
 def test_hostile_text_stays_text(results: Path) -> None:
     text = load_replay("r", results=results, variant="reasoning").html()
     page, data = Page(text), episode_of(text)
-    assert data["scenes"][0]["thinking"] == visible(HOSTILE)
-    assert data["scenes"][1]["answer"] == visible(HOSTILE)
-    assert not data["scenes"][1]["valid"]
+    assert data["steps"][0]["thinking"] == visible(HOSTILE)
+    assert data["steps"][1]["answer"] == visible(HOSTILE)
+    assert not data["steps"][1]["valid"]
     assert "<script>window" not in text
-    assert page.tags.count("script") == 2
+    assert page.tags.count("script") == 3
     assert "img" not in page.tags
     assert not page.handlers
     text.encode()
@@ -234,7 +215,7 @@ def test_in_a_page_the_player_is_a_sandboxed_frame(results: Path) -> None:
     replay = load_replay("r", results=results, variant="reasoning")
     page = Page(replay._repr_html_())
     assert page.tags == ["iframe", "script", "p"]
-    assert page.scripts == [str(part("frames.js"))]
+    assert page.scripts == [str(script("frames.js"))]
     assert page.words.startswith("The replay of reasoning · putnext, seed 2 · model offline-player · run r ")
     (frame,) = page.frames
     assert frame["srcdoc"] == replay.html()
@@ -245,12 +226,11 @@ def test_the_gif_moves_and_its_pictures_are_exact(results: Path) -> None:
     for criteria in ({"task": "putnext", "success": True}, {"variant": "reasoning"}, {"seed": 4}):
         replay = load_replay("r", results=results, **criteria)
         image = Image.open(io.BytesIO(replay.gif()))
-        shot = film(replay.trajectory, 24)
-        assert image.n_frames <= len(shot.scenes)
+        grids = [legible(env.get_frame(tile_size=24)) for env, _ in replay.trajectory.states()]
+        assert image.n_frames <= len(grids)
         assert image.info["loop"] == 0
-        for index, scene in ((0, shot.scenes[0]), (image.n_frames - 1, shot.scenes[-1])):
+        for index, grid in ((0, grids[0]), (image.n_frames - 1, grids[-1])):
             image.seek(index)
-            grid = shot.picture(scene.grid)
             pixels = np.asarray(image.convert("RGB"))[12 : 12 + grid.shape[0], 12 : 12 + grid.shape[1]]
             assert (pixels == grid).all()
         assert image.info["duration"] >= 3000
@@ -275,7 +255,7 @@ def test_the_command_writes_where_it_says(results: Path, capsys: pytest.CaptureF
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "baseline · goto, seed 2 · model offline-player · run r: failure"
     assert lines[1] == f"{results}/r/replays/baseline-goto-seed2-repeat0-failure.html"
-    assert episode_of(Path(lines[1]).read_text())["limit"] == 64
+    assert episode_of(Path(lines[1]).read_text())["maxSteps"] == 64
     out = results / "x.gif"
     assert main(["replay", "r", *at, "--success", "--variant", "baseline", "--out", str(out)]) == 0
     assert Image.open(out).format == "GIF"

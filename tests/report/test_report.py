@@ -17,7 +17,7 @@ from babyai_kit import load_episodes, load_failures, load_replay, write_report
 from babyai_kit.__main__ import main
 from babyai_kit.errors import InputError, ModelError, RateLimited
 from babyai_kit.experiment.reconciliation import Reconciliation
-from babyai_kit.pages import part
+from babyai_kit.pages import script
 from babyai_kit.report import Report
 from babyai_kit.runs.answers import REMEDIES
 from babyai_kit.runs.journal import Journal, read_reconciliation
@@ -109,12 +109,12 @@ def test_the_page_is_whole_in_itself(whole: Path) -> None:
     assert page.links
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
     assert not page.handlers
-    assert page.scripts == [str(part("frames.js"))]
+    assert page.scripts == [str(script("frames.js"))]
     assert "http" not in page.policies[0]
     assert [frame["sandbox"] for frame in page.frames] == ["allow-scripts"] * 2
     for frame in page.frames:
         inside = Page(frame["srcdoc"] or "")
-        assert len(inside.scripts) == 2
+        assert len(inside.scripts) == 3
         assert all(link.startswith("data:") for link in inside.links)
     anchors = {link[1:] for link in page.links if link.startswith("#")}
     text = (whole / "report.html").read_text(encoding="utf-8")
@@ -381,7 +381,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     rename_model(folder, "m", name)
     write_report("r", results=tmp_path, config=CONFIG)
     page = page_of(folder)
-    assert page.scripts == [str(part("frames.js"))]
+    assert page.scripts == [str(script("frames.js"))]
     assert not page.handlers
     assert page.tags.count("iframe") == 1
     assert page.tags.count("img") == len([link for link in page.links if link.startswith("data:image/png")])
