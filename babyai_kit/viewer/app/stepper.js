@@ -97,7 +97,11 @@
     return {
       set(page, params) {
         clearTimeout(wait);
-        wait = setTimeout(() => history.replaceState(history.state, "", kit.link(page, params)), 200);
+        const { hash } = location;
+        wait = setTimeout(() => {
+          // Somebody may have gone elsewhere meanwhile.
+          if (location.hash === hash) history.replaceState(history.state, "", kit.link(page, params));
+        }, 200);
       },
       stop: () => clearTimeout(wait),
     };

@@ -30,7 +30,7 @@
   };
 
   kit.markSigns = (marks) => marks.map(({ kind, sign, word, text }) =>
-    kit.el("span", { class: `mark ${kind}`, title: text }, kit.el("i", { "aria-hidden": "true" }, sign), word));
+    kit.el("span", { class: `mark ${kind}`, title: text }, kit.el("i", { "aria-hidden": "true" }, sign), kit.el("span", { class: "word" }, word)));
 
   // The metrics that an episode has figures of.
   kit.metrics = (view) => Object.keys(METRICS).filter((name) => view.steps.some((step) => METRICS[name][1](step) > 0));
