@@ -20,7 +20,7 @@
   };
 
   // A panel whose text scrolls inside it; closed, it leaves its place to the others. It stays as it was left.
-  const closed = new Set(["beside answer"]);
+  const closed = new Set(["prompt", "beside answer"]);
   kit.panel = (name, title) => {
     const note = kit.el("span", { class: "muted note" });
     const body = kit.el("div", { class: "body", role: "region", "aria-label": title, tabIndex: 0 });
