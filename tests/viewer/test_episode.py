@@ -16,6 +16,7 @@ from tests.support.journals import Reply, expert, play, seed_where, walk_to, wri
 from tests.viewer.conftest import Seen, served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+sync_api.expect.set_options(timeout=20_000)
 HOSTILE = (
     "</script><img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>\x1b[31m\u202egnp\x00"
 )
@@ -320,6 +321,7 @@ def test_an_unfinished_episode_grows_on_screen(seen: Seen, tmp_path: Path) -> No
     episode = trajectory(tmp_path, "live", bool)
     with served(tmp_path) as address:
         page = seen.open(address + of("live", episode))
+        at(page, 1)
         page.keyboard.press("End")
         expect(page.locator(".at")).to_have_text(re.compile("^End, after 3 steps"))
         expect(page.locator(CURRENT)).to_contain_text("so far")

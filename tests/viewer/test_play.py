@@ -39,6 +39,7 @@ KEYS = {
 def expect(locator: Any) -> Any:
     from playwright import sync_api
 
+    sync_api.expect.set_options(timeout=20_000)
     return sync_api.expect(locator)
 
 

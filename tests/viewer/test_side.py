@@ -14,6 +14,7 @@ from tests.support.journals import expert, idle, play, write_run
 from tests.viewer.conftest import Seen, served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+sync_api.expect.set_options(timeout=20_000)
 
 
 def expect(locator: Any) -> Any:
