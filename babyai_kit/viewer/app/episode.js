@@ -153,7 +153,7 @@
     ui.moves.at(moment);
     ui.timeline.at(moment);
     ui.at.textContent = step ? `Step ${moment + 1} of ${view.steps.length}` : `End, after ${kit.plural(view.steps.length, "step")}` + (view.maxSteps ? ` of at most ${view.maxSteps}` : "");
-    ui.facts.replaceChildren(...kit.facts(view, moment, marks));
+    ui.facts.replaceChildren(...kit.momentFacts(view, moment, marks));
     const { observation, thought, answer, prompt } = ui.panels;
     observation.show(() => kit.text(step ? step.observation : view.lastObservation, "empty"));
     thought.show(() => kit.text(step?.thinking));
@@ -192,7 +192,7 @@
   }
 
   // The figures of a step, for the episode and beside another.
-  kit.facts = (view, moment, marks) => {
+  kit.momentFacts = (view, moment, marks) => {
     const step = view.steps[moment];
     const fact = (name, value) => [kit.el("dt", {}, name), kit.el("dd", {}, value)];
     if (!step) {
