@@ -145,7 +145,7 @@ def test_keys_buttons_moves_and_timeline_step(seen: Seen, viewer: str, results: 
         (lambda: page.locator(".move").nth(4).click(), 5),
         (lambda: page.keyboard.press("ArrowRight"), 6),
         (lambda: line.click(position={"x": 12, "y": 40}), 1),
-        (lambda: line.click(position={"x": width - 14, "y": 40}), "end"),
+        (lambda: line.click(position={"x": width - 10, "y": 40}), "end"),
     )
     for press, number in presses:
         press()

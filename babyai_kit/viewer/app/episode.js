@@ -95,6 +95,7 @@
     wayLabel.replaceChildren(way, wayText);
     const measure = kit.el("select", { class: "measure", "aria-label": "Bars of the timeline", onchange: () => { metric = measure.value; line(); } });
     const at = kit.el("output", { class: "at" });
+    const tally = kit.el("div", { class: "tally" });
     const [title, about, end, trouble, others, facts] = ["h1", "p", "p", "div", "nav", "dl"].map((tag) => kit.el(tag));
     const around = kit.el("nav", { class: "around", "aria-label": "Episodes of the run" });
     kit.fill(about, { class: "about muted" }, []);
@@ -108,8 +109,8 @@
         kit.el("div", { class: "now-panel" }, kit.el("figure", { class: "seen" }, seen.element, kit.el("figcaption", { class: "muted" }, "Agent's view, facing up")), facts)),
       kit.el("section", { class: "list", "aria-label": "Moves" }, kit.el("h2", {}, "Moves"), moves.element),
       kit.el("section", { class: "texts", "aria-label": "Texts of the step" }, Object.values(panels).map(({ element }) => element)),
-      kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, measure), timeline.element));
-    return { root, stepper, timeline, moves, level, seen, panels, way, wayText, measure, at, title, about, end, trouble, neighbours: others, around, facts };
+      kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, tally, measure), timeline.element));
+    return { root, stepper, timeline, moves, level, seen, panels, way, wayText, measure, at, tally, title, about, end, trouble, neighbours: others, around, facts };
   }
 
   const marked = () => [...view.steps.keys(), view.steps.length].filter((i) => kit.marks(view, i).length > 0);
@@ -131,6 +132,7 @@
     ui.measure.replaceChildren(...metrics.map((name) => kit.el("option", { value: name, selected: name === metric }, kit.metricName(view, name))));
     ui.measure.hidden = metrics.length < 2;
     ui.moves.show(view);
+    ui.tally.replaceChildren(...kit.tally(view));
     line();
   }
 
