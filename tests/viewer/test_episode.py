@@ -351,6 +351,7 @@ def test_it_fits_every_screen(seen: Seen, viewer: str, results: Path, width: int
     seen.page.emulate_media(color_scheme=scheme)
     page = seen.open(viewer + of("first", episode, step=13))
     at(page, 13)
+    expect(page.locator(".around")).to_contain_text("of 13")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     places = page.evaluate(PLACES)
     for key in ("n", "ArrowRight", "End", "Home"):
