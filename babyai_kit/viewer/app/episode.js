@@ -87,29 +87,30 @@
     };
     const switched = (name, text, title) => {
       const box = kit.el("input", { type: "checkbox", checked: shows[name], onchange: () => { shows[name] = box.checked; draw(stepper.now, true); } });
-      return [box, kit.el("label", { class: "switch", title }, box, text)];
+      return [box, kit.el("label", { class: "option", title }, box, text)];
     };
     const [way, wayLabel] = switched("way", "Shortest way", "An overlay on the level (w)");
     const [, pathLabel] = switched("path", "Path so far", "Where the agent has been");
     const wayText = kit.el("span", {}, "Shortest way");
     wayLabel.replaceChildren(way, wayText);
-    const measure = kit.el("select", { "aria-label": "Bars of the timeline", onchange: () => { metric = measure.value; line(); } });
+    const measure = kit.el("select", { class: "measure", "aria-label": "Bars of the timeline", onchange: () => { metric = measure.value; line(); } });
     const at = kit.el("output", { class: "at" });
+    const tally = kit.el("div", { class: "tally" });
     const [title, about, end, trouble, others, facts] = ["h1", "p", "p", "div", "nav", "dl"].map((tag) => kit.el(tag));
     const around = kit.el("nav", { class: "around", "aria-label": "Episodes of the run" });
     kit.fill(about, { class: "about muted" }, []);
     kit.fill(end, { class: "ending" }, []);
     kit.fill(others, { class: "others", "aria-label": "The same task and seed" }, []);
-    kit.fill(facts, { class: "facts" }, []);
+    kit.fill(trouble, { class: "troubles" }, []);
+    kit.fill(facts, { class: "step-facts" }, []);
     const root = kit.el("div", { class: "episode" },
-      kit.el("header", { class: "head" }, kit.el("div", { class: "what" }, title, about), kit.el("div", { class: "how" }, end, others), around),
-      trouble,
+      kit.el("header", { class: "head" }, kit.el("div", { class: "what" }, title, about), kit.el("div", { class: "how" }, end, others), around, trouble),
       kit.el("div", { class: "scene" }, level.element, kit.el("div", { class: "switches" }, wayLabel, pathLabel),
         kit.el("div", { class: "now-panel" }, kit.el("figure", { class: "seen" }, seen.element, kit.el("figcaption", { class: "muted" }, "Agent's view, facing up")), facts)),
       kit.el("section", { class: "list", "aria-label": "Moves" }, kit.el("h2", {}, "Moves"), moves.element),
       kit.el("section", { class: "texts", "aria-label": "Texts of the step" }, Object.values(panels).map(({ element }) => element)),
-      kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, kit.el("span", { class: "gap" }), measure), timeline.element));
-    return { root, stepper, timeline, moves, level, seen, panels, way, wayText, measure, at, title, about, end, trouble, neighbours: others, around, facts };
+      kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, tally, measure), timeline.element));
+    return { root, stepper, timeline, moves, level, seen, panels, way, wayText, measure, at, tally, title, about, end, trouble, neighbours: others, around, facts };
   }
 
   const marked = () => [...view.steps.keys(), view.steps.length].filter((i) => kit.marks(view, i).length > 0);
@@ -131,6 +132,7 @@
     ui.measure.replaceChildren(...metrics.map((name) => kit.el("option", { value: name, selected: name === metric }, kit.metricName(view, name))));
     ui.measure.hidden = metrics.length < 2;
     ui.moves.show(view);
+    ui.tally.replaceChildren(...kit.tally(view));
     line();
   }
 
@@ -153,7 +155,7 @@
     ui.moves.at(moment);
     ui.timeline.at(moment);
     ui.at.textContent = step ? `Step ${moment + 1} of ${view.steps.length}` : `End, after ${kit.plural(view.steps.length, "step")}` + (view.maxSteps ? ` of at most ${view.maxSteps}` : "");
-    ui.facts.replaceChildren(...kit.facts(view, moment, marks));
+    ui.facts.replaceChildren(...kit.momentFacts(view, moment, marks));
     const { observation, thought, answer, prompt } = ui.panels;
     observation.show(() => kit.text(step ? step.observation : view.lastObservation, "empty"));
     thought.show(() => kit.text(step?.thinking));
@@ -192,7 +194,7 @@
   }
 
   // The figures of a step, for the episode and beside another.
-  kit.facts = (view, moment, marks) => {
+  kit.momentFacts = (view, moment, marks) => {
     const step = view.steps[moment];
     const fact = (name, value) => [kit.el("dt", {}, name), kit.el("dd", {}, value)];
     if (!step) {

@@ -60,12 +60,12 @@
     const distractors = kit.el("input", { type: "number", value: 0, min: 0, max: offer.maxDistractors });
     const choices = (names, chosen) => names.map((name) => {
       const box = kit.el("input", { type: "checkbox", value: name, checked: chosen });
-      return [box, kit.el("label", { class: "switch" }, box, name)];
+      return [box, kit.el("label", { class: "option" }, box, name)];
     });
     const tasks = choices(offer.tasks, true), levels = choices(offer.levels, false);
     const pictures = [["", "The text alone, as a language model sees it"], ["1", "The text and the agent's view as a picture"]].map(([value, text]) => {
       const box = kit.el("input", { type: "radio", name: "picture", value, checked: value === "" });
-      return [box, kit.el("label", { class: "switch" }, box, text)];
+      return [box, kit.el("label", { class: "option" }, box, text)];
     });
     const begin = kit.el("button", { class: "main" }, "Begin");
     const field = (label, control, ...more) => kit.el("p", { class: "field" }, kit.el("label", {}, kit.el("span", {}, label), control), more);

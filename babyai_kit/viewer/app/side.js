@@ -70,7 +70,7 @@
     const [mission, place, words] = ["h1", "p", "p"].map((tag) => kit.el(tag));
     kit.fill(place, { class: "about muted" }, []);
     kit.fill(words, { class: "words" }, []);
-    const columns = kit.el("div", { class: "columns" });
+    const columns = kit.el("div", { class: "agents" });
     const lines = kit.el("div", { class: "lines" });
     const at = kit.el("output", { class: "at" });
     const list = kit.el("div", { class: "agent-list" });
@@ -82,7 +82,7 @@
       j: ["next seed", () => move(1, false)],
       k: ["previous seed", () => move(-1, false)],
     });
-    const root = kit.el("div", { class: "side" },
+    const root = kit.el("div", { class: "abreast" },
       kit.el("header", { class: "head" }, kit.el("div", { class: "what" }, mission, place), kit.el("div", { class: "how" }, seeds, disagreements, chooser), words),
       columns, kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, difference, at), lines));
     return { root, stepper, mission, place, words, columns, lines, at, seeds, disagreements, chooser, list, difference, parts: [] };
@@ -236,7 +236,7 @@
         const box = kit.el("input", { type: "checkbox", checked: ofs.includes(of), disabled: ofs.length === 1 && ofs[0] === of, onchange: () => choose(of, box.checked) });
         const outcome = names.outcomes[episodes.outcome[i]];
         const model = names.models.length > 1 ? `, ${names.models[episodes.model[i]]}` : "";
-        return kit.el("label", { class: "switch" }, box, `${names.agents[episodes.agent[i]]}${model} `, kit.el("span", { class: "muted" }, `${kit.outcomeSign(outcome)} ${outcome}`));
+        return kit.el("label", { class: "option" }, box, `${names.agents[episodes.agent[i]]}${model} `, kit.el("span", { class: "muted" }, `${kit.outcomeSign(outcome)} ${outcome}`));
       });
       return kit.el("fieldset", {}, kit.el("legend", {}, `Run ${run}`), boxes.length ? boxes : kit.el("p", { class: "muted" }, "It has no episode of this task and seed."));
     });

@@ -13,7 +13,7 @@
     output: ["Output tokens", ({ outputTokens }) => outputTokens, kit.number],
     seconds: ["Seconds", ({ seconds }) => seconds, kit.seconds],
   };
-  const TOP = 20, BARS = 40, FOOT = 15, LEFT = 8;
+  const TOP = 20, BARS = 40, FOOT = 15, LEFT = 8, WIDEST = 40;
 
   // The marks of step i: [{kind, sign, word, text}].
   kit.marks = (view, i, differs = null) => {
@@ -30,7 +30,17 @@
   };
 
   kit.markSigns = (marks) => marks.map(({ kind, sign, word, text }) =>
-    kit.el("span", { class: `mark ${kind}`, title: text }, kit.el("i", { "aria-hidden": "true" }, sign), word));
+    kit.el("span", { class: `mark ${kind}`, title: text }, kit.el("i", { "aria-hidden": "true" }, sign), kit.el("span", { class: "word" }, word)));
+
+  // How often each mark is in an episode.
+  kit.tally = (view) => {
+    const counts = new Map();
+    view.steps.forEach((step, i) => {
+      for (const { kind } of kit.marks(view, i)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    });
+    return Object.keys(KINDS).filter((kind) => counts.has(kind) && kind !== "reward").map((kind) =>
+      kit.el("span", { class: `mark ${kind}` }, kit.el("i", { "aria-hidden": "true" }, KINDS[kind].sign), `${kit.number(counts.get(kind))} ${KINDS[kind].word}`));
+  };
 
   // The metrics that an episode has figures of.
   kit.metrics = (view) => Object.keys(METRICS).filter((name) => view.steps.some((step) => METRICS[name][1](step) > 0));
@@ -48,7 +58,7 @@
     const state = { view: null, moments: 1, metric: null, at: 0, differs: null };
     let width = 0;
 
-    const slot = () => (width - 2 * LEFT) / Math.max(1, state.moments);
+    const slot = () => Math.min(WIDEST, (width - 2 * LEFT) / Math.max(1, state.moments));
     const x = (moment) => LEFT + moment * slot();
     const bar = (i, gap) => ({ x: x(i) + gap / 2, width: Math.max(0.75, slot() - gap) });
 
