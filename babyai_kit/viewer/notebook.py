@@ -62,7 +62,7 @@ class View:
         return Markup(
             '<iframe src="{0}" title="BabyAI viewer" referrerpolicy="no-referrer" '
             'style="width:100%;height:{1}px;border:1px solid #ccc;border-radius:6px"></iframe>'
-            '<p><a href="{0}" target="_blank" rel="noopener noreferrer">Open the viewer in its own tab</a></p>'
+            '<p><a href="{0}" target="_blank" rel="noopener noreferrer">Open it in a tab of its own</a></p>'
         ).format(self.url, HEIGHT)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Runs as static files: what is in them, where they may be written, and that a browser opens them from disk."""
+"""Runs as static files: what is in them, where they may be written, and that a browser opens them."""
 
 from __future__ import annotations
 
@@ -93,9 +93,10 @@ def test_a_browser_opens_an_export_from_disk(exported: Path, seen: Seen) -> None
         const { episodes } = await kit.source.run("first");
         const view = await kit.source.episode("first", episodes.id[1]);
         const found = await kit.source.search("first", "BEHIND the door");
-        const sides = ["baseline", "reasoning"].map((agent) => ({ run: "first", agent, model: "offline-player" }));
-        const pair = await kit.source.compare(...sides);
-        return [kit.source.live, view.id === episodes.id[1], view.world.moments.length, found.ids.length, pair.text];
+        const side = (agent) => ({ run: "first", agent, model: "offline-player" });
+        const { text } = await kit.source.compare(side("baseline"), side("reasoning"));
+        const isAsked = view.id === episodes.id[1];
+        return [kit.source.live, isAsked, view.world.moments.length, found.ids.length, text];
     }""")
     assert told[:4] == [False, True, 65, 2]
     assert told[4].startswith("reasoning is worse than baseline")
@@ -115,10 +116,9 @@ def test_what_models_wrote_stays_text_and_secrets_stay_here(
     assert steps[1]["answer"] == "none</script>*** http://***@host/x"
     everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert HOSTILE.encode(errors="replace") not in everything
-    page = seen.open(
-        f"{folder.resolve().as_uri()}/index.html#/episode?run=r&id={steps and piece(folder, 'run/r')['episodes']['id'][0]}"
-    )
-    page.evaluate("async () => { await kit.source.run('r'); }")
+    (episode_id,) = piece(folder, "run/r")["episodes"]["id"]
+    page = seen.open(f"{folder.resolve().as_uri()}/index.html#/episode?run=r&id={episode_id}&step=2")
+    page.get_by_text("none</script>***").first.wait_for()
     seen.check(folder.resolve().as_uri())
 
 

@@ -47,9 +47,7 @@ def command(*words: str) -> Iterator[subprocess.Popen[str]]:
         (["first", "second"], "#/compare?a=first&b=second"),
     ],
 )
-def test_the_command_prints_its_address_and_ends_in_a_line(
-    results: Path, runs: list[str], place: str
-) -> None:
+def test_the_command_prints_its_address_and_ends(results: Path, runs: list[str], place: str) -> None:
     with command(*runs, "--results", str(results)) as process:
         assert process.stdout
         address, _, found = process.stdout.readline().strip().partition("#")
@@ -58,11 +56,8 @@ def test_the_command_prints_its_address_and_ends_in_a_line(
         assert data(address, "runs", "first")["classified"] < 1  # a process looks for them
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        assert (process.returncode, out, err) == (
-            0,
-            "the viewer has stopped; the runs are as they were\n",
-            "",
-        )
+        assert (process.returncode, err) == (0, "")
+        assert out == "the viewer has stopped; the runs are as they were\n"
 
 
 @pytest.mark.parametrize(
@@ -70,15 +65,13 @@ def test_the_command_prints_its_address_and_ends_in_a_line(
     [
         (["nothing"], "no run 'nothing' under {results}; choose from second, first"),
         (["../x"], "run name '../x' is not valid"),
-        (["--port", "{taken}"], "port {taken} cannot be used (address already in use"),
+        (["--port", "{taken}"], "port {taken} cannot be used (Address already in use"),
         (["--port", "99999"], "port 99999 is not one; use 1 to 65535, or 0 for any"),
         (["--export", "{results}"], "there is nothing to export; name at least one run"),
         (["first", "--export", "{results}"], "holds something else than an earlier export"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(
-    results: Path, viewer: str, words: list[str], told: str
-) -> None:
+def test_what_cannot_be_done_is_said(results: Path, viewer: str, words: list[str], told: str) -> None:
     values = {"results": str(results), "taken": viewer.split(":")[2].split("/")[0]}
     with command(*(word.format(**values) for word in words), "--results", str(results)) as process:
         out, err = process.communicate(timeout=120)
@@ -147,7 +140,7 @@ def test_a_notebook_shows_the_viewer_in_a_frame(results: Path, seen: Seen, host:
     with notebook(view._repr_html_()) as address:
         page = seen.open(address.replace("127.0.0.1", host))
         frame = page.frame_locator("iframe")
-        frame.get_by_text("reasoning").first.wait_for()
+        frame.get_by_role("grid").first.wait_for()
         assert page.locator("a").get_attribute("href") == view.url
         assert seen.trouble == []
     view.close()
