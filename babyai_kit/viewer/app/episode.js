@@ -67,7 +67,7 @@
   }
 
   function build() {
-    const stepper = kit.stepper({ last: () => view.steps.length, marked, show: draw });
+    const stepper = kit.stepper({ last: () => view.steps.length, marked: () => kit.markedSteps(view), show: draw });
     Object.assign(kit.pages.get("episode").keys, stepper.keys, {
       "]": ["next episode of the run", () => neighbour(1)],
       "[": ["previous episode of the run", () => neighbour(-1)],
@@ -112,8 +112,6 @@
       kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, tally, measure), timeline.element));
     return { root, stepper, timeline, moves, level, seen, panels, way, wayText, measure, at, tally, title, about, end, trouble, neighbours: others, around, facts };
   }
-
-  const marked = () => [...view.steps.keys(), view.steps.length].filter((i) => kit.marks(view, i).length > 0);
 
   function load(fresh) {
     view = fresh;

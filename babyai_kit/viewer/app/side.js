@@ -90,7 +90,7 @@
 
   function marked() {
     const all = new Set(shown.differs.action === null ? [] : [shown.differs.action]);
-    for (const view of shown.views) view.steps.forEach((step, i) => { if (kit.marks(view, i).length) all.add(i); });
+    for (const view of shown.views) for (const i of kit.markedSteps(view)) all.add(i);
     return [...all].sort((a, b) => a - b);
   }
 

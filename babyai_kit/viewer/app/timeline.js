@@ -29,6 +29,12 @@
     return marks;
   };
 
+  // The steps worth a look; of steps that repeat earlier ones in a row, the first.
+  kit.markedSteps = (view) => [...view.steps.keys()].filter((i) => {
+    const marks = kit.marks(view, i);
+    return marks.some(({ kind }) => kind !== "repeat") || (marks.length > 0 && view.steps[i - 1]?.repeats == null);
+  });
+
   kit.markSigns = (marks) => marks.map(({ kind, sign, word, text }) =>
     kit.el("span", { class: `mark ${kind}`, title: text }, kit.el("i", { "aria-hidden": "true" }, sign), kit.el("span", { class: "word" }, word)));
 
