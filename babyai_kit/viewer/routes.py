@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any
 
 from aiohttp import web
@@ -20,9 +21,9 @@ from babyai_kit.viewer.live import Watch
 class Routes:
     """The addresses below the token."""
 
-    def __init__(self, library: Library, watch: Watch) -> None:
-        self._library = library
-        self._watch = watch
+    def __init__(self, library: Library, watch: Watch, reader: Executor) -> None:
+        """`reader`: in which runs are read; episodes and texts have the loop's own threads."""
+        self._library, self._watch, self._reader = library, watch, reader
 
     def add_to(self, router: web.UrlDispatcher, base: str) -> None:
         """Register all addresses under `base`, which has no slash at its end."""
@@ -48,10 +49,11 @@ class Routes:
         return web.Response(text=text, content_type=TYPES[name.rpartition(".")[2]])
 
     async def _runs(self, request: web.Request) -> web.Response:
-        return await _json(self._library.summaries)
+        return await _json(self._library.summaries, executor=self._reader)
 
     async def _run(self, request: web.Request) -> web.Response:
-        table = await asyncio.to_thread(self._library.table, request.match_info["run"])
+        loop = asyncio.get_running_loop()
+        table = await loop.run_in_executor(self._reader, self._library.table, request.match_info["run"])
         tag = f'"{table.version}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
@@ -83,7 +85,11 @@ def _side(request: web.Request, name: str) -> Side:
     return Side(run, agent, model)
 
 
-async def _json(make: Callable[..., Any], *values: Any) -> web.Response:
-    """The JSON of what `make` returns, both made in a thread."""
-    body = await asyncio.to_thread(lambda: json.dumps(make(*values), separators=(",", ":")).encode())
+async def _json(make: Callable[..., Any], *values: Any, executor: Executor | None = None) -> web.Response:
+    """The JSON of what `make` returns, both made in a thread: of `executor` or of the loop."""
+
+    def body_of() -> bytes:
+        return json.dumps(make(*values), separators=(",", ":")).encode()
+
+    body = await asyncio.get_running_loop().run_in_executor(executor, body_of)
     return web.Response(body=body, content_type="application/json")
