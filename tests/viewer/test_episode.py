@@ -12,6 +12,7 @@ import pytest
 from babyai_kit import Run
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.trajectories import Trajectory
+from babyai_kit.viewer.export import export
 from tests.support.journals import Reply, expert, play, seed_where, walk_to, write_run
 from tests.viewer.conftest import Seen, served
 
@@ -341,6 +342,24 @@ def test_an_unfinished_episode_grows_on_screen(seen: Seen, tmp_path: Path) -> No
 
 def _of(run: str, record: Any) -> Any:
     return type(record)(**{**vars(record), "run": run})
+
+
+def test_an_export_shows_the_same_from_disk(seen: Seen, results: Path, tmp_path: Path) -> None:
+    address = export(["first"], tmp_path / "out", results=results).as_uri()
+    episode = trajectory(results, "first", lambda t: t.success is True and t.key.task == "open")
+    page = seen.open(address + of("first", episode, step=2))
+    at(page, 2)
+    assert body(page, "observation").inner_text().split("\n") == episode.steps[1].observation.split("\n")
+    page.wait_for_function("document.querySelector('.board.level canvas').width > 300")
+    page.keyboard.press("]")
+    expect(page.locator(".around")).to_contain_text(re.compile("of 13"))
+    page.locator(".others a").first.click()
+    expect(page.locator(".column")).to_have_count(2)
+    page.keyboard.press("End")
+    expect(page.locator(".abreast .at")).to_contain_text("End")
+    seen.check(address.removesuffix("index.html"))
+    page.goto(address + "#/play")
+    expect(page.locator(".trouble")).to_contain_text("python -m babyai_kit view")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,59 +1,7 @@
-// What is worth a look in an episode, and its steps as one graph: marks above, a bar per step below.
+// The steps of an episode as one graph: marks above, a bar per step below. It is a slider, too.
 "use strict";
 {
-  const KINDS = {
-    invalid: { sign: "!", word: "invalid" },
-    repeat: { sign: "↻", word: "repeated" },
-    fatal: { sign: "✗", word: "fatal" },
-    differs: { sign: "≠", word: "differs" },
-    reward: { sign: "★", word: "reward" },
-  };
-  const METRICS = {
-    tokens: ["Tokens", ({ inputTokens, outputTokens }) => (inputTokens === null || outputTokens === null ? null : inputTokens + outputTokens), kit.number],
-    output: ["Output tokens", ({ outputTokens }) => outputTokens, kit.number],
-    seconds: ["Seconds", ({ seconds }) => seconds, kit.seconds],
-  };
   const TOP = 20, BARS = 40, FOOT = 15, LEFT = 8, WIDEST = 40;
-
-  // The marks of step i: [{kind, sign, word, text}].
-  kit.marks = (view, i, differs = null) => {
-    const step = view.steps[i];
-    const marks = [];
-    const add = (kind, text) => marks.push({ kind, text, ...KINDS[kind] });
-    if (i === differs) add("differs", "here the agents differ first");
-    if (!step) return marks;
-    if (!step.valid) add("invalid", "invalid answer" + (step.reason ? `: ${step.reason}` : ""));
-    if (step.repeats !== null) add("repeat", `as step ${step.repeats + 1}: the same state and action`);
-    if (view.fatal === i) add("fatal", "the point of no return: success became impossible");
-    if (step.reward > 0) add("reward", `reward ${kit.number(step.reward, 3)}`);
-    return marks;
-  };
-
-  // The steps worth a look; of steps that repeat earlier ones in a row, the first.
-  kit.markedSteps = (view) => [...view.steps.keys()].filter((i) => {
-    const marks = kit.marks(view, i);
-    return marks.some(({ kind }) => kind !== "repeat") || (marks.length > 0 && view.steps[i - 1]?.repeats == null);
-  });
-
-  kit.markSigns = (marks) => marks.map(({ kind, sign, word, text }) =>
-    kit.el("span", { class: `mark ${kind}`, title: text }, kit.el("i", { "aria-hidden": "true" }, sign), kit.el("span", { class: "word" }, word)));
-
-  // How often each mark is in an episode.
-  kit.tally = (view) => {
-    const counts = new Map();
-    view.steps.forEach((step, i) => {
-      for (const { kind } of kit.marks(view, i)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-    });
-    return Object.keys(KINDS).filter((kind) => counts.has(kind) && kind !== "reward").map((kind) =>
-      kit.el("span", { class: `mark ${kind}` }, kit.el("i", { "aria-hidden": "true" }, KINDS[kind].sign), `${kit.number(counts.get(kind))} ${KINDS[kind].word}`));
-  };
-
-  // The metrics that an episode has figures of.
-  kit.metrics = (view) => Object.keys(METRICS).filter((name) => view.steps.some((step) => METRICS[name][1](step) > 0));
-  kit.metricName = (view, name) => {
-    const [title, of, format] = METRICS[name];
-    return `${title} a step, at most ${format(Math.max(...view.steps.map(of)))}`;
-  };
 
   // `go(moment)`: somebody chose one. `label`: in front of what the slider says.
   kit.timeline = ({ go, label = "Step", compact = false }) => {
@@ -75,7 +23,7 @@
       if (view.fatal !== null && view.fatal < view.steps.length) {
         parts.push(kit.svg("rect", { class: "lost", x: x(view.fatal + 1), y: TOP, width: x(view.steps.length) - x(view.fatal + 1), height: bars }));
       }
-      const values = view.steps.map(metric ? METRICS[metric][1] : () => null);
+      const values = view.steps.map(metric ? kit.metricOf(metric) : () => null);
       const largest = Math.max(...values, 0);
       const gap = slot() > 5 ? 1.5 : slot() > 2.5 ? 0.5 : 0;
       values.forEach((value, i) => {
@@ -151,12 +99,5 @@
         if (state.view && width > 0) mark();
       },
     };
-  };
-
-  // What a moment is, in one line.
-  kit.momentText = (view, moment, differs = null) => {
-    if (moment >= view.steps.length) return `End: ${view.outcomeText}`;
-    const marks = kit.marks(view, moment, differs).map(({ text }) => text);
-    return [`Step ${moment + 1} of ${view.steps.length}: ${view.steps[moment].action}`, ...marks].join("; ");
   };
 }
