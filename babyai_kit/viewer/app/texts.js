@@ -9,36 +9,41 @@
   kit.text = (text, empty = "none") => {
     if (!text) return kit.el("p", { class: "muted none" }, empty);
     const element = kit.el("div", { class: "text" });
-    const piece = (part) => kit.el("pre", {}, part);
+    const piece = (part, name = null) => kit.el("pre", { class: name }, part);
     if (text.length <= CUT) return kit.fill(element, {}, [piece(text)]);
     const more = kit.el("button", { type: "button", onclick: () => {
       const pieces = [];
-      for (let i = 0; i < text.length; i += PIECE) pieces.push(piece(text.slice(i, i + PIECE)));
+      for (let i = 0; i < text.length; i += PIECE) pieces.push(piece(text.slice(i, i + PIECE), "piece"));
       element.replaceChildren(...pieces);
     } }, `Show all ${kit.number(text.length)} characters`);
     return kit.fill(element, {}, [piece(text.slice(0, CUT) + " …"), more]);
   };
 
   // A panel whose text scrolls inside it; closed, it leaves its place to the others. It stays as it was left.
-  const closed = new Set(["beside answer"]);
+  const closed = new Set(["prompt", "beside answer"]);
   kit.panel = (name, title) => {
-    const note = kit.el("span", { class: "muted note" });
-    const body = kit.el("div", { class: "body", role: "region", "aria-label": title, tabIndex: 0 });
-    const element = kit.el("details", { class: `panel ${name}`, open: !closed.has(name) },
-      kit.el("summary", {}, kit.el("h2", {}, title), note), body);
+    const body = kit.el("div", { class: "body", role: "group", "aria-label": title, tabIndex: 0 });
+    const button = kit.el("button", { type: "button", onclick: () => {
+      if (!closed.delete(name)) closed.add(name);
+      fold();
+    } }, title);
+    const element = kit.el("div", { class: `pane ${name}` }, kit.el("h2", {}, button), body);
     let later = null;
-    element.ontoggle = () => {
-      if (element.open) closed.delete(name);
-      else closed.add(name);
-      if (element.open && later) show(later);
-    };
+    function fold() {
+      const open = !closed.has(name);
+      element.classList.toggle("open", open);
+      button.setAttribute("aria-expanded", String(open));
+      body.hidden = !open;
+      if (open && later) show(later);
+    }
     function show(make) {
       later = make;
-      if (!element.open) return;
+      if (closed.has(name)) return;
       body.replaceChildren(make());
       body.scrollTop = 0;
     }
-    return { element, body, show, note: (text) => { note.textContent = text; } };
+    fold();
+    return { element, show };
   };
 
   // The messages of a prompt. Of a dialogue, the new message is in front, the earlier ones are folded away.
