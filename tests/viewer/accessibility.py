@@ -22,5 +22,7 @@ def check_accessible(page: Any, what: str = "") -> None:
 
 
 def _line(violation: dict[str, Any]) -> str:
-    nodes = [f"{node['target']}: {node['failureSummary']} {node['html'][:200]}" for node in violation["nodes"]]
+    nodes = [
+        f"{node['target']}: {node['failureSummary']} {node['html'][:200]}" for node in violation["nodes"]
+    ]
     return f"{violation['id']}: {violation['help']}\n  " + "\n  ".join(nodes[:5])
