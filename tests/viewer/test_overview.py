@@ -14,7 +14,10 @@ from tests.support.journals import expert, idle, play, write_run
 from tests.viewer.accessibility import check_accessible
 from tests.viewer.conftest import Seen, served
 
-COMPARE = "#/compare?a=first&a.agent=baseline&a.model=offline-player&b=first&b.agent=reasoning&b.model=offline-player"
+COMPARE = (
+    "#/compare?a=first&a.agent=baseline&a.model=offline-player"
+    "&b=first&b.agent=reasoning&b.model=offline-player"
+)
 
 
 def entry(page: Any, agent: str) -> Any:
