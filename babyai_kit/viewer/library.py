@@ -112,6 +112,11 @@ class Library:
         called = {"run": name, "id": episode_id, "agent": visible(names.of(trajectory.key))}
         return episode_view(trajectory) | called
 
+    def prompts(self, name: str, episode_id: str) -> dict[str, Any]:
+        """Prompts. Raises InputError for an unknown run or episode, JournalError for a damaged one."""
+        steps = self.index(name).trajectory(episode_id).steps
+        return {"note": "Prompts cannot be shown yet.", "steps": [None] * len(steps)}
+
     def search(self, name: str, text: str, stop: threading.Event) -> dict[str, Any]:
         """The ids of the episodes that say `text`; not `whole` if `stop` was set before all were looked at.
 

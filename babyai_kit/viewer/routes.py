@@ -33,6 +33,7 @@ class Routes:
         router.add_get(f"{base}/api/runs", self._runs)
         router.add_get(run, self._run)
         router.add_get(f"{run}/episodes/{{id}}", self._episode)
+        router.add_get(f"{run}/episodes/{{id}}/prompts", self._prompts)
         router.add_get(f"{run}/search", self._search)
         router.add_get(f"{run}/figures", self._figures)
         router.add_get(f"{base}/api/compare", self._compare)
@@ -61,6 +62,9 @@ class Routes:
 
     async def _episode(self, request: web.Request) -> web.Response:
         return await _json(self._library.episode, request.match_info["run"], request.match_info["id"])
+
+    async def _prompts(self, request: web.Request) -> web.Response:
+        return await _json(self._library.prompts, request.match_info["run"], request.match_info["id"])
 
     async def _search(self, request: web.Request) -> web.Response:
         stop = threading.Event()

@@ -58,7 +58,7 @@ async def running_server(
             await site.start()
         except OSError as error:
             raise InputError(
-                f"port {port} cannot be used ({os.strerror(error.errno)}); choose another with --port"
+                f"port {port} cannot be used ({os.strerror(error.errno or 0)}); choose another with --port"
             ) from None
         port = runner.addresses[0][1]
         yield f"http://{HOST}:{port}/{token}/"
