@@ -20,7 +20,7 @@ from babyai_kit.atomic_files import write_atomically
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.configuration.secrets import redacted
 from babyai_kit.errors import FileWriteError, InputError, JournalError
-from babyai_kit.replay.view import View, episode_view
+from babyai_kit.replay.view import episode_view
 from babyai_kit.runs.journal import STEPS
 from babyai_kit.runs.provenance import Provenance
 from babyai_kit.runs.records import EpisodeKey
@@ -110,9 +110,9 @@ def _write_all(library: Library, names: Sequence[str], part: Path, say: Say) -> 
         say(f"Exporting run {of_run.name}: {len(of_run.records) + len(of_run.begun)} episodes.")
         failures: dict[str, str] = {}
         for number, chunk in enumerate(_chunks(of_run)):
-            views = [_view(library, of_run, key) for key in chunk]
-            failures |= {v["id"]: (v["failure"] or {}).get("name", "") for v in views if v}
-            episodes = [{"view": view, "prompts": None} for view in views if view]
+            episodes = [episode for key in chunk if (episode := _episode(library, of_run, key))]
+            views = [episode["view"] for episode in episodes]
+            failures |= {view["id"]: (view["failure"] or {}).get("name", "") for view in views}
             _write(part, f"episodes/{of_run.name}/{number}", episodes)
         known = {name: failures.get(name, "") for name in of_run.failed}
         _write(part, f"run/{of_run.name}", table(of_run, known, library.results))
@@ -133,17 +133,18 @@ def _chunks(contents: Contents) -> Iterator[list[EpisodeKey]]:
     yield from (begun[i : i + CHUNK] for i in range(0, len(begun), CHUNK))
 
 
-def _view(library: Library, contents: Contents, key: EpisodeKey) -> View | None:
-    """EpisodeView, without its steps where they are damaged; None if nothing is left of it."""
-    episode_id = contents.episode_id(key) or ""
+def _episode(library: Library, contents: Contents, key: EpisodeKey) -> dict[str, Any] | None:
+    """EpisodeView and Prompts, without steps where they are damaged; None if nothing is left of it."""
+    place = contents.name, contents.episode_id(key) or ""
     try:
-        return library.episode(contents.name, episode_id)
+        return {"view": library.episode(*place), "prompts": library.prompts(*place)}
     except JournalError as error:
         record = contents.records.get(key)
         if record is None:
             return None
         empty = trajectory_of(record, (), Provenance(contents.folder / STEPS))
-        return episode_view(empty, way=False) | {"run": contents.name, "notReplayed": str(error)}
+        view = episode_view(empty, way=False) | {"run": contents.name, "notReplayed": str(error)}
+        return {"view": view, "prompts": {"note": str(error), "steps": []}}
 
 
 def _page() -> str:

@@ -36,8 +36,11 @@ class Watch:
                 await self._heard.wait()
             begun = time.monotonic()
             news = await asyncio.get_running_loop().run_in_executor(self._reader, self._library.news)
-            # What happened while nobody listened is known to whoever begins to listen.
-            changed = [] if known is None else [n for n in {**known, **news} if known.get(n) != news.get(n)]
+            if known is None:
+                # Whoever begins to listen may have read these before they were looked at here.
+                changed = await asyncio.to_thread(self._library.recent)
+            else:
+                changed = [run for run in {**known, **news} if known.get(run) != news.get(run)]
             known = news
             for run in changed:
                 for queue in self._listeners:

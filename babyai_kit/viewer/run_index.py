@@ -88,10 +88,12 @@ class RunIndex:
             raise JournalError(f"cannot read {path} ({reason}); fix its permissions") from None
         return part.calls.read_calls(episode_id)
 
-    def failed(self, episode_id: str) -> Failed:
-        """One of the failed episodes, for the queue of failures."""
+    def failed(self, episode_id: str) -> Failed | None:
+        """One of the failed episodes, as the run was read last; None if it is gone."""
         part = self.part_of(episode_id)
-        record = self.contents().failed[episode_id]
+        record = self._contents.failed.get(episode_id) if self._contents else None
+        if record is None:
+            return None
         if part is None:
             return Failed(record, self.folder / STEPS, ())
         return Failed(record, part.steps.path, tuple(part.steps.spans[episode_id]))
