@@ -180,14 +180,14 @@
   function prompts(moment) {
     const place = kit.el("div");
     const { run, id } = view;
-    const put = (...content) => place.replaceChildren(...content);
-    if (moment >= view.steps.length) put(kit.el("p", { class: "muted none" }, "none"));
-    else {
-      kit.source.prompts(run, id).then(({ note, steps }) => {
-        const messages = steps[moment];
-        put(...(note ? [kit.el("p", { class: "muted" }, note)] : []), ...(messages || !note ? [kit.prompt(messages)] : []));
-      }, (error) => put(kit.error(error)));
-    }
+    const atEnd = moment >= view.steps.length;
+    const words = (text) => kit.el("p", { class: "muted none" }, text);
+    kit.source.prompts(run, id).then(({ note, steps, closing = [] }) => {
+      // A growing episode may be a step ahead.
+      const messages = atEnd ? closing : steps[moment] ?? null;
+      const asked = messages?.length ? kit.prompt(messages) : messages && words(atEnd ? "none" : "The agent asked nothing in this step.");
+      place.replaceChildren(...[note && words(note), asked].filter(Boolean));
+    }, (error) => place.replaceChildren(kit.error(error)));
     return place;
   }
 

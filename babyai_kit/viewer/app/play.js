@@ -116,7 +116,7 @@
       kit.el("section", { class: "before" }, kit.el("h2", {}, "Before"), past));
     main.replaceChildren(root);
     ui = { root, buttons, mission, place, observation, result, past, picture, seen };
-    const keys = Object.fromEntries(ACTIONS.flatMap(([action, key]) => [[key, act(action)], ...(key.length === 1 ? [[key.toUpperCase(), act(action)]] : [])]));
+    const keys = Object.fromEntries(ACTIONS.map(([action, key]) => [key, act(action)]));
     kit.pages.get("play").keys = { ...keys, Enter: ["the next episode", next] };
   }
 
