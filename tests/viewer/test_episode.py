@@ -174,6 +174,9 @@ def test_a_moment_has_an_address(seen: Seen, viewer: str, results: Path) -> None
     at(page, "end")
     page.goto(viewer + "#/episode?run=first&id=nothing")
     expect(page.locator(".trouble")).to_contain_text("nothing")
+    page.go_back()
+    at(page, "end")
+    expect(page.locator(".move").first).to_be_visible()
 
 
 def test_it_plays_and_stops_at_the_end(seen: Seen, viewer: str, results: Path) -> None:

@@ -27,6 +27,7 @@
     params = asked;
     if (!ui || !ui.root.isConnected) {
       ui = build();
+      view = null;
       main.replaceChildren(ui.root);
     }
     const other = view?.id !== id || view.run !== run;

@@ -151,7 +151,7 @@
   function done() {
     const { run, planned } = game;
     ui.root.replaceChildren(kit.el("h1", {}, "All played"),
-      kit.el("p", {}, `${kit.plural(planned, "episode")} of this choice are played.`),
+      kit.el("p", {}, `You have finished ${kit.plural(planned, "episode")}: all of this choice.`),
       kit.el("p", {}, kit.el("a", { href: kit.link("run", { run }) }, `See the run ${run}`), " · ", kit.el("a", { href: "#/play", onclick: () => kit.route() }, "Play others")));
     kit.pages.get("play").keys = {};
     play.stop(run);
