@@ -12,10 +12,10 @@
 
   kit.page("overview", {
     title: () => "",
-    async show(main, address) {
+    async show(main) {
       if (!kit.same) build(main);
       runs = await kit.source.runs();
-      update(address);
+      if (parts) update(kit.address());  // it may have changed while the runs were fetched
     },
     async changed() {
       runs = await kit.source.runs();
