@@ -112,6 +112,11 @@ class Library:
         called = {"run": name, "id": episode_id, "agent": visible(names.of(trajectory.key))}
         return episode_view(trajectory) | called
 
+    def prompts(self, name: str, episode_id: str) -> dict[str, Any]:
+        """Prompts. Raises InputError for an unknown run or episode, JournalError for a damaged one."""
+        steps = self.index(name).trajectory(episode_id).steps
+        return {"note": "Prompts cannot be shown yet.", "steps": [None] * len(steps)}
+
     def search(self, name: str, text: str, stop: threading.Event) -> dict[str, Any]:
         """The ids of the episodes that say `text`; not `whole` if `stop` was set before all were looked at.
 
@@ -141,6 +146,11 @@ class Library:
             opened = dict(self._open)
         return {name: self._news(name, opened.get(name)) for name in self.names()}
 
+    def recent(self) -> list[str]:
+        """The runs that somebody wrote within the last minute."""
+        folders = {name: run_folder(self.results, name) for name in self.names()}
+        return [name for name, folder in folders.items() if is_recent(state_of(folder))]
+
     def wait_for_failures(self, name: str) -> None:
         """Return when the failure classes of a run are known that are looked for."""
         self._failures.wait(name)
@@ -152,12 +162,11 @@ class Library:
 
     def _news(self, name: str, index: RunIndex | None) -> Hashable:
         state = state_of(run_folder(self.results, name))
-        is_recent = time.time() - last_written(state) < RUNNING_S
         if index is None:
-            return state, is_recent
+            return state, is_recent(state)
         contents = index.contents()
         known, failed = len(self._classes(index, contents, first=False)), len(contents.failed)
-        return state, is_recent, contents.version, PROGRESS_STEPS * known // (failed or 1)
+        return state, is_recent(state), contents.version, PROGRESS_STEPS * known // (failed or 1)
 
     def _classes(self, index: RunIndex, contents: Contents, *, first: bool = True) -> dict[str, str]:
         """The failure classes that are known; the others are looked for from now on, `first` or after other
@@ -176,3 +185,8 @@ class Library:
             known = state, summary(contents, self.results)
             self._summaries[name] = known
         return known[1]
+
+
+def is_recent(state: State) -> bool:
+    """Whether files in this state were written within the last minute."""
+    return time.time() - last_written(state) < RUNNING_S

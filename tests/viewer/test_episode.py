@@ -12,6 +12,7 @@ import pytest
 from babyai_kit import Run
 from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.trajectories import Trajectory
+from babyai_kit.viewer.export import export
 from tests.support.journals import Reply, expert, play, seed_where, walk_to, write_run
 from tests.viewer.conftest import Seen, served
 
@@ -145,7 +146,7 @@ def test_keys_buttons_moves_and_timeline_step(seen: Seen, viewer: str, results: 
         (lambda: page.locator(".move").nth(4).click(), 5),
         (lambda: page.keyboard.press("ArrowRight"), 6),
         (lambda: line.click(position={"x": 12, "y": 40}), 1),
-        (lambda: line.click(position={"x": width - 14, "y": 40}), "end"),
+        (lambda: line.click(position={"x": width - 10, "y": 40}), "end"),
     )
     for press, number in presses:
         press()
@@ -173,6 +174,9 @@ def test_a_moment_has_an_address(seen: Seen, viewer: str, results: Path) -> None
     at(page, "end")
     page.goto(viewer + "#/episode?run=first&id=nothing")
     expect(page.locator(".trouble")).to_contain_text("nothing")
+    page.go_back()
+    at(page, "end")
+    expect(page.locator(".move").first).to_be_visible()
 
 
 def test_it_plays_and_stops_at_the_end(seen: Seen, viewer: str, results: Path) -> None:
@@ -343,6 +347,24 @@ def _of(run: str, record: Any) -> Any:
     return type(record)(**{**vars(record), "run": run})
 
 
+def test_an_export_shows_the_same_from_disk(seen: Seen, results: Path, tmp_path: Path) -> None:
+    address = export(["first"], tmp_path / "out", results=results).as_uri()
+    episode = trajectory(results, "first", lambda t: t.success is True and t.key.task == "open")
+    page = seen.open(address + of("first", episode, step=2))
+    at(page, 2)
+    assert body(page, "observation").inner_text().split("\n") == episode.steps[1].observation.split("\n")
+    page.wait_for_function("document.querySelector('.board.level canvas').width > 300")
+    page.keyboard.press("]")
+    expect(page.locator(".around")).to_contain_text(re.compile("of 13"))
+    page.locator(".others a").first.click()
+    expect(page.locator(".column")).to_have_count(2)
+    page.keyboard.press("End")
+    expect(page.locator(".abreast .at")).to_contain_text("End")
+    seen.check(address.removesuffix("index.html"))
+    page.goto(address + "#/play")
+    expect(page.locator(".trouble")).to_contain_text("python -m babyai_kit view")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 400])
 def test_it_fits_every_screen(seen: Seen, viewer: str, results: Path, width: int, scheme: Any) -> None:
@@ -351,6 +373,7 @@ def test_it_fits_every_screen(seen: Seen, viewer: str, results: Path, width: int
     seen.page.emulate_media(color_scheme=scheme)
     page = seen.open(viewer + of("first", episode, step=13))
     at(page, 13)
+    expect(page.locator(".around")).to_contain_text("of 13")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     places = page.evaluate(PLACES)
     for key in ("n", "ArrowRight", "End", "Home"):

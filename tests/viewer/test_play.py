@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,17 @@ def test_one_process_at_a_time_plays_a_run(seen: Seen, tmp_path: Path) -> None:
             page.get_by_label("Seeds").fill("5:1")
             page.get_by_role("button", name="Begin").click()
             expect(page.locator(".setup .trouble")).to_contain_text("is not a valid seed range; use 200:205")
+
+
+def test_a_game_may_be_left_by_another_thread(tmp_path: Path) -> None:
+    for _ in range(3):
+        game = Game(tmp_path, choice())
+        game.act("turn left")
+        thread = threading.Thread(target=game.close)
+        thread.start()
+        thread.join()
+    with Journal(tmp_path / "human"):
+        pass
 
 
 def test_human_is_no_agent_of_a_run() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from babyai_kit import Run
+from babyai_kit.runs.journal import Journal
 from tests.support.journals import expert, idle, play, write_run
 from tests.viewer.conftest import Seen, served
 
@@ -167,6 +169,23 @@ def test_episodes_of_different_seeds_are_refused(seen: Seen, viewer: str, pairs:
     one, two = of(pairs, 1, BOTH[0]), of(pairs, 2, BOTH[1])
     page = seen.open(viewer + one.partition("&step")[0] + "&" + two.partition("?")[2])
     expect(page.locator(".trouble")).to_contain_text("different tasks or seeds")
+
+
+def test_unfinished_episodes_grow_side_by_side(seen: Seen, tmp_path: Path) -> None:
+    whole = play(expert, task="open", seed=1, variant="reasoning")
+    begun = replace(whole, steps=whole.steps[:2], record=None)
+    folder = write_run(tmp_path, [play(expert, task="open", seed=1), begun], "live")
+    with served(tmp_path) as address:
+        page = seen.open(address + of(tmp_path, 1, ("live", "baseline"), ("live", "reasoning")))
+        at(page, f"Step 1 of {len(whole.steps)}")
+        expect(page.locator(".column").nth(1).locator(".move.end")).to_contain_text("so far")
+        expect(page.locator(".words")).to_contain_text("no answer yet")
+        with Journal(folder) as journal:
+            for record in (*whole.steps[2:], whole.record):
+                journal.append(replace(record, run="live"))
+        expect(page.locator(".words")).to_have_text("They did the same in every step.")
+        expect(page.locator(".column").nth(1).locator(".move.end")).to_contain_text("success")
+        seen.check(address)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

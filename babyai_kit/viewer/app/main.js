@@ -67,7 +67,7 @@
     const table = (keys) => kit.el("dl", { class: "keys" }, Object.entries(keys).map(([key, [label]]) =>
       [kit.el("dt", {}, kit.el("kbd", {}, names[key] || key)), kit.el("dd", {}, label)]));
     const own = kit.pages.get(shown.page)?.keys ?? {};
-    at("keys-list").replaceChildren(table({ ...own, ...KEYS }));
+    at("keys-list").replaceChildren(table({ ...KEYS, ...own }));
     at("keys").showModal();
   }
 

@@ -153,7 +153,12 @@
     parts.fresh = false;
   }
 
-  const episode = (i) => kit.link("episode", { run: state.run, id: state.table.episodes.id[i] });
+  // With the filters: an episode's page goes on to the next of those that are shown here.
+  const episode = (i) => {
+    const { params } = kit.address();
+    const filters = Object.fromEntries(kit.filters.names.map((name) => [name, params.getAll(name)]));
+    return kit.link("episode", { run: state.run, id: state.table.episodes.id[i], ...filters });
+  };
 
   function openEpisode(i) {
     if (i < 0) return;

@@ -29,8 +29,8 @@
     };
     const pace = kit.el("select", { "aria-label": "Steps a second", title: "Steps a second", onchange: () => { speed = Number(pace.value); if (timer) play(); } },
       SPEEDS.map((n) => kit.el("option", { value: n, selected: n === speed }, `${n}/s`)));
-    const previous = kit.el("button", { type: "button", "aria-label": "Previous marked step", title: "Previous marked step (p)", onclick: () => jump(-1) }, "‹ ", kit.el("span", { "aria-hidden": "true" }, "!"), kit.el("span", { class: "word" }, " Marked"));
-    const next = kit.el("button", { type: "button", "aria-label": "Next marked step", title: "Next marked step (n)", onclick: () => jump(1) }, kit.el("span", { class: "word" }, "Marked "), kit.el("span", { "aria-hidden": "true" }, "!"), " ›");
+    const previous = kit.el("button", { type: "button", "aria-label": "Previous marked step", title: "Previous marked step (p)", onclick: () => jump(-1) }, "‹ ", kit.el("span", { class: "narrow", "aria-hidden": "true" }, "!"), kit.el("span", { class: "word" }, "Marked"));
+    const next = kit.el("button", { type: "button", "aria-label": "Next marked step", title: "Next marked step (n)", onclick: () => jump(1) }, kit.el("span", { class: "word" }, "Marked"), kit.el("span", { class: "narrow", "aria-hidden": "true" }, "!"), " ›");
     const element = kit.el("div", { class: "stepper", role: "group", "aria-label": "Steps" }, Object.values(buttons), pace, previous, next);
 
     function put(moment, playing) {
