@@ -10,7 +10,7 @@
     async show(main, { params }) {
       const [a, b] = sides(params);
       if (!kit.same || !parts) {
-        parts = { heads: el("div", { class: "sides" }), result: el("div", {}), };
+        parts = { heads: el("div", { class: "rivals" }), result: el("div", {}), };
         main.replaceChildren(el("h1", {}, "Compare two agents"), parts.heads, parts.result);
       }
       await load(a, b);
@@ -21,7 +21,7 @@
     },
     leave() { parts = null; },
     keys: {
-      "s": ["switch the two", () => parts?.heads.querySelector(".switch")?.click()],
+      "s": ["switch the two", () => parts?.heads.querySelector(".swap")?.click()],
       "n": ["to the first seed on which they disagree", () => parts?.result.querySelector(".disagree a")?.click()],
     },
   });
@@ -34,9 +34,10 @@
 
   async function load(a, b) {
     const runs = await kit.source.runs();
-    const all = runs.flatMap((run) => (run.agentRows ?? []).map((row) => ({ ...row, run: run.run })));
+    const rows = runs.flatMap((run) => (run.agentRows ?? []).map((row) => ({ ...row, run: run.run })));
+    const all = [...new Map(rows.map((row) => [token(row), row])).values()];  // an agent once, however many distractors
     if (!parts) return;
-    drawHeads(a, b, all);
+    drawHeads(a, b, all, rows);
     if ([a, b].some(({ run, agent, model }) => run === null || agent === null || model === null)) {
       parts.result.replaceChildren(el("p", { class: "muted" }, "Choose two agents."));
       return;
@@ -54,7 +55,7 @@
     }
   }
 
-  function drawHeads(a, b, all) {
+  function drawHeads(a, b, all, rows) {
     const focused = document.activeElement?.dataset?.side;
     const choose = (name, own, other) => {
       const select = el("select", { "data-side": name, "aria-label": name === "a" ? "First agent" : "Second agent", onchange: () => {
@@ -68,12 +69,13 @@
         select.append(el("optgroup", { label: run }, all.filter((row) => row.run === run)
           .map((row) => el("option", { value: token(row), selected: token(row) === token(own) }, `${row.agent} · ${row.model}`))));
       }
-      const facts = all.find((row) => token(row) === token(own));
-      return el("div", { class: "side" }, el("b", { class: "letter" }, name.toUpperCase()), select, facts && el("span", { class: "rate" },
+      const same = rows.filter((row) => token(row) === token(own));
+      const facts = same.length === 1 ? same[0] : null;
+      return el("div", { class: "rival" }, el("b", { class: "letter" }, name.toUpperCase()), select, facts && el("span", { class: "rate" },
         kit.successBar(facts), el("b", {}, kit.percent(facts.success)), " ", el("span", { class: "muted" }, kit.interval(facts.low, facts.high)),
         el("span", { class: "muted" }, ` · ${kit.number(facts.finished)} finished`)), own.run !== null && el("a", { href: kit.link("run", { run: own.run, agent: own.agent, model: own.model }) }, own.run));
     };
-    parts.heads.replaceChildren(choose("a", a, b), el("button", { type: "button", class: "switch", onclick: () => go(b, a) }, "Switch A and B"), choose("b", b, a));
+    parts.heads.replaceChildren(choose("a", a, b), el("button", { type: "button", class: "swap", onclick: () => go(b, a) }, "Switch A and B"), choose("b", b, a));
     if (focused) parts.heads.querySelector(`[data-side="${focused}"]`)?.focus();
   }
 
@@ -88,22 +90,22 @@
       el("p", { class: "verdict" }, text),
       difference !== null && drawn(difference, low, high),
       el("p", { class: "muted" }, [kit.plural(seeds, "shared seed"), pValue === null || pValue === undefined ? null : `p ${pValue < 0.001 ? "< 0.001" : "= " + kit.number(pValue, 3)}`, kit.plural(rows.length - both.length, "pair") + " without two finished episodes"].filter(Boolean).join(" · ")),
-      el("div", { class: "columns" }, cross(kinds), disagree(kinds, a, b)),
+      el("div", { class: "crossing" }, cross(kinds), disagree(kinds, a, b)),
     ].filter(Boolean));
     const list = parts.result.querySelector(".scroll");
     if (list) list.scrollTop = scroll;
     if (focused) [...parts.result.querySelectorAll("[data-pair]")].find((one) => one.dataset.pair === focused)?.focus({ preventScroll: true });
   }
 
-  // An axis from -100 to +100 points with the difference and its interval; A is better to the right.
+  // An axis from -100 to +100 points with the difference B - A and its interval.
   function drawn(difference, low, high) {
     const x = (share) => 300 + 280 * share;
     const known = low !== null && high !== null;
     const points = (share) => `${share > 0 ? "+" : ""}${kit.number(100 * share)}`;
     const ticks = [-1, -0.5, 0, 0.5, 1];
-    const name = `Difference in success, A minus B: ${points(difference)} percentage points${known ? `, 95% interval ${points(low)} to ${points(high)}` : ""}`;
+    const name = `Difference in success, B minus A: ${points(difference)} percentage points${known ? `, 95% interval ${points(low)} to ${points(high)}` : ""}`;
     return el("figure", { class: "difference" }, svg("svg", { viewBox: "0 0 600 62", role: "img", "aria-label": name },
-      svg("text", { x: 20, y: 11, class: "end" }, "B succeeds more"), svg("text", { x: 580, y: 11, class: "end", "text-anchor": "end" }, "A succeeds more"),
+      svg("text", { x: 20, y: 11, class: "end" }, "A succeeds more"), svg("text", { x: 580, y: 11, class: "end", "text-anchor": "end" }, "B succeeds more"),
       svg("path", { class: "axis", d: `M20 40H580${ticks.map((tick) => `M${x(tick)} 37V43`).join("")}` }),
       svg("path", { class: "zero", d: "M300 16V43" }),
       ticks.map((tick) => svg("text", { x: x(tick), y: 56, "text-anchor": "middle" }, points(tick))),

@@ -12,7 +12,7 @@
     const field = (name, label, attributes) => {
       const input = el("input", { id: "filter-" + name, "aria-describedby": "filter-trouble", oninput: () => later(() => set({ [name]: input.value.trim() })),
         onkeydown: (event) => { if (event.key === "Escape") input.blur(); }, ...attributes });
-      return { input, row: el("label", { class: "field" }, el("span", {}, label), input) };
+      return { input, row: el("label", { class: "range" }, el("span", {}, label), input) };
     };
     const fields = {
       text: field("text", "Text", { type: "search", placeholder: "in observations and thoughts" }),
@@ -33,7 +33,7 @@
         const { label, values, labels = values } = facets[name];
         const useful = values.length > 1 || wanted.length > 0;
         if (!groups.has(name)) {
-          const list = el("div", { class: "choices" });
+          const list = el("div", { class: "facet" });
           groups.set(name, { set: el("fieldset", {}, el("legend", {}, label), list), list, boxes: new Map() });
           choices.append(groups.get(name).set);
         }

@@ -4,7 +4,7 @@
   const NO_MORE = 300;  // letters of an error
 
   // [[label, value], ...]
-  kit.facts = ({ names, episodes }, i) => {
+  kit.cellFacts = ({ names, episodes }, i) => {
     const table = { names, episodes };
     const begun = episodes.id[i] !== null;
     const shortest = episodes.shortest[i];
@@ -26,5 +26,5 @@
     return facts;
   };
 
-  kit.sentence = (table, i) => kit.facts(table, i).slice(1).map(([label, value]) => `${label} ${value}`).join("; ");
+  kit.cellSentence = (table, i) => kit.cellFacts(table, i).slice(1).map(([label, value]) => `${label} ${value}`).join("; ");
 }

@@ -11,7 +11,7 @@
     function figure({ title, svg, caption }) {
       const url = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
       urls.push(url);
-      return el("figure", {}, el("h2", {}, title), el("img", { src: url, alt: `${title}. ${caption ?? ""}` }), el("figcaption", {}, caption));
+      return el("figure", {}, el("h2", { class: "unseen" }, title), el("img", { src: url, alt: `${title}. ${caption ?? ""}` }), el("figcaption", {}, caption));
     }
 
     return {

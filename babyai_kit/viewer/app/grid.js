@@ -65,11 +65,8 @@
         }
         const plot = plots[place];
         const name = table.names.agents[block.agent], model = table.names.models[block.model];
-        const facts = (table.summary.agentRows ?? []).find((row) => row.agent === name && row.model === model);
-        plot.heading.replaceChildren(el("span", { class: "who" }, el("b", {}, name), " ", el("span", { class: "muted" }, model)), ...(facts ? [
-          el("span", { class: "rate" }, kit.successBar(facts), el("b", {}, kit.percent(facts.success)), " ", el("span", { class: "muted" }, kit.interval(facts.low, facts.high))),
-          el("span", { class: "muted" }, `${kit.number(facts.finished)} finished`, facts.errors ? `, ${kit.plural(facts.errors, "error")}` : ""),
-        ] : []));
+        const facts = (table.summary.agentRows ?? []).filter((row) => row.agent === name && row.model === model);
+        plot.heading.replaceChildren(el("span", { class: "who" }, el("b", {}, name), " ", el("span", { class: "muted" }, model)), ...facts.map(rate));
         plot.heading.style.maxWidth = geometry.width + "px";
         plot.box.setAttribute("aria-label", `${name}, ${model}: episodes by task and seed`);
         plot.box.setAttribute("aria-rowcount", block.rows.length);
@@ -84,6 +81,11 @@
         draw(plot, place);
       });
     }
+
+    const rate = (facts) => el("span", { class: "rate" },
+      facts.distractors !== null && facts.distractors !== undefined && el("span", { class: "muted" }, `+${facts.distractors} `),
+      kit.successBar(facts), el("b", {}, kit.percent(facts.success)), " ",
+      el("span", { class: "muted" }, [kit.interval(facts.low, facts.high), `${kit.number(facts.finished)} finished`, facts.errors && kit.plural(facts.errors, "error")].filter(Boolean).join(" · ")));
 
     function make(place) {
       const heading = el("h2", { class: "block" });
@@ -198,7 +200,7 @@
     }
 
     function showTip(i, x, y) {
-      tip.replaceChildren(...kit.facts(table, i).map(([label, value]) => el("div", {}, el("span", { class: "muted" }, label), " ", value)));
+      tip.replaceChildren(...kit.cellFacts(table, i).map(([label, value]) => el("div", {}, el("span", { class: "muted" }, label), " ", value)));
       tip.hidden = false;
       const { width, height } = tip.getBoundingClientRect();
       tip.style.left = Math.max(4, Math.min(x, document.documentElement.clientWidth - width - 8)) + "px";
@@ -252,7 +254,7 @@
       plot.row.setAttribute("aria-rowindex", row + 1);
       plot.row.replaceChildren(
         el("div", { role: "rowheader" }, layout.blocks[place].rows[row].words),
-        el("div", { role: "gridcell", id, "aria-colindex": column + 1 }, kit.sentence(table, held)));
+        el("div", { role: "gridcell", id, "aria-colindex": column + 1 }, kit.cellSentence(table, held)));
       plot.box.setAttribute("aria-activedescendant", id);
     }
 

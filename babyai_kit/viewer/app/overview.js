@@ -4,7 +4,7 @@
   const { el, svg } = kit;
   const COLUMNS = [
     ["agent", "Agent"], ["model", "Model"], ["success", "Success, 95% interval"], ["episodes", "Episodes"], ["return", "Return"],
-    ["steps", "Steps"], ["invalid", "Invalid"], ["tokens", "Tokens in / out"], ["cost", "Cost"], ["errors", "Errors"],
+    ["steps", "Steps"], ["invalid", "Invalid"], ["tokens", "Tokens in / out, each"], ["cost", "Cost, each"], ["errors", "Errors"],
   ];
   let parts = null;        // elements of the page on screen
   let runs = [];
@@ -43,7 +43,8 @@
     const empty = el("div", { class: "empty" });
     parts = { find, order, count, table, compare, chosen, empty };
     main.append(
-      el("div", { class: "row" }, el("h1", {}, "Runs"), count, el("span", { class: "gap" }), find, el("label", {}, "Order ", order)),
+      el("div", { class: "row" }, el("h1", {}, "Runs"), count, el("span", { class: "gap" }),
+        kit.source.play && el("a", { href: kit.link("play") }, "Play yourself"), find, el("label", {}, "Order ", order)),
       empty, table, chosen,
     );
   }
@@ -92,7 +93,7 @@
     const text = JSON.stringify(run);
     if (bodies.get(run.run)?.text !== text) {
       const old = bodies.get(run.run)?.element;
-      const element = el("tbody", {}, head(run), (run.agentRows ?? []).map((row) => agent(run, row)));
+      const element = el("tbody", {}, head(run), (run.agentRows ?? []).map((row, place, rows) => agent(run, row, rows.findIndex((one) => token(run, one) === token(run, row)) === place)));
       if (old?.isConnected) old.replaceWith(element);
       bodies.set(run.run, { text, element });
     }
@@ -112,28 +113,30 @@
       el("th", { scope: "rowgroup", colspan: 2 }, el("a", { href: kit.link("run", { run: run.run }), "data-key": "run " + run.run }, run.run)),
       run.damaged === null
         ? [el("td", { colspan: 2, class: "progress" }, !whole && bar, !whole && " ", ended, " ", state),
-           el("td", { colspan: COLUMNS.length - 3 }, el("div", { class: "row" }, el("span", { class: "muted" }, (run.tasks ?? []).join(", ")), notes, el("span", { class: "gap" }), time))]
+           el("td", { colspan: COLUMNS.length - 3 }, el("div", { class: "row" }, el("span", { class: "muted" }, (run.tasks ?? []).join(", ")), notes, el("span", { class: "gap" }), run.cost !== null && el("span", { title: "cost of the run" }, kit.dollars(run.cost)), time))]
         : el("td", { colspan: COLUMNS.length - 1, class: "damaged" }, el("span", { class: "badge damaged" }, "damaged"), " ", run.damaged),
     );
   }
 
-  function agent(run, row) {
+  // `first`: an agent with several numbers of distractors has a row for each, and is chosen in its first.
+  function agent(run, row, first) {
     const key = token(run, row);
     const name = `${row.agent}, ${row.model}, of ${run.run}`;
+    const several = row.distractors !== null && row.distractors !== undefined;
     const box = el("input", { type: "checkbox", "data-key": key, "aria-label": `Compare ${name}`, onchange: () => choose(key, box.checked) });
-    const episodes = kit.link("run", { run: run.run, agent: row.agent, model: row.model });
+    const episodes = kit.link("run", { run: run.run, agent: row.agent, model: row.model, distractors: several ? row.distractors : null });
     const cell = (column, label, ...children) => el("td", { class: column, "data-label": label }, children);
     return el("tr", { class: "entry" },
-      el("td", { class: "pick" }, box),
-      el("th", { scope: "row", class: "agent" }, el("a", { href: episodes, "data-key": "agent " + key }, row.agent)),
+      el("td", { class: "pick" }, first && box),
+      el("th", { scope: "row", class: "agent" }, el("a", { href: episodes, "data-key": `agent ${key} ${row.distractors}` }, row.agent), several && el("span", { class: "muted" }, ` ${kit.plural(row.distractors, "distractor")}`)),
       el("td", { class: "model" }, row.model),
       cell("success", "Success", kit.successBar(row), el("b", {}, kit.percent(row.success)), " ", el("span", { class: "muted" }, kit.interval(row.low, row.high))),
       cell("episodes", "Episodes", kit.number(row.finished)),
       cell("return", "Return", kit.number(row.episodeReturn, 2)),
       cell("steps", "Steps", kit.number(row.steps, 1)),
       cell("invalid", "Invalid", kit.percent(row.invalid, 1)),
-      cell("tokens", "Tokens in / out", kit.short(row.inputTokens), " / ", kit.short(row.outputTokens)),
-      cell("cost", "Cost", kit.dollars(row.cost)),
+      cell("tokens", "Tokens per episode, in / out", kit.short(row.inputTokens), " / ", kit.short(row.outputTokens)),
+      cell("cost", "Cost per episode", kit.dollars(row.cost)),
       cell(row.errors ? "errors some" : "errors", "Errors", kit.number(row.errors)),
     );
   }

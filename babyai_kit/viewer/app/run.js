@@ -66,7 +66,7 @@
 
   function build(main) {
     parts = { view: null, name: null };
-    parts.facts = el("div", { class: "row facts" });
+    parts.facts = el("div", { class: "row run-head" });
     parts.tabs = el("nav", { class: "tabs", "aria-label": "Views of the run" });
     parts.count = el("span", { role: "status" });
     parts.chips = el("span", { class: "chips" });
@@ -76,7 +76,7 @@
     parts.none = el("p", {}, "No episode matches. ", el("button", { type: "button", onclick: () => { clear(); parts.tabs.querySelector("a").focus(); } }, "Clear the filters"));
     parts.facets = kit.facets({ set });
     parts.toggle = el("button", { type: "button", class: "toggle", "aria-expanded": "false", "aria-controls": "filters", onclick: () => open(!parts.panel.classList.contains("open")) }, "Filters");
-    parts.panel = el("aside", { id: "filters", class: "panel", "aria-label": "Filters" }, parts.facets.element);
+    parts.panel = el("aside", { id: "filters", class: "aside", "aria-label": "Filters" }, parts.facets.element);
     main.append(parts.facts, el("div", { class: "row nav" }, parts.tabs, parts.toggle, parts.tools),
       el("div", { class: "split" }, parts.panel, el("div", { class: "views" }, parts.legend, parts.none, parts.stage)));
   }
