@@ -33,10 +33,7 @@ def _command(args: argparse.Namespace) -> int:
         if args.open:
             webbrowser.open(page.resolve().as_uri())
         return 0
-    library = Library(args.results)
-    for run in args.runs:
-        library.check(run)
-    place = place_of(args.runs)
+    place = place_of(args.runs, Library(args.results))
 
     def on_ready(address: str) -> None:
         print(f"{address}{place}", flush=True)

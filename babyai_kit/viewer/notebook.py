@@ -27,10 +27,8 @@ def view(*runs: str, results: StrPath = PROJECT_RESULTS) -> View:
     All views of a folder of results share one server, which ends when each was closed, or with this process.
     Raises InputError for an unknown run.
     """
-    library = Library(results)
-    for run in runs:
-        library.check(run)
-    return View(runs=runs, results=results, server=_server_of(results))
+    place = place_of(runs, Library(results))
+    return View(runs=runs, results=results, place=place, server=_server_of(results))
 
 
 @dataclass(eq=False, repr=False)
@@ -39,13 +37,14 @@ class View:
 
     runs: tuple[str, ...]
     results: StrPath
+    place: str
     server: _Server = field(repr=False)
     is_closed: bool = False
 
     @property
     def url(self) -> str:
         """Its address, which is secret: whoever knows it on this machine sees the runs."""
-        return f"{self.server.address}{place_of(self.runs)}"
+        return f"{self.server.address}{self.place}"
 
     def close(self) -> None:
         """End the server, unless another view needs it. Closing twice is harmless."""

@@ -159,7 +159,7 @@ def test_figures_are_pictures(seen: Seen, viewer: str) -> None:
     page.keyboard.press("3")
     picture = page.get_by_role("img", name=re.compile("^Success rate"))
     expect(picture.first).to_be_visible(timeout=60_000)
-    page.wait_for_function("[...document.images].every((image) => image.naturalWidth > 0)")
+    page.wait_for_function("() => [...document.images].every((image) => image.naturalWidth > 0)")
     assert page.locator(".figures svg").count() == 0
     check_accessible(page, "figures")
     seen.check(viewer)

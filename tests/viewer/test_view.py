@@ -44,7 +44,11 @@ def command(*words: str) -> Iterator[subprocess.Popen[str]]:
     ("runs", "place"),
     [
         (["first"], "#/run?run=first"),
-        (["first", "second"], "#/compare?a=first&b=second"),
+        (
+            ["first", "second"],
+            "#/compare?a=first&a.agent=baseline&a.model=offline-player"
+            "&b=second&b.agent=history&b.model=offline-player",
+        ),
     ],
 )
 def test_the_command_prints_its_address_and_ends(results: Path, runs: list[str], place: str) -> None:

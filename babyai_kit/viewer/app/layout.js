@@ -9,7 +9,7 @@
   kit.layout = (table, mask) => {
     const { names, episodes } = table;
     const shown = [...mask.keys()].filter((i) => mask[i]);
-    const has = { distractors: varied(episodes.distractors), history: varied(episodes.history), repeat: varied(episodes.repeat) };
+    const has = { distractors: varied(episodes.distractors), repeat: varied(episodes.repeat) };
 
     const columnOf = new Map();
     for (const i of shown) columnOf.set(`${episodes.seed[i]}/${episodes.repeat[i]}`, [episodes.seed[i], episodes.repeat[i]]);
@@ -26,11 +26,12 @@
     const blocks = [...blockOf.values()].sort((a, b) => a.agent - b.agent || a.model - b.model);
     for (const block of blocks) {
       const rows = [...block.rowOf.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
+      const histories = varied(rows.map(([, , history]) => history));
       rows.forEach((row, place) => block.rowOf.set(row.join("/"), place));
       block.rows = rows.map(([task, distractors, history]) => ({
         task: names.tasks[task],
-        text: [names.tasks[task], has.distractors && `+${distractors}`, has.history && `h${history}`].filter(Boolean).join(" "),
-        words: [names.tasks[task], has.distractors && kit.plural(distractors, "distractor"), has.history && `history of ${history}`].filter(Boolean).join(", "),
+        text: [names.tasks[task], has.distractors && `+${distractors}`, histories && `h${history}`].filter(Boolean).join(" "),
+        words: [names.tasks[task], has.distractors && kit.plural(distractors, "distractor"), histories && `history of ${history}`].filter(Boolean).join(", "),
       }));
       block.cells = new Int32Array(rows.length * columns.length).fill(-1);
     }

@@ -33,9 +33,13 @@
   // `open(i)`, `link(i)`: to an episode; `sort(name)`: a heading was pressed.
   kit.table = ({ open, link, sort }) => {
     const head = el("tr", { "aria-rowindex": 1 });
-    const body = el("tbody");
+    const space = () => el("tr", { class: "space", role: "presentation", hidden: true }, el("td", { role: "presentation" }));
+    const above = space(), below = space();
+    const body = el("tbody", {}, above, below);
+    const group = el("colgroup");
+    const made = new Map();  // episode -> its row, while it is in sight
     const grid = el("table", { class: "episodes", role: "grid", tabIndex: 0, "aria-label": "Episodes", onkeydown: (event) => press(event),
-      onfocus: () => { if (current < 0 || !rank.has(current)) current = order[topRow()] ?? -1; draw(); }, onblur: () => draw() }, el("thead", {}, head), body);
+      onfocus: () => { if (current < 0 || !rank.has(current)) current = order[topRow()] ?? -1; draw(); }, onblur: () => draw() }, group, el("thead", {}, head), body);
     const scroller = el("div", { class: "scroller" }, grid);
     let table = null, order = [], rank = new Map(), columns = COLUMNS, order_by = "";
     let current = -1;
@@ -61,6 +65,9 @@
       order = sorted(table, mask, sortBy);
       rank = new Map(order.map((i, place) => [i, place]));
       heads(sortBy);
+      widths();
+      for (const element of made.values()) element.remove();
+      made.clear();
       grid.setAttribute("aria-rowcount", order.length + 1);
       grid.setAttribute("aria-colcount", columns.length);
       draw();
@@ -86,21 +93,43 @@
       if (table === null) return;
       const first = Math.max(0, topRow() - BEYOND);
       const last = Math.min(order.length, topRow() + Math.ceil(height() / ROW) + BEYOND);
-      const space = (rows) => (rows > 0 ? [el("tr", { class: "space", role: "presentation" }, el("td", { role: "presentation", style: { height: rows * ROW + "px" } }))] : []);
-      body.replaceChildren(...space(first), ...order.slice(first, last).map((i, n) => row(i, first + n)), ...space(order.length - last));
-      const held = rank.has(current) && rank.get(current) >= first && rank.get(current) < last;
-      if (held) grid.setAttribute("aria-activedescendant", "episode-" + current);
+      const wanted = order.slice(first, last);
+      const inSight = new Set(wanted);
+      for (const [i, element] of made) if (!inSight.has(i)) { element.remove(); made.delete(i); }
+      let before = above;
+      wanted.forEach((i, n) => {
+        if (!made.has(i)) made.set(i, row(i));
+        const element = made.get(i);
+        element.setAttribute("aria-rowindex", first + n + 2);
+        element.classList.toggle("current", i === current);
+        if (before.nextSibling !== element) before.after(element);
+        before = element;
+      });
+      above.firstChild.style.height = first * ROW + "px";
+      below.firstChild.style.height = (order.length - last) * ROW + "px";
+      above.hidden = first === 0;
+      below.hidden = last === order.length;
+      if (inSight.has(current)) grid.setAttribute("aria-activedescendant", "episode-" + current);
       else grid.removeAttribute("aria-activedescendant");
     }
 
-    function row(i, place) {
+    // Widths that hold for all rows, so that columns stay where they are while others come into sight.
+    function widths() {
+      const texts = { agent: table.names.agents, model: table.names.models, task: table.names.tasks, error: ["x".repeat(40)],
+        outcome: ["   failure, not yet classified", ...table.names.failures.map(({ label }) => "   " + label)] };
+      const pixels = columns.map(([name, label]) => Math.min(280, 24 + 7.2 * Math.max(label.length, 4, ...(texts[name] ?? []).map((text) => text.length))));
+      group.replaceChildren(...pixels.map((width) => el("col", { style: { width: width + "px" } })));
+      grid.style.minWidth = pixels.reduce((sum, width) => sum + width) + "px";
+    }
+
+    function row(i) {
       const cells = columns.map(([name, , value, cell, right], column) => {
         const what = value(table, i);
         const content = cell ? cell(table, i, what) : typeof what === "number" || what === null ? kit.number(what) : what;
         const text = column === 0 && table.episodes.id[i] !== null ? el("a", { href: link(i), tabIndex: -1 }, content) : content;
         return el("td", { class: [right && "right", name === "error" && "error"].filter(Boolean).join(" ") || null }, text);
       });
-      return el("tr", { id: "episode-" + i, "aria-rowindex": place + 2, class: i === current ? "current" : null, onclick: (event) => {
+      return el("tr", { id: "episode-" + i, onclick: (event) => {
         if (event.target.closest("a") || String(getSelection())) return;
         current = i;
         open(i);
