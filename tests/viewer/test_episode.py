@@ -14,6 +14,7 @@ from babyai_kit.runs.journal import Journal
 from babyai_kit.runs.trajectories import Trajectory
 from babyai_kit.viewer.export import export
 from tests.support.journals import Reply, expert, play, seed_where, walk_to, write_run
+from tests.viewer.accessibility import check_accessible
 from tests.viewer.conftest import Seen, served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -365,8 +366,7 @@ def test_an_export_shows_the_same_from_disk(seen: Seen, results: Path, tmp_path:
     expect(page.locator(".trouble")).to_contain_text("python -m babyai_kit view")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "dark")])
 def test_it_fits_every_screen(seen: Seen, viewer: str, results: Path, width: int, scheme: Any) -> None:
     episode = trajectory(results, "first", lambda t: any(not s.valid for s in t.steps))
     seen.page.set_viewport_size({"width": width, "height": 900})
@@ -380,6 +380,19 @@ def test_it_fits_every_screen(seen: Seen, viewer: str, results: Path, width: int
         page.keyboard.press(key)
         assert page.evaluate(PLACES) == places  # nothing jumps
     seen.check(viewer)
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_axe_finds_nothing(seen: Seen, viewer: str, results: Path, width: int) -> None:
+    episode = trajectory(results, "first", lambda t: any(not s.valid for s in t.steps))
+    seen.page.set_viewport_size({"width": width, "height": 900})
+    page = seen.open(viewer + of("first", episode, step=13))
+    at(page, 13)
+    expect(page.locator(".around")).to_contain_text("of 13")
+    check_accessible(page, f"episode, {width} px")
+    page.keyboard.press("End")
+    at(page, "end")
+    check_accessible(page, f"its end, {width} px")
 
 
 PLACES = """[...document.querySelectorAll('.episode > *, .board, .pane, .moves, .timeline')]

@@ -25,6 +25,7 @@ from babyai_kit.viewer.game import Choice, Game
 from babyai_kit.viewer.game_view import game_data
 from tests.support.journals import expert, play, write_run
 from tests.support.project import CONFIG
+from tests.viewer.accessibility import check_accessible
 from tests.viewer.conftest import Seen, served
 
 KEYS = {
@@ -291,8 +292,7 @@ def test_leaving_the_page_lets_others_play(seen: Seen, tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "dark")])
 def test_it_fits_every_screen(seen: Seen, tmp_path: Path, width: int, scheme: Any) -> None:
     seen.page.set_viewport_size({"width": width, "height": 900})
     seen.page.emulate_media(color_scheme=scheme)
@@ -304,3 +304,19 @@ def test_it_fits_every_screen(seen: Seen, tmp_path: Path, width: int, scheme: An
         begin(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         seen.check(address)
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_axe_finds_nothing(seen: Seen, tmp_path: Path, width: int) -> None:
+    seen.page.set_viewport_size({"width": width, "height": 900})
+    with served(tmp_path) as address:
+        page = seen.open(address + "#/play")
+        expect(page.get_by_role("button", name="Begin")).to_be_visible()
+        page.get_by_text("Levels of more rooms").click()
+        check_accessible(page, f"the form, {width} px")
+        begin(page, seeds="3")
+        press(page, "goto", 3, count=1)
+        check_accessible(page, f"a game, {width} px")
+        press(page, "goto", 3, taken=1)
+        expect(page.locator(".result")).to_contain_text("Success after")
+        check_accessible(page, f"its end, {width} px")

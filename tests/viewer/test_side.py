@@ -13,6 +13,7 @@ import pytest
 from babyai_kit import Run
 from babyai_kit.runs.journal import Journal
 from tests.support.journals import expert, idle, play, write_run
+from tests.viewer.accessibility import check_accessible
 from tests.viewer.conftest import Seen, served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -188,8 +189,7 @@ def test_unfinished_episodes_grow_side_by_side(seen: Seen, tmp_path: Path) -> No
         seen.check(address)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "dark")])
 def test_it_fits_every_screen(seen: Seen, viewer: str, pairs: Path, width: int, scheme: Any) -> None:
     seen.page.set_viewport_size({"width": width, "height": 900})
     seen.page.emulate_media(color_scheme=scheme)
@@ -206,6 +206,16 @@ def test_it_fits_every_screen(seen: Seen, viewer: str, pairs: Path, width: int, 
         page.keyboard.press(key)
         assert page.evaluate(PLACES) == places  # nothing jumps
     seen.check(viewer)
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_axe_finds_nothing(seen: Seen, viewer: str, pairs: Path, width: int) -> None:
+    seen.page.set_viewport_size({"width": width, "height": 900})
+    page = seen.open(viewer + of(pairs, 1, *BOTH, step=3))
+    at(page, "Step 3 of")
+    page.locator(".chooser summary").click()
+    expect(page.get_by_label("Another run")).to_be_visible()
+    check_accessible(page, f"side by side, {width} px")
 
 
 PLACES = """[...document.querySelectorAll('.column, .board, .pane, .moves, .timeline')]

@@ -107,7 +107,8 @@
     const root = kit.el("div", { class: "episode" },
       kit.el("header", { class: "head" }, kit.el("div", { class: "what" }, title, about), kit.el("div", { class: "how" }, end, others), around, trouble),
       kit.el("div", { class: "scene" }, level.element, kit.el("div", { class: "switches" }, wayLabel, pathLabel),
-        kit.el("div", { class: "now-panel" }, kit.el("figure", { class: "seen" }, seen.element, kit.el("figcaption", { class: "muted" }, "Agent's view, facing up")), facts)),
+        kit.el("div", { class: "now-panel" }, kit.el("figure", { class: "seen" }, seen.element, kit.el("figcaption", { class: "muted" }, "Agent's view, facing up")),
+          kit.el("div", { class: "facts-place", role: "group", "aria-label": "Figures of the step", tabIndex: 0 }, facts))),
       kit.el("section", { class: "list", "aria-label": "Moves" }, kit.el("h2", {}, "Moves"), moves.element),
       kit.el("section", { class: "texts", "aria-label": "Texts of the step" }, Object.values(panels).map(({ element }) => element)),
       kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, tally, measure), timeline.element));

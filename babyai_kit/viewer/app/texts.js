@@ -20,7 +20,7 @@
   };
 
   // A panel whose text scrolls inside it; closed, it leaves its place to the others. It stays as it was left.
-  const closed = new Set(["prompt", "beside answer"]);
+  const closed = new Set(["beside answer"]);
   kit.panel = (name, title) => {
     const body = kit.el("div", { class: "body", role: "group", "aria-label": title, tabIndex: 0 });
     const button = kit.el("button", { type: "button", onclick: () => {
