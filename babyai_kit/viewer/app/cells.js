@@ -93,13 +93,20 @@
       return palette.get(variable);
     },
 
-    // A cell of its own, for a legend or beside a word.
+    // A cell of its own, for a legend or beside a word: a small picture, drawn once for all that look alike.
     swatch(kind, strength = 1, size = 13) {
-      const canvas = kit.el("canvas", { class: "swatch", "aria-hidden": "true" });
-      const draw = () => kit.cells.draw(kit.cells.prepare(canvas, size, size), kind, strength, 0, 0, size, size);
-      canvas.redraw = draw;
-      draw();
-      return canvas;
+      const element = kit.el("span", { class: "swatch", "aria-hidden": "true", style: { width: size + "px", height: size + "px" } });
+      element.redraw = () => {
+        const key = `picture ${kind} ${strength} ${size}`;
+        if (!palette.has(key)) {
+          const canvas = kit.el("canvas");
+          kit.cells.draw(kit.cells.prepare(canvas, size, size), kind, strength, 0, 0, size, size);
+          palette.set(key, `url(${canvas.toDataURL()})`);
+        }
+        element.style.backgroundImage = palette.get(key);
+      };
+      element.redraw();
+      return element;
     },
 
     // A cleared context of that size in CSS px, sharp on this screen.
@@ -114,5 +121,5 @@
       return context;
     },
   };
-  addEventListener("themechange", () => { for (const canvas of document.querySelectorAll(".swatch")) canvas.redraw(); });
+  addEventListener("themechange", () => { for (const swatch of document.querySelectorAll(".swatch")) swatch.redraw(); });
 }
