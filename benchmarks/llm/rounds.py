@@ -8,6 +8,7 @@ own       goto and pickup: successes of uniformly random play on train seeds, th
           shuffled actions
 low-rank  goto and pickup: the same successes by low-rank updates (LoRA), as many decisions
 expert    all tasks: demonstrations, with memory (dialogue) and without (baseline), trained equally long
+further   the model with memory goes on with other demonstrations, the long tasks twice as often
 rounds    all tasks, no expert: from random successes on, rounds of the model's own play with some random
           actions, of which the shortest success of each start is kept over all rounds
 
@@ -38,7 +39,7 @@ from babyai_kit.local.language_model.packing import Example
 from babyai_kit.local.language_model.training import Recipe, Training
 from babyai_kit.stats.estimators import wilson
 
-EASY = ("goto", "pickup")
+EASY, LONG = ("goto", "pickup"), ("putnext", "pick_up_seq_go_to")
 TRAIN_SEEDS, TEST_SEED, DEMONSTRATION_SEED = 200, 1000, 10_000
 TEMPERATURES = (0.0, 0.7)
 CALIBRATION_UPDATES = 8
@@ -207,6 +208,26 @@ def expert(study: Study) -> None:
         study.measure(name, variant)
 
 
+def further(study: Study) -> None:
+    """Imitation with memory, trained on."""
+    first = DEMONSTRATION_SEED + study.args.demonstrations
+    seeds = range(first, first + study.args.demonstrations)
+    tasks = (*TASKS, *LONG)
+    study.train(
+        "expert-dialogue-further",
+        lambda: [
+            all_of(episode)
+            for episode in demonstrate(
+                [(task, seed, study.seed + n) for n, task in enumerate(tasks) for seed in seeds], noise=0.15
+            )
+        ],
+        "dialogue",
+        minutes=study.args.further_minutes,
+        base="expert-dialogue",
+    )
+    study.measure("expert-dialogue-further", "dialogue")
+
+
 def rounds(study: Study) -> None:
     """All tasks from own experience alone, in rounds."""
     variant, chance = "dialogue", f"rounds {study.seed}"
@@ -256,7 +277,7 @@ def report(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-PARTS = {"own": own, "low-rank": low_rank, "expert": expert, "rounds": rounds}
+PARTS = {"own": own, "low-rank": low_rank, "expert": expert, "further": further, "rounds": rounds}
 
 
 def main() -> None:
@@ -273,6 +294,7 @@ def main() -> None:
     flag("--decisions", type=int, default=2600, help="trained on in the part own")
     flag("--demonstrations", type=int, default=400, help="of each task")
     flag("--expert-minutes", type=float, default=30, help="CPU minutes of each training in the part expert")
+    flag("--further-minutes", type=float, default=30, help="CPU minutes of the part further")
     flag("--rounds", type=int, default=4)
     flag("--round-seeds", type=int, default=TRAIN_SEEDS, help="train seeds that a round's model plays")
     flag("--round-minutes", type=float, default=8, help="CPU minutes of each training in the part rounds")
