@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from babyai_kit.runs.run import Run
     from babyai_kit.stats import compare
     from babyai_kit.store.client import clickhouse_client
+    from babyai_kit.viewer.notebook import view
 
 __all__ = [
     "ACTIONS",
@@ -33,6 +34,7 @@ __all__ = [
     "load_replay",
     "make_env",
     "run_experiment",
+    "view",
     "write_report",
 ]
 
@@ -48,6 +50,7 @@ _MODULES = {
     "load_replay": "replay",
     "make_env": "environment",
     "run_experiment": "experiment.experiment",
+    "view": "viewer.notebook",
     "write_report": "report",
 }
 

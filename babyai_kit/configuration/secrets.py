@@ -33,10 +33,11 @@ def is_secret(name: str, value: str) -> bool:
     return _SECRET_NAME.search(name) is not None and len(value) >= MIN_LENGTH
 
 
-def redacted(text: str, env_file: StrPath = PROJECT_ENV) -> str:
+def redacted(text: str, env_file: StrPath = PROJECT_ENV, *, min_length: int = MIN_LENGTH) -> str:
     """`text` without the keys and passwords of `env_file` and the environment, and without the credentials of
-    any URL."""
-    for secret in sorted(_secrets(env_file), key=len, reverse=True):
+    any URL. `min_length`: characters of those that are looked for."""
+    secrets = (secret for secret in _secrets(env_file) if len(secret) >= min_length)
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return _CREDENTIALS.sub("***", text)
 

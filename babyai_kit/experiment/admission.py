@@ -13,9 +13,9 @@ from babyai_kit.configuration.dialects import Dialect
 from babyai_kit.configuration.variants import Agent, Config
 from babyai_kit.errors import ServiceError
 from babyai_kit.experiment.backlog import Backlog
-from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.interview import why_not
 from babyai_kit.experiment.lane import Lane
+from babyai_kit.experiment.live_episode import PlannedEpisode
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.experiment.preflight import Preflight, preflight
 from babyai_kit.experiment.progress import Progress

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from babyai_kit.configuration.variants import Config
-from babyai_kit.experiment.episode import PlannedEpisode
+from babyai_kit.experiment.live_episode import PlannedEpisode
 from babyai_kit.runs.records import CallRecord, EpisodeKey, EpisodeRecord, StepRecord
 
 

@@ -18,10 +18,10 @@ from babyai_kit.experiment.admission import Admission
 from babyai_kit.experiment.backlog import Backlog, divide
 from babyai_kit.experiment.budget import check_prices
 from babyai_kit.experiment.conclusion import conclude
-from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import announcement, forecast_of, retirement_notes
 from babyai_kit.experiment.lane import Lane
 from babyai_kit.experiment.lanes import make_lanes
+from babyai_kit.experiment.live_episode import PlannedEpisode
 from babyai_kit.experiment.open_files import ensure_open_files
 from babyai_kit.experiment.options import RunOptions
 from babyai_kit.experiment.outcome import Outcome

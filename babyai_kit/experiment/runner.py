@@ -17,9 +17,10 @@ from babyai_kit.agents.interface import MakeAgent
 from babyai_kit.agents.rehearsal import AskedOtherwise
 from babyai_kit.errors import BudgetReached, InputError, KitError, ServiceError
 from babyai_kit.experiment.concurrency import together
-from babyai_kit.experiment.episode import PlannedEpisode, run_episode
+from babyai_kit.experiment.episode import run_episode
 from babyai_kit.experiment.feedback import send_feedback
 from babyai_kit.experiment.lane import Lane, Stopped
+from babyai_kit.experiment.live_episode import PlannedEpisode
 from babyai_kit.experiment.progress import Progress
 from babyai_kit.experiment.workflow_evaluations import Registrar
 from babyai_kit.gateway.session import Session

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterable
 
 from babyai_kit.configuration.ui_pages import MAX_COMPARED, comparison_page
 from babyai_kit.configuration.variants import CHAT_FUNCTION, FUNCTION
-from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.links import show_link
+from babyai_kit.experiment.live_episode import PlannedEpisode
 from babyai_kit.experiment.retries import Retries
 from babyai_kit.gateway.session import Session
 from babyai_kit.runs.journal import Journal

@@ -18,6 +18,7 @@ from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Agent, Config
 from babyai_kit.errors import GatewayError, InputError, ServiceError, StoreError
 from babyai_kit.gateway.http_gateway import answers, healthy
+from babyai_kit.gateway.leaving import leave
 from babyai_kit.gateway.protocol import (
     Answer,
     EvaluatesWorkflows,
@@ -38,9 +39,6 @@ GRACE_S = 10.0
 
 STORE_TIMEOUT_S = 30.0
 """Longest wait for a call that only reads or writes ClickHouse, and for the last rows on closing."""
-
-NOTICE_S = 1.5
-"""After so long, the user is told what leaving waits for."""
 
 Embed = Callable[[Sequence[str], str], Awaitable[list[list[float]]]]
 """Embeds texts with the model of a name; see `gateway.embeddings`."""
@@ -238,32 +236,9 @@ class Session:
 
         A ClickHouse that hangs is given up after the store's timeout; `reconcile` reports what it misses.
         """
-        timeout_s = self._store_timeout_s
-        closing = asyncio.ensure_future(self.gateway.close(timeout_s))
-        try:
-            done, _ = await asyncio.wait([closing], timeout=NOTICE_S)
-            if not done:
-                print(
-                    f"Waiting up to {timeout_s:.0f} s for ClickHouse to take the last rows; Ctrl-C leaves "
-                    "without them.",
-                    flush=True,
-                )
-            in_time = await closing
-        except asyncio.CancelledError:
-            if self.embedded:
-                print(
-                    f"Left without waiting for the last rows; {self.reconcile_line} names what ClickHouse "
-                    "lacks.",
-                    flush=True,
-                )
-            raise
-        finally:
-            closing.cancel()
-        if not in_time:
-            print(
-                f"ClickHouse accepted no rows for {timeout_s:.0f} s and was given up; check that it is "
-                f"running, then run: {self.reconcile_line}"
-            )
+        await leave(
+            self.gateway, self._store_timeout_s, compare_with=self.reconcile_line, embedded=self.embedded
+        )
 
     def _able(self, ability: type[P], what: str) -> P:
         if not isinstance(self.gateway, ability):

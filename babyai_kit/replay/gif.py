@@ -10,9 +10,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -37,7 +37,11 @@ LINE = 17
 MAX_LINES = 6
 """Longer observations and thoughts are cut off, with three dots."""
 GREYS = 32
-FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+_MATPLOTLIB = find_spec("matplotlib")
+assert _MATPLOTLIB is not None
+assert _MATPLOTLIB.origin is not None
+FONTS = Path(_MATPLOTLIB.origin).parent / "mpl-data" / "fonts" / "ttf"
+"""Matplotlib's, which is not imported for them: the viewer reads replays and draws no figure."""
 MONO, BOLD, SMALL = (
     ("DejaVuSansMono.ttf", FONT_SIZE),
     ("DejaVuSans-Bold.ttf", FONT_SIZE),

@@ -185,7 +185,8 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = FileLock(folder / ".lock")
+        # A viewer writes and leaves a journal from any of its threads.
+        self._lock = FileLock(folder / ".lock", thread_local=False)
         self._streams: dict[type, BinaryIO] = {}
 
     def __enter__(self) -> Journal:

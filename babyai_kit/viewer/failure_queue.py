@@ -29,13 +29,17 @@ class Failed:
     spans: tuple[int, ...]
 
 
+Find = Callable[[str], Failed | None]
+"""The failed episode with an id; None if it is gone."""
+
+
 class FailureQueue:
     """Classes of failed episodes by run and episode_id; empty where one does not replay."""
 
     def __init__(self) -> None:
         self._classes: dict[str, dict[str, str]] = {}
         self._waiting: OrderedDict[str, deque[str]] = OrderedDict()
-        self._find: dict[str, Callable[[str], Failed]] = {}
+        self._find: dict[str, Find] = {}
         self._change = threading.Condition()
         self._closed = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +50,7 @@ class FailureQueue:
         with self._change:
             return dict(self._classes.get(run, {}))
 
-    def want(self, run: str, failed: Iterable[str], find: Callable[[str], Failed], *, first: bool) -> None:
+    def want(self, run: str, failed: Iterable[str], find: Find, *, first: bool) -> None:
         """Find the classes of these episodes, in this order. `find`: what `failed` has by its id. `first`:
         before those of other runs."""
         with self._change:
@@ -80,7 +84,8 @@ class FailureQueue:
     def _work(self) -> None:
         while (one := self._next()) is not None:
             run, episode_id = one
-            answer = self._ask(self._find[run](episode_id))
+            failed = self._find[run](episode_id)
+            answer = self._ask(failed) if failed else ""
             with self._change:
                 self._classes[run][episode_id] = answer
                 if not self._waiting.get(run):
@@ -102,14 +107,14 @@ class FailureQueue:
 
     def _ask(self, failed: Failed) -> str:
         request = {"record": vars(failed.record), "file": str(failed.file), "spans": failed.spans}
-        if self._process is None:
-            self._process = child_process.start("babyai_kit.viewer.failure_worker")
-        assert self._process.stdin
-        assert self._process.stdout
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            return str(json.loads(self._process.stdout.readline()))
+            process = self._process or child_process.start("babyai_kit.viewer.failure_worker")
+            self._process = process
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            return str(json.loads(process.stdout.readline()))
         except (OSError, ValueError):  # it died, of what this episode made it do or by a stranger's hand
             self._end()
             return ""

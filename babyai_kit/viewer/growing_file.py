@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-CHUNK = 4 << 20
+CHUNK = 1 << 20
 """Bytes read at once; more only where a single line is longer."""
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.hostile_text import visible
+from babyai_kit.replay.prompts import EpisodePrompts, PromptData
 from babyai_kit.replay.view import View, episode_view
-from babyai_kit.runs.journal import STEPS, run_folder
+from babyai_kit.runs.journal import MANIFEST, STEPS, run_folder
 from babyai_kit.runs.listing import run_names
+from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.run import no_run_error
 from babyai_kit.viewer.agent_rows import AgentNames
 from babyai_kit.viewer.comparison import Side, comparison
@@ -51,6 +53,7 @@ class Library:
         self._open: OrderedDict[str, RunIndex] = OrderedDict()
         self._summaries: dict[str, tuple[State, dict[str, Any]]] = {}
         self._tables: dict[str, tuple[Hashable, Body]] = {}
+        self._prompts: dict[str, tuple[Manifest, EpisodePrompts]] = {}
         self._failures = FailureQueue()
         self._drawings = Drawings(results)
 
@@ -112,6 +115,18 @@ class Library:
         called = {"run": name, "id": episode_id, "agent": visible(names.of(trajectory.key))}
         return episode_view(trajectory) | called
 
+    def prompts(self, name: str, episode_id: str) -> PromptData:
+        """Prompts. Raises InputError for an unknown run or episode, JournalError for a damaged one."""
+        index = self.index(name)
+        trajectory, manifest = index.trajectory(episode_id), index.contents().manifest
+        if manifest is None:
+            note = f"The prompts cannot be shown: {index.folder / MANIFEST} cannot be read."
+            return {"note": note, "steps": [None] * len(trajectory.steps), "closing": []}
+        known = self._prompts.get(name)
+        if known is None or known[0] != manifest:
+            known = self._prompts[name] = manifest, EpisodePrompts(manifest)
+        return known[1].of(trajectory, index.calls(episode_id))
+
     def search(self, name: str, text: str, stop: threading.Event) -> dict[str, Any]:
         """The ids of the episodes that say `text`; not `whole` if `stop` was set before all were looked at.
 
@@ -141,6 +156,11 @@ class Library:
             opened = dict(self._open)
         return {name: self._news(name, opened.get(name)) for name in self.names()}
 
+    def recent(self) -> list[str]:
+        """The runs that somebody wrote within the last minute."""
+        folders = {name: run_folder(self.results, name) for name in self.names()}
+        return [name for name, folder in folders.items() if is_recent(state_of(folder))]
+
     def wait_for_failures(self, name: str) -> None:
         """Return when the failure classes of a run are known that are looked for."""
         self._failures.wait(name)
@@ -152,12 +172,11 @@ class Library:
 
     def _news(self, name: str, index: RunIndex | None) -> Hashable:
         state = state_of(run_folder(self.results, name))
-        is_recent = time.time() - last_written(state) < RUNNING_S
         if index is None:
-            return state, is_recent
+            return state, is_recent(state)
         contents = index.contents()
         known, failed = len(self._classes(index, contents, first=False)), len(contents.failed)
-        return state, is_recent, contents.version, PROGRESS_STEPS * known // (failed or 1)
+        return state, is_recent(state), contents.version, PROGRESS_STEPS * known // (failed or 1)
 
     def _classes(self, index: RunIndex, contents: Contents, *, first: bool = True) -> dict[str, str]:
         """The failure classes that are known; the others are looked for from now on, `first` or after other
@@ -176,3 +195,8 @@ class Library:
             known = state, summary(contents, self.results)
             self._summaries[name] = known
         return known[1]
+
+
+def is_recent(state: State) -> bool:
+    """Whether files in this state were written within the last minute."""
+    return time.time() - last_written(state) < RUNNING_S

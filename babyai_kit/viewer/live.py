@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Hashable, Mapping
+from concurrent.futures import Executor
 
 from aiohttp import web
 
@@ -19,8 +20,9 @@ SIGN_OF_LIFE_S = 15.0
 class Watch:
     """Looks for changes while somebody listens."""
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, library: Library, reader: Executor) -> None:
+        """`reader`: in which runs are read."""
+        self._library, self._reader = library, reader
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._heard = asyncio.Event()
 
@@ -33,9 +35,12 @@ class Watch:
                 self._heard.clear()
                 await self._heard.wait()
             begun = time.monotonic()
-            news = await asyncio.to_thread(self._library.news)
-            # What happened while nobody listened is known to whoever begins to listen.
-            changed = [] if known is None else [n for n in {**known, **news} if known.get(n) != news.get(n)]
+            news = await asyncio.get_running_loop().run_in_executor(self._reader, self._library.news)
+            if known is None:
+                # Whoever begins to listen may have read these before they were looked at here.
+                changed = await asyncio.to_thread(self._library.recent)
+            else:
+                changed = [run for run in {**known, **news} if known.get(run) != news.get(run)]
             known = news
             for run in changed:
                 for queue in self._listeners:

@@ -65,13 +65,14 @@ class Play:
 
     def _answer(self, handler: Callable[[dict[str, Any]], Any]) -> Callable[[web.Request], Any]:
         async def answer(request: web.Request) -> web.Response:
-            values = await _values(request)
-            async with self._turn:
-                # A browser that goes away must not leave a thread behind that still writes.
-                data = await asyncio.shield(asyncio.to_thread(handler, values))
-            return web.json_response(data)
+            # A browser that goes away must not let the next request in before this one is done.
+            return web.json_response(await asyncio.shield(self._in_turn(handler, await _values(request))))
 
         return answer
+
+    async def _in_turn(self, handler: Callable[[dict[str, Any]], Any], values: dict[str, Any]) -> Any:
+        async with self._turn:
+            return await asyncio.to_thread(handler, values)
 
     def _start(self, values: dict[str, Any]) -> dict[str, Any]:
         choice = _choice(values)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any
 
 from aiohttp import web
@@ -20,9 +21,9 @@ from babyai_kit.viewer.live import Watch
 class Routes:
     """The addresses below the token."""
 
-    def __init__(self, library: Library, watch: Watch) -> None:
-        self._library = library
-        self._watch = watch
+    def __init__(self, library: Library, watch: Watch, reader: Executor) -> None:
+        """`reader`: in which runs are read; episodes and texts have the loop's own threads."""
+        self._library, self._watch, self._reader = library, watch, reader
 
     def add_to(self, router: web.UrlDispatcher, base: str) -> None:
         """Register all addresses under `base`, which has no slash at its end."""
@@ -32,6 +33,7 @@ class Routes:
         router.add_get(f"{base}/api/runs", self._runs)
         router.add_get(run, self._run)
         router.add_get(f"{run}/episodes/{{id}}", self._episode)
+        router.add_get(f"{run}/episodes/{{id}}/prompts", self._prompts)
         router.add_get(f"{run}/search", self._search)
         router.add_get(f"{run}/figures", self._figures)
         router.add_get(f"{base}/api/compare", self._compare)
@@ -48,10 +50,11 @@ class Routes:
         return web.Response(text=text, content_type=TYPES[name.rpartition(".")[2]])
 
     async def _runs(self, request: web.Request) -> web.Response:
-        return await _json(self._library.summaries)
+        return await _json(self._library.summaries, executor=self._reader)
 
     async def _run(self, request: web.Request) -> web.Response:
-        table = await asyncio.to_thread(self._library.table, request.match_info["run"])
+        loop = asyncio.get_running_loop()
+        table = await loop.run_in_executor(self._reader, self._library.table, request.match_info["run"])
         tag = f'"{table.version}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
@@ -59,6 +62,9 @@ class Routes:
 
     async def _episode(self, request: web.Request) -> web.Response:
         return await _json(self._library.episode, request.match_info["run"], request.match_info["id"])
+
+    async def _prompts(self, request: web.Request) -> web.Response:
+        return await _json(self._library.prompts, request.match_info["run"], request.match_info["id"])
 
     async def _search(self, request: web.Request) -> web.Response:
         stop = threading.Event()
@@ -83,7 +89,11 @@ def _side(request: web.Request, name: str) -> Side:
     return Side(run, agent, model)
 
 
-async def _json(make: Callable[..., Any], *values: Any) -> web.Response:
-    """The JSON of what `make` returns, both made in a thread."""
-    body = await asyncio.to_thread(lambda: json.dumps(make(*values), separators=(",", ":")).encode())
+async def _json(make: Callable[..., Any], *values: Any, executor: Executor | None = None) -> web.Response:
+    """The JSON of what `make` returns, both made in a thread: of `executor` or of the loop."""
+
+    def body_of() -> bytes:
+        return json.dumps(make(*values), separators=(",", ":")).encode()
+
+    body = await asyncio.get_running_loop().run_in_executor(executor, body_of)
     return web.Response(body=body, content_type="application/json")

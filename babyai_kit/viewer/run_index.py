@@ -15,7 +15,7 @@ from babyai_kit.errors import JournalError, NoEpisodeError
 from babyai_kit.runs.journal import STEPS, run_folder
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.provenance import Provenance
-from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, present
+from babyai_kit.runs.records import CallRecord, EpisodeKey, EpisodeRecord, present
 from babyai_kit.runs.trajectories import Trajectory, trajectory_of
 from babyai_kit.viewer.contents import Begun, Contents
 from babyai_kit.viewer.failure_queue import Failed
@@ -76,10 +76,24 @@ class RunIndex:
         file = (part.folder if part else self.folder) / STEPS
         return trajectory_of(record, steps, Provenance(file, manifest.versions if manifest else {}))
 
-    def failed(self, episode_id: str) -> Failed:
-        """One of the failed episodes, for the queue of failures."""
+    def calls(self, episode_id: str) -> list[CallRecord]:
+        """The recorded calls of an episode whose agent may call several times a step. Raises JournalError."""
         part = self.part_of(episode_id)
-        record = self.contents().failed[episode_id]
+        if part is None:
+            return []
+        try:
+            part.calls.scan(lambda: False)
+        except OSError as error:
+            path, reason = part.calls.path, error.strerror or error
+            raise JournalError(f"cannot read {path} ({reason}); fix its permissions") from None
+        return part.calls.read_calls(episode_id)
+
+    def failed(self, episode_id: str) -> Failed | None:
+        """One of the failed episodes, as the run was read last; None if it is gone."""
+        part = self.part_of(episode_id)
+        record = self._contents.failed.get(episode_id) if self._contents else None
+        if record is None:
+            return None
         if part is None:
             return Failed(record, self.folder / STEPS, ())
         return Failed(record, part.steps.path, tuple(part.steps.spans[episode_id]))

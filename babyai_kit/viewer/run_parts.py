@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from babyai_kit.errors import JournalError
-from babyai_kit.runs.journal import EPISODES, MANIFEST, STEPS, parse_line, read_manifest
+from babyai_kit.runs.journal import CALLS, EPISODES, MANIFEST, STEPS, parse_line, read_manifest
 from babyai_kit.runs.manifest import Manifest
 from babyai_kit.runs.records import EpisodeKey, EpisodeRecord
 from babyai_kit.viewer.growing_file import GrowingFile
@@ -61,6 +61,8 @@ class RunPart:
         self.episodes: dict[tuple[EpisodeKey, str], EpisodeRecord] = {}
         """By key and digest; the last line of both wins."""
         self.steps = StepIndex(folder / STEPS)
+        self.calls = StepIndex(folder / CALLS)
+        """Located when somebody asks for prompts."""
         self._episode_file = GrowingFile(folder / EPISODES)
         self._line_damage: list[str] = []
         self._steps_damage: list[str] = []

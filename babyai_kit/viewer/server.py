@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +21,8 @@ from babyai_kit.viewer.live import HEADERS, Watch
 from babyai_kit.viewer.play import Play
 from babyai_kit.viewer.routes import Routes
 
-THREADS = 16
+THREADS = 6
+"""For what waits: a search, figures, episodes of a run whose steps are still being located."""
 SHUTDOWN_S = 1.0
 """For requests that are being answered when the viewer ends."""
 
@@ -34,15 +36,18 @@ async def running_server(
     `port`: 0: any. `framed`: whether notebooks of this machine may show it. Raises InputError for a port that
     is taken.
     """
+    if not 0 <= port < 65536:
+        raise InputError(f"port {port} is not one; use 1 to 65535, or 0 for any")
     token = secrets.token_urlsafe(16)
     library = Library(results)
-    guard, watch = Guard(token, framed=framed), Watch(library)
+    # One thread makes all tables: memory that it frees is used again for the next one.
+    reader = ThreadPoolExecutor(1, "runs of the viewer")
+    guard, watch = Guard(token, framed=framed), Watch(library, reader)
     app = web.Application(middlewares=[guard.check])
     app[HEADERS] = guard.headers
-    Routes(library, watch).add_to(app.router, f"/{token}")
+    Routes(library, watch, reader).add_to(app.router, f"/{token}")
     play = Play(results)
     play.add_to(app.router, f"/{token}")
-    # Requests that wait for a large run or for figures leave threads for the others.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
@@ -53,7 +58,7 @@ async def running_server(
             await site.start()
         except OSError as error:
             raise InputError(
-                f"port {port} cannot be used ({error.strerror or error}); choose another with --port"
+                f"port {port} cannot be used ({os.strerror(error.errno or 0)}); choose another with --port"
             ) from None
         port = runner.addresses[0][1]
         yield f"http://{HOST}:{port}/{token}/"
@@ -62,6 +67,7 @@ async def running_server(
         watch.close()
         await asyncio.to_thread(library.close)
         await runner.cleanup()
+        reader.shutdown(wait=False, cancel_futures=True)
         play.close()
 
 

@@ -1,4 +1,4 @@
-"""Where each episode's steps lie in a steps.jsonl, so that an episode can be read without the others.
+"""Where each episode's lines lie in a steps.jsonl or calls.jsonl, so that it is read without the others.
 
 A run has a million lines, so none is parsed: the kit's writer puts the episode's id in front, and only lines
 in another form are read as JSON.
@@ -16,7 +16,7 @@ from pathlib import Path
 from babyai_kit.errors import JournalError
 from babyai_kit.hostile_text import parse_json
 from babyai_kit.runs.journal import ordered_steps, parse_line
-from babyai_kit.runs.records import StepRecord
+from babyai_kit.runs.records import CallRecord, StepRecord
 from babyai_kit.viewer.growing_file import GrowingFile
 
 _HEAD = re.compile(rb'\{"run": "[^"\\]*", "episode_id": "([^"\\]*)"')
@@ -89,6 +89,13 @@ class StepIndex:
         """The steps of an episode, in their order; empty if it has none. Raises JournalError."""
         return read_spans(self.path, self.spans.get(episode_id, ())).get(episode_id, [])
 
+    def read_calls(self, episode_id: str) -> list[CallRecord]:
+        """The same of a file of calls."""
+        lines = _lines(self.path, self.spans.get(episode_id, ()))
+        calls = (parse_line(CallRecord, line, where) for where, line in lines)
+        by_place = {(call.step, call.call): call for call in calls}
+        return [by_place[place] for place in sorted(by_place)]
+
     def size_of(self, episode_id: str) -> int:
         """Bytes of the episode's lines."""
         spans = self.spans.get(episode_id, ())
@@ -119,13 +126,21 @@ def read_spans(path: Path, spans: Spans) -> dict[str, list[StepRecord]]:
 
 
 def _records(path: Path, spans: Spans) -> Iterator[StepRecord]:
+    for where, line in _lines(path, spans):
+        yield parse_line(StepRecord, line, where)
+
+
+def _lines(path: Path, spans: Spans) -> Iterator[tuple[str, bytes]]:
+    """(where it is, line)."""
     try:
         with path.open("rb") as stream:
             for begin, end in zip(spans[::2], spans[1::2], strict=True):
                 stream.seek(begin)
                 at = begin
                 for line in io.BytesIO(stream.read(end - begin)):
-                    yield parse_line(StepRecord, line, f"the line at byte {at} of {path}")
+                    yield f"the line at byte {at} of {path}", line
                     at += len(line)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise JournalError(f"cannot read {path} ({error.strerror or error}); fix its permissions") from None

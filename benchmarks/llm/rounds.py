@@ -6,7 +6,9 @@ temperature 0.7, since a half-trained model that plays greedily walks in circles
 own       goto and pickup: successes of uniformly random play on train seeds, the shortest of each start,
           without the steps that led nowhere; and controls: as many steps of failures, and the same steps with
           shuffled actions
+low-rank  goto and pickup: the same successes by low-rank updates (LoRA), as many decisions
 expert    all tasks: demonstrations, with memory (dialogue) and without (baseline), trained equally long
+further   the model with memory goes on with other demonstrations, the long tasks twice as often
 rounds    all tasks, no expert: from random successes on, rounds of the model's own play with some random
           actions, of which the shortest success of each start is kept over all rounds
 
@@ -37,10 +39,11 @@ from babyai_kit.local.language_model.packing import Example
 from babyai_kit.local.language_model.training import Recipe, Training
 from babyai_kit.stats.estimators import wilson
 
-EASY = ("goto", "pickup")
+EASY, LONG = ("goto", "pickup"), ("putnext", "pick_up_seq_go_to")
 TRAIN_SEEDS, TEST_SEED, DEMONSTRATION_SEED = 200, 1000, 10_000
 TEMPERATURES = (0.0, 0.7)
 CALIBRATION_UPDATES = 8
+LOW_RANK, LOW_RANK_RATES = 16, (5e-4, 2e-3)
 
 
 class Study:
@@ -63,12 +66,13 @@ class Study:
         decisions: int = 0,
         minutes: float = 0.0,
         base: str = "untuned",
+        recipe: Recipe | None = None,
     ) -> None:
         """Make the model `name`, unless it is there: by `decisions`, or by as many as take CPU `minutes`."""
         if (self.folder / name / "training.json").exists():
             return
         examples = examples_of(lessons(), Prompts(variant), self.library.tokenizer)
-        recipe = Recipe(seed=self.seed)
+        recipe = replace(recipe or Recipe(), seed=self.seed)
         folder = None if base == "untuned" else self.folder / base
         if minutes:
             rate = self._decisions_per_second(examples, recipe, folder)
@@ -157,12 +161,17 @@ def train_plan(
     return [(task, seed, n) for n in range(repeats) for seed in range(seeds) for task in tasks]
 
 
+def random_play(study: Study) -> tuple[list[Episode], list[Lesson]]:
+    """Random episodes of the easy tasks, and what they teach."""
+    plan = train_plan(EASY, study.args.random_repeats)
+    episodes = list(play_at_random(plan, chance=str(study.seed)))
+    return episodes, list(keep_best({}, episodes).values())
+
+
 def own(study: Study) -> None:
     """Random play's successes, and the controls."""
     study.measure("untuned", "baseline", EASY)
-    plan = train_plan(EASY, study.args.random_repeats)
-    episodes = list(play_at_random(plan, chance=str(study.seed)))
-    best = list(keep_best({}, episodes).values())
+    episodes, best = random_play(study)
     steps = sum(len(numbers) for _, numbers in best)
     failures = [episode for episode in episodes if not episode.success]
     random.Random(study.seed).shuffle(failures)
@@ -171,6 +180,16 @@ def own(study: Study) -> None:
         bad.append(all_of(failures.pop()))
     for name, lessons in (("own", best), ("failures", bad), ("shuffled", shuffled(best, study.seed))):
         study.train(name, lambda lessons=lessons: lessons, "baseline", decisions=study.args.decisions)
+        study.measure(name, "baseline", EASY)
+
+
+def low_rank(study: Study) -> None:
+    """Random play's successes, learned by low-rank updates at each of some learning rates."""
+    _, best = random_play(study)
+    for rate in LOW_RANK_RATES:
+        name = f"low-rank-at-{rate:g}"
+        recipe = Recipe(rank=LOW_RANK, learning_rate=rate)
+        study.train(name, lambda: best, "baseline", decisions=study.args.decisions, recipe=recipe)
         study.measure(name, "baseline", EASY)
 
 
@@ -187,6 +206,26 @@ def expert(study: Study) -> None:
             minutes=study.args.expert_minutes,
         )
         study.measure(name, variant)
+
+
+def further(study: Study) -> None:
+    """Imitation with memory, trained on."""
+    first = DEMONSTRATION_SEED + study.args.demonstrations
+    seeds = range(first, first + study.args.demonstrations)
+    tasks = (*TASKS, *LONG)
+    study.train(
+        "expert-dialogue-further",
+        lambda: [
+            all_of(episode)
+            for episode in demonstrate(
+                [(task, seed, study.seed + n) for n, task in enumerate(tasks) for seed in seeds], noise=0.15
+            )
+        ],
+        "dialogue",
+        minutes=study.args.further_minutes,
+        base="expert-dialogue",
+    )
+    study.measure("expert-dialogue-further", "dialogue")
 
 
 def rounds(study: Study) -> None:
@@ -238,7 +277,7 @@ def report(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-PARTS = {"own": own, "expert": expert, "rounds": rounds}
+PARTS = {"own": own, "low-rank": low_rank, "expert": expert, "further": further, "rounds": rounds}
 
 
 def main() -> None:
@@ -255,6 +294,7 @@ def main() -> None:
     flag("--decisions", type=int, default=2600, help="trained on in the part own")
     flag("--demonstrations", type=int, default=400, help="of each task")
     flag("--expert-minutes", type=float, default=30, help="CPU minutes of each training in the part expert")
+    flag("--further-minutes", type=float, default=30, help="CPU minutes of the part further")
     flag("--rounds", type=int, default=4)
     flag("--round-seeds", type=int, default=TRAIN_SEEDS, help="train seeds that a round's model plays")
     flag("--round-minutes", type=float, default=8, help="CPU minutes of each training in the part rounds")

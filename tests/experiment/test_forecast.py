@@ -18,9 +18,9 @@ from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import Config, load_config
 from babyai_kit.environment import ACTIONS, TASKS, make_env
 from babyai_kit.experiment.backlog import Backlog
-from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import announcement, forecast_of
 from babyai_kit.experiment.forecast import MIN_ANSWERS, Amount, Forecast
+from babyai_kit.experiment.live_episode import PlannedEpisode
 from babyai_kit.runs.plan import Sampling
 from babyai_kit.runs.records import EpisodeKey, StepRecord
 from babyai_kit.tokens import count_prompt

@@ -13,8 +13,8 @@ from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment import SUITES, Suite
 from babyai_kit.errors import InputError
 from babyai_kit.experiment.backlog import Backlog
-from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import forecast_of
+from babyai_kit.experiment.live_episode import PlannedEpisode
 from babyai_kit.failures import CLASSES
 from babyai_kit.figures import known_figures, success_rate
 from babyai_kit.report.tables import by_task

@@ -15,7 +15,7 @@ from babyai_kit import ACTIONS, run_experiment
 from babyai_kit.agents.step_prompt import template_arguments
 from babyai_kit.agents.template_agent import FALLBACK_ACTION, decide
 from babyai_kit.environment.playback import Playback
-from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
+from babyai_kit.experiment.live_episode import LiveEpisode, PlannedEpisode
 from babyai_kit.gateway.session import Answer
 from babyai_kit.local.player import ChatRequest, OfflinePlayer
 from babyai_kit.runs.journal import Journal, read_steps

@@ -17,7 +17,7 @@ from babyai_kit import load_episodes, run_experiment
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.errors import JournalError
 from babyai_kit.experiment.backlog import divide
-from babyai_kit.experiment.episode import LiveEpisode
+from babyai_kit.experiment.live_episode import LiveEpisode
 from babyai_kit.local.clickhouse import ensure_server_sync
 from babyai_kit.local.player import OfflinePlayer
 from babyai_kit.runs.journal import Journal, read_episodes, read_manifest, read_registrations, read_steps

@@ -20,7 +20,7 @@ from babyai_kit.environment import ACTIONS, expert_actions, make_env
 from babyai_kit.environment.distances import steps_to_face
 from babyai_kit.errors import ModelError, ServiceError
 from babyai_kit.experiment.asking import call_record
-from babyai_kit.experiment.episode import LiveEpisode, PlannedEpisode
+from babyai_kit.experiment.live_episode import LiveEpisode, PlannedEpisode
 from babyai_kit.gateway.protocol import Answer
 from babyai_kit.runs.journal import Journal, read_manifest
 from babyai_kit.runs.manifest import manifest_for

@@ -13,9 +13,9 @@ from babyai_kit.configuration.settings import Settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.experiment.backlog import divide
 from babyai_kit.experiment.budget import Budget, Limits
-from babyai_kit.experiment.episode import PlannedEpisode
 from babyai_kit.experiment.estimate import forecast_of
 from babyai_kit.experiment.lane import Lane
+from babyai_kit.experiment.live_episode import PlannedEpisode
 from babyai_kit.experiment.pace import Pace
 from babyai_kit.experiment.patience import Backoff
 from babyai_kit.experiment.progress import Progress

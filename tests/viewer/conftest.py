@@ -94,8 +94,9 @@ def viewer(results: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Closed with the last test of this folder: while it is open, asynchronous tests cannot run."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no Chromium found; install it or set CHROMIUM")

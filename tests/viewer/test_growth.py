@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from babyai_kit.errors import InputError, JournalError, NoEpisodeError
+from babyai_kit.experiment.asking import call_record
 from babyai_kit.runs.journal import EPISODES, MANIFEST, STEPS, Journal
 from babyai_kit.runs.run import Run
 from babyai_kit.runs.shards import merge
 from babyai_kit.viewer import growing_file, run_index
 from babyai_kit.viewer.library import Library
 from babyai_kit.viewer.run_index import RunIndex
-from tests.support.journals import Episode, expert, idle, play, write_run
+from tests.support.journals import Episode, Reply, expert, idle, play, write_run
 from tests.viewer.test_run_table import rows
 
 
@@ -192,3 +193,27 @@ def test_steps_are_found_in_pieces_of_a_file(
         assert found.steps == tuple(replace(step, run="r") for step in episode.steps)
     assert index.located == 1
     assert len(index.contents().begun) == 3
+
+
+def test_calls_are_read_as_they_are_written(library: Library, tmp_path: Path) -> None:
+    episodes = [play(expert, seed=seed) for seed in range(2)]
+    folder = begin(tmp_path, *episodes)
+    with Journal(folder) as journal:
+        for number in (1, 0, 2, 0):
+            for episode in episodes:
+                key, step = replace(episode.record.key, run="r"), episode.steps[number]
+                call = call_record(
+                    key,
+                    Reply().answer(),
+                    variant_digest=step.variant_digest,
+                    episode_id=step.episode_id,
+                    step=number,
+                )
+                journal.append(call)
+    index = library.index("r")
+    index.contents()
+    expected = Run.open("r", results=tmp_path).call_records()
+    for episode in episodes:
+        calls = index.calls(episode.record.episode_id)
+        assert [call.step for call in calls] == [0, 1, 2]
+        assert calls == expected[episode.record.episode_id]

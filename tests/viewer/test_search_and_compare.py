@@ -201,9 +201,12 @@ def test_changes_of_runs_are_told(tmp_path: Path) -> None:
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            assert next(event for event in stream if event) == {"run": "r"}
+            # Of a run that is being written one hears at once, and then whenever something was added.
+            for event in filter(None, stream):
+                assert event == {"run": "r"}
+                if data(address, "runs", "r")["episodes"]["id"][1] == episode.steps[0].episode_id:
+                    break
         finally:
             done.set()
             writer.join()
             stream.close()
-        assert data(address, "runs", "r")["episodes"]["id"][1] == episode.steps[0].episode_id

@@ -38,6 +38,8 @@ var kit = globalThis.kit || (globalThis.kit = {});
   kit.interval = (low, high) => (known(low) && known(high) ? `${kit.number(100 * low)} to ${kit.number(100 * high)}%` : NONE);
   kit.dollars = (value) =>
     !known(value) ? NONE : value === 0 ? "$0" : "$" + kit.number(value, value >= 100 ? 0 : value >= 0.1 ? 2 : 4);
+  kit.short = (value) =>
+    !known(value) ? NONE : value < 10_000 ? kit.number(value) : value < 1e6 ? kit.number(value / 1e3) + "k" : kit.number(value / 1e6, 1) + "M";
   kit.seconds = (value) =>
     !known(value) ? NONE : value < 1 ? kit.number(1000 * value) + " ms" : value < 100 ? kit.number(value, 1) + " s" : kit.number(value / 60) + " min";
   kit.plural = (count, one, many = one + "s") => `${kit.number(count)} ${count === 1 ? one : many}`;

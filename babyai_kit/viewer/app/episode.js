@@ -27,6 +27,7 @@
     params = asked;
     if (!ui || !ui.root.isConnected) {
       ui = build();
+      view = null;
       main.replaceChildren(ui.root);
     }
     const other = view?.id !== id || view.run !== run;
@@ -67,7 +68,7 @@
   }
 
   function build() {
-    const stepper = kit.stepper({ last: () => view.steps.length, marked, show: draw });
+    const stepper = kit.stepper({ last: () => view.steps.length, marked: () => kit.markedSteps(view), show: draw });
     Object.assign(kit.pages.get("episode").keys, stepper.keys, {
       "]": ["next episode of the run", () => neighbour(1)],
       "[": ["previous episode of the run", () => neighbour(-1)],
@@ -87,32 +88,32 @@
     };
     const switched = (name, text, title) => {
       const box = kit.el("input", { type: "checkbox", checked: shows[name], onchange: () => { shows[name] = box.checked; draw(stepper.now, true); } });
-      return [box, kit.el("label", { class: "switch", title }, box, text)];
+      return [box, kit.el("label", { class: "option", title }, box, text)];
     };
     const [way, wayLabel] = switched("way", "Shortest way", "An overlay on the level (w)");
     const [, pathLabel] = switched("path", "Path so far", "Where the agent has been");
     const wayText = kit.el("span", {}, "Shortest way");
     wayLabel.replaceChildren(way, wayText);
-    const measure = kit.el("select", { "aria-label": "Bars of the timeline", onchange: () => { metric = measure.value; line(); } });
+    const measure = kit.el("select", { class: "measure", "aria-label": "Bars of the timeline", onchange: () => { metric = measure.value; line(); } });
     const at = kit.el("output", { class: "at" });
+    const tally = kit.el("div", { class: "tally" });
     const [title, about, end, trouble, others, facts] = ["h1", "p", "p", "div", "nav", "dl"].map((tag) => kit.el(tag));
     const around = kit.el("nav", { class: "around", "aria-label": "Episodes of the run" });
     kit.fill(about, { class: "about muted" }, []);
     kit.fill(end, { class: "ending" }, []);
     kit.fill(others, { class: "others", "aria-label": "The same task and seed" }, []);
-    kit.fill(facts, { class: "facts" }, []);
+    kit.fill(trouble, { class: "troubles" }, []);
+    kit.fill(facts, { class: "step-facts" }, []);
     const root = kit.el("div", { class: "episode" },
-      kit.el("header", { class: "head" }, kit.el("div", { class: "what" }, title, about), kit.el("div", { class: "how" }, end, others), around),
-      trouble,
+      kit.el("header", { class: "head" }, kit.el("div", { class: "what" }, title, about), kit.el("div", { class: "how" }, end, others), around, trouble),
       kit.el("div", { class: "scene" }, level.element, kit.el("div", { class: "switches" }, wayLabel, pathLabel),
-        kit.el("div", { class: "now-panel" }, kit.el("figure", { class: "seen" }, seen.element, kit.el("figcaption", { class: "muted" }, "Agent's view, facing up")), facts)),
+        kit.el("div", { class: "now-panel" }, kit.el("figure", { class: "seen" }, seen.element, kit.el("figcaption", { class: "muted" }, "Agent's view, facing up")),
+          kit.el("div", { class: "facts-place", role: "group", "aria-label": "Figures of the step", tabIndex: 0 }, facts))),
       kit.el("section", { class: "list", "aria-label": "Moves" }, kit.el("h2", {}, "Moves"), moves.element),
       kit.el("section", { class: "texts", "aria-label": "Texts of the step" }, Object.values(panels).map(({ element }) => element)),
-      kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, kit.el("span", { class: "gap" }), measure), timeline.element));
-    return { root, stepper, timeline, moves, level, seen, panels, way, wayText, measure, at, title, about, end, trouble, neighbours: others, around, facts };
+      kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, at, tally, measure), timeline.element));
+    return { root, stepper, timeline, moves, level, seen, panels, way, wayText, measure, at, tally, title, about, end, trouble, neighbours: others, around, facts };
   }
-
-  const marked = () => [...view.steps.keys(), view.steps.length].filter((i) => kit.marks(view, i).length > 0);
 
   function load(fresh) {
     view = fresh;
@@ -131,6 +132,7 @@
     ui.measure.replaceChildren(...metrics.map((name) => kit.el("option", { value: name, selected: name === metric }, kit.metricName(view, name))));
     ui.measure.hidden = metrics.length < 2;
     ui.moves.show(view);
+    ui.tally.replaceChildren(...kit.tally(view));
     line();
   }
 
@@ -153,7 +155,7 @@
     ui.moves.at(moment);
     ui.timeline.at(moment);
     ui.at.textContent = step ? `Step ${moment + 1} of ${view.steps.length}` : `End, after ${kit.plural(view.steps.length, "step")}` + (view.maxSteps ? ` of at most ${view.maxSteps}` : "");
-    ui.facts.replaceChildren(...kit.facts(view, moment, marks));
+    ui.facts.replaceChildren(...kit.momentFacts(view, moment, marks));
     const { observation, thought, answer, prompt } = ui.panels;
     observation.show(() => kit.text(step ? step.observation : view.lastObservation, "empty"));
     thought.show(() => kit.text(step?.thinking));
@@ -180,64 +182,27 @@
   function prompts(moment) {
     const place = kit.el("div");
     const { run, id } = view;
-    const put = (...content) => place.replaceChildren(...content);
-    if (moment >= view.steps.length) put(kit.el("p", { class: "muted none" }, "none"));
-    else {
-      kit.source.prompts(run, id).then(({ note, steps }) => {
-        const messages = steps[moment];
-        put(...(note ? [kit.el("p", { class: "muted" }, note)] : []), ...(messages || !note ? [kit.prompt(messages)] : []));
-      }, (error) => put(kit.error(error)));
-    }
+    const atEnd = moment >= view.steps.length;
+    const words = (text) => kit.el("p", { class: "muted none" }, text);
+    kit.source.prompts(run, id).then(({ note, steps, closing = [] }) => {
+      // A growing episode may be a step ahead.
+      const messages = atEnd ? closing : steps[moment] ?? null;
+      const asked = messages?.length ? kit.prompt(messages) : messages && words(atEnd ? "none" : "The agent asked nothing in this step.");
+      place.replaceChildren(...[note && words(note), asked].filter(Boolean));
+    }, (error) => place.replaceChildren(kit.error(error)));
     return place;
   }
-
-  // The figures of a step, for the episode and beside another.
-  kit.facts = (view, moment, marks) => {
-    const step = view.steps[moment];
-    const fact = (name, value) => [kit.el("dt", {}, name), kit.el("dd", {}, value)];
-    if (!step) {
-      const sum = (name) => (view.steps.some((one) => one[name] === null) ? null : view.steps.reduce((total, one) => total + one[name], 0));
-      return [
-        fact("Ended", kit.el("b", {}, view.outcome)), fact("Steps", kit.number(view.steps.length) + (view.shortest ? `; shortest ${view.shortest}` : "")),
-        fact("Tokens", `${kit.number(sum("inputTokens"))} in, ${kit.number(sum("outputTokens"))} out`), fact("Cost", kit.dollars(sum("cost"))), fact("Time", kit.seconds(sum("seconds"))),
-        ...(view.failure ? [fact("Failure", view.failure.text)] : []),
-      ].flat();
-    }
-    const parts = [[step.cachedTokens, "cached"], [step.reasoningTokens, "to reason"]].filter(([count]) => count);
-    const tokens = `${kit.number(step.inputTokens)} in, ${kit.number(step.outputTokens)} out` + parts.map(([count, word]) => `, ${kit.number(count)} ${word}`).join("");
-    return [
-      fact("Action", [kit.el("b", {}, step.action), " ", ...kit.markSigns(marks.filter(({ kind }) => kind !== "reward"))]),
-      step.valid ? [] : fact("Invalid", `${step.reason || "no action"}; “${step.action}” was done`),
-      fact("Reward", kit.number(step.reward, step.reward ? 3 : 0)), fact("Tokens", tokens), fact("Cost", kit.dollars(step.cost)), fact("Time", kit.seconds(step.seconds)),
-      step.calls === 1 ? [] : fact("Calls", kit.number(step.calls)),
-      step.finishReason && step.finishReason !== "stop" ? fact("Stopped by", step.finishReason) : [],
-    ].flat();
-  };
 
   async function neighbours(run, id) {
     try {
       table ??= await kit.source.run(run);
-      order = await kit.shownEpisodes(table, run, params);
+      order = await kit.neighbours.order(table, run, params);
     } catch {
       return;  // the episode is there all the same
     }
     if (view?.id !== id) return;
-    const { names, episodes } = table;
-    const place = order.indexOf(id);
-    const step = (direction, text, key) => {
-      const to = order[place + direction];
-      return kit.el(to ? "a" : "span", { class: "button", title: `${direction < 0 ? "Previous" : "Next"} episode (${key})`, href: to && link(to), "aria-disabled": to ? null : "true" }, text);
-    };
-    ui.around.replaceChildren(step(-1, "‹ Previous", "["), kit.el("span", { class: "muted" }, place < 0 ? "" : `${kit.number(place + 1)} of ${kit.number(order.length)}`), step(1, "Next ›", "]"));
-    const mine = episodes.id.indexOf(id);
-    const same = ["task", "distractors", "seed", "repeat"];
-    const others = [...episodes.id.keys()].filter((i) => i !== mine && episodes.id[i] !== null && same.every((name) => episodes[name][i] === episodes[name][mine]));
-    const side = (...ids) => kit.link("side", { of: [id, ...ids].map((one) => `${run}/${one}`), step: 1 });
-    const named = (i) => names.agents[episodes.agent[i]] + (names.models.length > 1 ? `, ${names.models[episodes.model[i]]}` : "");
-    ui.neighbours.replaceChildren(kit.el("span", { class: "muted" }, "Side by side with"),
-      ...others.slice(0, 6).map((i) => kit.el("a", { class: "button", href: side(episodes.id[i]) }, `${kit.outcomeSign(names.outcomes[episodes.outcome[i]])} ${named(i)}`)),
-      ...(others.length > 1 ? [kit.el("a", { class: "button", href: side(...others.slice(0, 5).map((i) => episodes.id[i])) }, others.length > 5 ? "five of them" : "all")] : []),
-      kit.el("a", { class: "button", href: side() }, others.length ? "another…" : "another run's agent…"));
+    ui.around.replaceChildren(...kit.neighbours.around(order, id, link));
+    ui.neighbours.replaceChildren(...kit.neighbours.others(table, run, id));
   }
 
   function link(id) {
@@ -252,15 +217,4 @@
     if (to) location.hash = link(to);
     else kit.say(direction > 0 ? "This is the last episode" : "This is the first episode");
   }
-
-  // The ids of a run's episodes that the filters in an address leave, in the order of the plan.
-  kit.shownEpisodes = async (table, run, params) => {
-    const { id } = table.episodes;
-    let mask = null;
-    if (kit.filters?.any(params)) {
-      const found = params.get("text") ? new Set((await kit.source.search(run, params.get("text"))).ids) : null;
-      mask = kit.filters.apply(table, params, found).mask;
-    }
-    return id.filter((one, i) => one !== null && (!mask || mask[i]));
-  };
 }

@@ -6,6 +6,7 @@
   let shown = null;      // the address on screen
   let turn = 0;          // counts routes: a slow page must not replace the one asked for after it
   const places = new Map();  // how far the page was scrolled, by entry of the history
+  const runs = new Map();    // run -> the address in which it was left, with its filters
   let entry = null;
   let entries = 0;
 
@@ -48,8 +49,9 @@
     const title = page?.title(address) ?? "No such page";
     document.title = title === "" ? "BabyAI viewer" : `${title} · BabyAI viewer`;
     const run = address.params.get("run");
+    if (run !== null && address.page === "run") runs.set(run, kit.link("run", address.params));
     at("trail").replaceChildren(
-      ...(run !== null && address.page !== "run" ? [kit.el("a", { href: kit.link("run", { run }) }, run)] : []),
+      ...(run !== null && address.page !== "run" ? [kit.el("a", { href: runs.get(run) ?? kit.link("run", { run }) }, run)] : []),
       kit.el("span", { "aria-current": "page" }, title),
     );
   }
@@ -67,7 +69,7 @@
     const table = (keys) => kit.el("dl", { class: "keys" }, Object.entries(keys).map(([key, [label]]) =>
       [kit.el("dt", {}, kit.el("kbd", {}, names[key] || key)), kit.el("dd", {}, label)]));
     const own = kit.pages.get(shown.page)?.keys ?? {};
-    at("keys-list").replaceChildren(table({ ...own, ...KEYS }));
+    at("keys-list").replaceChildren(table({ ...KEYS, ...own }));
     at("keys").showModal();
   }
 

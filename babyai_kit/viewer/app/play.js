@@ -13,10 +13,10 @@
   let ui = null;
   let busy = false;
 
-  async function ask(path, values) {
+  async function ask(path, values, keepalive = false) {
     let response;
     try {
-      response = await fetch("api/play" + path, values && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) });
+      response = await fetch("api/play" + path, values && { method: "POST", keepalive, headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) });
     } catch {
       throw new Error("The viewer does not answer any more; start it again: python -m babyai_kit view. Your game goes on where it was");
     }
@@ -30,10 +30,12 @@
     start: (choice) => ask("/start", choice),
     act: (run, id, step, action) => ask("/act", { run, id, step, action }),
     next: (run) => ask("/next", { run }),
-    stop: (run) => ask("/stop", { run }),
+    stop: (run) => ask("/stop", { run }, true).catch(() => {}),
   };
   // An export has nobody to write down what is played.
   Object.defineProperty(kit.source, "play", { get: () => (kit.source.live ? play : null) });
+
+  addEventListener("pagehide", () => { if (game) play.stop(game.run); });
 
   const act = (action) => [action, () => choose(action)];
   kit.page("play", {
@@ -46,7 +48,7 @@
       kit.pages.get("play").keys = {};
     },
     leave() {
-      if (game) play.stop(game.run).catch(() => {});
+      if (game) play.stop(game.run);
       game = ui = null;
       busy = false;
     },
@@ -60,12 +62,12 @@
     const distractors = kit.el("input", { type: "number", value: 0, min: 0, max: offer.maxDistractors });
     const choices = (names, chosen) => names.map((name) => {
       const box = kit.el("input", { type: "checkbox", value: name, checked: chosen });
-      return [box, kit.el("label", { class: "switch" }, box, name)];
+      return [box, kit.el("label", { class: "option" }, box, name)];
     });
     const tasks = choices(offer.tasks, true), levels = choices(offer.levels, false);
     const pictures = [["", "The text alone, as a language model sees it"], ["1", "The text and the agent's view as a picture"]].map(([value, text]) => {
       const box = kit.el("input", { type: "radio", name: "picture", value, checked: value === "" });
-      return [box, kit.el("label", { class: "switch" }, box, text)];
+      return [box, kit.el("label", { class: "option" }, box, text)];
     });
     const begin = kit.el("button", { class: "main" }, "Begin");
     const field = (label, control, ...more) => kit.el("p", { class: "field" }, kit.el("label", {}, kit.el("span", {}, label), control), more);
@@ -114,7 +116,7 @@
       kit.el("section", { class: "before" }, kit.el("h2", {}, "Before"), past));
     main.replaceChildren(root);
     ui = { root, buttons, mission, place, observation, result, past, picture, seen };
-    const keys = Object.fromEntries(ACTIONS.flatMap(([action, key]) => [[key, act(action)], ...(key.length === 1 ? [[key.toUpperCase(), act(action)]] : [])]));
+    const keys = Object.fromEntries(ACTIONS.map(([action, key]) => [key, act(action)]));
     kit.pages.get("play").keys = { ...keys, Enter: ["the next episode", next] };
   }
 
@@ -149,10 +151,10 @@
   function done() {
     const { run, planned } = game;
     ui.root.replaceChildren(kit.el("h1", {}, "All played"),
-      kit.el("p", {}, `${kit.plural(planned, "episode")} of this choice are played.`),
+      kit.el("p", {}, `You have finished ${kit.plural(planned, "episode")}: all of this choice.`),
       kit.el("p", {}, kit.el("a", { href: kit.link("run", { run }) }, `See the run ${run}`), " · ", kit.el("a", { href: "#/play", onclick: () => kit.route() }, "Play others")));
     kit.pages.get("play").keys = {};
-    play.stop(run).catch(() => {});
+    play.stop(run);
     game = null;
   }
 

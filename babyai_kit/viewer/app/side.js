@@ -70,7 +70,7 @@
     const [mission, place, words] = ["h1", "p", "p"].map((tag) => kit.el(tag));
     kit.fill(place, { class: "about muted" }, []);
     kit.fill(words, { class: "words" }, []);
-    const columns = kit.el("div", { class: "columns" });
+    const columns = kit.el("div", { class: "agents" });
     const lines = kit.el("div", { class: "lines" });
     const at = kit.el("output", { class: "at" });
     const list = kit.el("div", { class: "agent-list" });
@@ -82,7 +82,7 @@
       j: ["next seed", () => move(1, false)],
       k: ["previous seed", () => move(-1, false)],
     });
-    const root = kit.el("div", { class: "side" },
+    const root = kit.el("div", { class: "abreast" },
       kit.el("header", { class: "head" }, kit.el("div", { class: "what" }, mission, place), kit.el("div", { class: "how" }, seeds, disagreements, chooser), words),
       columns, kit.el("div", { class: "foot" }, kit.el("div", { class: "controls" }, stepper.element, difference, at), lines));
     return { root, stepper, mission, place, words, columns, lines, at, seeds, disagreements, chooser, list, difference, parts: [] };
@@ -90,7 +90,7 @@
 
   function marked() {
     const all = new Set(shown.differs.action === null ? [] : [shown.differs.action]);
-    for (const view of shown.views) view.steps.forEach((step, i) => { if (kit.marks(view, i).length) all.add(i); });
+    for (const view of shown.views) for (const i of kit.markedSteps(view)) all.add(i);
     return [...all].sort((a, b) => a - b);
   }
 
@@ -228,29 +228,20 @@
     element.replaceChildren(step(-1, "‹", back), kit.el("span", {}, count), step(1, "›", forth));
   }
 
+  // Draws the list of agents, and again when another run was chosen.
   async function choice(loaded, ofs) {
-    const { task, distractors, seed, repeat } = shown.views[0];
-    const groups = [...loaded].map(([run, { names, episodes }]) => {
-      const boxes = [...episodes.id.keys()].filter((i) => episodes.id[i] !== null && names.tasks[episodes.task[i]] === task && episodes.distractors[i] === distractors && episodes.seed[i] === seed && episodes.repeat[i] === repeat).map((i) => {
-        const of = `${run}/${episodes.id[i]}`;
-        const box = kit.el("input", { type: "checkbox", checked: ofs.includes(of), disabled: ofs.length === 1 && ofs[0] === of, onchange: () => choose(of, box.checked) });
-        const outcome = names.outcomes[episodes.outcome[i]];
-        const model = names.models.length > 1 ? `, ${names.models[episodes.model[i]]}` : "";
-        return kit.el("label", { class: "switch" }, box, `${names.agents[episodes.agent[i]]}${model} `, kit.el("span", { class: "muted" }, `${kit.outcomeSign(outcome)} ${outcome}`));
-      });
-      return kit.el("fieldset", {}, kit.el("legend", {}, `Run ${run}`), boxes.length ? boxes : kit.el("p", { class: "muted" }, "It has no episode of this task and seed."));
+    const parts = kit.agentList({
+      tables: loaded, of: shown.views[0], chosen: ofs, runs: (await kit.source.runs()).map(({ run }) => run), choose,
+      add: async (run) => {
+        try {
+          loaded.set(run, await tableOf(run));
+          await choice(loaded, ofs);
+        } catch (error) {
+          ui.list.append(kit.error(error));
+        }
+      },
     });
-    const runs = (await kit.source.runs()).map(({ run }) => run).filter((run) => !loaded.has(run));
-    if (shown?.ofs !== ofs) return;
-    const more = kit.el("select", { "aria-label": "Another run", onchange: async () => {
-      try {
-        loaded.set(more.value, await tableOf(more.value));
-        await choice(loaded, ofs);
-      } catch (error) {
-        ui.list.append(kit.error(error));
-      }
-    } }, kit.el("option", { value: "" }, "Another run…"), runs.map((run) => kit.el("option", {}, run)));
-    ui.list.replaceChildren(...groups, ...(runs.length ? [more] : []));
+    if (shown?.ofs === ofs) ui.list.replaceChildren(...parts);
   }
 
   function choose(of, wanted) {

@@ -130,6 +130,7 @@
     events = new EventSource("api/events");
     events.onmessage = ({ data }) => {
       const { run } = JSON.parse(data);
+      for (const key of [...kept.keys()]) if (key.startsWith(run + "/")) kept.delete(key);
       for (const listener of listeners) listener(run);
     };
   }

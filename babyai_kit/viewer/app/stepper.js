@@ -27,10 +27,10 @@
       forward: button("forward", "Forward (→)", () => go(now + 1)),
       last: button("last", "Last (End)", () => go(last())),
     };
-    const pace = kit.el("select", { "aria-label": "Speed", onchange: () => { speed = Number(pace.value); if (timer) play(); } },
-      SPEEDS.map((n) => kit.el("option", { value: n, selected: n === speed }, n === 1 ? "1 step a second" : `${n} steps a second`)));
-    const previous = kit.el("button", { type: "button", title: "Previous marked step (p)", onclick: () => jump(-1) }, "‹ Marked");
-    const next = kit.el("button", { type: "button", title: "Next marked step (n)", onclick: () => jump(1) }, "Marked ›");
+    const pace = kit.el("select", { "aria-label": "Steps a second", title: "Steps a second", onchange: () => { speed = Number(pace.value); if (timer) play(); } },
+      SPEEDS.map((n) => kit.el("option", { value: n, selected: n === speed }, `${n}/s`)));
+    const previous = kit.el("button", { type: "button", "aria-label": "Previous marked step", title: "Previous marked step (p)", onclick: () => jump(-1) }, "‹ ", kit.el("span", { class: "narrow", "aria-hidden": "true" }, "!"), kit.el("span", { class: "word" }, "Marked"));
+    const next = kit.el("button", { type: "button", "aria-label": "Next marked step", title: "Next marked step (n)", onclick: () => jump(1) }, kit.el("span", { class: "word" }, "Marked"), kit.el("span", { class: "narrow", "aria-hidden": "true" }, "!"), " ›");
     const element = kit.el("div", { class: "stepper", role: "group", "aria-label": "Steps" }, Object.values(buttons), pace, previous, next);
 
     function put(moment, playing) {
@@ -97,7 +97,11 @@
     return {
       set(page, params) {
         clearTimeout(wait);
-        wait = setTimeout(() => history.replaceState(history.state, "", kit.link(page, params)), 200);
+        const { hash } = location;
+        wait = setTimeout(() => {
+          // Somebody may have gone elsewhere meanwhile.
+          if (location.hash === hash) history.replaceState(history.state, "", kit.link(page, params));
+        }, 200);
       },
       stop: () => clearTimeout(wait),
     };

@@ -1,43 +1,7 @@
-// What is worth a look in an episode, and its steps as one graph: marks above, a bar per step below.
+// The steps of an episode as one graph: marks above, a bar per step below. It is a slider, too.
 "use strict";
 {
-  const KINDS = {
-    invalid: { sign: "!", word: "invalid" },
-    repeat: { sign: "↻", word: "repeated" },
-    fatal: { sign: "✗", word: "fatal" },
-    differs: { sign: "≠", word: "differs" },
-    reward: { sign: "★", word: "reward" },
-  };
-  const METRICS = {
-    tokens: ["Tokens", ({ inputTokens, outputTokens }) => (inputTokens === null || outputTokens === null ? null : inputTokens + outputTokens), kit.number],
-    output: ["Output tokens", ({ outputTokens }) => outputTokens, kit.number],
-    seconds: ["Seconds", ({ seconds }) => seconds, kit.seconds],
-  };
-  const TOP = 20, BARS = 40, FOOT = 15, LEFT = 8;
-
-  // The marks of step i: [{kind, sign, word, text}].
-  kit.marks = (view, i, differs = null) => {
-    const step = view.steps[i];
-    const marks = [];
-    const add = (kind, text) => marks.push({ kind, text, ...KINDS[kind] });
-    if (i === differs) add("differs", "here the agents differ first");
-    if (!step) return marks;
-    if (!step.valid) add("invalid", "invalid answer" + (step.reason ? `: ${step.reason}` : ""));
-    if (step.repeats !== null) add("repeat", `as step ${step.repeats + 1}: the same state and action`);
-    if (view.fatal === i) add("fatal", "the point of no return: success became impossible");
-    if (step.reward > 0) add("reward", `reward ${kit.number(step.reward, 3)}`);
-    return marks;
-  };
-
-  kit.markSigns = (marks) => marks.map(({ kind, sign, word, text }) =>
-    kit.el("span", { class: `mark ${kind}`, title: text }, kit.el("i", { "aria-hidden": "true" }, sign), word));
-
-  // The metrics that an episode has figures of.
-  kit.metrics = (view) => Object.keys(METRICS).filter((name) => view.steps.some((step) => METRICS[name][1](step) > 0));
-  kit.metricName = (view, name) => {
-    const [title, of, format] = METRICS[name];
-    return `${title} a step, at most ${format(Math.max(...view.steps.map(of)))}`;
-  };
+  const TOP = 20, BARS = 40, FOOT = 15, LEFT = 8, WIDEST = 40;
 
   // `go(moment)`: somebody chose one. `label`: in front of what the slider says.
   kit.timeline = ({ go, label = "Step", compact = false }) => {
@@ -48,7 +12,7 @@
     const state = { view: null, moments: 1, metric: null, at: 0, differs: null };
     let width = 0;
 
-    const slot = () => (width - 2 * LEFT) / Math.max(1, state.moments);
+    const slot = () => Math.min(WIDEST, (width - 2 * LEFT) / Math.max(1, state.moments));
     const x = (moment) => LEFT + moment * slot();
     const bar = (i, gap) => ({ x: x(i) + gap / 2, width: Math.max(0.75, slot() - gap) });
 
@@ -59,7 +23,7 @@
       if (view.fatal !== null && view.fatal < view.steps.length) {
         parts.push(kit.svg("rect", { class: "lost", x: x(view.fatal + 1), y: TOP, width: x(view.steps.length) - x(view.fatal + 1), height: bars }));
       }
-      const values = view.steps.map(metric ? METRICS[metric][1] : () => null);
+      const values = view.steps.map(metric ? kit.metricOf(metric) : () => null);
       const largest = Math.max(...values, 0);
       const gap = slot() > 5 ? 1.5 : slot() > 2.5 ? 0.5 : 0;
       values.forEach((value, i) => {
@@ -135,12 +99,5 @@
         if (state.view && width > 0) mark();
       },
     };
-  };
-
-  // What a moment is, in one line.
-  kit.momentText = (view, moment, differs = null) => {
-    if (moment >= view.steps.length) return `End: ${view.outcomeText}`;
-    const marks = kit.marks(view, moment, differs).map(({ text }) => text);
-    return [`Step ${moment + 1} of ${view.steps.length}: ${view.steps[moment].action}`, ...marks].join("; ");
   };
 }

@@ -110,11 +110,16 @@ def tuned(real: Library, prompts: list[list[int]]) -> Llama:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize(
-    "is_tuned", [False, pytest.param(True, marks=pytest.mark.long)], ids=["untuned", "tuned"]
+    ("count", "is_tuned"),
+    [
+        pytest.param(10, False, id="untuned"),
+        pytest.param(50, False, id="all untuned", marks=pytest.mark.long),
+        pytest.param(15, True, id="tuned", marks=pytest.mark.long),
+    ],
 )
-def test_greedy_answers_are_theirs(real: Library, prompts: list[list[int]], is_tuned: bool):
+def test_greedy_answers_are_theirs(real: Library, prompts: list[list[int]], count: int, is_tuned: bool):
     model = tuned(real, prompts) if is_tuned else real.open(None)
-    prompts = prompts[:15] if is_tuned else prompts
+    prompts = prompts[:count]
     expected = reference_answers(model, prompts, NEW_TOKENS)
     generator = Generator(model)
     for cached in (False, True):
