@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from babyai_kit import Run, connect, run_experiment
+from babyai_kit.replay.prompts import EpisodePrompts, PromptData
 from tests.support.goldens import GOLDENS
 from tests.support.model_server import Body, completion, model_server
 from tests.support.project import CONFIG
@@ -41,8 +42,8 @@ ANSWERS = {
 }
 """By agent, the model's answers in an episode whose second action is not valid."""
 
-Played = dict[str, tuple[list[Body], pd.DataFrame]]
-"""By agent, the requests of its episode and its steps."""
+Played = dict[str, tuple[list[Body], pd.DataFrame, PromptData]]
+"""By agent, the requests of its episode, its steps, and its prompts as the viewer shows them."""
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +74,11 @@ async def play(data: Path, results: Path) -> Played:
                         progress=False,
                     )
                     assert not rest
-                    steps = Run.open(name.partition(":")[0], results=results).steps()
-                    seen[name] = server.asked[before + 1 :], steps
+                    run = Run.open(name.partition(":")[0], results=results)
+                    (trajectory,) = run.trajectories()
+                    calls = run.call_records()[trajectory.episode_id]
+                    prompts = EpisodePrompts(run.manifest, config=CONFIG).of(trajectory, calls)
+                    seen[name] = server.asked[before + 1 :], run.steps(), prompts
     return seen
 
 
@@ -92,7 +96,7 @@ def _text(content: Any) -> str:
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_what_the_model_sees(name: str, played: Played) -> None:
-    bodies, steps = played[name]
+    bodies, steps, _ = played[name]
     seen = shown(bodies)
     golden = SEEN / f"{name.partition(chr(58))[0]}.txt"
     if "REWRITE_GOLDENS" in os.environ:
@@ -102,6 +106,24 @@ def test_what_the_model_sees(name: str, played: Played) -> None:
     assert list(steps["action"]) == ["turn left", "go forward", "go forward", "turn left"]
     assert list(steps["valid"]) == [True, False, True, True]
     assert steps["reward"].sum() > 0
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_viewer_shows_what_the_model_saw(name: str, played: Played) -> None:
+    """Calls that ask the same right after each other, as drafts do, are shown once."""
+    bodies, _, prompts = played[name]
+    asked = [[(m["role"], _text(m["content"])) for m in body["messages"]] for body in bodies]
+    shown: list[list[tuple[str, str]]] = []
+    for step in prompts["steps"]:
+        calls: list[list[tuple[str, str]]] = [[]]
+        for message in step:
+            if message["role"] == "answer":
+                calls.append([])
+            elif message["role"] != "note":
+                calls[-1].append((message["role"], message["content"]))
+        shown += [call for call in calls if call]
+    assert prompts["note"] == ""
+    assert shown == [call for number, call in enumerate(asked) if call not in asked[:number]]
 
 
 def test_only_one_of_the_two_agents_that_think_is_shown_its_thoughts(played: Played) -> None:
