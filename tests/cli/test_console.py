@@ -58,7 +58,7 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str], code: int) -> str
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ("rnu first", "unknown command 'rnu'; did you mean 'run'? There are: run, runs, report,"),
+        ("rnu first", "unknown command 'rnu'; did you mean 'run'? There are: run, runs, view, report,"),
         ("finetune lunch", "unknown command 'lunch'; did you mean 'launch'?"),
         ("run", "RUN is missing; see python -m babyai_kit run --help"),
         ("run x --taks goto", "unknown argument --taks; did you mean '--tasks'? See python -m babyai_kit"),

@@ -45,9 +45,9 @@ def hard_limit(at_least: int) -> int:
 
 
 def test_the_limit_is_raised_as_needed_and_never_lowered():
-    lines = limited(256, hard_limit(1200), "-c", SCRIPT, "10", "300", "20").stdout.splitlines()
-    assert lines[0] == "256"
-    assert 900 < int(lines[1]) < 1100
+    lines = limited(256, hard_limit(1500), "-c", SCRIPT, "10", "300", "20").stdout.splitlines()
+    assert 256 < int(lines[0]) < 500
+    assert 1150 < int(lines[1]) < 1400
     assert lines[2] == lines[1]
 
 

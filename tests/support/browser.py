@@ -85,7 +85,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def seen(browser: Any) -> Iterator[Seen]:
     page = browser.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(120_000)
     yield Seen(page)
     page.close()
 

@@ -135,7 +135,7 @@ class Seen:
 def seen(browser: Any) -> Iterator[Seen]:
     """A new page, closed after the test."""
     page = browser.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(120_000)
     seen = Seen(page)
     page.on("pageerror", lambda error: seen.trouble.append(str(error)))
     page.on("console", lambda m: seen.trouble.append(m.text) if m.type in ("error", "warning") else None)
