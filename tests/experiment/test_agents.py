@@ -336,6 +336,7 @@ async def test_a_spent_budget_leaves_the_episode_unfinished_whatever_the_agent_c
     assert len(server.asked) == 6
 
 
+@pytest.mark.long
 def test_a_killed_agent_with_a_random_number_of_calls_ends_as_if_nothing_had_happened(
     tmp_path: Path, data_alone: Path
 ) -> None:

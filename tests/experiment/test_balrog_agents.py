@@ -59,6 +59,7 @@ def opened(data: Path, monkeypatch: pytest.MonkeyPatch):
     return opened
 
 
+@pytest.mark.long
 async def test_a_killed_planner_ends_as_if_nothing_had_happened(tmp_path: Path, data_alone: Path) -> None:
     project = make_project(tmp_path / "project", data_alone)
     (project / "theirs").mkdir()
