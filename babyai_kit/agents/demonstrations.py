@@ -58,6 +58,15 @@ def _by_expert(task: str, num_dists: int, seed: int) -> Demonstration | None:
     return Demonstration(task, num_dists, seed, playback.mission, tuple(steps))
 
 
+def nothing_to_show(agent: str, run: str, task: str, num_dists: int) -> InputError:
+    """Of an agent that finds no success of `run`, or of the expert, to be shown."""
+    of = f"run {run!r}" if run else "the expert"
+    return InputError(
+        f"agent {agent} finds no success of {of} on {task} with num_dists {num_dists} in "
+        "the train block; leave this task out, or take the examples from another run"
+    )
+
+
 def best_of_run(run: str, *, results: StrPath) -> list[Demonstration]:
     """The successes of a run in the train block, of each seed the best, and the best first: by return.
 

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from babyai_kit.agents.demonstrations import Demonstration, best_of_run, expert_demonstrations
+from babyai_kit.agents.demonstrations import (
+    Demonstration,
+    best_of_run,
+    expert_demonstrations,
+    nothing_to_show,
+)
 from babyai_kit.agents.interface import Episode
 from babyai_kit.agents.naive import Naive
 from babyai_kit.agents.registry import agent
@@ -44,11 +49,7 @@ class FewShot(Naive):
             source = expert_demonstrations(task, num_dists, first=first)
         shown = list(islice((d for d in source if d.seed != episode.seed), examples))
         if not shown:
-            of = f"run {run!r}" if run else "the expert"
-            raise InputError(
-                f"agent {episode.variant} finds no success of {of} on {task} with num_dists {num_dists} in "
-                "the train block; leave this task out, or take the examples from another run"
-            )
+            raise nothing_to_show(episode.variant, run, task, num_dists)
         self.form = f"{_text(shown)}\n\nEnd of the examples. Now it is your turn. {Naive.form}"
 
     @staticmethod

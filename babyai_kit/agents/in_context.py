@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyai_kit.agents.demonstrations import Demonstration, best_of_run, expert_demonstrations
+from babyai_kit.agents.demonstrations import (
+    Demonstration,
+    best_of_run,
+    expert_demonstrations,
+    nothing_to_show,
+)
 from babyai_kit.agents.interface import Embed, Episode, Message, Move, Observation
 from babyai_kit.agents.naive import Naive
 from babyai_kit.agents.registry import agent
@@ -118,11 +123,7 @@ class InContext(Naive):
         if memory is None:
             memory = self.prepare(episodes=episodes, run=run, results=results, embedding=embedding)["memory"]
         if all(m.seed == episode.seed for m in memory.moments(episode.task, episode.num_dists)):
-            of = f"run {run!r}" if run else "the expert"
-            raise InputError(
-                f"agent {episode.variant} finds no success of {of} on {episode.task} with num_dists "
-                f"{episode.num_dists} in the train block; leave this task out, or name another run"
-            )
+            raise nothing_to_show(episode.variant, run, episode.task, episode.num_dists)
         self._memory, self._examples = memory, examples
 
     @staticmethod

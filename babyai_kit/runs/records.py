@@ -155,6 +155,11 @@ class EpisodeRecord(EpisodeKey):
         return key_of(vars(self))
 
     @property
+    def outcome(self) -> str:
+        """`success`, `failure` or `error`."""
+        return "error" if self.status != "ok" else "success" if self.success else "failure"
+
+    @property
     def asked(self) -> bool:
         """False if its agent asked nothing: the gateway then knows nothing of it."""
         return self.calls != 0

@@ -45,11 +45,7 @@ class Trajectory:
     @property
     def outcome(self) -> str:
         """`success`, `failure`, `error` or `unfinished`."""
-        if self.record is None:
-            return "unfinished"
-        if self.record.status != "ok":
-            return "error"
-        return "success" if self.record.success else "failure"
+        return self.record.outcome if self.record else "unfinished"
 
     def states(self) -> Generator[tuple[TextEnv, StepRecord | None], None, None]:
         """The environment before each step, with the step that follows; then once more as it was left.

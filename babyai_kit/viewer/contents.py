@@ -76,16 +76,14 @@ class Contents:
     def failed(self) -> dict[str, EpisodeRecord]:
         """The episodes in which the agent failed, by id, in the order of the plan."""
         records = (self.records.get(key) for key in self.keys)
-        return {r.episode_id: r for r in records if r and self.outcome(r.key) == "failure"}
+        return {r.episode_id: r for r in records if r and r.outcome == "failure"}
 
     def outcome(self, key: EpisodeKey) -> str:
         """`success`, `failure`, `error`, `unfinished` or `planned`."""
         record = self.records.get(key)
         if record is None:
             return "unfinished" if key in self.begun else "planned"
-        if record.status != "ok":
-            return "error"
-        return "success" if record.success else "failure"
+        return record.outcome
 
     def episode_id(self, key: EpisodeKey) -> str | None:
         """None while the episode has not begun."""

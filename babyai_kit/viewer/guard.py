@@ -10,9 +10,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from babyai_kit.configuration.loopback import foreign_reason
 from babyai_kit.errors import InputError, KitError
 from babyai_kit.hostile_text import one_line
-from babyai_kit.loopback import foreign_reason
 from babyai_kit.viewer.app_files import policy
 
 LOGGER = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from babyai_kit.configuration.project import StrPath
 from babyai_kit.environment.suites import SUITES
 from babyai_kit.errors import KitError
 from babyai_kit.failures import CLASSES
-from babyai_kit.failures.classes import LABELS
 from babyai_kit.hostile_text import visible
+from babyai_kit.replay.view import failure_class
 from babyai_kit.runs.commands import command_line
 from babyai_kit.runs.records import EpisodeKey, total
 from babyai_kit.viewer.agent_rows import AgentNames, agent_rows, number, table_of
@@ -75,14 +75,10 @@ def table(contents: Contents, failures: Failures, results: StrPath) -> dict[str,
         "version": hashlib.sha256(version.encode()).hexdigest()[:12],
         "summary": of_run,
         "plan": plan_rows(contents),
-        "references": {},
         "names": {name: [*map(visible, texts)] for name, texts in lists.items()}
         | {
             "outcomes": list(OUTCOMES),
-            "failures": [
-                {"name": name, "label": LABELS[name], "text": condition.__doc__}
-                for name, condition in CLASSES.items()
-            ],
+            "failures": [*map(failure_class, CLASSES)],
         },
         "classified": known / len(contents.failed) if contents.failed else 1.0,
         "episodes": _columns(contents, names, lists, failures),

@@ -12,6 +12,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,11 +70,11 @@ class Seen:
             assert frame.evaluate(broken) == 0
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+@contextmanager
+def chromium(profile: Path) -> Iterator[Any]:
+    """A browser with this folder of its own."""
     from playwright.sync_api import sync_playwright
 
-    profile = tmp_path_factory.mktemp("profile")
     with sync_playwright() as driver:
         context = driver.chromium.launch_persistent_context(
             profile, executable_path=CHROMIUM, args=SWITCHES, chromium_sandbox=False
@@ -82,12 +83,25 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         context.close()
 
 
-@pytest.fixture
-def seen(browser: Any) -> Iterator[Seen]:
+@contextmanager
+def opened_page(browser: Any) -> Iterator[Any]:
+    """A new page, closed at the end of the block."""
     page = browser.new_page()
     page.set_default_timeout(120_000)
-    yield Seen(page)
+    yield page
     page.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("profile")) as context:
+        yield context
+
+
+@pytest.fixture
+def seen(browser: Any) -> Iterator[Seen]:
+    with opened_page(browser) as page:
+        yield Seen(page)
 
 
 def expect(locator: Any) -> Any:

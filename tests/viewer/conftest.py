@@ -7,8 +7,6 @@ tests that need it are skipped without.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,19 +17,8 @@ from typing import Any
 import pytest
 
 from babyai_kit.viewer.server import running_server
+from tests.support.browser import CHROMIUM, chromium, opened_page
 from tests.support.journals import SLOW, Reply, expert, idle, play, wander, write_run
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-SWITCHES = (
-    "--no-sandbox",  # tests may run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @contextmanager
@@ -97,16 +84,11 @@ def viewer(results: Path) -> Iterator[str]:
 @pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Closed with the last test of this folder: while it is open, asynchronous tests cannot run."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no Chromium found; install it or set CHROMIUM")
-    profile = tmp_path_factory.mktemp("profile")
-    with playwright.sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=SWITCHES, chromium_sandbox=False
-        )
+    with chromium(tmp_path_factory.mktemp("profile")) as context:
         yield context
-        context.close()
 
 
 @dataclass
@@ -134,12 +116,10 @@ class Seen:
 @pytest.fixture
 def seen(browser: Any) -> Iterator[Seen]:
     """A new page, closed after the test."""
-    page = browser.new_page()
-    page.set_default_timeout(120_000)
-    seen = Seen(page)
-    page.on("pageerror", lambda error: seen.trouble.append(str(error)))
-    page.on("console", lambda m: seen.trouble.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("dialog", lambda dialog: (seen.trouble.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: seen.requests.append(request.url))
-    yield seen
-    page.close()
+    with opened_page(browser) as page:
+        seen = Seen(page)
+        page.on("pageerror", lambda error: seen.trouble.append(str(error)))
+        page.on("console", lambda m: seen.trouble.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("dialog", lambda dialog: (seen.trouble.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        yield seen

@@ -8,8 +8,8 @@ import hmac
 from aiohttp import web
 
 from babyai_kit.configuration.addresses import CLICKHOUSE_USER
+from babyai_kit.configuration.loopback import foreign_reason
 from babyai_kit.local.clickhouse.http_errors import RequestError
-from babyai_kit.loopback import foreign_reason
 
 
 def check_origin(request: web.Request) -> None:

@@ -8,12 +8,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from babyai_kit.configuration.addresses import CONTAINERS_HOST, HOST
+from babyai_kit.configuration.loopback import foreign_reason
 from babyai_kit.local.http.connections import HttpConnections
 from babyai_kit.local.http.malformed import BAD_REQUESTS, LOGGER
 from babyai_kit.local.player.call_counts import CallCounts
 from babyai_kit.local.player.chat_endpoint import CHAT_PATH
 from babyai_kit.local.player.protocol import API_BASES, ProtocolError
-from babyai_kit.loopback import foreign_reason
 
 
 class Guard:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from aiohttp import web
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _NAMES = {"127.0.0.1", "localhost", "[::1]"}
 _HOST = re.compile(r"(\[::1\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
