@@ -5,6 +5,8 @@
   let ui = null;
   let shown = null;  // {ofs, views, names, differs}
   let common = [];
+  const further = new Set();  // runs whose agents somebody wants to see beside those on screen
+  let turns = 0;  // of drawing the choice: the latest counts
   const address = kit.stepInAddress();
 
   const tableOf = (run) => {
@@ -47,6 +49,7 @@
     ui?.stepper.pause();
     ui = shown = null;
     common = [];
+    further.clear();
     tables.clear();
   }
 
@@ -180,10 +183,11 @@
   // The choice of agents, and the seeds that those chosen have in common.
   async function agents() {
     const { ofs } = shown;
-    const runs = [...new Set(ofs.map((of) => split(of)[0]))];
+    const turn = ++turns;
     const loaded = new Map();
-    for (const run of runs) loaded.set(run, await tableOf(run));
-    if (shown?.ofs !== ofs) return;
+    for (const run of new Set([...ofs.map((of) => split(of)[0]), ...further])) loaded.set(run, await tableOf(run));
+    const runs = (await kit.source.runs()).map(({ run }) => run);
+    if (turn !== turns || shown?.ofs !== ofs) return;
     const chosen = ofs.map((of) => {
       const [run, id] = split(of);
       const table = loaded.get(run), i = table.episodes.id.indexOf(id);
@@ -192,7 +196,7 @@
     common = kit.commonEpisodes(chosen);
     around(ui.seeds, common, "seed", ["k", "j"], false);
     around(ui.disagreements, common.filter(({ disagree }) => disagree), "disagreement", ["[", "]"], true);
-    await choice(loaded, ofs);
+    ui.list.replaceChildren(...kit.agentList({ tables: loaded, of: shown.views[0], chosen: ofs, runs, choose, add }));
   }
 
   const here = () => {
@@ -228,20 +232,15 @@
     element.replaceChildren(step(-1, "‹", back), kit.el("span", {}, count), step(1, "›", forth));
   }
 
-  // Draws the list of agents, and again when another run was chosen.
-  async function choice(loaded, ofs) {
-    const parts = kit.agentList({
-      tables: loaded, of: shown.views[0], chosen: ofs, runs: (await kit.source.runs()).map(({ run }) => run), choose,
-      add: async (run) => {
-        try {
-          loaded.set(run, await tableOf(run));
-          await choice(loaded, ofs);
-        } catch (error) {
-          ui.list.append(kit.error(error));
-        }
-      },
-    });
-    if (shown?.ofs === ofs) ui.list.replaceChildren(...parts);
+  // Somebody wants to see the agents of another run, too, whichever are on screen by the time they are known.
+  async function add(run) {
+    further.add(run);
+    try {
+      await agents();
+    } catch (error) {
+      further.delete(run);
+      ui.list.append(kit.error(error));
+    }
   }
 
   function choose(of, wanted) {
