@@ -6,6 +6,8 @@ temperature 0.7, since a half-trained model that plays greedily walks in circles
 own       goto and pickup: successes of uniformly random play on train seeds, the shortest of each start,
           without the steps that led nowhere; and controls: as many steps of failures, and the same steps with
           shuffled actions
+again     goto and pickup: the model of `own` plays the train seeds itself, and goes on with the shortest
+          success of each start, those of random play among them
 low-rank  goto and pickup: the same successes by low-rank updates (LoRA), as many decisions
 expert    all tasks: demonstrations, with memory (dialogue) and without (baseline), trained equally long
 further   the model with memory goes on with other demonstrations, the long tasks twice as often
@@ -89,11 +91,17 @@ class Study:
         record = {"examples": len(examples), "decisions": done, "tokens": tokens, "cpu_minutes": spent / 60}
         record |= {"updates": len(losses), "loss": sum(losses[-10:]) / len(losses[-10:])}
         (self.folder / name / "training.json").write_text(json.dumps(record))
-        self._say(f"{name}: {done:,} decisions of {len(examples):,} examples in {spent / 60:.1f} CPU minutes")
+        self.say(f"{name}: {done:,} decisions of {len(examples):,} examples in {spent / 60:.1f} CPU minutes")
 
-    def measure(self, name: str, variant: str, tasks: Sequence[str] = TASKS) -> None:
+    def measure(
+        self,
+        name: str,
+        variant: str,
+        tasks: Sequence[str] = TASKS,
+        temperatures: Sequence[float] = TEMPERATURES,
+    ) -> None:
         """Play the test seeds with the model `name`, unless that was done."""
-        for temperature in TEMPERATURES:
+        for temperature in temperatures:
             file = self.folder / f"{name}-{variant}-at-{temperature}.csv"
             if file.exists():
                 continue
@@ -115,7 +123,7 @@ class Study:
             file.parent.mkdir(parents=True, exist_ok=True)
             rows.to_csv(file, index=False)
             rates = rows.groupby("task", sort=False)["success"].mean()
-            self._say(f"{name}, {variant}, temperature {temperature}: {rates.round(2).to_dict()}")
+            self.say(f"{name}, {variant}, temperature {temperature}: {rates.round(2).to_dict()}")
 
     def collected(self, name: str, collect: Callable[[], BestLessons]) -> BestLessons:
         """What `collect` returns, which is kept."""
@@ -135,7 +143,7 @@ class Study:
                 break
         return done / (time.process_time() - started)
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
         print(f"seed {self.seed}: {line}", flush=True)
 
 
@@ -181,6 +189,17 @@ def own(study: Study) -> None:
     for name, lessons in (("own", best), ("failures", bad), ("shuffled", shuffled(best, study.seed))):
         study.train(name, lambda lessons=lessons: lessons, "baseline", decisions=study.args.decisions)
         study.measure(name, "baseline", EASY)
+
+
+def again(study: Study) -> None:
+    """On from random play's successes: the model's own play."""
+    _, best = random_play(study)
+    won = {(episode.task, episode.seed): (episode, numbers) for episode, numbers in best}
+    explore = partial(_explore, study, "own", Prompts("baseline"), won, f"again {study.seed}", EASY, 0.0)
+    lessons = list(study.collected("experience-again", explore).values())
+    decisions = study.args.again_decisions
+    study.train("again", lambda: lessons, "baseline", decisions=decisions, base="own")
+    study.measure("again", "baseline", EASY)
 
 
 def low_rank(study: Study) -> None:
@@ -239,18 +258,33 @@ def rounds(study: Study) -> None:
         name, lessons = f"round-{number}", list(best.values())
         minutes = study.args.round_minutes
         study.train(name, lambda lessons=lessons: lessons, variant, minutes=minutes, base=latest)
-        study.measure(name, variant)
+        last = number == study.args.rounds
+        study.measure(name, variant, temperatures=TEMPERATURES if last else TEMPERATURES[1:])
         latest = name
-        if number < study.args.rounds:
-            explore = partial(_explore, study, name, Prompts(variant), best, f"{chance} {number}")
+        if not last:
+            explore = partial(_explore, study, name, Prompts(variant), best, f"{chance} {number}", TASKS, 0.1)
             best = study.collected(f"experience-{number}", explore)
 
 
-def _explore(study: Study, name: str, prompts: Prompts, best: BestLessons, chance: str) -> BestLessons:
-    """`best` and what the model `name` won on the train seeds, with a tenth of its actions at random."""
-    plan = train_plan(TASKS, seeds=study.args.round_seeds)
+def _explore(
+    study: Study,
+    name: str,
+    prompts: Prompts,
+    best: BestLessons,
+    chance: str,
+    tasks: Sequence[str],
+    explore: float,
+) -> BestLessons:
+    """`best` and what the model `name` won on the train seeds, a share `explore` of its actions at random."""
+    started = time.process_time()
+    plan = train_plan(tasks, seeds=study.args.round_seeds)
     model, tokenizer = study.model(name), study.library.tokenizer
-    return keep_best(best, play(model, tokenizer, prompts, plan, temperature=1.0, explore=0.1, chance=chance))
+    episodes = play(model, tokenizer, prompts, plan, temperature=1.0, explore=explore, chance=chance)
+    spent = time.process_time() - started
+    study.say(
+        f"{name} won {sum(e.success for e in episodes)} of {len(episodes)} in {spent / 60:.1f} CPU minutes"
+    )
+    return keep_best(best, episodes)
 
 
 def report(folder: Path) -> pd.DataFrame:
@@ -277,7 +311,14 @@ def report(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-PARTS = {"own": own, "low-rank": low_rank, "expert": expert, "further": further, "rounds": rounds}
+PARTS = {
+    "own": own,
+    "again": again,
+    "low-rank": low_rank,
+    "expert": expert,
+    "further": further,
+    "rounds": rounds,
+}
 
 
 def main() -> None:
@@ -292,6 +333,7 @@ def main() -> None:
     flag("--test", type=int, default=100, help="test seeds")
     flag("--random-repeats", type=int, default=4, help="random episodes of each start")
     flag("--decisions", type=int, default=2600, help="trained on in the part own")
+    flag("--again-decisions", type=int, default=4500, help="trained on in the part again")
     flag("--demonstrations", type=int, default=400, help="of each task")
     flag("--expert-minutes", type=float, default=30, help="CPU minutes of each training in the part expert")
     flag("--further-minutes", type=float, default=30, help="CPU minutes of the part further")
