@@ -20,6 +20,9 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Tests start the kit in hundreds of processes, each of which would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: doctor run test test-long lint unit e2e bench bench-llm learn figures learning-figure picture soak up down clean
 
 run: $(VENV)/.run

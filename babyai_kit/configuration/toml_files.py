@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from babyai_kit.errors import ConfigError
 from babyai_kit.hostile_text import one_line
+
+# tomlkit, which keeps comments for those who change a file, reads it 40 times as slowly.
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def read_toml(file: Path) -> dict[str, Any]:
     """The tables of `file`. Raises ConfigError for what cannot be read or is not TOML."""
     try:
-        return tomlkit.parse(file.read_text(encoding="utf-8")).unwrap()
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"{file} cannot be read ({error.strerror}); restore it or its permissions"
         ) from None
     except RecursionError:
         raise ConfigError(f"{file} is nested too deeply; fix it or restore it") from None
-    except (TOMLKitError, ValueError) as error:
+    except ValueError as error:
         reason = one_line(str(error), 200)
         raise ConfigError(f"{file} is not valid TOML ({reason}); fix it or restore it") from None
 

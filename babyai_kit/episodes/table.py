@@ -9,8 +9,9 @@ import pandas as pd
 
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError
+from babyai_kit.runs.episode_table import to_frame
 from babyai_kit.runs.journal import run_folder
-from babyai_kit.runs.records import present, to_frame
+from babyai_kit.runs.records import present
 from babyai_kit.runs.run import Run
 from babyai_kit.store.client import clickhouse_client
 from babyai_kit.store.queries import stored_episodes

@@ -10,9 +10,10 @@ from babyai_kit.errors import KitError, ServiceError
 from babyai_kit.experiment.outcome import Outcome, closing_notes, invalid_answers
 from babyai_kit.experiment.reconciliation import Reconciliation, reconcile
 from babyai_kit.gateway.session import Session
+from babyai_kit.runs.episode_table import to_frame
 from babyai_kit.runs.journal import Journal, read_calls, read_reconciliation, read_steps
 from babyai_kit.runs.manifest import Manifest
-from babyai_kit.runs.records import CallRecord, EpisodeRecord, StepRecord, answered_calls, to_frame
+from babyai_kit.runs.records import CallRecord, EpisodeRecord, StepRecord, answered_calls
 
 
 async def conclude(

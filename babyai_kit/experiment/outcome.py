@@ -12,7 +12,8 @@ import pandas as pd
 from babyai_kit.errors import KitError, NoValidAnswers
 from babyai_kit.experiment.reconciliation import Reconciliation
 from babyai_kit.runs.answers import InvalidReason, count_reasons, counts_text, remedy
-from babyai_kit.runs.records import StepRecord, error_examples
+from babyai_kit.runs.episode_table import error_examples
+from babyai_kit.runs.records import StepRecord
 
 
 class Invalid(NamedTuple):

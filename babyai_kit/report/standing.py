@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from babyai_kit.configuration.models import is_human, is_offline_player
-from babyai_kit.runs.records import KEY_COLUMNS, EpisodeKey, error_examples
+from babyai_kit.runs.episode_table import error_examples
+from babyai_kit.runs.records import KEY_COLUMNS, EpisodeKey
 from babyai_kit.runs.run import Run
 
 

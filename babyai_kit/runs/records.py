@@ -1,7 +1,4 @@
-"""The records of a run: what one step and one finished episode are, and the table they make.
-
-Both sources of the table (journal and ClickHouse) build it here, so that they cannot differ in form.
-"""
+"""The records of a run: what one step, one call and one finished episode are. Knows no table."""
 
 from __future__ import annotations
 
@@ -11,10 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast, get_args
 
-import pandas as pd
-
 from babyai_kit.errors import ErrorKind, ServiceError
-from babyai_kit.hostile_text import visible
 
 R = TypeVar("R", "StepRecord", "CallRecord", "EpisodeRecord", "Registration")
 
@@ -178,34 +172,6 @@ class Registration(EpisodeKey):
 
 
 KEY_COLUMNS = [f.name for f in dataclasses.fields(EpisodeKey)]
-COLUMNS = [f.name for f in dataclasses.fields(EpisodeRecord)]
-STEP_COLUMNS = [f.name for f in dataclasses.fields(StepRecord)]
-CALL_COLUMNS = [f.name for f in dataclasses.fields(CallRecord)]
-
-# NaN-able figures are float64, so that both sources and all tools treat "unknown" alike.
-DTYPES = {
-    "num_dists": "int64",
-    "seed": "int64",
-    "repeat": "int64",
-    "history_length": "int64",
-    "success": "boolean",
-    "episode_return": "float64",
-    "episode_length": "int64",
-    "max_steps": "int64",
-    "shortest_length": "float64",
-    "invalid_actions": "int64",
-    "input_tokens": "float64",
-    "output_tokens": "float64",
-    "cost_usd": "float64",
-    "wall_s": "float64",
-    "cached_tokens": "float64",
-    "reasoning_tokens": "float64",
-    "calls": "float64",
-}
-
-
-MAX_EXAMPLE = 240
-"""Characters of an error's message in an overview."""
 
 
 def key_of(row: Mapping[str, Any]) -> EpisodeKey:
@@ -302,22 +268,3 @@ def present(
     digest_of = {**{(r.variant, r.model): r.variant_digest for r in records}, **known}
     last = {r.key: r for r in records if r.variant_digest == digest_of[r.variant, r.model]}
     return list(last.values())
-
-
-def to_frame(records: Iterable[EpisodeRecord]) -> pd.DataFrame:
-    """The `episodes` table: COLUMNS with DTYPES, sorted by key, index 0 to n-1."""
-    rows = sorted(records, key=lambda r: r.key)
-    frame = pd.DataFrame([vars(r) for r in rows], columns=COLUMNS)
-    return frame.astype({c: DTYPES.get(c, "object") for c in COLUMNS})
-
-
-def error_examples(episodes: pd.DataFrame) -> dict[str, str]:
-    """Of each kind of error in the table, the most frequent first, the first message, in one short line."""
-    errors = episodes[episodes["status"] == "error"]
-    kinds = errors["error_kind"].value_counts().index
-    return {kind: _short(errors.loc[errors["error_kind"] == kind, "error"].iloc[0], kind) for kind in kinds}
-
-
-def _short(error: str, kind: str) -> str:
-    message = " ".join(visible(error).split()).removeprefix(f"{kind}: ")
-    return message if len(message) <= MAX_EXAMPLE else f"{message[:MAX_EXAMPLE]} ..."

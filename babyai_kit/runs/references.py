@@ -15,7 +15,8 @@ import pandas as pd
 
 from babyai_kit.environment import ACTIONS, TASKS, expert_actions, make_env, shortest_length
 from babyai_kit.errors import UnsupportedLevelError
-from babyai_kit.runs.records import EpisodeRecord, to_frame
+from babyai_kit.runs.episode_table import to_frame
+from babyai_kit.runs.records import EpisodeRecord
 
 EXPERT, RANDOM = "expert", "random"
 MODELS = {EXPERT: "minigrid's BabyAIBot", RANDOM: "uniform over the six actions"}

@@ -15,6 +15,7 @@ import pandas as pd
 from babyai_kit.configuration.project import PROJECT_RESULTS, StrPath
 from babyai_kit.errors import InputError, what_there_is
 from babyai_kit.runs.commands import command_line
+from babyai_kit.runs.episode_table import CALL_COLUMNS, STEP_COLUMNS, to_frame
 from babyai_kit.runs.journal import (
     STEPS,
     read_calls,
@@ -27,16 +28,7 @@ from babyai_kit.runs.journal import (
 )
 from babyai_kit.runs.listing import run_names
 from babyai_kit.runs.manifest import Manifest
-from babyai_kit.runs.records import (
-    CALL_COLUMNS,
-    STEP_COLUMNS,
-    CallRecord,
-    EpisodeKey,
-    EpisodeRecord,
-    StepRecord,
-    present,
-    to_frame,
-)
+from babyai_kit.runs.records import CallRecord, EpisodeKey, EpisodeRecord, StepRecord, present
 from babyai_kit.runs.trajectories import Trajectory, assemble
 
 

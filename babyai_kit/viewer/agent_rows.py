@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from babyai_kit.hostile_text import visible
-from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, to_frame
+from babyai_kit.runs.episode_table import to_frame
+from babyai_kit.runs.records import EpisodeKey, EpisodeRecord
 from babyai_kit.stats import MEASURES, cells, complete_blocks, count_errors, estimate, finished, groups
 
 MEANS = {

@@ -10,8 +10,9 @@ import pandas as pd
 
 from babyai_kit.errors import InputError, KitError, unknown
 from babyai_kit.hostile_text import visible
+from babyai_kit.runs.episode_table import to_frame
 from babyai_kit.runs.plan_text import objects_text
-from babyai_kit.runs.records import EpisodeKey, to_frame
+from babyai_kit.runs.records import EpisodeKey
 from babyai_kit.stats import ALL_TASKS, MEASURES, compare, verdict
 from babyai_kit.viewer.agent_rows import AgentNames, number
 from babyai_kit.viewer.contents import Contents

@@ -98,7 +98,7 @@ def figures_of(contents: Contents, failures: Mapping[str, str] | None) -> list[F
 
 def _selected(contents: Contents) -> pd.DataFrame:
     """The `episodes` table of the settings with the most seeds, as in the report."""
-    from babyai_kit.runs.records import to_frame
+    from babyai_kit.runs.episode_table import to_frame
     from babyai_kit.runs.run import Run
     from babyai_kit.runs.selection import select
 

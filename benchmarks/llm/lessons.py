@@ -41,12 +41,13 @@ def all_of(episode: Episode) -> Lesson:
 
 
 def examples_of(lessons: Iterable[Lesson], prompts: Prompts, tokenizer: ChatTokenizer) -> list[Example]:
-    """As tokens, each once."""
+    """As tokens, each once. What a prompt tells of earlier steps is those that are learned, too."""
     examples: dict[Example, None] = {}
     for episode, numbers in lessons:
         for number in numbers:
             step = episode.steps[number]
-            messages = prompts.of(episode.mission, list(episode.steps[:number]), step.observation)
+            earlier = [episode.steps[n] for n in numbers if n < number]
+            messages = prompts.of(episode.mission, earlier, step.observation)
             prompt = tokenizer.encode_chat(messages)
             answer = [*tokenizer.encode(answer_text(step.label)), tokenizer.end]
             examples[Example((*prompt, *answer), len(prompt))] = None

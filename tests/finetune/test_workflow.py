@@ -13,10 +13,12 @@ import openai
 import pytest
 
 from babyai_kit import finetune, run_experiment
-from babyai_kit.configuration.models import OFFLINE_MODEL
+from babyai_kit.configuration.models import LANGUAGE_MODEL, OFFLINE_MODEL
 from babyai_kit.errors import InputError
+from babyai_kit.local.language_model.base_file import missing
 from babyai_kit.local.player import OfflinePlayer
 from tests.finetune.conftest import Open
+from tests.local.language_model import NO_LLM
 from tests.support.project import CONFIG, ROOT
 
 pytestmark = pytest.mark.e2e
@@ -106,7 +108,7 @@ def as_toml(fields):  # the form leaves out what is null
     filled = {key: value for key, value in fields.items() if value is not None}
     return {key: as_toml(value) if isinstance(value, dict) else value for key, value in filled.items()}
 
-async def main(config, data, collected, results):
+async def main(config, data, collected, results, model):
     session = lambda: connect(env_file=None, config=config, data=data, quiet=True)
     async with session() as first:
         curation = await finetune.curate(first, "collect", "baseline", max_per_task=2, results=collected)
@@ -117,7 +119,7 @@ async def main(config, data, collected, results):
             filters=InferenceFilterBooleanMetric(metric_name="curated", value=True),
             output_source="inference",
             val_fraction=0.2,
-            optimizer_config=OpenAISFTConfig(model="offline-player"),
+            optimizer_config=OpenAISFTConfig(model=model),
         )
         while True:
             info = await client.experimental_poll_optimization(job_handle=job)
@@ -143,19 +145,27 @@ os._exit(0)
 """
 
 
+@pytest.mark.parametrize("model", [OFFLINE_MODEL, pytest.param(LANGUAGE_MODEL, marks=pytest.mark.long)])
 async def test_what_the_uis_form_launches_is_trained_and_served_here(
-    data: Path, collected: Path, config: Path, tmp_path: Path
+    data: Path, collected: Path, config: Path, tmp_path: Path, model: str
 ):
     """With the gateway's internal variable and no key, as in Compose's profile for it."""
-    async with OfflinePlayer() as player:
+    trainers = []
+    if model == LANGUAGE_MODEL:
+        if missing():
+            pytest.skip(NO_LLM)
+        from babyai_kit.local.language_model.trainer import LanguageModel
+
+        trainers.append(LanguageModel())
+    async with OfflinePlayer(trainers=trainers, folder=tmp_path / "player") as player:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", FORM, config, data, collected, tmp_path),
+            *(sys.executable, "-c", FORM, config, data, collected, tmp_path, model),
             cwd=ROOT,
             env=os.environ
             | {
                 "OPENAI_API_KEY": "",
                 "OPENAI_BASE_URL": "http://127.0.0.1:9/v1/",  # nobody: api_base no longer counts
-                "AGENT_MODEL": OFFLINE_MODEL,
+                "AGENT_MODEL": model,
                 "TENSORZERO_INTERNAL_MOCK_PROVIDER_API": f"http://127.0.0.1:{player.port}/",
             },
             stdout=asyncio.subprocess.PIPE,
@@ -168,7 +178,7 @@ async def test_what_the_uis_form_launches_is_trained_and_served_here(
             (job,) = (await client.fine_tuning.jobs.list()).data
             rows = (await client.files.content(job.training_file)).text.splitlines()
         answers = player.stats.answers
-    assert (trained["status"], job.status, job.model) == ("Completed", "succeeded", OFFLINE_MODEL)
+    assert (trained["status"], job.status, job.model) == ("Completed", "succeeded", model)
     assert trained["model"] == job.fine_tuned_model
     assert job.validation_file is not None
     assert len(rows) > 50

@@ -29,7 +29,8 @@ from babyai_kit.configuration.served_models import own_models
 from babyai_kit.configuration.settings import load_settings
 from babyai_kit.configuration.variants import load_config
 from babyai_kit.environment.tasks import MAX_STEPS
-from babyai_kit.runs.records import COLUMNS, KEY_COLUMNS
+from babyai_kit.runs.episode_table import COLUMNS
+from babyai_kit.runs.records import KEY_COLUMNS
 from tests.project.first_hour import users
 from tests.support.import_graph import NESTED, import_graph
 from tests.support.project import CONFIG, ROOT, SETTINGS

@@ -7,16 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from babyai_kit.errors import ModelError
+from babyai_kit.runs.episode_table import COLUMNS, to_frame
 from babyai_kit.runs.metrics import from_tags, to_tags
-from babyai_kit.runs.records import (
-    COLUMNS,
-    EpisodeKey,
-    EpisodeRecord,
-    StepRecord,
-    from_json,
-    summarize,
-    to_frame,
-)
+from babyai_kit.runs.records import EpisodeKey, EpisodeRecord, StepRecord, from_json, summarize
 
 KEY = EpisodeKey("first", "history", "m", "goto", 0, 7, 0, 8)
 

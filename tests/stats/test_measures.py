@@ -8,7 +8,7 @@ import re
 import pytest
 
 from babyai_kit.errors import InputError
-from babyai_kit.runs.records import COLUMNS
+from babyai_kit.runs.episode_table import COLUMNS
 from babyai_kit.stats import MEASURES, UNKNOWN, measure_of, p_value_text
 
 

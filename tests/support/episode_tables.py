@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from babyai_kit.environment import TASKS
-from babyai_kit.runs.records import EpisodeRecord, to_frame
+from babyai_kit.runs.episode_table import to_frame
+from babyai_kit.runs.records import EpisodeRecord
 
 ERROR = -1.0
 MISSING = np.nan

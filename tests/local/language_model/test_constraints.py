@@ -16,12 +16,14 @@ for name in ("torch", "gguf", "tokenizers", "llguidance"):
 
 import jsonschema
 
-from babyai_kit.environment import ACTIONS
+from babyai_kit.environment import ACTIONS, TASKS, make_env
 from babyai_kit.local.language_model.constraints import Constraint, Constraints, SchemaError
 from babyai_kit.local.language_model.generation import Generation
 from babyai_kit.local.language_model.generator import Generator
+from babyai_kit.local.language_model.gguf_file import GgufFile
 from babyai_kit.local.language_model.library import Library
 from tests.support.generations import answered, generation
+from tests.support.messages import RULES, user_text
 
 
 def fields(**properties: Any) -> dict[str, Any]:
@@ -110,6 +112,43 @@ def test_answers_are_valid(tiny: Library, generator: Generator, constraints: Con
             assert [score.token for score in one.scores] == one.answer
     # A random model seldom ends a text that it may go on with.
     assert whole == len(generations) or name in UNBOUNDED
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+def test_the_pretrained_model_answers_500_prompts_in_the_form_asked_for(base: GgufFile):
+    library, rng = Library(base), random.Random(7)
+    constraints = Constraints(library.tokenizer)
+    generations: list[Generation] = []
+    schemas: list[dict[str, Any]] = []
+    for number in range(500):
+        env = make_env(TASKS[number % len(TASKS)])
+        observation, _ = env.reset(seed=number)
+        history = []
+        for _ in range(rng.randrange(3)):
+            action = rng.choice(ACTIONS)
+            history.append((observation["text"], action))
+            observation, *_ = env.step(ACTIONS.index(action))
+        question = user_text(observation["mission"], observation["text"], history)
+        chat = [("system", RULES), ("user", question + rng.choice(AWKWARD))]
+        schemas.append(SCHEMAS["act with thinking" if number % 5 == 0 else "act"])
+        generations.append(
+            generation(
+                library.tokenizer.encode_chat(chat),
+                seed=number,
+                max_tokens=40,
+                temperature=(0.0, 0.7, 1.5)[number % 3],
+                constraint=constraints.of_schema(schemas[-1]),
+                ends=library.tokenizer.ends,
+            )
+        )
+    generator = Generator(library.open(None))
+    ended = [
+        one for start in range(0, 500, 20) for one in answered(generator, generations[start : start + 20])
+    ]
+    whole = [check(one, schema, library) for one, schema in zip(ended, schemas, strict=True)]
+    assert all(w for w, schema in zip(whole, schemas, strict=True) if schema is SCHEMAS["act"])
+    assert len({tuple(one.prompt) for one in ended}) == 500
 
 
 def test_what_leaves_no_choice_costs_no_pass(tiny: Library, constraints: Constraints):
