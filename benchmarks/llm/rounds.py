@@ -11,8 +11,9 @@ again     goto and pickup: the model of `own` plays the train seeds itself, and 
 low-rank  goto and pickup: the same successes by low-rank updates (LoRA), as many decisions
 expert    all tasks: demonstrations, with memory (dialogue) and without (baseline), trained equally long
 further   the model with memory goes on with other demonstrations, the long tasks twice as often
-rounds    all tasks, no expert: from random successes on, rounds of the model's own play with some random
-          actions, of which the shortest success of each start is kept over all rounds
+rounds    all tasks, with memory, no expert: from random successes on (a hundred tries at each start cost
+          next to nothing), rounds of the model's own play with some random actions, first of the starts that
+          were never won; the shortest success of each start is kept over all rounds
 
 Results and weights are written part by part under --folder, and the same command goes on where it stopped.
 `make bench-llm` runs it; one thread of PyTorch, CPU minutes as the table says.
@@ -24,6 +25,7 @@ import argparse
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -195,7 +197,8 @@ def again(study: Study) -> None:
     """On from random play's successes: the model's own play."""
     _, best = random_play(study)
     won = {(episode.task, episode.seed): (episode, numbers) for episode, numbers in best}
-    explore = partial(_explore, study, "own", Prompts("baseline"), won, f"again {study.seed}", EASY, 0.0)
+    plan, chance = train_plan(EASY), f"again {study.seed}"
+    explore = partial(_explore, study, "own", Prompts("baseline"), won, chance, plan, 0.0)
     lessons = list(study.collected("experience-again", explore).values())
     decisions = study.args.again_decisions
     study.train("again", lambda: lessons, "baseline", decisions=decisions, base="own")
@@ -249,12 +252,13 @@ def further(study: Study) -> None:
 
 def rounds(study: Study) -> None:
     """All tasks from own experience alone, in rounds."""
-    variant, chance = "dialogue", f"rounds {study.seed}"
-    at_random = train_plan(TASKS, study.args.random_repeats)
+    variant, chance, starts = "dialogue", f"rounds {study.seed}", study.args.round_starts
+    at_random = train_plan(TASKS, study.args.round_repeats, starts)
     best = study.collected("experience-0", lambda: keep_best({}, play_at_random(at_random, chance=chance)))
     latest = "untuned"
     for number in range(1, study.args.rounds + 1):
-        print(f"seed {study.seed}: {len(best)} of {TRAIN_SEEDS * len(TASKS)} starts won so far", flush=True)
+        won = Counter(task for task, _ in best)
+        study.say(f"of {starts} starts of each task, won so far: {dict(won)}")
         name, lessons = f"round-{number}", list(best.values())
         minutes = study.args.round_minutes
         study.train(name, lambda lessons=lessons: lessons, variant, minutes=minutes, base=latest)
@@ -262,7 +266,9 @@ def rounds(study: Study) -> None:
         study.measure(name, variant, temperatures=TEMPERATURES if last else TEMPERATURES[1:])
         latest = name
         if not last:
-            explore = partial(_explore, study, name, Prompts(variant), best, f"{chance} {number}", TASKS, 0.1)
+            seeds = {t: sorted(range(starts), key=lambda s, t=t: (t, s) in best) for t in TASKS}
+            plan = [(task, seeds[task][n], 0) for n in range(study.args.round_seeds) for task in TASKS]
+            explore = partial(_explore, study, name, Prompts(variant), best, f"{chance} {number}", plan, 0.1)
             best = study.collected(f"experience-{number}", explore)
 
 
@@ -272,18 +278,16 @@ def _explore(
     prompts: Prompts,
     best: BestLessons,
     chance: str,
-    tasks: Sequence[str],
+    plan: Sequence[tuple[str, int, int]],
     explore: float,
 ) -> BestLessons:
-    """`best` and what the model `name` won on the train seeds, a share `explore` of its actions at random."""
+    """`best` and what the model `name` won of `plan`, a share `explore` of its actions at random."""
     started = time.process_time()
-    plan = train_plan(tasks, seeds=study.args.round_seeds)
     model, tokenizer = study.model(name), study.library.tokenizer
     episodes = play(model, tokenizer, prompts, plan, temperature=1.0, explore=explore, chance=chance)
-    spent = time.process_time() - started
-    study.say(
-        f"{name} won {sum(e.success for e in episodes)} of {len(episodes)} in {spent / 60:.1f} CPU minutes"
-    )
+    minutes = (time.process_time() - started) / 60
+    won = Counter(episode.task for episode in episodes if episode.success)
+    study.say(f"{name} played {len(episodes)} episodes in {minutes:.1f} CPU minutes; won {dict(won)}")
     return keep_best(best, episodes)
 
 
@@ -337,9 +341,11 @@ def main() -> None:
     flag("--demonstrations", type=int, default=400, help="of each task")
     flag("--expert-minutes", type=float, default=30, help="CPU minutes of each training in the part expert")
     flag("--further-minutes", type=float, default=30, help="CPU minutes of the part further")
-    flag("--rounds", type=int, default=4)
-    flag("--round-seeds", type=int, default=TRAIN_SEEDS, help="train seeds that a round's model plays")
-    flag("--round-minutes", type=float, default=8, help="CPU minutes of each training in the part rounds")
+    flag("--rounds", type=int, default=3)
+    flag("--round-starts", type=int, default=400, help="train seeds of each task in the part rounds")
+    flag("--round-repeats", type=int, default=100, help="random episodes of each start in the part rounds")
+    flag("--round-seeds", type=int, default=60, help="train seeds of each task that a round's model plays")
+    flag("--round-minutes", type=float, default=20, help="CPU minutes of each training in the part rounds")
     flag("--threads", type=int, default=1, help="of PyTorch")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
