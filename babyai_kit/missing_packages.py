@@ -45,8 +45,14 @@ def _required() -> list[str]:
         )
     except metadata.PackageNotFoundError:
         lines = []
-    matches = (re.match(r"[A-Za-z0-9][\w.-]*", line) for line in lines or [] if "extra ==" not in line)
+    wanted = (line for line in lines or [] if "extra ==" not in line and not _is_for_older_python(line))
+    matches = (re.match(r"[A-Za-z0-9][\w.-]*", line) for line in wanted)
     return [match[0] for match in matches if match]
+
+
+def _is_for_older_python(line: str) -> bool:
+    newest = re.search(r"""python_version\s*<\s*["'](\d+)\.(\d+)""", line)
+    return newest is not None and sys.version_info[:2] >= (int(newest[1]), int(newest[2]))
 
 
 def _is_installed(name: str) -> bool:

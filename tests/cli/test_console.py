@@ -175,8 +175,11 @@ def test_what_to_type_depends_on_what_is_there(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(missing_packages, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert missing_packages.remedy() == "python -m pip install babyai-kit"
-    (tmp_path / "requirements.txt").write_text("pandas\n# none\nno_such_package>=1\n")
-    assert missing_packages.missing_packages() == ["no_such_package"]
+    (tmp_path / "requirements.txt").write_text(
+        "pandas\n# none\nno_such_package>=1\n"
+        'no_such_backport>=2,<=3; python_version < "3.10"\nno_such_future>=2; python_version < "3.99"\n'
+    )
+    assert missing_packages.missing_packages() == ["no_such_package", "no_such_future"]
     assert missing_packages.remedy() == "python -m pip install -r requirements.txt"
     (tmp_path / "Makefile").touch()
     assert missing_packages.remedy() == "make doctor"
