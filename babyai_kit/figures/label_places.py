@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ NEAR = 12.0
 """Points up to which a text is seen to belong to its point without a line between them."""
 DISTANCES = (7.0, 11.0, 16.0, 23.0, 32.0, 44.0, 58.0, 75.0, 95.0, 120.0, 150.0, 190.0)
 DIRECTIONS = 16
+LEAD_PLACES = 24
+"""At which a line between a text and its point is looked at."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,25 @@ def place_tags(axes: Axes, tags: Sequence[Tag], lines: Iterable[Bbox] = ()) -> N
     taken = [_around(x, y, MARKER * scale) for x, y in points]
     avoided = [axes.transData.transform_bbox(box) for box in lines]
     room = axes.get_window_extent()
+    texts: list[Bbox] = []
+    leads: list[np.ndarray] = []
     for i in sorted(range(len(tags)), key=lambda i: _crowding(points, i)):
         tag, (x, y) = tags[i], points[i]
+
+        def crossings(box: Bbox, x: float = x, y: float = y) -> int:
+            """How many lines between a text and its point run over a text, if one is at `box`."""
+            lead = _lead(x, y, box, scale)
+            over = sum(bool(_inside(lead, text).any()) for text in texts)
+            return over + sum(bool(_inside(other, box).any()) for other in leads)
+
         text = axes.text(0, 0, tag.text, fontsize=FONT_SIZE)
         size = text.get_window_extent()
         text.remove()
-        box = _best(_candidates(x, y, size.width, size.height, scale), taken, avoided, room, GAP * scale)
+        candidates = _candidates(x, y, size.width, size.height, scale)
+        box = _best(candidates, taken, avoided, room, GAP * scale, crossings)
         taken.append(box)
-        distance = np.hypot(*(np.clip((x, y), box.min, box.max) - (x, y))) / scale
+        texts.append(box)
+        leads.append(_lead(x, y, box, scale))
         axes.annotate(
             tag.text,
             (tag.x, tag.y),
@@ -63,13 +76,29 @@ def place_tags(axes: Axes, tags: Sequence[Tag], lines: Iterable[Bbox] = ()) -> N
             in_layout=False,
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": tag.colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 4}
-            if distance > NEAR
+            if len(leads[-1])
             else None,
         )
 
 
 def _around(x: float, y: float, reach: float) -> Bbox:
     return Bbox([[x - reach, y - reach], [x + reach, y + reach]])
+
+
+def _lead(x: float, y: float, box: Bbox, scale: float) -> np.ndarray:
+    """Places, of shape (n, 2), on the line that ties a text at `box` to its point; none if it is near.
+
+    The line runs towards the middle of the text.
+    """
+    if np.hypot(*(np.clip((x, y), box.min, box.max) - (x, y))) / scale <= NEAR:
+        return np.empty((0, 2))
+    places = np.linspace((x, y), ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), LEAD_PLACES)
+    return places[~_inside(places, box)]
+
+
+def _inside(places: np.ndarray, box: Bbox) -> np.ndarray:
+    """For each of the `places` whether it is in the box."""
+    return np.asarray(np.all((places > box.min) & (places < box.max), axis=1))
 
 
 def _crowding(points: np.ndarray, i: int) -> float:
@@ -92,7 +121,12 @@ def _candidates(
 
 
 def _best(
-    candidates: Iterable[tuple[float, Bbox]], taken: list[Bbox], avoided: list[Bbox], room: Bbox, gap: float
+    candidates: Iterable[tuple[float, Bbox]],
+    taken: list[Bbox],
+    avoided: list[Bbox],
+    room: Bbox,
+    gap: float,
+    crossings: Callable[[Bbox], int],
 ) -> Bbox:
     """The candidate that covers least and is nearest."""
 
@@ -106,6 +140,7 @@ def _best(
             100 * (outside > 0.5) * (10 + outside)
             + 100 * (covered > 0) * (10 + covered)
             + 25 * crossed
+            + 50 * crossings(box)
             + distance
         )
 

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from babyai_kit.figures import Chart, success_against_cost, success_against_tokens
 from babyai_kit.figures.chart import DPI
 from babyai_kit.figures.label_places import TAG
 from babyai_kit.stats import trade_off
-from tests.support.figures import MODELS, TWO, VARIANTS, caption_of, episodes, of_models
+from tests.support.figures import MODELS, TWO, VARIANTS, caption_of, episodes, figure_of, of_models
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -81,6 +81,20 @@ def test_the_names_of_twelve_agents_cover_neither_each_other_nor_a_point(
     for box in boxes:
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
         assert room.y0 <= box.y0 < box.y1 <= room.y1
+
+
+@pytest.mark.parametrize("name", ["success_against_tokens", "success_against_cost"])
+def test_no_name_is_crossed_by_the_line_of_another(name: str) -> None:
+    figure = figure_of(name, "two models")
+    tags, lines = tags_of(figure), 0
+    for tag in tags:
+        assert isinstance(tag, Annotation)
+        if tag.arrow_patch is not None:
+            lines += 1
+            path = tag.arrow_patch.get_transform().transform_path(tag.arrow_patch.get_path())
+            others = [Text.get_window_extent(other) for other in tags if other is not tag]
+            assert not any(path.intersects_bbox(box, filled=False) for box in others), tag.get_text()
+    assert lines > 0
 
 
 def test_beside_a_point_is_what_its_colour_does_not_tell() -> None:

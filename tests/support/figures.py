@@ -164,4 +164,4 @@ def texts_of(figure: Chart) -> dict[Text, Bbox]:
                 t.label1 for t in axis.get_major_ticks() if not low <= t.get_loc() <= high or not axes.axison
             }
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
-    return {text: text.get_window_extent() for text in texts}
+    return {text: Text.get_window_extent(text) for text in texts}  # without an annotation's line
