@@ -28,6 +28,7 @@ def make_certificate(folder: Path) -> Certificate:
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
             *("-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),  # which Python 3.13 asks for
             *("-keyout", str(key), "-out", str(file)),
         ],
         check=True,
