@@ -29,19 +29,19 @@ PRICED = "gpt-4o-mini-2024-07-18"
 async def test_a_window_with_retry_after_is_waited_out(open_session, tmp_path, capsys):
     """So many calls in a window, then refusals until the next one, as hosted models have it."""
     window_s, per_window = 1.0, 150
-    opened, used, refused = time.monotonic(), 0, 0
+    used, refused, opens_at = 0, 0, 0.0
 
     def answer(_: Body) -> Any:
-        nonlocal opened, used, refused
-        if time.monotonic() >= opened + window_s:
-            opened, used = time.monotonic(), 0
+        nonlocal used, refused, opens_at
+        now = time.monotonic()
+        if 0 < opens_at <= now:
+            used, opens_at = 0, 0.0
         used += 1
         if used <= per_window:
             return completion()
+        opens_at = opens_at or now + window_s  # however long the calls before took
         refused += 1
-        return refusal(
-            429, "Rate limit reached", Retry_After=str(math.ceil(opened + window_s - time.monotonic()))
-        )
+        return refusal(429, "Rate limit reached", Retry_After=str(math.ceil(opens_at - now)))
 
     async with model_server(answer) as server, open_session(server.base_url) as session:
         episodes = await run_experiment(session, "r", **PLAN, max_concurrency=6, results=tmp_path)

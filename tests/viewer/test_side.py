@@ -193,8 +193,17 @@ def test_unfinished_episodes_grow_side_by_side(seen: Seen, tmp_path: Path) -> No
 def test_it_fits_every_screen(seen: Seen, viewer: str, pairs: Path, width: int, scheme: Any) -> None:
     seen.page.set_viewport_size({"width": width, "height": 900})
     seen.page.emulate_media(color_scheme=scheme)
+    held: list[Any] = []
+    seen.page.route("**/api/runs", lambda route: held.append(route))  # what the choice of agents waits for
     page = seen.open(viewer + of(pairs, 1, *BOTH, step=3))
     at(page, "Step 3 of")
+    before = page.evaluate(PLACES)
+    while not held:
+        page.wait_for_timeout(20)
+    for request in held:
+        request.continue_()
+    expect(page.locator(".around").last).to_contain_text("disagree")
+    expect(page.locator(".waiting")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     one, two = (column.bounding_box() for column in page.locator(".column").all())
     if width == 400:
@@ -202,6 +211,7 @@ def test_it_fits_every_screen(seen: Seen, viewer: str, pairs: Path, width: int, 
     else:
         assert one["x"] + one["width"] <= two["x"]
     places = page.evaluate(PLACES)
+    assert places == before
     for key in ("ArrowRight", "n", "End", "Home"):
         page.keyboard.press(key)
         assert page.evaluate(PLACES) == places  # nothing jumps

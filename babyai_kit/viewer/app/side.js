@@ -113,7 +113,16 @@
     ui.words.textContent = kit.differenceText(views, names, differs);
     ui.difference.disabled = views.length < 2 || differs.action === null;
     if (!same || !ui.parts.length) columns(views.length);
+    reserve(ui.seeds, "seed");
+    if (ofs.length > 1) reserve(ui.disagreements, "disagreement");
     ui.parts.forEach((part, i) => part.load(views[i], names[i], ofs[i]));
+  }
+
+  // What is known later has its place from the start, so that nothing moves when it comes.
+  function reserve(element, what) {
+    if (element.children.length) return;
+    const texts = [["‹", "button"], [`${what} 10 of 10`, ""], ["›", "button"]];
+    element.append(...texts.map(([text, name]) => kit.el("span", { class: `${name} waiting`, "aria-hidden": "true" }, text)));
   }
 
   function columns(count) {
