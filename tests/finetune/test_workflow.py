@@ -145,6 +145,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("model", [OFFLINE_MODEL, pytest.param(LANGUAGE_MODEL, marks=pytest.mark.long)])
 async def test_what_the_uis_form_launches_is_trained_and_served_here(
     data: Path, collected: Path, config: Path, tmp_path: Path, model: str
@@ -171,7 +172,7 @@ async def test_what_the_uis_form_launches_is_trained_and_served_here(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        output = (await asyncio.wait_for(process.communicate(), 240))[0].decode()
+        output = (await asyncio.wait_for(process.communicate(), 1700))[0].decode()
         assert process.returncode == 0, output
         trained, played = (json.loads(line[5:]) for line in output.splitlines() if line.startswith("SAID "))
         async with openai.AsyncOpenAI(base_url=player.base_url, api_key="k") as client:

@@ -116,6 +116,7 @@ def test_answers_are_valid(tiny: Library, generator: Generator, constraints: Con
 
 @pytest.mark.e2e
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_the_pretrained_model_answers_500_prompts_in_the_form_asked_for(base: GgufFile):
     library, rng = Library(base), random.Random(7)
     constraints = Constraints(library.tokenizer)
