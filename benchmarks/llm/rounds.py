@@ -171,17 +171,18 @@ def train_plan(
     return [(task, seed, n) for n in range(repeats) for seed in range(seeds) for task in tasks]
 
 
-def random_play(study: Study) -> tuple[list[Episode], list[Lesson]]:
+def random_play(study: Study) -> tuple[list[Episode], BestLessons]:
     """Random episodes of the easy tasks, and what they teach."""
     plan = train_plan(EASY, study.args.random_repeats)
     episodes = list(play_at_random(plan, chance=str(study.seed)))
-    return episodes, list(keep_best({}, episodes).values())
+    return episodes, keep_best({}, episodes)
 
 
 def own(study: Study) -> None:
     """Random play's successes, and the controls."""
     study.measure("untuned", "baseline", EASY)
-    episodes, best = random_play(study)
+    episodes, won = random_play(study)
+    best = list(won.values())
     steps = sum(len(numbers) for _, numbers in best)
     failures = [episode for episode in episodes if not episode.success]
     random.Random(study.seed).shuffle(failures)
@@ -195,8 +196,7 @@ def own(study: Study) -> None:
 
 def again(study: Study) -> None:
     """On from random play's successes: the model's own play."""
-    _, best = random_play(study)
-    won = {(episode.task, episode.seed): (episode, numbers) for episode, numbers in best}
+    _, won = random_play(study)
     plan, chance = train_plan(EASY), f"again {study.seed}"
     explore = partial(_explore, study, "own", Prompts("baseline"), won, chance, plan, 0.0)
     lessons = list(study.collected("experience-again", explore).values())
@@ -207,7 +207,8 @@ def again(study: Study) -> None:
 
 def low_rank(study: Study) -> None:
     """Random play's successes, learned by low-rank updates at each of some learning rates."""
-    _, best = random_play(study)
+    _, won = random_play(study)
+    best = list(won.values())
     for rate in LOW_RANK_RATES:
         name = f"low-rank-at-{rate:g}"
         recipe = Recipe(rank=LOW_RANK, learning_rate=rate)
