@@ -361,6 +361,28 @@ def test_an_unfinished_episode_grows_on_screen(seen: Seen, tmp_path: Path) -> No
         seen.check(address)
 
 
+def test_news_that_comes_late_neither_loses_the_end_nor_goes_back(seen: Seen, tmp_path: Path) -> None:
+    whole = play(expert, task="open", seed=1)
+    folder = write_run(tmp_path, [type(whole)(whole.steps[:3], None)], "live", tasks=["open"])
+    episode = trajectory(tmp_path, "live", bool)
+    with served(tmp_path) as address, Journal(folder) as journal:
+        page = seen.open(address + of("live", episode))
+        at(page, 1)
+        held: list[tuple[Any, Any]] = []  # requests for the episode, each with the answer it had then
+        page.route(f"**/episodes/{episode.episode_id}", lambda route: held.append((route, route.fetch())))
+        for number in (3, 4):
+            journal.append(_of("live", whole.steps[number]))
+            while not any(len(answer.json()["steps"]) == number + 1 for _, answer in held):
+                page.wait_for_timeout(20)
+            page.keyboard.press("End")
+        for route, answer in reversed(held):
+            route.fulfill(response=answer)
+        expect(page.locator(".at")).to_have_text(re.compile("^End, after 5 steps"))
+        page.wait_for_timeout(300)
+        expect(page.locator(".at")).to_have_text(re.compile("^End, after 5 steps"))
+        seen.check(address)
+
+
 def _of(run: str, record: Any) -> Any:
     return type(record)(**{**vars(record), "run": run})
 

@@ -57,10 +57,11 @@
     if (!view || run !== view.run) return;
     table = null;
     if (view.outcome !== "unfinished") return;
-    const { id, steps } = view;
-    const following = ui.stepper.now === steps.length;
+    const { id } = view;
     const fresh = await kit.source.episode(run, id).catch(() => null);
-    if (!fresh || view?.id !== id || (fresh.steps.length === steps.length && fresh.outcome === view.outcome)) return;
+    if (!fresh || view?.id !== id || (fresh.steps.length === view.steps.length && fresh.outcome === view.outcome)) return;
+    // Only now: somebody may have moved while the answer was awaited.
+    const following = ui.stepper.now === view.steps.length;
     load(fresh);
     ui.stepper.set(following ? fresh.steps.length : ui.stepper.now);
     draw(ui.stepper.now, true);

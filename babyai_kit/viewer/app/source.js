@@ -20,7 +20,12 @@
     return promise;
   };
 
+  // path -> the number of the latest request that was answered
+  const answered = new Map();
+  let requests = 0;
+
   async function get(path) {
+    const mine = ++requests;
     let response;
     try {
       response = await fetch("api/" + path, { cache: "no-cache" });
@@ -28,6 +33,9 @@
       throw new Error("The viewer does not answer any more; start it again: python -m babyai_kit view");
     }
     const body = await response.json().catch(() => null);
+    // Overtaken by a later request: this answer may be older than what is on screen.
+    if (mine < answered.get(path)) return get(path);
+    answered.set(path, mine);
     if (!response.ok) throw new Error(body?.error || `The viewer answered with status ${response.status}; reload the page`);
     return body;
   }
