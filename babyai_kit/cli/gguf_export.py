@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from babyai_kit.cli.arguments import add_command
+from babyai_kit.cli.local_models import CHECKPOINT, jobs_in, server_folder
 from babyai_kit.configuration.models import LANGUAGE_MODEL, base_model
-from babyai_kit.configuration.project import PROJECT_DATA
 from babyai_kit.errors import InputError, unknown
 from babyai_kit.local.language_model.base_file import check_installed
-
-if TYPE_CHECKING:
-    from babyai_kit.local.player.job_store import JobStore
-
-_CHECKPOINT = ":ckpt-step-"
+from babyai_kit.local.player.job_store import JobStore
 
 
 def add(steps: Any) -> None:
@@ -51,7 +47,7 @@ def _export(args: argparse.Namespace) -> int:
     if args.output.is_dir():
         raise InputError(f"{args.output} is a folder; name a file, such as {args.output / 'act.gguf'}")
     check_installed()
-    name, folder = _find(args.model, args.folder or Path(PROJECT_DATA) / "player")
+    name, folder = _find(args.model, args.folder or server_folder())
     from babyai_kit.local.language_model import weights
     from babyai_kit.local.language_model.gguf_export import export_gguf
 
@@ -70,10 +66,8 @@ def _find(model_or_job: str, folder: Path) -> tuple[str, Path | None]:
     """Name and folder of the model; without a folder it is the base."""
     if model_or_job == LANGUAGE_MODEL:
         return LANGUAGE_MODEL, None
-    from babyai_kit.local.player.job_store import JobStore
-
-    jobs = JobStore(folder / "jobs") if (folder / "jobs").is_dir() else None
-    model, _, step = model_or_job.partition(_CHECKPOINT)
+    jobs = jobs_in(folder)
+    model, _, step = model_or_job.partition(CHECKPOINT)
     everything = jobs.all() if jobs else []
     for job in everything:
         if model in (job["id"], job["fine_tuned_model"]) and jobs:
@@ -96,9 +90,9 @@ def _model_of(job: dict[str, Any], step: str, jobs: JobStore) -> tuple[str, Path
     if step and step not in steps:
         raise InputError(unknown("checkpoint of this model:", step, steps))
     if not step and not job["fine_tuned_model"]:
-        checkpoint = f" or export a checkpoint: {name}{_CHECKPOINT}{steps[-1]}" if steps else ""
+        checkpoint = f" or export a checkpoint: {name}{CHECKPOINT}{steps[-1]}" if steps else ""
         raise InputError(f"job {name} is {job['status']} and has no model; choose another job{checkpoint}")
-    return (f"{name}{_CHECKPOINT}{step}", folder / f"step-{step}") if step else (name, folder)
+    return (f"{name}{CHECKPOINT}{step}", folder / f"step-{step}") if step else (name, folder)
 
 
 def _of_language_model(job: dict[str, Any]) -> bool:

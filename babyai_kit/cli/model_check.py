@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from babyai_kit.cli.finding import NOTE, OK, TROUBLE, Finding
+from babyai_kit.cli.local_models import server_folder, why_it_cannot_play
 from babyai_kit.cli.model_list import ModelList, ModelServer
 from babyai_kit.cli.model_places import PARTIAL_LISTS, Place
 from babyai_kit.configuration import retirements
@@ -62,6 +63,8 @@ def checked(
     """
     settings = config.settings
     if model.on_this_machine:
+        if trouble := why_it_cannot_play(model.name, server_folder()):
+            return CheckedModel(Finding(TROUBLE if wanted else NOTE, PART, trouble), model)
         player = is_offline_player(model.name)
         text = _WITHOUT_MODEL if model.name == settings.model and player else f"{model.name}, on this machine"
         return CheckedModel(Finding(NOTE if player else OK, PART, text), model)

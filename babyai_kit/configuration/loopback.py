@@ -1,7 +1,7 @@
 """Whether a request is meant for this machine, and comes from no foreign web page.
 
-Browsers send pages' requests to 127.0.0.1 too, and a foreign name may lead there (DNS rebinding). Headers are
-compared as text: what a parser would make of a malformed one does not matter.
+Browsers send pages' requests to 127.0.0.1 and to machines nearby too, and a foreign name may lead there (DNS
+rebinding). Headers are compared as text: what a parser would make of a malformed one does not matter.
 """
 
 from __future__ import annotations
@@ -14,24 +14,29 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _NAMES = {"127.0.0.1", "localhost", "[::1]"}
-_HOST = re.compile(r"(\[::1\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+_NEARBY = re.compile(r"\[.*\]|[0-9.]+|[^.]+")
+"""Addresses, and names that no stranger can own, since they have no dot: a container's, or a neighbour's."""
 _SITE = re.compile(r"https?://([^/?#\\]*)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 
 
 def foreign_reason(
-    request: web.BaseRequest, *, names: Collection[str] = (), linked: bool = False
+    request: web.BaseRequest, *, names: Collection[str] = (), nearby: bool = False, linked: bool = False
 ) -> str | None:
     """Why `request` must be refused, as a clause that repeats nothing of it; None if it need not be.
 
-    `names`: what this machine is called besides 127.0.0.1 and localhost, in lower case. `linked`: the request
-    is for a page to which any site may lead a browser, such as one whose address is a secret.
+    `names`: what this machine is called besides 127.0.0.1 and localhost, in lower case. `nearby`: containers
+    or machines nearby may ask, by any address of this one or a name without a dot. `linked`: the request is
+    for a page to which any site may lead a browser, such as one whose address is a secret.
     """
     headers = request.headers
     hosts = headers.getall("Host", [])
     match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    known = match is not None and match.group(1).lower() in _NAMES.union(names)
+    name = match.group(1).lower() if match else ""
+    known = name in _NAMES.union(names) or (nearby and _NEARBY.fullmatch(name) is not None)
     if match is None or not known or not 0 < int(match.group(2) or 80) < 65536:
-        return "this server answers to 127.0.0.1 and localhost only"
+        others = ", addresses and names without a dot" if nearby else ""
+        return f"this server answers to 127.0.0.1 and localhost{others} only"
     if not request.raw_path.startswith("/"):
         return "the target of a request must be a path"
     if linked and headers.get("Sec-Fetch-Mode", "navigate") == "navigate":

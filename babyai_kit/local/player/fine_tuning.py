@@ -2,12 +2,14 @@
 
 A job's status goes from validating_files to queued and running, then to succeeded, failed or cancelled. Each
 change is on disk before it is reported, so that a restart finds it: a job that a restart interrupted starts
-again if its trainer can do so, and fails otherwise.
+again if its trainer can do so, and fails otherwise. One whose model this server does not train (its packages
+are missing here) stays as it is for a server that does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from pathlib import Path
@@ -36,8 +38,14 @@ class FineTuning:
     def resume(self) -> None:
         """Start the jobs that have not ended, oldest first."""
         for job in reversed(self.jobs.all()):
-            if job["status"] not in ENDED:
+            if job["status"] in ENDED:
+                continue
+            if self.models.find(job["model"]):
                 self._start(job["id"], restarted=True)
+                continue
+            with contextlib.suppress(Timeout), self._lock(job["id"]):  # else a server works on it
+                message = f"This server does not train {job['model']}; the job waits for one that does"
+                self._log(job).event(message, level="warn")
 
     def create(self, fields: dict[str, Any], *, hyperparameters_at: str) -> dict[str, Any]:
         """Start a new job. Raises ProtocolError (400) for a model or file that does not exist, and for
@@ -78,10 +86,16 @@ class FineTuning:
             raise ProtocolError(400, f"Job has already completed: {job_id}", code="invalid_job_status")
         task = self._tasks.get(job_id)
         if task is None:
-            raise ProtocolError(409, f"Another process is working on job {job_id}: cancel it there.")
+            try:
+                with self._lock(job_id):  # nobody works on it: it waits for a server that trains its model
+                    job = self._cancelled(job_id)
+                    self._forget_state(job_id)
+                    return job
+            except Timeout:
+                message = f"Another process is working on job {job_id}: cancel it there."
+                raise ProtocolError(409, message) from None
         # Written first, so that a server that stops right now does not resume the job at its next start.
-        job = self.jobs.update(job_id, status="cancelled", finished_at=int(time.time()))
-        self._log(job).event("Job cancelled by user request")
+        job = self._cancelled(job_id)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return job
@@ -108,10 +122,18 @@ class FineTuning:
         self._tasks[job_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job_id, None))
 
+    def _cancelled(self, job_id: str) -> dict[str, Any]:
+        job = self.jobs.update(job_id, status="cancelled", finished_at=int(time.time()))
+        self._log(job).event("Job cancelled by user request")
+        return job
+
+    def _lock(self, job_id: str) -> FileLock:
+        return FileLock(self.jobs.folder(job_id) / ".lock", timeout=0)
+
     async def _work(self, job_id: str, restarted: bool) -> None:
-        lock = FileLock(self.jobs.folder(job_id) / ".lock")
+        lock = self._lock(job_id)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire()
         except Timeout:  # another process works on it
             return
         try:
@@ -126,7 +148,10 @@ class FineTuning:
         finally:
             lock.release()
             if self.jobs.get(job_id)["status"] in ENDED:
-                shutil.rmtree(self.jobs.state_folder(job_id), ignore_errors=True)
+                self._forget_state(job_id)
+
+    def _forget_state(self, job_id: str) -> None:
+        shutil.rmtree(self.jobs.state_folder(job_id), ignore_errors=True)
 
     async def _run(self, job: dict[str, Any], restarted: bool) -> None:
         source = self.models.find(job["model"])

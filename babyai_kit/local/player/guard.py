@@ -18,7 +18,10 @@ from babyai_kit.local.player.protocol import API_BASES, ProtocolError
 
 class Guard:
     """A middleware in front of all routes. `host`: the address listened on; `api_key`: None if none is
-    needed; `stats`: where refused chat calls are counted."""
+    needed; `stats`: where refused chat calls are counted.
+
+    A server with a key that listens beyond loopback may have any name: pages do not know the key.
+    """
 
     def __init__(
         self, *, host: str, api_key: str | None, connections: HttpConnections, stats: CallCounts
@@ -28,9 +31,11 @@ class Guard:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            reason = foreign_reason(request, names={CONTAINERS_HOST}) if self._host == HOST else None
-            if reason is not None:
-                raise ProtocolError(403, f"Forbidden: {reason}.", code="forbidden")
+            alone = self._host == HOST
+            if alone or self._api_key is None:
+                reason = foreign_reason(request, names={CONTAINERS_HOST}, nearby=not alone)
+                if reason is not None:
+                    raise ProtocolError(403, f"Forbidden: {reason}.", code="forbidden")
             self._check_key(request)
             self._connections.recognize(request)
             return await handler(request)

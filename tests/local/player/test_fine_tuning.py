@@ -477,6 +477,30 @@ async def test_a_job_that_goes_on_after_a_restart_keeps_all_of_its_metrics(tmp_p
     assert kept == [3, 2, 1]
 
 
+async def test_a_job_waits_for_a_server_that_trains_its_model(tmp_path: Path) -> None:
+    first = ResumableTrainer()
+    async with served(folder=tmp_path, trainers=[first]) as (_, client):
+        file = await upload(client)
+        job = await client.fine_tuning.jobs.create(model="slow", training_file=file)
+        given_up = await client.fine_tuning.jobs.create(model="slow", training_file=file)
+        await until(lambda: first.jobs)
+        async with served(folder=tmp_path) as (_, other):  # says nothing of jobs that the first works on
+            pass
+    state = tmp_path / "jobs" / job.id / "state"
+    state.mkdir(exist_ok=True)
+    async with served(folder=tmp_path) as (_, other):
+        assert (await other.fine_tuning.jobs.retrieve(job.id)).status == "running"
+        told = [e for e in (await other.fine_tuning.jobs.list_events(job.id)).data if e.level == "warn"]
+        assert [event.message for event in told] == [
+            "This server does not train slow; the job waits for one that does"
+        ]
+        assert (await other.fine_tuning.jobs.cancel(given_up.id)).status == "cancelled"
+    assert state.exists()
+    async with served(folder=tmp_path, trainers=[ResumableTrainer()]) as (_, client):
+        assert (await finished(client, job.id)).status == "succeeded"
+        assert (await client.fine_tuning.jobs.retrieve(given_up.id)).status == "cancelled"
+
+
 async def test_a_second_server_on_the_folder_leaves_the_firsts_jobs_alone(tmp_path: Path) -> None:
     slow = SlowTrainer()
     async with served(folder=tmp_path, trainers=[slow]) as (_, client):

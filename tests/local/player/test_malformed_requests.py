@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,6 +11,8 @@ from babyai_kit.configuration.addresses import CONTAINERS_HOST
 from babyai_kit.local.player import OfflinePlayer
 
 HEAD = b"POST /v1/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\nContent-Length: %d\r\n\r\n"
+BEYOND = "127.0.0.2"
+"""Stands for an address that others reach, which no test listens on."""
 FORM = b"Content-Type: multipart/form-data; boundary=a"
 
 
@@ -19,7 +22,8 @@ def post(path: bytes, headers: bytes, body: bytes) -> bytes:
 
 async def exchange(player: OfflinePlayer, raw: bytes) -> tuple[int, bytes]:
     """Status and all of the response."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", player.port)
+    host = urlsplit(player.base_url).hostname
+    reader, writer = await asyncio.open_connection(host, player.port)
     writer.write(raw)
     response = await reader.read()
     writer.close()
@@ -58,12 +62,27 @@ async def test_malformed_requests_are_refused_without_a_traceback(raw, caplog, c
         b"Host: localhost\r\nReferer: http://localhost:8888/",
     ],
 )
-async def test_other_sites_are_refused(header):
+@pytest.mark.parametrize("host", ["127.0.0.1", BEYOND])
+async def test_other_sites_are_refused(header, host):
     request = b"GET /v1/models HTTP/1.1\r\nConnection: close\r\n" + header + b"\r\n\r\n"
-    async with OfflinePlayer() as player:
+    async with OfflinePlayer(host=host) as player:
         status, response = await exchange(player, request)
     assert status == 403
     assert b'"permission_error"' in response
+
+
+@pytest.mark.parametrize("name", ["language-model:18124", "192.168.0.7", "[fe80::1]:80", BEYOND, "localhost"])
+async def test_machines_nearby_are_served_where_they_are_let_in(name):
+    request = f"GET /v1/models HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode()
+    async with OfflinePlayer(host=BEYOND) as player:
+        assert (await exchange(player, request))[0] == 200
+
+
+async def test_a_server_with_a_key_may_have_any_name():
+    request = "GET /v1/models HTTP/1.1\r\nHost: models.example\r\nConnection: close\r\n%s\r\n"
+    async with OfflinePlayer(host=BEYOND, api_key="k") as player:
+        assert (await exchange(player, (request % "").encode()))[0] == 401
+        assert (await exchange(player, (request % "Authorization: Bearer k\r\n").encode()))[0] == 200
 
 
 async def test_containers_are_served():

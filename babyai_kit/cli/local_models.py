@@ -1,0 +1,38 @@
+"""The models of this machine, as the installation and the files of their server tell; it need not run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from babyai_kit.configuration.models import is_local_language_model
+from babyai_kit.configuration.project import PROJECT_DATA
+from babyai_kit.errors import unknown
+from babyai_kit.local.language_model.base_file import INSTALL, missing
+from babyai_kit.local.player.job_store import JobStore
+
+CHECKPOINT = ":ckpt-step-"
+"""Between the names of a fine-tuned model and of its checkpoint."""
+
+
+def server_folder() -> Path:
+    """Where the project's own server keeps files, jobs and models."""
+    return Path(PROJECT_DATA) / "player"
+
+
+def jobs_in(folder: Path) -> JobStore | None:
+    """The jobs of the server of `folder`; None if there never was one."""
+    return JobStore(folder / "jobs") if (folder / "jobs").is_dir() else None
+
+
+def why_it_cannot_play(model: str, folder: Path) -> str:
+    """Why the server of `folder` cannot serve this `model` of its own, and the remedy; empty if it can."""
+    if is_local_language_model(model) and (names := missing()):
+        return f"{model} needs {', '.join(names)}; run: {INSTALL}"
+    jobs = jobs_in(folder)
+    tuned = [job["fine_tuned_model"] for job in jobs.all() if job["fine_tuned_model"]] if jobs else []
+    name, _, _ = model.partition(CHECKPOINT)
+    if not model.startswith("ft:") or name in tuned:
+        return ""
+    if not tuned:
+        return f"{model} is not here: no model was fine-tuned on this machine (in {folder})"
+    return unknown(f"model (in {folder})", model, tuned)
