@@ -36,12 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"serve {LANGUAGE_MODEL} too, a small language model (needs the extra llm)",
     )
-    flag("--threads", type=int, default=1, help="in which it computes (default: %(default)s)")
+    flag(
+        "--threads",
+        default="1",
+        help="in which it computes; auto: as many as are fastest here, measured (default: %(default)s)",
+    )
     flag("--no-usage", action="store_true", help="leave token counts out of the answers")
 
 
 def serve_player(args: argparse.Namespace) -> int:
     """Serve until stopped; returns 0. Raises InputError for bad options or a port that is taken."""
+    from babyai_kit.configuration.settings import threads_of
     from babyai_kit.local.player.faults import FaultPlan
     from babyai_kit.local.player.server import serve
 
@@ -49,7 +54,7 @@ def serve_player(args: argparse.Namespace) -> int:
     if args.language_model:
         from babyai_kit.local.language_model import make_language_model
 
-        trainers.append(make_language_model(threads=args.threads))
+        trainers.append(make_language_model(threads=threads_of(args.threads, "--threads")))
     faults = FaultPlan.parse(args.faults, seed=args.fault_seed, retry_after_s=args.retry_after_s)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(

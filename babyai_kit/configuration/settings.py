@@ -93,8 +93,9 @@ class Settings:
     """Longest wait for one answer of the model server (`AGENT_TIMEOUT_MS`), milliseconds."""
     requests_per_minute: float | None = None
     """Most calls that a run may start in a minute (`AGENT_REQUESTS_PER_MINUTE`); None: any number."""
-    local_model_threads: int = 1
-    """Threads in which the language model of this machine computes (`LOCAL_MODEL_THREADS`)."""
+    local_model_threads: int | None = 1
+    """Threads in which the language model of this machine computes (`LOCAL_MODEL_THREADS`); None (`auto`): as
+    many as are fastest, measured when it starts."""
     notes: tuple[str, ...] = ()
     """For the user, a line each: what was ignored or understood otherwise, and what to set."""
 
@@ -194,7 +195,7 @@ def load_settings(
         ui_url=ui.rstrip("/"),
         timeout_ms=_timeout_ms(values),
         requests_per_minute=_rate(values.get("AGENT_REQUESTS_PER_MINUTE", "")),
-        local_model_threads=_threads(values.get("LOCAL_MODEL_THREADS", "1")),
+        local_model_threads=threads_of(values.get("LOCAL_MODEL_THREADS", "1"), "LOCAL_MODEL_THREADS"),
     )
     notes = [*_endpoint_notes(settings.redact(base), endpoint), *_ignored(values, settings)]
     return replace(settings, notes=tuple(notes))
@@ -270,9 +271,12 @@ def _rate(text: str) -> float | None:
     return rate
 
 
-def _threads(text: str) -> int:
+def threads_of(text: str, name: str) -> int | None:
+    """What the setting or flag `name` says: a number of threads, or None for `auto`. Raises ConfigError."""
+    if text.lower() == "auto":
+        return None
     if not (text.isdecimal() and len(text) <= 3 and 1 <= int(text) <= MAX_THREADS):
-        raise ConfigError(f"LOCAL_MODEL_THREADS is not valid; give a number from 1 to {MAX_THREADS}")
+        raise ConfigError(f"{name} is not valid; give a number from 1 to {MAX_THREADS}, or auto")
     return int(text)
 
 

@@ -206,8 +206,11 @@ def test_a_service_needs_nothing_but_what_its_image_installs(tmp_path: Path, ser
     command = ["player", "--host", "0.0.0.0", "--port", str(PLAYER_PORT), "--folder", "/data"]
     assert SERVICES["player"]["command"] == command
     assert SERVICES["adapter"]["command"] == ["adapter", "--host", "0.0.0.0", "--port", str(ADAPTER_PORT)]
-    assert SERVICES["language-model"]["command"] == [command[0], "--language-model", *command[1:]]
-    changed = {"0.0.0.0": "127.0.0.2", "/data": str(tmp_path / "data")}
+    assert SERVICES["language-model"]["command"] == [
+        *(command[0], "--language-model", "--threads", "${LOCAL_MODEL_THREADS:-1}"),
+        *command[1:],
+    ]
+    changed = {"${LOCAL_MODEL_THREADS:-1}": "auto", "0.0.0.0": "127.0.0.2", "/data": str(tmp_path / "data")}
     changed |= {str(PLAYER_PORT): "0", str(ADAPTER_PORT): "0"}
     arguments = [changed.get(argument, argument) for argument in SERVICES[service]["command"]]
     script = f"""

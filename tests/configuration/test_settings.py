@@ -130,6 +130,7 @@ def test_no_secret_in_the_repr_and_redaction_removes_them():
 @pytest.mark.parametrize("text", ["0", "-1", "2.5", "many", "65", "9" * 5000])
 def test_threads_of_the_local_model_are_a_small_number(text: str):
     assert load_settings(None, {"LOCAL_MODEL_THREADS": "2"}).local_model_threads == 2
+    assert load_settings(None, {"LOCAL_MODEL_THREADS": "Auto"}).local_model_threads is None
     with pytest.raises(ConfigError, match="LOCAL_MODEL_THREADS is not valid; give a number from 1 to 64"):
         load_settings(None, {"LOCAL_MODEL_THREADS": text})
 

@@ -32,10 +32,10 @@ OWNER = "babyai-kit (SmolLM2-135M-Instruct, on this machine)"
 FINGERPRINT = "SmolLM2-135M-Instruct-on-this-machine"
 
 
-def make_language_model(*, threads: int = 1) -> LazyTrainer:
+def make_language_model(*, threads: int | None = 1) -> LazyTrainer:
     """The trainer of the installed model; PyTorch is loaded when it is first used.
 
-    threads: of PyTorch, for answers and for training each.
+    threads: of PyTorch, for answers and for training each; None: as many as are fastest, measured then.
     Raises ConfigError if something that it needs is not installed.
     """
     check_installed()

@@ -6,7 +6,6 @@ What models share, their embeddings and their lowest layers, is in memory once.
 from __future__ import annotations
 
 import threading
-import time
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from babyai_kit.local.language_model import weights
 from babyai_kit.local.language_model.llama import Llama
 from babyai_kit.local.language_model.low_rank import merged_tensors
 from babyai_kit.local.language_model.shape import LlamaShape
+from babyai_kit.local.language_model.speed import fastest_format
 from babyai_kit.local.language_model.tokenizer import ChatTokenizer
 
 
@@ -77,19 +77,3 @@ def _assembled(shape: LlamaShape, tensors: dict[str, torch.Tensor]) -> Llama:
         model = Llama(shape)
     model.load_state_dict(tensors, assign=True)
     return model
-
-
-def fastest_format(device: torch.device) -> torch.dtype:
-    """bfloat16 or float32, whichever multiplies a layer's matrices faster here, now measured."""
-    return min((torch.bfloat16, torch.float32), key=lambda dtype: _seconds(dtype, device))
-
-
-def _seconds(dtype: torch.dtype, device: torch.device) -> float:
-    vectors = torch.ones(256, 576, dtype=dtype, device=device)
-    layer = torch.ones(1536, 576, dtype=dtype, device=device)
-    fastest = float("inf")
-    for _ in range(8):
-        start = time.perf_counter()
-        float(torch.nn.functional.linear(vectors, layer)[0, 0])
-        fastest = min(fastest, time.perf_counter() - start)
-    return fastest

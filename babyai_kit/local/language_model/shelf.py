@@ -15,15 +15,21 @@ from babyai_kit.local.language_model.embedding import embed
 from babyai_kit.local.language_model.generator import Generator
 from babyai_kit.local.language_model.library import Library
 from babyai_kit.local.language_model.llama import Llama
+from babyai_kit.local.language_model.speed import fastest_threads
 from babyai_kit.local.player.protocol import ProtocolError
 
 MODELS_IN_MEMORY = 4
 """Models that are kept ready; others are loaded again when they are asked."""
 
 
-def torch_thread(threads: int, name: str) -> ThreadPoolExecutor:
-    """A single thread, within which PyTorch may use `threads` threads."""
-    return ThreadPoolExecutor(1, name, initializer=torch.set_num_threads, initargs=(threads,))
+def torch_thread(threads: int | None, name: str, library: Library) -> ThreadPoolExecutor:
+    """A single thread, within which PyTorch may use `threads` threads; None: as many as are fastest in the
+    number format of `library`."""
+
+    def initialize() -> None:
+        torch.set_num_threads(threads or fastest_threads(library.dtype))
+
+    return ThreadPoolExecutor(1, name, initializer=initialize)
 
 
 @dataclass

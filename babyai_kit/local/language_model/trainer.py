@@ -64,12 +64,16 @@ class LanguageModel(Trainer):
     resumable = True
 
     def __init__(
-        self, library: Library | None = None, *, threads: int = 1, state_interval_s: float = STATE_INTERVAL_S
+        self,
+        library: Library | None = None,
+        *,
+        threads: int | None = 1,
+        state_interval_s: float = STATE_INTERVAL_S,
     ) -> None:
         self._library, self._state_interval_s = library or Library(), state_interval_s
         self._shelf = Shelf(self._library)
-        self._answering = torch_thread(threads, "answers")
-        self._training = torch_thread(threads, "training")
+        self._answering = torch_thread(threads, "answers", self._library)
+        self._training = torch_thread(threads, "training", self._library)
 
     def prepare(self) -> None:
         self._answering.submit(self._shelf.take, None).result()
