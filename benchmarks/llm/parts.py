@@ -6,7 +6,8 @@ own       goto and pickup: successes of uniformly random play on train seeds, th
 again     goto and pickup: the model of `own` plays the train seeds itself, and goes on with the shortest
           success of each start, those of random play among them
 low-rank  goto and pickup: the same successes by low-rank updates (LoRA), as many decisions
-expert    all tasks: demonstrations, with memory (dialogue) and without (baseline), trained equally long
+expert    all tasks: demonstrations, with memory (dialogue, or history) and without (baseline), each trained
+          equally long
 further   the model with memory goes on with other demonstrations, the long tasks twice as often
 rounds    all tasks, with memory, no expert: from random successes on (a hundred tries at each start cost
           next to nothing), rounds of the model's own play with some random actions, first of the starts that
@@ -89,7 +90,7 @@ def expert(study: Study) -> None:
     """Imitation of all tasks, with memory and without."""
     seeds = range(DEMONSTRATION_SEED, DEMONSTRATION_SEED + study.args.demonstrations)
     plan = [(task, seed, study.seed) for task in TASKS for seed in seeds]
-    for variant in ("dialogue", "baseline"):
+    for variant in study.args.variants:
         name = f"expert-{variant}"
         study.train(
             name,

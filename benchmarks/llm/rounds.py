@@ -32,6 +32,13 @@ def main() -> None:
     flag("--again-decisions", type=int, default=4500, help="trained on in the part again")
     flag("--demonstrations", type=int, default=400, help="of each task")
     flag("--expert-minutes", type=float, default=30, help="CPU minutes of each training in the part expert")
+    flag(
+        "--variants",
+        nargs="+",
+        choices=("dialogue", "baseline", "history"),
+        default=["dialogue", "baseline"],
+        help="prompts of the part expert",
+    )
     flag("--further-minutes", type=float, default=30, help="CPU minutes of the part further")
     flag("--rounds", type=int, default=3)
     flag("--round-starts", type=int, default=400, help="train seeds of each task in the part rounds")
