@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from babyai_kit.local.language_model.constraints import SchemaError
+from babyai_kit.local.language_model.constraints import Constraint, SchemaError, call_beginning
 from babyai_kit.local.language_model.generation import Generation, TokenScore
 from babyai_kit.local.language_model.shelf import Shelf
-from babyai_kit.local.player.chat_request import ChatRequest
+from babyai_kit.local.player.chat_request import ChatRequest, Tool
 from babyai_kit.local.player.completion import ModelAnswer
 from babyai_kit.local.player.logprobs import TokenLogprob
 from babyai_kit.local.player.policy_answer import answer_rng
@@ -75,9 +75,9 @@ class ChatPlayer:
         if call.error is not None:
             call.answer.set_exception(call.error)
         elif call.generation is not None and call.generation.error is not None:
-            call.answer.set_exception(_invalid_schema(call.generation.error))
+            call.answer.set_exception(_invalid_schema(call.generation.error, call.request))
         elif call.generation is not None:
-            call.answer.set_result(self._answer(call.generation))
+            call.answer.set_result(self._answer(call.generation, call.request.tools))
 
     def _advance(self, running: Sequence[_Call], left: Sequence[_Call]) -> None:
         ready = self._shelf.take(self._folder)
@@ -110,10 +110,7 @@ class ChatPlayer:
                 code="context_length_exceeded",
                 param="messages",
             )
-        constraint = None
         try:
-            if request.wants_json:
-                constraint = self._shelf.constraints.of_schema(request.schema or {"type": "object"})
             return Generation(
                 prompt,
                 max_tokens=min(request.max_tokens or DEFAULT_MAX_TOKENS, context - len(prompt)),
@@ -121,12 +118,27 @@ class ChatPlayer:
                 ends=tokenizer.ends,
                 temperature=request.temperature,
                 top_p=request.top_p,
-                constraint=constraint,
+                constraint=self._constraint(request),
                 top_logprobs=request.top_logprobs if request.logprobs else None,
-                is_stopped=self._stopper(request.stop) if request.stop else None,
+                # Of several tools, the name is no text of the answer, in which a stop might be.
+                is_stopped=self._stopper(request.stop) if request.stop and len(request.tools) < 2 else None,
             )
         except SchemaError as error:
-            raise _invalid_schema(error) from None
+            raise _invalid_schema(error, request) from None
+
+    def _constraint(self, request: ChatRequest) -> Constraint | None:
+        """Raises ProtocolError for a tool whose schema is not supported, and SchemaError."""
+        constraints = self._shelf.constraints
+        for tool in request.tools:
+            try:
+                constraint = constraints.of_schema(tool.schema)
+            except SchemaError as error:
+                raise _invalid_tool(error, tool) from None
+            if len(request.tools) == 1:
+                return constraint
+        if request.tools:
+            return constraints.of_calls({tool.name: tool.schema for tool in request.tools})
+        return constraints.of_schema(request.schema or {"type": "object"}) if request.wants_json else None
 
     def _stopper(self, stops: Sequence[str]) -> Callable[[Sequence[int]], bool]:
         decode = self._shelf.library.tokenizer.decode
@@ -134,23 +146,45 @@ class ChatPlayer:
         longest = max(len(stop.encode()) for stop in stops) + 4
         return lambda answer: any(stop in decode(answer[-longest:]) for stop in stops)
 
-    def _answer(self, generation: Generation) -> ModelAnswer:
+    def _answer(self, generation: Generation, tools: Sequence[Tool]) -> ModelAnswer:
         tokenizer = self._shelf.library.tokenizer
         scores = None
         if generation.top_logprobs is not None:
             scores = tuple(_as_logprob(score, tokenizer.token_bytes) for score in generation.scores)
+        text, tool = tokenizer.decode(generation.answer), None
+        if len(tools) > 1:
+            text, tool = _called(text, tools, complete=not generation.truncated)
         return ModelAnswer(
-            tokenizer.decode(generation.answer),
+            text,
             prompt_tokens=len(generation.prompt),
             completion_tokens=len(generation.answer),
             truncated=generation.truncated,
             cached_tokens=generation.cached_tokens or 0,
             logprobs=scores,
+            tool=tool,
         )
 
 
-def _invalid_schema(error: SchemaError) -> ProtocolError:
+def _called(text: str, tools: Sequence[Tool], *, complete: bool) -> tuple[str, str | None]:
+    """The arguments of a call of one of several tools, and its name; None: it ends before that."""
+    for tool in tools:
+        beginning = call_beginning(tool.name)
+        if text.startswith(beginning):
+            return text[len(beginning) : -1 if complete else None], tool.name
+    return "", None
+
+
+def _invalid_schema(error: SchemaError, request: ChatRequest) -> ProtocolError:
+    if len(request.tools) == 1:
+        return _invalid_tool(error, request.tools[0])
+    if request.tools:
+        return ProtocolError(400, f"Invalid schemas for functions: {error}", param="tools")
     return ProtocolError(400, f"Invalid schema for response_format: {error}", param="response_format")
+
+
+def _invalid_tool(error: SchemaError, tool: Tool) -> ProtocolError:
+    message = f"Invalid schema for function '{tool.name}': {error}"
+    return ProtocolError(400, message, code="invalid_function_parameters", param=tool.param)
 
 
 def _as_logprob(score: TokenScore, spelling: Sequence[bytes]) -> TokenLogprob:

@@ -6,7 +6,7 @@ The work is llguidance's; here is how schemas and this model's tokens come to it
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -28,21 +28,43 @@ class Constraints:
 
     def __init__(self, tokenizer: ChatTokenizer) -> None:
         self._tokenizer = LLTokenizer(tokenizer.tokenizer.to_str(), eos_token=tokenizer.end)
-        self._matcher = lru_cache(maxsize=64)(self._compiled)
+        self._of_schema = lru_cache(maxsize=64)(self._compiled_schema)
+        self._of_calls = lru_cache(maxsize=16)(self._compiled_calls)
 
     def of_schema(self, schema: dict[str, Any]) -> Constraint:
         """Raises SchemaError for one that is not supported."""
-        return Constraint(self._matcher(json.dumps(schema)).deep_copy())
+        return Constraint(self._of_schema(json.dumps(schema)).deep_copy())
 
-    def _compiled(self, schema: str) -> LLMatcher:
+    def of_calls(self, tools: Mapping[str, dict[str, Any]]) -> Constraint:
+        """A call of one of `tools`, the schemas of arguments by name. Such an answer begins with the
+        `call_beginning` of its tool; the arguments and a brace follow. Raises SchemaError."""
+        return Constraint(self._of_calls(json.dumps(tools)).deep_copy())
+
+    def _compiled_schema(self, schema: str) -> LLMatcher:
         try:
             grammar = LLMatcher.grammar_from_json_schema(schema, defaults=_AS_JSON_DUMPS)
         except ValueError as error:
             raise SchemaError(" ".join(str(error).split())) from None
+        return self._compiled(grammar)
+
+    def _compiled_calls(self, tools: str) -> LLMatcher:
+        # No schema of schemas: the references within each count from its own top.
+        calls = []
+        for name, schema in json.loads(tools).items():
+            arguments = json.dumps({**schema, "x-guidance": _AS_JSON_DUMPS})
+            calls.append(f"{json.dumps(call_beginning(name))} %json {arguments} {json.dumps('}')}")
+        return self._compiled(LLMatcher.grammar_from_lark(f"start: {' | '.join(calls)}"))
+
+    def _compiled(self, grammar: str) -> LLMatcher:
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
         if reason := matcher.get_error():
             raise SchemaError(reason.splitlines()[0])
         return matcher
+
+
+def call_beginning(tool: str) -> str:
+    """What stands before the arguments in a call of one of several tools."""
+    return f'{{"name": {json.dumps(tool)}, "arguments": '
 
 
 class Constraint:

@@ -6,9 +6,23 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babyai_kit.local.player.protocol import parse_object
+
+if TYPE_CHECKING:
+    from babyai_kit.local.player.request_bodies import Function
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that an answer may call."""
+
+    name: str
+    schema: dict[str, Any]
+    """Of its arguments."""
+    param: str
+    """Where the request has the schema, such as tools[0].function.parameters."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +42,11 @@ class ChatRequest:
     response_format: dict[str, Any] = field(default_factory=lambda: {"type": "text"})
     """As sent; its `type` is text, json_object or json_schema."""
     schema: dict[str, Any] | None = None
-    """The JSON schema that the answer must satisfy, a tool's arguments included; None: there is none."""
-    tool: str | None = None
-    """Name of the function that the answer must call; the answer's text is its arguments."""
+    """The JSON schema that the answer must satisfy, or that of the first tool; None: there is none."""
+    tools: tuple[Tool, ...] = ()
+    """The functions of which the answer must call one; its text is the arguments."""
+    tool_named: bool = False
+    """True if the request names the function."""
     logprobs: bool = False
     """Whether the log probabilities of the answer's tokens are wanted."""
     top_logprobs: int = 0
@@ -51,14 +67,14 @@ class ChatRequest:
 
 def parse_request(raw: bytes) -> ChatRequest:
     """Read a request body. Raises ProtocolError (400) that names the field at fault."""
-    from babyai_kit.local.player.request_bodies import ChatBody, SchemaFormat
+    from babyai_kit.local.player.request_bodies import ChatBody, SchemaFormat, ToolChoice
     from babyai_kit.local.player.validation import validate
 
     fields = parse_object(raw)
     chat = validate(ChatBody, fields)
-    tool, schema = chat.tool, None
-    if tool is not None:
-        schema = tool.parameters or {"type": "object"}
+    tools, schema = tuple(_tool(*entry) for entry in chat.callable.items()), None
+    if tools:
+        schema = tools[0].schema
     elif isinstance(chat.response_format, SchemaFormat):
         schema = chat.response_format.json_schema.content
     return ChatRequest(
@@ -72,8 +88,14 @@ def parse_request(raw: bytes) -> ChatRequest:
         stream=chat.stream,
         response_format=fields.get("response_format") or {"type": "text"},
         schema=schema,
-        tool=tool.name if tool else None,
+        tools=tools,
+        tool_named=isinstance(chat.tool_choice, ToolChoice),
         logprobs=chat.logprobs,
         top_logprobs=chat.top_logprobs,
         body=fields,
     )
+
+
+def _tool(place: int, function: Function) -> Tool:
+    schema = function.parameters or {"type": "object"}
+    return Tool(function.name, schema, f"tools[{place}].function.parameters")

@@ -28,6 +28,8 @@ class ModelAnswer:
     """How many of the prompt's tokens were known from earlier calls and cost no work."""
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Of the text's tokens, without one that ends it; None: not asked for."""
+    tool: str | None = None
+    """Which of several tools it calls; None: it was cut off before that was known."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class Completion:
     text: str | None
     """None: the answer has no text at all (a fault)."""
     finish_reason: str
-    """Either "stop" or "length"."""
+    """One of "stop", "length" and "tool_calls"."""
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
     logprobs: tuple[TokenLogprob, ...] | None = None
+    tool: str | None = None
+    """The function that is called; the text is its arguments."""
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -62,21 +66,33 @@ def complete(answer: str | ModelAnswer, request: ChatRequest, fault: str = "") -
     text = answer if isinstance(answer, str) else answer.text
     stops = [text.index(stop) for stop in request.stop if stop in text]
     text = text[: min(stops)] if stops else text
+    tool = _called(answer, request)
+    # As OpenAI does it: a call by its name ends like a text.
+    end = "tool_calls" if tool and not request.tool_named else "stop"
     if isinstance(answer, ModelAnswer):
-        tokens = answer.logprobs if request.logprobs and request.tool is None else None
+        tokens = answer.logprobs if request.logprobs and not request.tools else None
         return Completion(
             text,
-            "length" if answer.truncated and not stops else "stop",
+            "length" if answer.truncated and not stops else end,
             answer.prompt_tokens,
             answer.completion_tokens,
             answer.cached_tokens,
             logprobs.cut_after(tokens, text) if tokens is not None and stops else tokens,
+            tool,
         )
     text, count, truncated = truncate(text, None if fault == "huge" else request.max_tokens)
     form = [request.body[key] for key in ("tools", "response_format") if request.body.get(key)]
     prompt_tokens = count_prompt(request.messages, form)
-    reason = "length" if truncated else "stop"
-    return Completion(None if fault == "null" else text, reason, prompt_tokens, count)
+    if fault == "null":
+        return Completion(None, "length" if truncated else "stop", prompt_tokens, count)
+    return Completion(text, "length" if truncated else end, prompt_tokens, count, tool=tool)
+
+
+def _called(answer: str | ModelAnswer, request: ChatRequest) -> str | None:
+    """The tool that the answer calls; of several, a player that answers with a text alone calls the first."""
+    if len(request.tools) > 1 and isinstance(answer, ModelAnswer):
+        return answer.tool
+    return request.tools[0].name if request.tools else None
 
 
 @dataclass(frozen=True)
@@ -91,7 +107,7 @@ class ResponseWriter:
         """The body of an answer that is not streamed."""
         choice = {
             "index": 0,
-            "message": self._message(completion.text),
+            "message": self._message(completion.text, completion.tool),
             "logprobs": self._logprobs(completion.logprobs),
             "finish_reason": completion.finish_reason,
         }
@@ -103,9 +119,10 @@ class ResponseWriter:
         tokens (a tool call in one), end, usage."""
         head = self._head("chat.completion.chunk")
         text = completion.text or ""
-        if self.request.tool is not None:
-            message = self._message(text)
-            message["tool_calls"][0]["index"] = 0
+        if self.request.tools:
+            message = self._message(text, completion.tool)
+            for call in message.get("tool_calls", ()):
+                call["index"] = 0
             yield {**head, "choices": [_delta(message)]}
         else:
             yield {**head, "choices": [_delta(self._message(""))]}
@@ -133,10 +150,11 @@ class ResponseWriter:
     def _logprobs(self, tokens: tuple[TokenLogprob, ...] | None) -> dict[str, Any] | None:
         return None if tokens is None else logprobs.as_json(tokens, self.request.top_logprobs)
 
-    def _message(self, text: str | None) -> dict[str, Any]:
-        if self.request.tool is None or text is None:
-            return {"role": "assistant", "content": text, "refusal": None}
-        function = {"name": self.request.tool, "arguments": text}
+    def _message(self, text: str | None, tool: str | None = None) -> dict[str, Any]:
+        if tool is None:
+            content = None if self.request.tools else text
+            return {"role": "assistant", "content": content, "refusal": None}
+        function = {"name": tool, "arguments": text}
         call = {"id": f"call_{uuid.uuid4().hex[:24]}", "type": "function", "function": function}
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
 

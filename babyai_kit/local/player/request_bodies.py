@@ -129,16 +129,20 @@ class ChatBody(Body):
         return choice
 
     @property
-    def tool(self) -> Function | None:
-        """The function to be called. None with "auto" too: then the player answers in plain text."""
+    def callable(self) -> dict[int, Function]:
+        """The functions of which one must be called, by their place in `tools`. None with "auto" too: then
+        the player answers in plain text."""
         functions = _functions(self.tools)
         if isinstance(self.tool_choice, ToolChoice):
-            return functions[self.tool_choice.function.name]
-        return next(iter(functions.values())) if self.tool_choice == "required" else None
+            functions = {self.tool_choice.function.name: functions[self.tool_choice.function.name]}
+        elif self.tool_choice != "required":
+            functions = {}
+        return dict(functions.values())
 
 
-def _functions(tools: list[Tool]) -> dict[str, Function]:
-    return {tool.function.name: tool.function for tool in tools if tool.function}
+def _functions(tools: list[Tool]) -> dict[str, tuple[int, Function]]:
+    """By name, with their places."""
+    return {tool.function.name: (place, tool.function) for place, tool in enumerate(tools) if tool.function}
 
 
 class EmbeddingBody(Body):

@@ -109,6 +109,66 @@ async def test_a_tool_is_called_with_valid_arguments(client: openai.AsyncOpenAI)
     assert json.loads(call.function.arguments)["action"] in ACTIONS
 
 
+WALK = {
+    "type": "object",
+    "properties": {"way": {"$ref": "#/$defs/way"}},
+    "required": ["way"],
+    "additionalProperties": False,
+    "$defs": {"way": {"enum": ["left", "right"]}},
+}
+TOOLS = [
+    {"type": "function", "function": {"name": "act", "parameters": SCHEMA}},
+    {"type": "function", "function": {"name": "walk", "parameters": WALK}},
+    {"type": "function", "function": {"name": "turn", "parameters": WALK}},
+]
+"""Two have references, each to its own definitions."""
+
+
+async def test_the_model_chooses_among_tools(client: openai.AsyncOpenAI):
+    called = set()
+    for seed in range(24):
+        completion = await client.chat.completions.create(
+            **chat(tools=TOOLS, tool_choice="required", seed=seed, max_tokens=40)
+        )
+        (choice,) = completion.choices
+        (call,) = choice.message.tool_calls
+        field, values = ("action", ACTIONS) if call.function.name == "act" else ("way", ("left", "right"))
+        assert json.loads(call.function.arguments) == {field: json.loads(call.function.arguments)[field]}
+        assert json.loads(call.function.arguments)[field] in values
+        assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
+        called.add(call.function.name)
+    assert called == {"act", "walk", "turn"}
+
+
+async def test_a_call_that_is_cut_off_has_what_there_is_of_it(client: openai.AsyncOpenAI):
+    whole = chat(tools=TOOLS[:2], tool_choice="required", seed=1, max_tokens=40)
+    (call,) = (await client.chat.completions.create(**whole)).choices[0].message.tool_calls
+    texts = set()
+    for limit in range(1, 24):
+        (choice,) = (await client.chat.completions.create(**whole | {"max_tokens": limit})).choices
+        if choice.finish_reason == "tool_calls":
+            assert choice.message.tool_calls[0].function == call.function
+            break
+        assert choice.finish_reason == "length"
+        for cut in choice.message.tool_calls or ():
+            assert cut.function.name == call.function.name
+            assert call.function.arguments.startswith(cut.function.arguments)
+            texts.add(cut.function.arguments)
+    assert limit < 23
+    assert len(texts) > 2
+
+
+@pytest.mark.parametrize("number", [0, 2])
+async def test_a_tools_schema_that_is_not_supported_is_named(client: openai.AsyncOpenAI, number: int):
+    bad = {"type": "function", "function": {"name": "bad", "parameters": {"type": "nonsense"}}}
+    tools = [*TOOLS[:number], bad]
+    with pytest.raises(openai.BadRequestError) as raised:
+        await answer(client, tools=tools, tool_choice="required")
+    assert raised.value.param == f"tools[{number}].function.parameters"
+    assert raised.value.code == "invalid_function_parameters"
+    assert "bad" in raised.value.message
+
+
 async def test_a_seed_reproduces(client: openai.AsyncOpenAI):
     one, same = [await answer(client, seed=1) for _ in range(2)]
     others = {await answer(client, seed=seed) for seed in range(2, 6)}

@@ -131,10 +131,30 @@ async def test_a_tool_is_a_schema_for_its_arguments(parameters: dict[str, Any], 
         result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "done"}
         await ask(messages=[*asked, message.model_dump(exclude_none=True), result])
     first, second = parrot.requests
-    assert (first.tool, first.schema, first.wants_json) == ("act", schema, True)
+    assert [(tool.name, tool.schema) for tool in first.tools] == [("act", schema)]
+    assert (first.schema, first.wants_json) == (schema, True)
     assert message.tool_calls[0].function.arguments == TEXT
     assert (message.content, answer.choices[0].logprobs) == (None, None)
     assert second.messages == (("user", "hi"), ("assistant", TEXT), ("tool", "done"))
+
+
+async def test_a_call_ends_as_at_openai() -> None:
+    """With another reason where the request names the function (the table in vllm-project/vllm#25054)."""
+    tool = {"type": "function", "function": {"name": "act", "parameters": SCHEMA}}
+    named = {"type": "function", "function": {"name": "act"}}
+    reasons = {}
+    async with served(Parrot()) as ask:
+        for choice in ("required", named):
+            for limit in (None, 3):
+                answer = await ask(tools=[tool], tool_choice=choice, max_tokens=limit)
+                assert answer.choices[0].message.tool_calls[0].function.name == "act"
+                reasons[choice == "required", limit] = answer.choices[0].finish_reason
+    assert reasons == {
+        (True, None): "tool_calls",
+        (True, 3): "length",
+        (False, None): "stop",
+        (False, 3): "length",
+    }
 
 
 async def test_usage_and_finish_reason_are_the_models_own() -> None:

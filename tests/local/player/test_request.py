@@ -86,7 +86,7 @@ def test_answer_satisfies_the_schema(
     jsonschema.validate(json.loads(policy_answer(request)), schema)
     tool = {"type": "function", "function": {"name": "respond", "parameters": schema}}
     request = parsed(rules=rules, tools=[tool], tool_choice="required", seed=2)
-    assert request.tool == "respond"
+    assert [tool.name for tool in request.tools] == ["respond"]
     jsonschema.validate(json.loads(policy_answer(request)), schema)
 
 

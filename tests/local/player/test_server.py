@@ -106,7 +106,8 @@ async def test_stream(tools: bool) -> None:
     else:
         text = "".join(delta.get("content") or "" for delta in deltas)
     assert json.loads(text) == {"action": "go forward"}
-    assert [choice["finish_reason"] for choice in choices] == [None] * (len(choices) - 1) + ["stop"]
+    end = "tool_calls" if tools else "stop"
+    assert [choice["finish_reason"] for choice in choices] == [None] * (len(choices) - 1) + [end]
 
 
 async def test_refusals_have_openais_shape() -> None:
