@@ -6,17 +6,22 @@ All models share one thread, in which PyTorch works; the event loop only hands o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from babyai_kit.local.language_model.constraints import Constraint, SchemaError, call_beginning
-from babyai_kit.local.language_model.generation import Generation, TokenScore
+from babyai_kit.local.language_model.answers import (
+    GrowingAnswer,
+    finished_answer,
+    invalid_schema,
+    invalid_tool,
+)
+from babyai_kit.local.language_model.constraints import Constraint, SchemaError
+from babyai_kit.local.language_model.generation import Generation
 from babyai_kit.local.language_model.shelf import Shelf
-from babyai_kit.local.player.chat_request import ChatRequest, Tool
+from babyai_kit.local.player.chat_request import ChatRequest
 from babyai_kit.local.player.completion import ModelAnswer
-from babyai_kit.local.player.logprobs import TokenLogprob
 from babyai_kit.local.player.policy_answer import answer_rng
 from babyai_kit.local.player.protocol import ProtocolError
 
@@ -30,6 +35,11 @@ class _Call:
     answer: asyncio.Future[ModelAnswer]
     generation: Generation | None = None
     error: Exception | None = None
+    growing: GrowingAnswer | None = None
+    """Of a call that wants what there is of its answer; None: it does not, or nothing is there yet."""
+    beginning: ModelAnswer | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is a longer `beginning` or the answer."""
 
     @property
     def ended(self) -> bool:
@@ -45,13 +55,29 @@ class ChatPlayer:
         self._running: list[_Call] = []
         self._work: asyncio.Task[None] | None = None
 
-    async def __call__(self, request: ChatRequest) -> ModelAnswer:
+    def __call__(self, request: ChatRequest) -> Awaitable[ModelAnswer] | AsyncGenerator[ModelAnswer, None]:
+        # The arguments of a tool are sent in one piece.
+        return self._grow(request) if request.stream and not request.tools else self._start(request).answer
+
+    def _start(self, request: ChatRequest) -> _Call:
         loop = asyncio.get_running_loop()
         call = _Call(request, loop.create_future())
         self._arrived.append(call)
         if self._work is None or self._work.done():
             self._work = loop.create_task(self._answer_all())
-        return await call.answer
+        return call
+
+    async def _grow(self, request: ChatRequest) -> AsyncGenerator[ModelAnswer, None]:
+        call = self._start(request)
+        try:
+            while not call.answer.done():
+                await call.news.wait()
+                call.news.clear()
+                if call.beginning is not None and not call.answer.done():
+                    yield call.beginning
+            yield call.answer.result()
+        finally:
+            call.answer.cancel()  # of a client that has left
 
     async def _answer_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -68,16 +94,29 @@ class ChatPlayer:
             for call in calls:
                 if call.ended and not call.answer.done():
                     self._settle(call)
+                elif call.request.stream and call.generation is not None:
+                    self._tell(call, call.generation)
             # With those whose clients have left meanwhile.
             self._running = [call for call in calls if not call.ended]
 
     def _settle(self, call: _Call) -> None:
-        if call.error is not None:
-            call.answer.set_exception(call.error)
-        elif call.generation is not None and call.generation.error is not None:
-            call.answer.set_exception(_invalid_schema(call.generation.error, call.request))
-        elif call.generation is not None:
-            call.answer.set_result(self._answer(call.generation, call.request.tools))
+        try:
+            if call.error is not None:
+                raise call.error
+            assert call.generation is not None
+            answer = finished_answer(call.generation, call.request, self._shelf.library.tokenizer)
+            call.answer.set_result(answer)
+        except Exception as error:
+            call.answer.set_exception(error)
+        call.news.set()
+
+    def _tell(self, call: _Call, generation: Generation) -> None:
+        """Hand over what there is of an answer. Between passes: within one, another thread adds to it."""
+        if call.growing is None:
+            call.growing = GrowingAnswer(generation, self._shelf.library.tokenizer)
+        if beginning := call.growing.grown():
+            call.beginning = beginning
+            call.news.set()
 
     def _advance(self, running: Sequence[_Call], left: Sequence[_Call]) -> None:
         ready = self._shelf.take(self._folder)
@@ -124,7 +163,7 @@ class ChatPlayer:
                 is_stopped=self._stopper(request.stop) if request.stop and len(request.tools) < 2 else None,
             )
         except SchemaError as error:
-            raise _invalid_schema(error, request) from None
+            raise invalid_schema(error, request) from None
 
     def _constraint(self, request: ChatRequest) -> Constraint | None:
         """Raises ProtocolError for a tool whose schema is not supported, and SchemaError."""
@@ -133,7 +172,7 @@ class ChatPlayer:
             try:
                 constraint = constraints.of_schema(tool.schema)
             except SchemaError as error:
-                raise _invalid_tool(error, tool) from None
+                raise invalid_tool(error, tool) from None
             if len(request.tools) == 1:
                 return constraint
         if request.tools:
@@ -145,48 +184,3 @@ class ChatPlayer:
         # A token is a byte at least.
         longest = max(len(stop.encode()) for stop in stops) + 4
         return lambda answer: any(stop in decode(answer[-longest:]) for stop in stops)
-
-    def _answer(self, generation: Generation, tools: Sequence[Tool]) -> ModelAnswer:
-        tokenizer = self._shelf.library.tokenizer
-        scores = None
-        if generation.top_logprobs is not None:
-            scores = tuple(_as_logprob(score, tokenizer.token_bytes) for score in generation.scores)
-        text, tool = tokenizer.decode(generation.answer), None
-        if len(tools) > 1:
-            text, tool = _called(text, tools, complete=not generation.truncated)
-        return ModelAnswer(
-            text,
-            prompt_tokens=len(generation.prompt),
-            completion_tokens=len(generation.answer),
-            truncated=generation.truncated,
-            cached_tokens=generation.cached_tokens or 0,
-            logprobs=scores,
-            tool=tool,
-        )
-
-
-def _called(text: str, tools: Sequence[Tool], *, complete: bool) -> tuple[str, str | None]:
-    """The arguments of a call of one of several tools, and its name; None: it ends before that."""
-    for tool in tools:
-        beginning = call_beginning(tool.name)
-        if text.startswith(beginning):
-            return text[len(beginning) : -1 if complete else None], tool.name
-    return "", None
-
-
-def _invalid_schema(error: SchemaError, request: ChatRequest) -> ProtocolError:
-    if len(request.tools) == 1:
-        return _invalid_tool(error, request.tools[0])
-    if request.tools:
-        return ProtocolError(400, f"Invalid schemas for functions: {error}", param="tools")
-    return ProtocolError(400, f"Invalid schema for response_format: {error}", param="response_format")
-
-
-def _invalid_tool(error: SchemaError, tool: Tool) -> ProtocolError:
-    message = f"Invalid schema for function '{tool.name}': {error}"
-    return ProtocolError(400, message, code="invalid_function_parameters", param=tool.param)
-
-
-def _as_logprob(score: TokenScore, spelling: Sequence[bytes]) -> TokenLogprob:
-    top = tuple((spelling[token], logprob) for token, logprob in score.top)
-    return TokenLogprob(spelling[score.token], score.logprob, top)

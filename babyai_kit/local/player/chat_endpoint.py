@@ -7,12 +7,13 @@ another kind of model is another entry.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
-import json
 import socket
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -22,6 +23,8 @@ from babyai_kit.local.player.completion import Completion, ModelAnswer, Response
 from babyai_kit.local.player.faults import Fault, FaultPlan, Latency, spoil
 from babyai_kit.local.player.model_directory import ServedModel
 from babyai_kit.local.player.protocol import ProtocolError
+from babyai_kit.local.player.stream import chunks_of, write_stream
+from babyai_kit.local.player.trainer import Answer
 
 CHAT_PATH = "/chat/completions"
 """Below the base of the API."""
@@ -102,16 +105,30 @@ class ChatEndpoint:
         delay = self.latency.seconds(request.identity, attempt)
         if delay:
             await self._wait(delay)
-        answer = scripted if isinstance(scripted, str) else model.player(request)
-        if not isinstance(answer, (str, ModelAnswer)):
-            answer = await answer
+        if isinstance(scripted, str):
+            answer: Answer = scripted
+        else:
+            # What is spoiled must be whole.
+            given = model.player(replace(request, stream=False) if fault else request)
+            answer = await given if isinstance(given, Awaitable) else given
+        if isinstance(answer, AsyncGenerator):
+            return await write_stream(http, chunks_of(self._counted(answer, request), writer))
         if fault:
             answer = spoil(fault, answer if isinstance(answer, str) else answer.text, request.identity)
         completion = complete(answer, request, fault.kind if fault else "")
         self.stats.add_answer(request.identity)
         if request.stream:
-            return await _stream(http, writer, completion)
+            return await write_stream(http, chunks_of(completion, writer))
         return web.json_response(writer.whole(completion))
+
+    async def _counted(
+        self, answers: AsyncGenerator[ModelAnswer, None], request: ChatRequest
+    ) -> AsyncGenerator[ModelAnswer, None]:
+        async with contextlib.aclosing(answers):
+            async for answer in answers:
+                if not answer.growing:
+                    self.stats.add_answer(request.identity)
+                yield answer
 
     async def _scripted(self, request: ChatRequest) -> str | Fault | None:
         if self.answers is None:
@@ -153,17 +170,6 @@ class ChatEndpoint:
         done, _ = await asyncio.wait([self.closing], timeout=seconds)
         if done:
             raise _Closing
-
-
-async def _stream(http: web.Request, writer: ResponseWriter, completion: Completion) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
-    response.content_type = "text/event-stream"
-    await response.prepare(http)
-    for body in writer.chunks(completion):
-        await response.write(f"data: {json.dumps(body)}\n\n".encode())
-    await response.write(b"data: [DONE]\n\n")
-    await response.write_eof()
-    return response
 
 
 def _cut_off(http: web.Request) -> web.Response:

@@ -1,12 +1,10 @@
-"""From a player's answer to the response bodies of chat completions: limits, usage, whole or streamed."""
+"""From a player's answer to the response body of a chat completion: limits, usage. For streams: `stream`."""
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from babyai_kit.local.player import logprobs
@@ -30,6 +28,8 @@ class ModelAnswer:
     """Of the text's tokens, without one that ends it; None: not asked for."""
     tool: str | None = None
     """Which of several tools it calls; None: it was cut off before that was known."""
+    growing: bool = False
+    """True if it is the beginning of an answer (see trainer.Answer)."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,13 @@ def complete(answer: str | ModelAnswer, request: ChatRequest, fault: str = "") -
     return Completion(text, "length" if truncated else end, prompt_tokens, count, tool=tool)
 
 
+def complete_so_far(answer: ModelAnswer, request: ChatRequest) -> Completion:
+    """What of an answer that grows can be sent: not its end where that may be the beginning of a stop."""
+    text = answer.text
+    held = [size for stop in request.stop for size in range(1, len(stop)) if text.endswith(stop[:size])]
+    return complete(replace(answer, text=text[: len(text) - max(held, default=0)]), request)
+
+
 def _called(answer: str | ModelAnswer, request: ChatRequest) -> str | None:
     """The tool that the answer calls; of several, a player that answers with a text alone calls the first."""
     if len(request.tools) > 1 and isinstance(answer, ModelAnswer):
@@ -107,38 +114,14 @@ class ResponseWriter:
         """The body of an answer that is not streamed."""
         choice = {
             "index": 0,
-            "message": self._message(completion.text, completion.tool),
-            "logprobs": self._logprobs(completion.logprobs),
+            "message": self.message(completion.text, completion.tool),
+            "logprobs": self.logprobs(completion.logprobs),
             "finish_reason": completion.finish_reason,
         }
-        body = {**self._head("chat.completion"), "choices": [choice]}
+        body = {**self.head("chat.completion"), "choices": [choice]}
         return {**body, "usage": completion.usage} if self.usage else body
 
-    def chunks(self, completion: Completion) -> Iterator[dict[str, Any]]:
-        """The chunks of a streamed answer: role, text by words or, with log probabilities, by
-        tokens (a tool call in one), end, usage."""
-        head = self._head("chat.completion.chunk")
-        text = completion.text or ""
-        if self.request.tools:
-            message = self._message(text, completion.tool)
-            for call in message.get("tool_calls", ()):
-                call["index"] = 0
-            yield {**head, "choices": [_delta(message)]}
-        else:
-            yield {**head, "choices": [_delta(self._message(""))]}
-            if completion.logprobs is None:
-                for word in re.findall(r"\S+\s*|\s+", text):
-                    yield {**head, "choices": [_delta({"content": word})]}
-            else:
-                for piece, tokens in logprobs.pieces(completion.logprobs, text):
-                    choice = _delta({"content": piece}, logprobs=self._logprobs(tokens))
-                    yield {**head, "choices": [choice]}
-        yield {**head, "choices": [_delta({}, finish_reason=completion.finish_reason)]}
-        options = self.request.body.get("stream_options")
-        if self.usage and isinstance(options, dict) and options.get("include_usage"):
-            yield {**head, "choices": [], "usage": completion.usage}
-
-    def _head(self, kind: str) -> dict[str, Any]:
+    def head(self, kind: str) -> dict[str, Any]:
         return {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": kind,
@@ -147,17 +130,13 @@ class ResponseWriter:
             "system_fingerprint": self.fingerprint,
         }
 
-    def _logprobs(self, tokens: tuple[TokenLogprob, ...] | None) -> dict[str, Any] | None:
+    def logprobs(self, tokens: tuple[TokenLogprob, ...] | None) -> dict[str, Any] | None:
         return None if tokens is None else logprobs.as_json(tokens, self.request.top_logprobs)
 
-    def _message(self, text: str | None, tool: str | None = None) -> dict[str, Any]:
+    def message(self, text: str | None, tool: str | None = None) -> dict[str, Any]:
         if tool is None:
             content = None if self.request.tools else text
             return {"role": "assistant", "content": content, "refusal": None}
         function = {"name": tool, "arguments": text}
         call = {"id": f"call_{uuid.uuid4().hex[:24]}", "type": "function", "function": function}
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
-
-
-def _delta(delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "finish_reason": finish_reason, **more}

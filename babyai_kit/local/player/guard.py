@@ -10,10 +10,10 @@ from aiohttp.typedefs import Handler
 from babyai_kit.configuration.addresses import CONTAINERS_HOST, HOST
 from babyai_kit.configuration.loopback import foreign_reason
 from babyai_kit.local.http.connections import HttpConnections
-from babyai_kit.local.http.malformed import BAD_REQUESTS, LOGGER
+from babyai_kit.local.http.malformed import BAD_REQUESTS
 from babyai_kit.local.player.call_counts import CallCounts
 from babyai_kit.local.player.chat_endpoint import CHAT_PATH
-from babyai_kit.local.player.protocol import API_BASES, ProtocolError
+from babyai_kit.local.player.protocol import API_BASES, ProtocolError, server_failure
 
 
 class Guard:
@@ -48,9 +48,7 @@ class Guard:
         except ConnectionError:  # the client has gone
             raise
         except Exception as error:
-            LOGGER.exception("%s %s failed", request.method, request.path)
-            message = f"The server failed ({type(error).__name__}); its output says why."
-            refusal = ProtocolError(500, message, code="server_error")
+            refusal = server_failure(request, error)
         return web.json_response(refusal.body(), status=refusal.status, headers=refusal.headers)
 
     def _check_key(self, http: web.Request) -> None:

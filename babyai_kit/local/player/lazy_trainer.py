@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babyai_kit.local.player.chat_request import ChatRequest
-from babyai_kit.local.player.completion import ModelAnswer
 from babyai_kit.local.player.trainer import (
+    Answer,
     Embedder,
     Embeddings,
     Player,
@@ -67,7 +67,7 @@ class LazyTrainer(Trainer):
     def player(self, model: str, folder: Path | None) -> Player:
         player: Player | None = None
 
-        async def answer(request: ChatRequest) -> str | ModelAnswer:
+        async def answer(request: ChatRequest) -> Answer:
             nonlocal player
             if player is None:
                 trainer = await asyncio.to_thread(self.load)

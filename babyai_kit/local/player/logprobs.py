@@ -25,24 +25,53 @@ class TokenLogprob:
 
 def cut_after(tokens: Sequence[TokenLogprob], text: str) -> tuple[TokenLogprob, ...]:
     """The first of `tokens`, as many as lie within `text`, with which they begin."""
-    end, size = 0, len(text.encode())
-    for number, token in enumerate(tokens):
-        end += len(token.token)
-        if end > size:
-            return tuple(tokens[:number])
-    return tuple(tokens)
+    return tuple(token for _, (token,) in Pieces().add(tokens, text))
 
 
-def pieces(tokens: Sequence[TokenLogprob], text: str) -> Iterator[tuple[str, tuple[TokenLogprob, ...]]]:
-    """`text` token by token: a character with the last of its tokens, text beyond all tokens at the end."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    start = 0
-    for token in tokens:
-        end = start + len(decoder.decode(token.token))
-        yield text[start:end], (token,)
-        start = end
-    if text[start:]:
-        yield text[start:], ()
+class Pieces:
+    """A text that grows, token by token."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._tokens = self._end = 0
+
+    def add(
+        self, tokens: Sequence[TokenLogprob], text: str
+    ) -> Iterator[tuple[str, tuple[TokenLogprob, ...]]]:
+        """What came since the last call, of the `tokens` of a `text` that goes no further than they do: a
+        character with the last of its tokens. Tokens that go on beyond the text, or end within a character,
+        wait."""
+        end, waiting = self._end, list[tuple[int, TokenLogprob]]()
+        state = self._decoder.getstate()
+        for token in tokens[self._tokens :]:
+            end += len(self._decoder.decode(token.token))
+            waiting.append((end, token))
+            if end > len(text):
+                break
+            if not self._decoder.getstate()[0]:
+                state = self._decoder.getstate()
+                yield from self._take(waiting, text)
+                waiting = []
+        self._decoder.setstate(state)
+
+    def finish(
+        self, tokens: Sequence[TokenLogprob], text: str
+    ) -> Iterator[tuple[str, tuple[TokenLogprob, ...]]]:
+        """All that is left of the `tokens` and the `text`, which is beyond the last of them perhaps."""
+        end, waiting = self._end, list[tuple[int, TokenLogprob]]()
+        for token in tokens[self._tokens :]:
+            end += len(self._decoder.decode(token.token))
+            waiting.append((end, token))
+        yield from self._take(waiting, text)
+        if text[end:]:
+            yield text[end:], ()
+
+    def _take(
+        self, tokens: Sequence[tuple[int, TokenLogprob]], text: str
+    ) -> Iterator[tuple[str, tuple[TokenLogprob, ...]]]:
+        for end, token in tokens:
+            yield text[self._end : end], (token,)
+            self._end, self._tokens = end, self._tokens + 1
 
 
 def as_json(tokens: Sequence[TokenLogprob], top: int) -> dict[str, Any]:

@@ -6,6 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aiohttp import web
+
+from babyai_kit.local.http.malformed import LOGGER
+
 API_BASES = ("/v1", "/openai")
 """Paths under which OpenAI's routes are served. The second is where a TensorZero gateway sends what is meant
 for OpenAI if its internal variable TENSORZERO_INTERNAL_MOCK_PROVIDER_API names this server."""
@@ -31,6 +35,13 @@ class ProtocolError(Exception):
         kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         error = {"message": str(self), "type": kind, "param": self.param, "code": self.code}
         return {"error": error}
+
+
+def server_failure(http: web.Request, error: Exception) -> ProtocolError:
+    """What a client is told of an `error` within the server; the log has the rest."""
+    LOGGER.error("%s %s failed", http.method, http.path, exc_info=error)
+    message = f"The server failed ({type(error).__name__}); its output says why."
+    return ProtocolError(500, message, code="server_error")
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and a folder of its own, and reports to a TrainingLog.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,8 +18,11 @@ from babyai_kit.local.player.completion import ModelAnswer
 if TYPE_CHECKING:
     from babyai_kit.local.player.hyperparameters import Hyperparameters
 
-Player = Callable[[ChatRequest], "str | ModelAnswer | Awaitable[str | ModelAnswer]"]
-"""From a request to the answer: text, or more of it with ModelAnswer.
+Answer = str | ModelAnswer | AsyncGenerator[ModelAnswer, None]
+"""A text, or more of it with ModelAnswer. If the request has `stream`, it may come as it grows: beginnings,
+each longer than the last and marked `growing`, and then the whole answer."""
+Player = Callable[[ChatRequest], "Answer | Awaitable[Answer]"]
+"""From a request to the answer.
 
 A model honours the request's temperature, top_p, seed, stop, max_tokens, schema and logprobs. A text is cut
 at `stop` and `max_tokens` for it, a ModelAnswer only at `stop`. May raise ProtocolError (400) for what the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -213,12 +214,101 @@ async def test_log_probabilities_spell_the_answer(client: openai.AsyncOpenAI, fo
         assert plain == choice.message.content
 
 
-async def test_a_stream_is_the_answer_piece_by_piece(client: openai.AsyncOpenAI):
-    whole = await answer(client, temperature=0)
-    stream = await client.chat.completions.create(**chat(temperature=0, stream=True, logprobs=True))
-    pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
-    assert "".join(pieces) == whole
-    assert len(pieces) > 3
+RARE = {"type": "string", "pattern": "^[\u9f00-\u9fa0\U0001f980-\U0001f9a0]{12}$"}
+"""Characters that are several tokens."""
+
+
+@pytest.mark.parametrize("scored", [False, True])
+@pytest.mark.parametrize("schema", [None, RARE], ids=["any", "rare"])
+async def test_a_stream_is_the_answer_piece_by_piece(
+    client: openai.AsyncOpenAI, model: LanguageModel, scored: bool, schema: dict[str, Any] | None
+):
+    several = 0
+    form = {"type": "json_schema", "json_schema": {"name": "text", "schema": schema}} if schema else None
+    for seed in range(4):
+        fields = chat(seed=seed, max_tokens=32, logprobs=scored, response_format=form)
+        text = (await client.chat.completions.create(**fields)).choices[0].message.content
+        for stop in (None, text[4:5], text[6:8]):
+            whole = await client.chat.completions.create(**fields, stop=stop)
+            model._shelf._ready[None].generator._cache.clear()  # what is known comes at once
+            stream = await client.chat.completions.create(
+                **fields, stop=stop, stream=True, stream_options={"include_usage": True}
+            )
+            *chunks, last = [chunk async for chunk in stream]
+            choices = [chunk.choices[0] for chunk in chunks]
+            assert stop or len(choices) > 8
+            assert "".join(one.delta.content or "" for one in choices) == whole.choices[0].message.content
+            assert choices[-1].finish_reason == whole.choices[0].finish_reason
+            assert last.usage.completion_tokens == whole.usage.completion_tokens
+            if scored:
+                rows = [row for one in choices if one.logprobs for row in one.logprobs.content]
+                assert rows == whole.choices[0].logprobs.content
+                several += sum("bytes:" in row.token for row in rows)
+    assert several or not (scored and schema)
+
+
+async def test_a_stream_comes_while_the_answer_is_computed(
+    client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+):
+    sampled, go_on, sample = [], threading.Event(), generation.sample
+
+    def slow(*args: Any, **options: Any) -> int:
+        if len(sampled) == 6:
+            go_on.wait(60)
+        sampled.append(sample(*args, **options))
+        return sampled[-1]
+
+    monkeypatch.setattr(generation, "sample", slow)
+    stream = await client.chat.completions.create(**chat(seed=3, stream=True))
+    pieces = aiter(stream)
+    text = ""
+    while not text:
+        text = (await anext(pieces)).choices[0].delta.content or ""
+    assert len(sampled) <= 6  # of 12
+    go_on.set()
+    assert len([piece async for piece in pieces]) > 3
+
+
+async def test_a_client_that_leaves_a_stream_ends_its_answer(
+    client: openai.AsyncOpenAI, model: LanguageModel
+):
+    endless = {"type": "json_schema", "json_schema": {"schema": {"type": "string", "minLength": 4000}}}
+    fields = chat(max_tokens=900, response_format=endless, stream=True)
+    async with await client.chat.completions.create(**fields) as stream:
+        await anext(aiter(stream))
+        generator = model._shelf._ready[None].generator
+        left = generator._active[0].generation
+    await until(lambda: not generator.busy, seconds=60)
+    assert not left.ended
+    assert await answer(client)
+
+
+async def test_a_stream_that_fails_says_so(
+    client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.chat.completions.create(**chat("a wall " * TINY.context, stream=True))
+    assert refused.value.code == "context_length_exceeded"
+    sampled, sample = [], generation.sample
+
+    def failing(*args: Any, **options: Any) -> int:
+        sampled.append(sample(*args, **options))
+        if len(sampled) == 6:
+            raise RuntimeError("out of memory")
+        return sampled[-1]
+
+    monkeypatch.setattr(generation, "sample", failing)
+    stream = await client.chat.completions.create(**chat(seed=3, stream=True))
+    pieces = []
+
+    async def read() -> None:
+        async for chunk in stream:
+            pieces.extend(choice.delta.content for choice in chunk.choices)
+
+    with pytest.raises(openai.APIError, match="The server failed"):
+        await read()
+    assert any(pieces)
+    assert "out of memory" in caplog.text
 
 
 async def test_what_the_model_cannot_do_is_refused(client: openai.AsyncOpenAI):

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,30 @@ def tokens_of(text: str) -> tuple[TokenLogprob, ...]:
 
 
 class Parrot(Trainer):
-    """Says TEXT and remembers what it was asked."""
+    """Says TEXT and remembers what it was asked. growing: it says it token by token, if that is wanted."""
 
     models = ("parrot",)
     owner = fingerprint = "parrot"
     resumable = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, growing: bool = False) -> None:
         self.requests: list[ChatRequest] = []
+        self._growing = growing
 
     def player(self, model: str, folder: Path | None) -> Player:
-        def answer(request: ChatRequest) -> ModelAnswer:
+        async def grow(whole: ModelAnswer) -> AsyncGenerator[ModelAnswer, None]:
+            for count in range(1, whole.completion_tokens):
+                tokens = tokens_of(TEXT)[:count]
+                text = b"".join(token.token for token in tokens).decode(errors="ignore")
+                scores = whole.logprobs and tokens
+                yield replace(whole, text=text, completion_tokens=count, logprobs=scores, growing=True)
+            yield whole
+
+        def answer(request: ChatRequest) -> ModelAnswer | AsyncGenerator[ModelAnswer, None]:
+            whole = answer_at_once(request)
+            return grow(whole) if request.stream and self._growing else whole
+
+        def answer_at_once(request: ChatRequest) -> ModelAnswer:
             self.requests.append(request)
             if request.schema == {"type": "number"}:
                 raise ProtocolError(400, "Only objects can be written.", param="response_format")
@@ -184,9 +198,12 @@ async def test_log_probabilities_of_each_token() -> None:
     assert stopped.choices[0].logprobs.content == []  # its only token goes on beyond the stop
 
 
-@pytest.mark.parametrize("stop", [None, "go forw"])
-async def test_a_stream_has_the_text_and_the_log_probabilities_token_by_token(stop: str | None) -> None:
-    async with served(Parrot()) as ask:
+@pytest.mark.parametrize("growing", [False, True])
+@pytest.mark.parametrize("stop", [None, "go forw", "🟥", "see 🟩", "d", "\nnever"])
+async def test_a_stream_has_the_text_and_the_log_probabilities_token_by_token(
+    stop: str | None, growing: bool
+) -> None:
+    async with served(Parrot(growing=growing)) as ask:
         whole = await ask(logprobs=True, top_logprobs=1, stop=stop)
         stream = await ask(
             logprobs=True, top_logprobs=1, stop=stop, stream=True, stream_options={"include_usage": True}
@@ -194,9 +211,20 @@ async def test_a_stream_has_the_text_and_the_log_probabilities_token_by_token(st
         *chunks, last = [chunk async for chunk in stream]
     choices = [chunk.choices[0] for chunk in chunks]
     assert "".join(choice.delta.content or "" for choice in choices) == whole.choices[0].message.content
+    assert choices[-1].finish_reason == whole.choices[0].finish_reason
+    assert {chunk.usage for chunk in chunks} == {None}
+    assert len({chunk.id for chunk in [*chunks, last]}) == 1
     rows = [row for choice in choices if choice.logprobs for row in choice.logprobs.content]
     assert rows == whole.choices[0].logprobs.content
     assert last.usage == whole.usage
+
+
+async def test_a_stream_is_sent_as_it_grows_but_for_what_may_be_a_stop() -> None:
+    async with served(Parrot(growing=True)) as ask:
+        stream = await ask(stop=["ee 🟥!", "forward!"], stream=True)
+        pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
+    # By tokens of three bytes; "ee " and "for" might have been the beginning of a stop.
+    assert [piece for piece in pieces if piece] == ["I s", "ee 🟥, ", "go ", "forward"]
 
 
 @pytest.mark.parametrize(
