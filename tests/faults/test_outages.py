@@ -25,7 +25,8 @@ PLAN: dict[str, Any] = {"variants": ["baseline", "history"], "tasks": ["goto", "
 AWAY_S = float(os.environ.get("FAULTS_AWAY_S", "2"))
 
 
-@pytest.mark.parametrize("evaluated", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.long
+@pytest.mark.parametrize("evaluated", [False, True])
 async def test_an_outage_is_told_named_and_mended(store, open_session, tmp_path, capsys, evaluated):
     plan = PLAN | {"results": tmp_path, "progress": False, "workflow_evaluation": evaluated}
     slow = False

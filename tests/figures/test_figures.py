@@ -97,8 +97,8 @@ def test_every_text_can_be_read(name: str, case: str) -> None:
     [
         at
         for at in DRAWN
-        if at[0] in MEASURES
-        and at[1] in ("whole", "one task", "one episode", "errors", "unfinished", "two models")
+        if at.values[0] in MEASURES
+        and at.values[1] in ("whole", "one task", "one episode", "errors", "unfinished", "two models")
     ],
 )
 def test_points_and_lines_are_the_estimates(name: str, case: str) -> None:

@@ -49,6 +49,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.long
 async def test_the_workflow_uploads_what_was_curated(
     open_offline: Open, collected: Path, data: Path, tmp_path: Path
 ):

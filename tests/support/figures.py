@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -95,9 +96,14 @@ CASES = {  # drawn by every figure
         [episodes(tasks=TWO, model="offline-player"), episodes(("history",), tasks=TWO)]
     ),
 }
+ALIKE = ("episode_return", "input_tokens", "output_tokens")
+"""Drawn as `success_rate` is: most of these tables are left to the long tests."""
+OF_ALIKE = [(name, case) for name in ALIKE for case in CASES if case not in ("whole", "hostile names")]
 USUAL = ("unknown", "one variant", "offline and other")
 """Nothing special to a curve or a difference."""
-DRAWN = [(n, c) for n in FIGURES for c in CASES if n not in SIMILAR and not (n in OTHERS and c in USUAL)]
+DRAWN: list[Any] = [
+    (n, c) for n in FIGURES for c in CASES if n not in SIMILAR and not (n in OTHERS and c in USUAL)
+]
 DRAWN += [(name, case) for name in SIMILAR for case in ("whole", "unknown", "two models")]
 for case, frame, names in (
     ("offline", episodes(model="offline-player"), ("success_rate", "cost", *OTHERS)),
@@ -135,6 +141,7 @@ for case, frame, names in (
 ):
     CASES[case] = frame
     DRAWN += [(name, case) for name in names]
+DRAWN = [pytest.param(*at, marks=[pytest.mark.long] if at in OF_ALIKE else []) for at in DRAWN]
 
 
 @cache
