@@ -31,13 +31,14 @@ def _tokenized(conversation: training_file.Example, tokenizer: ChatTokenizer) ->
     for number, learned in enumerate(conversation.learned):
         if not learned:
             continue
+        # Found from its end: the template may begin the text with a system message of its own.
+        text = tokenizer.render(messages[: number + 1], answer_next=False)
+        stop = text.rindex(end) + len(end)
+        start = stop - len(end) - len(messages[number][1])
         # An answer's tokens are those of its own text, as when it is generated.
-        before = tokenizer.render(messages[:number])
-        with_answer = tokenizer.render(messages[: number + 1], answer_next=False)
-        stop = with_answer.index(end, len(before) + len(messages[number][1])) + len(end)
-        tokens += tokenizer.encode(before[written:])
-        start = len(tokens)
-        tokens += tokenizer.encode(with_answer[len(before) : stop])
-        spans.append((start, len(tokens)))
+        tokens += tokenizer.encode(text[written:start])
+        first = len(tokens)
+        tokens += tokenizer.encode(text[start:stop])
+        spans.append((first, len(tokens)))
         written = stop
     return Example(tuple(tokens), spans[-1][0], tuple(spans[:-1]))

@@ -107,10 +107,10 @@ class LanguageModel(Trainer):
             raise
 
     def _train(self, job: TrainingJob, log: TrainingLog, stop: threading.Event) -> int:
-        examples = self._examples(job.training_file)
+        examples = self._examples(job.training_file, "training_file", log)
         validation = []
         if job.validation_file is not None:
-            validation = self._examples(job.validation_file)[:VALIDATION_EXAMPLES]
+            validation = self._examples(job.validation_file, "validation_file", log)[:VALIDATION_EXAMPLES]
         model = self._copy(job.base_folder)
         training = Training(model, examples, recipe(job, len(examples)))
         state_file = job.state_folder / STATE_FILE
@@ -149,14 +149,20 @@ class LanguageModel(Trainer):
         except ConfigError as error:
             raise TrainingError(str(error), code="model_not_available", param="model") from None
 
-    def _examples(self, path: Path) -> list[Example]:
+    def _examples(self, path: Path, param: str, log: TrainingLog) -> list[Example]:
+        """Those of a job's file that are not too long; the log tells how many are. `param` names the file."""
         context = self._library.base.shape.context
-        conversations = read_examples(path, min_examples=1)
+        conversations = read_examples(path, min_examples=1, param=param)
         examples = list(tokenized(conversations, self._library.tokenizer, max_tokens=context))
+        name, limit = param.replace("_", " "), f"{context} tokens, the longest this model can read"
         if not examples:
-            raise TrainingError(
-                f"Every example has more than {context} tokens, the longest this model can read"
+            message = f"Every example of the {name} has more than {limit}"
+            raise TrainingError(message, code=f"invalid_{param}", param=param)
+        if left_out := len(conversations) - len(examples):
+            message = (
+                f"{left_out} of {len(conversations)} examples of the {name} left out: longer than {limit}"
             )
+            log.event(message, level="warn", data={"left_out": left_out, "file": param})
         return examples
 
 

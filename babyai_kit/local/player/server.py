@@ -171,10 +171,14 @@ class OfflinePlayer:
 async def serve(port: int = PLAYER_PORT, *, on_ready: Callable[[str], None] = print, **options: Any) -> None:
     """Run a server until SIGTERM, SIGINT or cancellation. `options` as in OfflinePlayer.
 
-    `on_ready` gets one line with the base URL once calls are answered.
+    `on_ready` gets one line with the models and, last, the base URL once calls are answered.
     """
     async with OfflinePlayer(port, **options) as player:
-        on_ready(f"offline player (a hand-written policy, no LLM) at {player.base_url}")
+        # The owner says in parentheses what kind of model it is.
+        models = [
+            f"{name} {model.owner.removeprefix('babyai-kit ')}" for name, model in player.models.items()
+        ]
+        on_ready(f"serving {', '.join(models)} at {player.base_url}")
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError):  # Windows, other threads

@@ -77,6 +77,17 @@ def test_what_is_learned_are_the_tokens_of_generated_answers(tokenizer: ChatToke
     assert list(example.tokens[: spans[0][0]]) == prompt
 
 
+def test_a_conversation_may_begin_with_the_assistant(tokenizer: ChatTokenizer):
+    """Before it, the template writes a system message of its own."""
+    messages = (("assistant", "Hello, I am Bob"), ("user", "act <|im_end|> now"), ("assistant", "a"))
+    conversation = Example(messages, (True, False, True))
+    (example,) = tokenized([conversation], tokenizer, max_tokens=1000)
+    spans = [*example.earlier, (example.answer_start, len(example.tokens))]
+    learned = [list(example.tokens[start:end]) for start, end in spans]
+    assert learned == [[*tokenizer.encode(text), tokenizer.end] for text in ("Hello, I am Bob", "a")]
+    assert list(example.tokens[: example.answer_start]) == tokenizer.encode_chat(messages[:-1])
+
+
 def test_what_is_too_long_is_left_out(tokenizer: ChatTokenizer):
     one = Example((("user", "a"), ("assistant", "b")), (False, True))
     length = len(tokenizer.encode_chat(one.messages, answer_next=False)) - 1

@@ -252,13 +252,39 @@ async def test_hyperparameters_out_of_range_make_no_job(tiny: Library, tmp_path:
         assert (await client.fine_tuning.jobs.list()).data == []
 
 
+LONG = {"messages": [{"role": "user", "content": "a " * 2000}, {"role": "assistant", "content": "b"}]}
+
+
 async def test_examples_that_are_too_long_fail_the_job(tiny: Library, tmp_path: Path):
-    long = {"messages": [{"role": "user", "content": "a " * 2000}, {"role": "assistant", "content": "b"}]}
-    content = (json.dumps(long) + "\n").encode() * 12
+    content = (json.dumps(LONG) + "\n").encode() * 12
     async with served(LanguageModel(tiny), tmp_path) as client:
         job = await ended(client, (await create(client, content)).id)
         assert (job.status, job.error.param) == ("failed", "training_file")
         assert "1024 tokens" in job.error.message
+        file = await client.files.create(file=("v.jsonl", content), purpose="fine-tune")
+        job = await ended(client, (await create(client, rows(12), validation_file=file.id)).id)
+        assert (job.status, job.error.param) == ("failed", "validation_file")
+        assert job.error.code == "invalid_validation_file"
+
+
+async def test_a_job_tells_of_the_examples_that_are_too_long(tiny: Library, tmp_path: Path):
+    long = (json.dumps(LONG) + "\n").encode()
+    async with served(LanguageModel(tiny), tmp_path) as client:
+        file = await client.files.create(file=("v.jsonl", rows(2) + long), purpose="fine-tune")
+        for content, told in (
+            (rows(12), ["1 of 3 examples of the validation file"]),
+            (
+                rows(12) + long * 2,
+                ["2 of 14 examples of the training file", "1 of 3 examples of the validation file"],
+            ),
+        ):
+            job = await ended(client, (await create(client, content, validation_file=file.id)).id)
+            assert job.status == "succeeded"
+            events = [event async for event in client.fine_tuning.jobs.list_events(job.id)]
+            messages = [event.message for event in reversed(events) if event.level == "warn"]
+            assert [
+                message.partition(" left out: longer than 1024 tokens")[0] for message in messages
+            ] == told
 
 
 async def test_weights_that_cannot_be_read_are_no_model_and_no_base(

@@ -17,7 +17,10 @@ from babyai_kit.cli.player import add_arguments
 from babyai_kit.configuration.models import OFFLINE_MODEL
 from babyai_kit.errors import InputError
 from babyai_kit.local.player import ChatRequest, OfflinePlayer
+from babyai_kit.local.player.lazy_trainer import LazyTrainer
 from babyai_kit.local.player.model_directory import ServedModel
+from babyai_kit.local.player.server import serve
+from babyai_kit.local.player.trainer import Trainer
 from babyai_kit.tokens import count_prompt, count_text
 from tests.support.messages import THINKING_RULES, body, messages, until
 
@@ -253,7 +256,8 @@ def test_command_line_serves_until_told_to_stop() -> None:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert "no LLM" in line
+        policy = "(hand-written policy, no LLM)"
+        assert line.startswith(f"serving {OFFLINE_MODEL} {policy}, m {policy} at http://127.0.0.1:")
         status, answer = asyncio.run(fetch(line.split()[-1] + "models"))
         assert (status, answer["data"][1]["id"]) == (200, "m")
     finally:
@@ -261,6 +265,18 @@ def test_command_line_serves_until_told_to_stop() -> None:
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "Traceback" not in errors
+
+
+async def test_the_first_line_names_other_models_too() -> None:
+    def load() -> Trainer:
+        raise AssertionError("nobody asked it")
+
+    lines: list[str] = []
+    parrot = LazyTrainer(load, models=("parrot",), owner="babyai-kit (a bird)", fingerprint="parrot")
+    server = asyncio.create_task(serve(0, trainers=[parrot], on_ready=lines.append))
+    await until(lambda: lines)
+    server.cancel()
+    assert ", parrot (a bird) at http://" in lines[0]
 
 
 def test_flags_have_the_defaults_of_the_server() -> None:
