@@ -57,3 +57,11 @@ def real(base: GgufFile) -> Library:
     from babyai_kit.local.language_model.library import Library
 
     return Library(base, dtype=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def served(base: GgufFile) -> Library:
+    """Models over the pretrained base as they are served: in the number format that this CPU does faster."""
+    from babyai_kit.local.language_model.library import Library
+
+    return Library(base)

@@ -20,7 +20,6 @@ from babyai_kit.environment import ACTIONS, TASKS, make_env
 from babyai_kit.local.language_model.constraints import Constraint, Constraints, SchemaError
 from babyai_kit.local.language_model.generation import Generation
 from babyai_kit.local.language_model.generator import Generator
-from babyai_kit.local.language_model.gguf_file import GgufFile
 from babyai_kit.local.language_model.library import Library
 from tests.support.generations import answered, generation
 from tests.support.messages import RULES, user_text
@@ -104,7 +103,7 @@ def test_answers_are_valid(tiny: Library, generator: Generator, constraints: Con
             constraint=constraints.of_schema(schema),
             top_logprobs=0 if number % 5 == 0 else None,
         )
-        for number, prompt in enumerate(prompts(tiny, 40))
+        for number, prompt in enumerate(prompts(tiny, 20))
     ]
     for one in answered(generator, generations):
         whole += check(one, schema, tiny)
@@ -114,12 +113,52 @@ def test_answers_are_valid(tiny: Library, generator: Generator, constraints: Con
     assert whole == len(generations) or name in UNBOUNDED
 
 
+def acting(library: Library, number: int, prompt: list[int], constraints: Constraints) -> Generation:
+    return generation(
+        prompt,
+        seed=number,
+        max_tokens=40,
+        temperature=(0.0, 1.0, 1.5)[number % 3],
+        constraint=constraints.of_schema(SCHEMAS["act"]),
+        ends=library.tokenizer.ends,
+    )
+
+
+@pytest.mark.e2e
+def test_500_answers_of_the_pretrained_model_are_actions_and_those_it_gives_alone(served: Library):
+    """About things in view, one at a time; in batches, and some of the questions again by themselves."""
+    constraints = Constraints(served.tokenizer)
+    questions: set[str] = set()
+    for seed in itertools.count():
+        observation, _ = make_env(TASKS[seed % len(TASKS)]).reset(seed=seed)
+        questions |= {f"{observation['mission']}\n{thing}" for thing in observation["text"].splitlines()}
+        if len(questions) >= 500:
+            break
+    chats = [[("system", RULES), ("user", question)] for question in sorted(questions)[:500]]
+    # Those about one mission in several batches, so that all but one find it cached.
+    prompts = [served.tokenizer.encode_chat(chat) for start in range(20) for chat in chats[start::20]]
+    generator, ended = Generator(served.open(None)), []
+    for start in range(0, 500, 25):
+        numbered = enumerate(prompts[start : start + 25], start)
+        ended += answered(generator, [acting(served, n, prompt, constraints) for n, prompt in numbered])
+    assert all(check(one, SCHEMAS["act"], served) for one in ended)
+    assert len({tuple(one.prompt) for one in ended}) == 500
+    assert len({tuple(one.answer) for one in ended}) > 3
+
+    generator = Generator(served.open(None))
+    numbers = range(1, 500, 15)  # at temperature 1
+    alone = [answered(generator, [acting(served, n, prompts[n], constraints)])[0].answer for n in numbers]
+    # In half precision sums depend on what else is computed, which may turn a draw; here it turned none.
+    others = sum(ended[n].answer != answer for n, answer in zip(numbers, alone, strict=True))
+    assert others <= len(alone) // 10
+
+
 @pytest.mark.e2e
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_the_pretrained_model_answers_500_prompts_in_the_form_asked_for(base: GgufFile):
-    library, rng = Library(base), random.Random(7)
-    constraints = Constraints(library.tokenizer)
+def test_500_longer_answers_of_the_pretrained_model_are_valid(served: Library):
+    """To whole observations with some history, a fifth of them with thinking."""
+    rng, constraints = random.Random(7), Constraints(served.tokenizer)
     generations: list[Generation] = []
     schemas: list[dict[str, Any]] = []
     for number in range(500):
@@ -135,19 +174,19 @@ def test_the_pretrained_model_answers_500_prompts_in_the_form_asked_for(base: Gg
         schemas.append(SCHEMAS["act with thinking" if number % 5 == 0 else "act"])
         generations.append(
             generation(
-                library.tokenizer.encode_chat(chat),
+                served.tokenizer.encode_chat(chat),
                 seed=number,
                 max_tokens=40,
                 temperature=(0.0, 0.7, 1.5)[number % 3],
                 constraint=constraints.of_schema(schemas[-1]),
-                ends=library.tokenizer.ends,
+                ends=served.tokenizer.ends,
             )
         )
-    generator = Generator(library.open(None))
+    generator = Generator(served.open(None))
     ended = [
         one for start in range(0, 500, 20) for one in answered(generator, generations[start : start + 20])
     ]
-    whole = [check(one, schema, library) for one, schema in zip(ended, schemas, strict=True)]
+    whole = [check(one, schema, served) for one, schema in zip(ended, schemas, strict=True)]
     assert all(w for w, schema in zip(whole, schemas, strict=True) if schema is SCHEMAS["act"])
     assert len({tuple(one.prompt) for one in ended}) == 500
 
