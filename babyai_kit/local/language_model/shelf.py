@@ -62,6 +62,12 @@ class Shelf:
         self._ready.move_to_end(folder)
         return self._ready[folder]
 
+    def forget(self, folder: Path) -> None:
+        """Put away the models of `folder` and of those within it, but for one that answers just then."""
+        for key, ready in list(self._ready.items()):
+            if key and key.is_relative_to(folder) and not ready.generator.busy:
+                del self._ready[key]
+
     def _open(self, folder: Path | None) -> Llama:
         try:
             return self.library.open(folder)

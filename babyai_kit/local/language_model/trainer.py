@@ -95,6 +95,9 @@ class LanguageModel(Trainer):
 
         return embed
 
+    def forget(self, folder: Path) -> None:
+        self._answering.submit(self._shelf.forget, folder)
+
     async def train(self, job: TrainingJob, log: TrainingLog) -> int:
         stop = threading.Event()
         work = asyncio.get_running_loop().run_in_executor(self._training, self._train, job, log, stop)

@@ -22,6 +22,8 @@ from babyai_kit.local.player.protocol import ProtocolError
 
 ENDED = ("succeeded", "failed", "cancelled")
 EVENTS, CHECKPOINTS = "events.jsonl", "checkpoints.jsonl"
+CHECKPOINT = ":ckpt-step-"
+"""Stands between a model's name and the step in the name of its checkpoint."""
 _ID = re.compile(r"ftjob-[A-Za-z0-9]{1,64}")
 
 
@@ -153,7 +155,7 @@ class JobLog:
         self.event(f"Step {step}: {text}", data=row, kind="metrics")
 
     def checkpoint(self, step: int, metrics: Mapping[str, float]) -> None:
-        name = f"{self._model}:ckpt-step-{step}"
+        name = f"{self._model}{CHECKPOINT}{step}"
         row = {
             "id": new_id("ftckpt_"),
             "object": "fine_tuning.job.checkpoint",

@@ -91,6 +91,10 @@ class LazyTrainer(Trainer):
 
         return embed if self._embeds else None
 
+    def forget(self, folder: Path) -> None:
+        if self._trainer is not None:
+            self._trainer.forget(folder)
+
     async def train(self, job: TrainingJob, log: TrainingLog) -> int | None:
         trainer = await asyncio.to_thread(self.load)
         return await trainer.train(job, log)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.local.player.job_store import JobStore
+from babyai_kit.local.player.job_store import CHECKPOINT, ENDED, JobStore
+from babyai_kit.local.player.protocol import ProtocolError
 from babyai_kit.local.player.trainer import Embedder, Player, Trainer
 
 ORGANIZATION = "offline"
@@ -54,19 +56,41 @@ class ModelDirectory:
 
     def find(self, name: str) -> ModelSource | None:
         """Source of a base model, a fine-tuned model or a checkpoint; None if there is no such model."""
-        if name in self._bases:
-            return ModelSource(self._bases[name], name)
-        if not name.startswith("ft:"):
-            return None
-        model, _, step = name.partition(":ckpt-step-")
-        job = next((job for job in self._jobs.all() if job["fine_tuned_model"] == model), None)
-        origin = self.find(job["model"]) if job else None
-        if job is None or origin is None:
+        base = self._base(name)
+        if base is None or base == name:
+            return ModelSource(self._bases[name], name) if base else None
+        model, checkpoint, step = name.partition(CHECKPOINT)
+        job = self._job(model)
+        if job is None or (checkpoint and not step.isdecimal()):
             return None
         folder = self._jobs.work_folder(job["id"])
-        if step:
-            folder /= f"step-{step}" if step.isdecimal() else ""
-        return ModelSource(origin.trainer, origin.base, folder) if folder.is_dir() else None
+        if checkpoint:
+            folder /= f"step-{step}"
+        return ModelSource(self._bases[base], base, folder) if folder.is_dir() else None
+
+    def delete(self, name: str) -> Path:
+        """Take a fine-tuned model with its checkpoints, or one checkpoint, out of the directory.
+
+        Returns the folder, with another name, in which its files still are: to be removed.
+        Raises ProtocolError for a name that is not served (404), a base model (403), and a model from which a
+        job that has not ended continues (409).
+        """
+        if name in self._bases:
+            message = f"The model `{name}` is a base model; only fine-tuned models can be deleted."
+            raise ProtocolError(403, message, param="model")
+        source = self.find(name)
+        if source is None or source.folder is None:
+            message = f"The model `{name}` does not exist."
+            raise ProtocolError(404, message, code="model_not_found", param="model")
+        for job in self._jobs.all():
+            if job["status"] not in ENDED and is_of(job["model"], name):
+                message = f"Job {job['id']} is to continue from the model `{name}`; cancel it first."
+                raise ProtocolError(409, message, param="model")
+        gone = source.folder.with_name(f"{source.folder.name}.deleted")
+        shutil.rmtree(gone, ignore_errors=True)
+        source.folder.rename(gone)
+        source.trainer.forget(source.folder)
+        return gone
 
     async def load(self, name: str) -> ServedModel | None:
         """The model `name`, ready to answer; None if there is no such model."""
@@ -81,7 +105,24 @@ class ModelDirectory:
 
     def result_name(self, job: dict[str, Any]) -> str:
         """Name of the model that results from `job`; always the same for one job."""
-        source = self.find(job["model"])
-        base = source.base if source else job["model"]
+        base = self._base(job["model"]) or job["model"]
         suffix = re.sub(r"[^A-Za-z0-9._-]+", "-", job["user_provided_suffix"] or "").strip("-")[:40]
         return f"ft:{base}:{ORGANIZATION}:{suffix}:{job['id'][-8:]}"
+
+    def _job(self, model: str) -> dict[str, Any] | None:
+        """The job that made the fine-tuned `model`."""
+        if not model.startswith("ft:"):
+            return None
+        return next((job for job in self._jobs.all() if job["fine_tuned_model"] == model), None)
+
+    def _base(self, name: str) -> str | None:
+        """The base model from which `name` comes, perhaps through models that are deleted; None: no model."""
+        if name in self._bases:
+            return name
+        job = self._job(name.partition(CHECKPOINT)[0])
+        return self._base(job["model"]) if job else None
+
+
+def is_of(name: str, model: str) -> bool:
+    """True if `name` is the `model` or a checkpoint of it."""
+    return name == model or name.startswith(model + CHECKPOINT)

@@ -1,13 +1,15 @@
-"""/v1/models: what is served, fine-tuned models included."""
+"""/v1/models: what is served, fine-tuned models included, which can be deleted."""
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from typing import Any
 
 from aiohttp import web
 
 from babyai_kit.local.player.chat_endpoint import ChatEndpoint
-from babyai_kit.local.player.model_directory import ModelDirectory
+from babyai_kit.local.player.model_directory import ModelDirectory, is_of
 
 
 class ModelEndpoint:
@@ -17,6 +19,7 @@ class ModelEndpoint:
     def add_to(self, router: web.UrlDispatcher, base: str) -> None:
         router.add_get(f"{base}/models", self._list)
         router.add_get(f"{base}/models/{{id:.+}}", self._show)
+        router.add_delete(f"{base}/models/{{id:.+}}", self._delete)
 
     async def _list(self, http: web.Request) -> web.Response:
         owners = {name: model.owner for name, model in self._chat.models.items()}
@@ -27,6 +30,14 @@ class ModelEndpoint:
         name = http.match_info["id"]
         model = await self._chat.model(name)
         return web.json_response(_card(name, model.owner))
+
+    async def _delete(self, http: web.Request) -> web.Response:
+        name = http.match_info["id"]
+        gone = self._directory.delete(name)
+        for served in [served for served in self._chat.models if is_of(served, name)]:
+            del self._chat.models[served]
+        await asyncio.to_thread(shutil.rmtree, gone, ignore_errors=True)
+        return web.json_response({"id": name, "object": "model", "deleted": True})
 
 
 def _card(name: str, owner: str) -> dict[str, Any]:

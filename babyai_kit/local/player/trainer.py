@@ -122,6 +122,9 @@ class Trainer(ABC):
         """The embeddings of a model, named as for `player`, which is not loaded yet; None: it has none."""
         return None
 
+    def forget(self, folder: Path) -> None:  # noqa: B027 (most trainers keep nothing)
+        """The models in `folder`, and in folders of it, were deleted: they need no memory any longer."""
+
     @abstractmethod
     async def train(self, job: TrainingJob, log: TrainingLog) -> int | None:
         """Fine-tune. Must not block the event loop; is cancelled when the job is. Raises TrainingError.

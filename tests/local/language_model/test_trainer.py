@@ -232,6 +232,34 @@ async def test_models_answer_while_a_job_runs(tiny: Library, tmp_path: Path):
         assert (await ended(client, job.id)).status == "succeeded"
 
 
+async def test_a_model_that_is_deleted_ends_its_answers_and_leaves_the_memory(tiny: Library, tmp_path: Path):
+    model = LanguageModel(tiny)
+    async with served(model, tmp_path) as client:
+        job = await ended(client, (await create(client, rows(12))).id)
+        (checkpoint, _) = (await client.fine_tuning.jobs.checkpoints.list(job.id)).data
+        folder = tmp_path / "jobs" / job.id / "model"
+        step = folder / f"step-{checkpoint.step_number}"
+        assert await action(client, checkpoint.fine_tuned_model_checkpoint)
+        text = {"type": "json_schema", "json_schema": {"schema": {"type": "string", "minLength": 2000}}}
+        stream = await client.chat.completions.create(
+            model=job.fine_tuned_model,
+            messages=[{"role": "user", "content": "hello"}],
+            max_tokens=200,
+            stream=True,
+            response_format=text,
+        )
+        pieces = aiter(stream)
+        await anext(pieces)
+        assert {step, folder} <= {*model._shelf._ready}
+        await client.models.delete(job.fine_tuned_model)
+        assert [piece async for piece in pieces][-1].choices[0].finish_reason == "length"
+        await until(lambda: step not in model._shelf._ready, seconds=60)
+        with pytest.raises(openai.NotFoundError):
+            await action(client, job.fine_tuned_model)
+        assert await action(client, LANGUAGE_MODEL)
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

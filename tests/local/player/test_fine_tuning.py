@@ -431,6 +431,58 @@ async def test_one_job_runs_at_a_time_and_each_can_be_cancelled() -> None:
         assert await action(client, "slow") == "toggle"
 
 
+async def test_a_fine_tuned_model_can_be_deleted(tmp_path: Path) -> None:
+    slow = SlowTrainer()
+    slow.stop.set()
+
+    async def missing(client: openai.AsyncOpenAI, name: str) -> bool:
+        for call in (client.models.retrieve(name), action(client, name), client.models.delete(name)):
+            with pytest.raises(openai.NotFoundError) as refused:
+                await call
+            assert refused.value.code == "model_not_found"
+        return name not in [model.id async for model in client.models.list()]
+
+    async with served(folder=tmp_path, trainers=[slow]) as (_, client):
+        first = await tuned(client, model="slow")
+        second = await tuned(client, model=first.fine_tuned_model)
+        one, other = first.fine_tuned_model, second.fine_tuned_model
+        for name in (one, f"{one}:ckpt-step-1", other, f"{other}:ckpt-step-1"):
+            assert await action(client, name) == "drop"
+        # A job that needs the model keeps it, and has no model of its own yet.
+        slow.stop.clear()
+        file = await upload(client)
+        third = await client.fine_tuning.jobs.create(model=f"{one}:ckpt-step-1", training_file=file)
+        await finished(client, third.id, ["running"])
+        with pytest.raises(openai.ConflictError, match=third.id):
+            await client.models.delete(one)
+        assert await missing(client, f"ft:slow:offline::{third.id[-8:]}")
+        assert await action(client, one) == "drop"
+        await client.fine_tuning.jobs.cancel(third.id)
+        # A checkpoint goes alone, a model with its checkpoints, and nothing with a name that is none.
+        await client.models.delete(f"{other}:ckpt-step-1")
+        assert await missing(client, f"{other}:ckpt-step-1")
+        assert await missing(client, f"{one}:ckpt-step-x")
+        deleted = await client.models.delete(one)
+        assert (deleted.id, deleted.object, deleted.deleted) == (one, "model", True)
+        assert await missing(client, one)
+        assert await missing(client, f"{one}:ckpt-step-1")
+        assert [path.name for path in (tmp_path / "jobs" / first.id).glob("model*")] == []
+        for base in ("slow", OFFLINE_MODEL):
+            with pytest.raises(openai.PermissionDeniedError, match="base model"):
+                await client.models.delete(base)
+            assert await action(client, base)
+        assert (await client.fine_tuning.jobs.retrieve(first.id)).status == "succeeded"
+        with pytest.raises(openai.BadRequestError):
+            await client.fine_tuning.jobs.create(model=one, training_file=file)
+        assert await action(client, other) == "drop"
+    async with served(folder=tmp_path, trainers=[slow]) as (_, client):
+        assert await missing(client, one)
+        assert await action(client, other) == "drop"
+        slow.stop.set()
+        last = await tuned(client, model=other)
+        assert last.fine_tuned_model.startswith("ft:slow:offline:")
+
+
 async def test_a_tuned_model_outlives_the_server_and_an_interrupted_job_fails(tmp_path: Path) -> None:
     async with served(folder=tmp_path, trainers=[SlowTrainer()]) as (_, client):
         good = await tuned(client)
