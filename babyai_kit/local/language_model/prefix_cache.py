@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from torch import Tensor
 
@@ -30,23 +31,56 @@ class Node:
     """When it was last looked up, in look-ups."""
 
 
-class PrefixCache:
-    """max_tokens: beyond it, the pieces not used for longest are forgotten. Not thread-safe."""
+class CacheBudget:
+    """What several caches may keep together. Beyond `max_tokens`, the pieces not used for longest are
+    forgotten, whichever cache has them. Not thread-safe."""
 
     def __init__(self, max_tokens: int) -> None:
-        self._max, self.size, self._clock = max_tokens, 0, 0
+        self._max = max_tokens
+        self.clock = 0
+        """The time, in look-ups of all caches."""
+        self._caches: WeakSet[PrefixCache] = WeakSet()
+
+    @property
+    def size(self) -> int:
+        """Tokens that are kept."""
+        return sum(cache.size for cache in self._caches)
+
+    def add(self, cache: PrefixCache) -> None:
+        self._caches.add(cache)
+
+    def make_room(self) -> None:
+        if self.size <= self._max:
+            return
+        leaves = [(node, cache) for cache in self._caches for node in cache.leaves()]
+        # A quarter at once, so that this is rare.
+        for node, cache in sorted(leaves, key=lambda pair: pair[0].used):
+            leaf: Node | None = node
+            while leaf is not None and not leaf.children:
+                if self.size <= self._max * 3 // 4:
+                    return
+                cache.remove(leaf)
+                leaf = leaf.parent if leaf.parent and leaf.parent.used <= node.used else None
+
+
+class PrefixCache:
+    """Of one model. `budget`: what it may keep, with others. Not thread-safe."""
+
+    def __init__(self, budget: CacheBudget) -> None:
+        self._budget, self.size = budget, 0
         self._roots: dict[int, Node] = {}
+        budget.add(self)
 
     def find(self, tokens: Sequence[int]) -> list[Node]:
         """The pieces of the longest known beginning of `tokens`, in order; none if nothing is known."""
-        self._clock += 1
+        self._budget.clock += 1
         found: list[Node] = []
         children, start = self._roots, 0
         while start < len(tokens) and (node := children.get(tokens[start])):
             shared = _shared(node.tokens, tokens, start)
             if shared < len(node.tokens):
                 node = self._split(node, shared)
-            node.used = self._clock
+            node.used = self._budget.clock
             found.append(node)
             start += shared
             children = node.children
@@ -69,16 +103,35 @@ class PrefixCache:
             values[:, :, known:].clone(),
             hidden.clone(),
             parent,
-            used=self._clock,
+            used=self._budget.clock,
         )
         (parent.children if parent else self._roots)[node.tokens[0]] = node
         self.size += len(node.tokens)
-        if self.size > self._max:
-            self._forget()
+        self._budget.make_room()
+
+    def remove(self, leaf: Node) -> None:
+        """Forget a piece without children."""
+        del (leaf.parent.children if leaf.parent else self._roots)[leaf.tokens[0]]
+        self.size -= len(leaf.tokens)
 
     def clear(self) -> None:
+        # Piece by piece: parents and children that know each other would stay in memory for a while.
+        waiting = list(self._roots.values())
+        while waiting:
+            node = waiting.pop()
+            waiting += node.children.values()
+            node.parent = None
+            node.children.clear()
         self._roots.clear()
         self.size = 0
+
+    def leaves(self) -> Iterator[Node]:
+        waiting = list(self._roots.values())
+        while waiting:
+            node = waiting.pop()
+            if not node.children:
+                yield node
+            waiting += node.children.values()
 
     def _split(self, node: Node, length: int) -> Node:
         """The first `length` tokens of `node` as a piece of its own."""
@@ -96,25 +149,6 @@ class PrefixCache:
         node.parent, node.tokens = upper, node.tokens[length:]
         node.keys, node.values = node.keys[:, :, length:].clone(), node.values[:, :, length:].clone()
         return upper
-
-    def _forget(self) -> None:
-        # A quarter at once, so that this is rare.
-        for node in sorted(self._leaves(self._roots), key=lambda leaf: leaf.used):
-            leaf: Node | None = node
-            while leaf is not None and not leaf.children:
-                if self.size <= self._max * 3 // 4:
-                    return
-                del (leaf.parent.children if leaf.parent else self._roots)[leaf.tokens[0]]
-                self.size -= len(leaf.tokens)
-                leaf = leaf.parent if leaf.parent and leaf.parent.used <= node.used else None
-
-    def _leaves(self, children: dict[int, Node]) -> Iterator[Node]:
-        waiting = list(children.values())
-        while waiting:
-            node = waiting.pop()
-            if not node.children:
-                yield node
-            waiting += node.children.values()
 
 
 def _shared(piece: tuple[int, ...], tokens: Sequence[int], start: int) -> int:

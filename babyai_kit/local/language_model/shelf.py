@@ -12,9 +12,10 @@ import torch
 from babyai_kit.errors import ConfigError
 from babyai_kit.local.language_model.constraints import Constraints
 from babyai_kit.local.language_model.embedding import embed
-from babyai_kit.local.language_model.generator import Generator
+from babyai_kit.local.language_model.generator import CACHED_TOKENS, Generator
 from babyai_kit.local.language_model.library import Library
 from babyai_kit.local.language_model.llama import Llama
+from babyai_kit.local.language_model.prefix_cache import CacheBudget
 from babyai_kit.local.language_model.speed import fastest_threads
 from babyai_kit.local.player.protocol import ProtocolError
 
@@ -46,6 +47,7 @@ class Shelf:
     def __init__(self, library: Library, *, places: int = MODELS_IN_MEMORY) -> None:
         self.library, self._places = library, places
         self._ready: OrderedDict[Path | None, Ready] = OrderedDict()
+        self._budget = CacheBudget(CACHED_TOKENS)
         self._constraints: Constraints | None = None
 
     def take(self, folder: Path | None) -> Ready:
@@ -56,9 +58,9 @@ class Shelf:
         if folder not in self._ready:
             idle = [key for key, ready in self._ready.items() if not ready.generator.busy]
             for key in idle[: max(0, len(self._ready) - self._places + 1)]:
-                del self._ready[key]
+                self._put_away(key)
             model = self._open(folder)
-            self._ready[folder] = Ready(model, Generator(model))
+            self._ready[folder] = Ready(model, Generator(model, self._budget))
         self._ready.move_to_end(folder)
         return self._ready[folder]
 
@@ -66,7 +68,10 @@ class Shelf:
         """Put away the models of `folder` and of those within it, but for one that answers just then."""
         for key, ready in list(self._ready.items()):
             if key and key.is_relative_to(folder) and not ready.generator.busy:
-                del self._ready[key]
+                self._put_away(key)
+
+    def _put_away(self, folder: Path | None) -> None:
+        self._ready.pop(folder).generator.forget()
 
     def _open(self, folder: Path | None) -> Llama:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -388,6 +389,25 @@ def test_more_models_than_are_kept_answer_at_once(tiny: Library, tmp_path: Path)
     assert shared == {ready.take(None).model.embedding.data_ptr()}
     assert ready.take(folders[-1]).model is models[folders[-1]]
     assert ready.take(folders[0]).model is not models[folders[0]]
+
+
+def test_the_models_that_are_kept_share_the_room_for_what_was_computed(
+    tiny: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shelf, "CACHED_TOKENS", 300)
+    ready, kept = Shelf(tiny), []
+    folders = [tuned(tiny, tmp_path / str(seed), seed) for seed in range(1, 4)]
+    for number in range(9):
+        generator = ready.take(folders[number % 3]).generator
+        prompt = [number, *range(100, 180)]
+        generator.add(generation.Generation(prompt, 1, random.Random(0), frozenset(), temperature=0))
+        while generator.busy:
+            generator.step()
+        kept.append(
+            sum(ready._ready[folder].generator._cache.size for folder in folders if folder in ready._ready)
+        )
+    assert max(kept) <= 300
+    assert min(kept[3:]) > 150
 
 
 async def test_a_model_that_answers_is_not_put_away(

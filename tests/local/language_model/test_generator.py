@@ -20,6 +20,7 @@ from babyai_kit.local.language_model.generation import Generation
 from babyai_kit.local.language_model.generator import KEPT_SINGLY, PIECE, Generator
 from babyai_kit.local.language_model.library import Library
 from babyai_kit.local.language_model.llama import Llama
+from babyai_kit.local.language_model.prefix_cache import CacheBudget
 from tests.support.generations import answered, generation, greedy
 from tests.support.tiny_llama import logits_of, random_llama
 
@@ -45,7 +46,7 @@ def prompts_of(rng: random.Random, count: int, *, shared: int = 40) -> list[list
 def test_greedy_answers_are_those_of_the_whole_text(model: Llama, cached_tokens: int):
     prompts = prompts_of(random.Random(1), 12)
     expected = [greedy(model, prompt, max_tokens=KEPT_SINGLY + 4) for prompt in prompts]
-    generator = Generator(model, cached_tokens=cached_tokens)
+    generator = Generator(model, CacheBudget(cached_tokens))
     for _ in range(2):
         ended = answered(generator, [generation(p, max_tokens=KEPT_SINGLY + 4) for p in prompts])
         assert [one.answer for one in ended] == expected
@@ -59,7 +60,7 @@ def test_answers_do_not_depend_on_what_is_remembered(
     model: Llama, prompts: list[list[int]], limit: int, seed: int
 ):
     """Prompts of few tokens share much, so that pieces part while others are being answered."""
-    generator, waiting, running = Generator(model, cached_tokens=limit), list(prompts), []
+    generator, waiting, running = Generator(model, CacheBudget(limit)), list(prompts), []
     rng = random.Random(seed)
     while waiting or generator.busy:
         while waiting and rng.random() < 0.5:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from tests.local.language_model import NO_LLM
@@ -13,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from babyai_kit.local.language_model.prefix_cache import Node, PrefixCache
+from babyai_kit.local.language_model.prefix_cache import CacheBudget, Node, PrefixCache
 
 SEQUENCES = st.lists(st.integers(0, 2), min_size=1, max_size=12)
 
@@ -59,7 +62,7 @@ def check(cache: PrefixCache, tokens: list[int]) -> list[int]:
 
 @given(added=st.lists(SEQUENCES, max_size=12), asked=st.lists(SEQUENCES, max_size=12))
 def test_the_longest_known_beginning_is_found(added: list[list[int]], asked: list[list[int]]):
-    cache = PrefixCache(10_000)
+    cache = PrefixCache(CacheBudget(10_000))
     for tokens in added:
         cache.add(tokens, *tensors(tokens))
         assert check(cache, tokens) == tokens
@@ -75,7 +78,7 @@ def test_the_longest_known_beginning_is_found(added: list[list[int]], asked: lis
 @settings(max_examples=200)
 @given(limit=st.integers(1, 40), sequences=st.lists(SEQUENCES, max_size=40))
 def test_what_is_forgotten_makes_room_and_harms_nothing(limit: int, sequences: list[list[int]]):
-    cache = PrefixCache(limit)
+    cache = PrefixCache(CacheBudget(limit))
     for tokens in sequences:
         check(cache, tokens)
         cache.add(tokens, *tensors(tokens))
@@ -89,7 +92,7 @@ def test_what_is_forgotten_makes_room_and_harms_nothing(limit: int, sequences: l
 
 @given(added=st.lists(SEQUENCES, min_size=1, max_size=20))
 def test_no_more_is_in_memory_than_is_known(added: list[list[int]]):
-    cache = PrefixCache(30)
+    cache = PrefixCache(CacheBudget(30))
     for tokens in added:
         cache.find(tokens[: len(tokens) // 2 + 1])
         cache.add(tokens, *tensors(tokens))
@@ -99,7 +102,7 @@ def test_no_more_is_in_memory_than_is_known(added: list[list[int]]):
 
 
 def test_what_was_used_last_is_kept():
-    cache = PrefixCache(40)
+    cache = PrefixCache(CacheBudget(40))
     for first in range(4):
         tokens = [first] * 10
         cache.add(tokens, *tensors(tokens))
@@ -108,3 +111,35 @@ def test_what_was_used_last_is_kept():
     assert [len(cache.find([first] * 10)) for first in range(5)] == [1, 0, 0, 1, 1]
     cache.clear()
     assert (cache.size, cache.find([4])) == (0, [])
+
+
+def test_caches_share_a_budget():
+    """What any of them used last is kept; one that is no longer there takes no room."""
+    budget = CacheBudget(40)
+    one, other = PrefixCache(budget), PrefixCache(budget)
+    for cache in (one, other):
+        for first in range(2):
+            tokens = [first] * 10
+            cache.add(tokens, *tensors(tokens))
+    assert (one.size, other.size, budget.size) == (20, 20, 40)
+    one.find([0] * 10)
+    other.add([4] * 10, *tensors([4] * 10))
+    assert [len(one.find([first] * 10)) for first in range(2)] == [1, 0]
+    assert [len(other.find([first] * 10)) for first in (0, 1, 4)] == [0, 1, 1]
+    assert (one.size, other.size, budget.size) == (10, 20, 30)
+    del cache, other
+    assert budget.size == 10
+
+
+def test_what_is_cleared_leaves_the_memory_at_once():
+    cache = PrefixCache(CacheBudget(40))
+    for tokens in ([0, 1, 2], [0, 1, 3], [0, 4]):
+        cache.add(tokens, *tensors(tokens))
+    nodes = [weakref.ref(node) for node in nodes_of(cache)]
+    gc.disable()
+    try:
+        cache.clear()
+        assert len(nodes) == 5
+        assert [node() for node in nodes] == [None] * 5
+    finally:
+        gc.enable()
