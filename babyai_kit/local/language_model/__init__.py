@@ -6,7 +6,8 @@ the kit does, and this module can be imported without them.
 Modules, from weights to server: `base_file`, `gguf_file`, `gguf_export`, `shape`, `weights` (on disk),
 `tokenizer`, `llama` and `attention` (the model), `prefix_cache`, `constraints`, `sampling`, `generation` and
 `generator` (answers), `packing`, `low_rank` and `training`, `embedding`, `library` and `shelf` (models in
-memory), `conversations` (training files), `chat` and `trainer` (behind the offline player's server).
+memory), `speed` (measured), `conversations` (training files), `chat`, `answers` and `trainer` (behind the
+offline player's server).
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ is the tests' double: answers can be scripted, delayed and spoiled. Its results 
 language model.
 
 Playing: `prompt` reads the chat messages, `policy` chooses an action, `policy_answer` writes it as JSON.
-Chat completions: `chat_request`, `completion`, `logprobs` and `chat_endpoint`; `faults` spoils, `call_counts`
-counts. Beside them: `embedding_endpoint` and `model_endpoint`.
+Chat completions: `chat_request`, `completion`, `stream`, `logprobs` and `chat_endpoint`; `faults` spoils,
+`call_counts` counts. Beside them: `embedding_endpoint` and `model_endpoint`.
 Fine-tuning: `file_store` and `file_endpoint`; `job_store`, `fine_tuning` and `job_endpoint`; `training_file`
 reads examples, `hyperparameters` are what a job may choose, `count_table` is how the hand-written player
 learns.
