@@ -22,6 +22,7 @@ from babyai_kit.local.language_model.gguf_file import GgufFile
 from babyai_kit.local.language_model.shape import LlamaShape
 from babyai_kit.local.language_model.tokenizer import ChatTokenizer
 from tests.local.language_model.test_weights import tensors_of
+from tests.support.llama_cpp import LlamaCpp
 
 TINY = LlamaShape(vocabulary=49152, width=64, layers=2, heads=4, kv_heads=2, hidden=96, context=512)
 NAME = "ft:smollm2-135m:offline:act:0a1b2c3d"
@@ -31,6 +32,7 @@ CONVERSATIONS = [
     ("You play a game. Answer with one action.", "You see a red ball 2 steps forward. What do you do?"),
     ("Du bist höflich.", "Wie heißt die Hauptstadt von Österreich? 🙂"),
 ]
+NEW_TOKENS = 16
 
 
 @pytest.mark.parametrize("number_format", NUMBER_FORMATS)
@@ -92,35 +94,6 @@ def test_an_export_that_fails_leaves_the_file_that_was_there(base: GgufFile, tmp
     assert list(tmp_path.iterdir()) == [path]
 
 
-class LlamaCpp:
-    """llama.cpp with the model at `path`, greedy."""
-
-    def __init__(self, path: Path, number_format: NumberFormat) -> None:
-        import xllamacpp
-
-        self.number_format = number_format
-
-        params = xllamacpp.CommonParams()
-        params.model.path = str(path)
-        params.n_ctx, params.n_parallel, params.n_gpu_layers = 512, 1, 0
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-        params.warmup = False
-        params.cache_prompt = False  # else sums differ with what was asked before
-        self.server = xllamacpp.Server(params)
-
-    def complete(self, prompt: str) -> tuple[str, list[dict[str, Any]]]:
-        """The text, and per token its `id` and `logprob`."""
-        request = {"prompt": prompt, "max_tokens": 24, "temperature": 0, "logprobs": 1}
-        (choice,) = self.server.handle_completions(request)["choices"]
-        return choice["text"], choice["logprobs"]["content"]
-
-    def chat(self, system: str, user: str) -> str:
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        request = {"messages": messages, "max_tokens": 24, "temperature": 0}
-        (choice,) = self.server.handle_chat_completions(request)["choices"]
-        return choice["message"]["content"]
-
-
 @pytest.fixture(scope="module")
 def tuned(base: GgufFile, base_tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Every matrix of the upper layers is another than the base's, and the model still speaks."""
@@ -166,15 +139,16 @@ def test_llama_cpp_generates_what_transformers_does(
 ):
     """At each token, within what the rounding of its weights may do to a probability (in nats)."""
     prompt = CHAT.format(system, user)
-    text, answer = llama_cpp.complete(prompt)
-    assert llama_cpp.chat(system, user) == text
+    text, answer = llama_cpp.complete(prompt, NEW_TOKENS)
+    if (system, user) == CONVERSATIONS[0]:
+        assert llama_cpp.chat([("system", system), ("user", user)], NEW_TOKENS) == text
     ids = ChatTokenizer(base.tokenizer).encode(prompt)
     chosen = [token["id"] for token in answer]
     with torch.inference_mode():
         logits = reference(torch.tensor([ids + chosen])).logits[0, len(ids) - 1 : -1]
     scores = logits.log_softmax(-1)
     of_chosen = scores.gather(1, torch.tensor(chosen)[:, None])[:, 0]
-    rounding = 0.05 if llama_cpp.number_format == "f16" else 0.6
-    assert (scores.amax(-1) - of_chosen).max() < rounding
-    assert (of_chosen - torch.tensor([token["logprob"] for token in answer])).abs().max() < rounding
+    assert (scores.amax(-1) - of_chosen).max() < llama_cpp.rounding
+    of_llama_cpp = torch.tensor([token["logprob"] for token in answer])
+    assert (of_chosen - of_llama_cpp).abs().max() < llama_cpp.rounding
     assert text.strip()
