@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babyai_kit.cli.arguments import add_command
 from babyai_kit.cli.local_models import CHECKPOINT, jobs_in, server_folder
 from babyai_kit.configuration.models import LANGUAGE_MODEL, base_model
 from babyai_kit.errors import InputError, unknown
 from babyai_kit.local.language_model.base_file import check_installed
-from babyai_kit.local.player.job_store import JobStore
+
+if TYPE_CHECKING:
+    from babyai_kit.local.player.job_store import JobStore
 
 
 def add(steps: Any) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from babyai_kit.configuration.models import is_local_language_model
 from babyai_kit.configuration.project import PROJECT_DATA
 from babyai_kit.errors import unknown
 from babyai_kit.local.language_model.base_file import INSTALL, missing
-from babyai_kit.local.player.job_store import JobStore
+
+if TYPE_CHECKING:
+    from babyai_kit.local.player.job_store import JobStore
 
 CHECKPOINT = ":ckpt-step-"
 """Between the names of a fine-tuned model and of its checkpoint."""
@@ -21,6 +24,8 @@ def server_folder() -> Path:
 
 def jobs_in(folder: Path) -> JobStore | None:
     """The jobs of the server of `folder`; None if there never was one."""
+    from babyai_kit.local.player.job_store import JobStore
+
     return JobStore(folder / "jobs") if (folder / "jobs").is_dir() else None
 
 

@@ -105,6 +105,7 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
 
     # It would log every malformed request, with its headers.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    version = kit_version()
     # Imports read files all over the place, the engine starts threads: in between is the moment.
     confine(writable=[directory.path])
 
@@ -117,7 +118,7 @@ async def _run(directory: DataDirectory, port: int, *, by_hand: bool, grace_s: f
         pid=os.getpid(),
         port=listener.getsockname()[1],
         instance=secrets.token_hex(16),
-        version=kit_version(),
+        version=version,
         by_hand=by_hand,
     )
     interface = HttpInterface(engine, state, password, directory.spool_dir)
