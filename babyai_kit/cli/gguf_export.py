@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babyai_kit.cli.arguments import add_command
-from babyai_kit.cli.local_models import CHECKPOINT, jobs_in, server_folder
-from babyai_kit.configuration.models import LANGUAGE_MODEL, base_model
+from babyai_kit.cli.local_models import jobs_in, server_folder
+from babyai_kit.configuration.models import CHECKPOINT, LANGUAGE_MODEL, base_model
 from babyai_kit.errors import InputError, unknown
 from babyai_kit.local.language_model.base_file import check_installed
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from babyai_kit.configuration.models import is_local_language_model
+from babyai_kit.configuration.models import CHECKPOINT, is_local_language_model
 from babyai_kit.configuration.project import PROJECT_DATA
 from babyai_kit.errors import unknown
 from babyai_kit.local.language_model.base_file import INSTALL, missing
 
 if TYPE_CHECKING:
     from babyai_kit.local.player.job_store import JobStore
-
-CHECKPOINT = ":ckpt-step-"
-"""Between the names of a fine-tuned model and of its checkpoint."""
 
 
 def server_folder() -> Path:
@@ -33,10 +30,13 @@ def why_it_cannot_play(model: str, folder: Path) -> str:
     """Why the server of `folder` cannot serve this `model` of its own, and the remedy; empty if it can."""
     if is_local_language_model(model) and (names := missing()):
         return f"{model} needs {', '.join(names)}; run: {INSTALL}"
+    if not model.startswith("ft:"):
+        return ""
     jobs = jobs_in(folder)
-    tuned = [job["fine_tuned_model"] for job in jobs.all() if job["fine_tuned_model"]] if jobs else []
-    name, _, _ = model.partition(CHECKPOINT)
-    if not model.startswith("ft:") or name in tuned:
+    made = [job for job in jobs.all() if job["fine_tuned_model"]] if jobs else []
+    # The job of a model that was deleted stays.
+    tuned = [job["fine_tuned_model"] for job in made if jobs and jobs.work_folder(job["id"]).is_dir()]
+    if model.partition(CHECKPOINT)[0] in tuned:
         return ""
     if not tuned:
         return f"{model} is not here: no model was fine-tuned on this machine (in {folder})"

@@ -15,6 +15,9 @@ OFFLINE_MODEL = "offline-player"
 LANGUAGE_MODEL = "smollm2-135m"
 """A small pretrained language model that is served and trained on this machine if `AGENT_MODEL` names it."""
 
+CHECKPOINT = ":ckpt-step-"
+"""Between the name of a fine-tuned model and the step of one of its checkpoints, as OpenAI names them."""
+
 HUMAN = "human"
 """Stands in tables where a person played."""
 

@@ -221,8 +221,10 @@ async def test_a_model_of_this_machine_that_cannot_play_is_trouble(
         f"{tuned} is not here: no model was fine-tuned on this machine (in data/player)",
     )
     jobs = JobStore(tmp_path / "data" / "player" / "jobs")
-    jobs.add({"model": LANGUAGE_MODEL, "status": "succeeded", "fine_tuned_model": tuned})
+    job = jobs.add({"model": LANGUAGE_MODEL, "status": "succeeded", "fine_tuned_model": tuned})
     for name, grade in ((tuned, OK), (f"{tuned}:ckpt-step-7", OK), (f"{tuned}x", TROUBLE)):
         found = await finding_of(load_settings(None, {"AGENT_MODEL": name}))
         assert found.grade == grade, found
     assert f"did you mean '{tuned}'?" in found.text
+    jobs.work_folder(job["id"]).rmdir()  # as after DELETE /v1/models
+    assert (await finding_of(load_settings(None, {"AGENT_MODEL": tuned}))).grade == TROUBLE

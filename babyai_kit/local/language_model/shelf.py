@@ -23,14 +23,11 @@ MODELS_IN_MEMORY = 4
 """Models that are kept ready; others are loaded again when they are asked."""
 
 
-def torch_thread(threads: int | None, name: str, library: Library) -> ThreadPoolExecutor:
-    """A single thread, within which PyTorch may use `threads` threads; None: as many as are fastest in the
-    number format of `library`."""
-
-    def initialize() -> None:
-        torch.set_num_threads(threads or fastest_threads(library.dtype))
-
-    return ThreadPoolExecutor(1, name, initializer=initialize)
+def torch_thread(threads: int | None, name: str) -> ThreadPoolExecutor:
+    """A single thread, within which PyTorch may use `threads` threads; None: as many as are fastest."""
+    return ThreadPoolExecutor(
+        1, name, initializer=lambda: torch.set_num_threads(threads or fastest_threads())
+    )
 
 
 @dataclass

@@ -16,12 +16,14 @@ def fastest_format(device: torch.device) -> torch.dtype:
     return min((torch.bfloat16, torch.float32), key=lambda dtype: _seconds(dtype, device))
 
 
-def fastest_threads(dtype: torch.dtype) -> int:
+def fastest_threads() -> int:
     """For this thread's calls of PyTorch: one, or twice as many for as long as that is faster."""
     device, before = torch.device("cpu"), torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     best, best_s = 1, float("inf")
     try:
+        torch.set_num_threads(1)
+        dtype = fastest_format(device)
         for threads in dict.fromkeys((*(2**n for n in range(cores.bit_length())), cores)):
             torch.set_num_threads(threads)
             seconds = _seconds(dtype, device)

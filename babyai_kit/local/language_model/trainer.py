@@ -72,8 +72,8 @@ class LanguageModel(Trainer):
     ) -> None:
         self._library, self._state_interval_s = library or Library(), state_interval_s
         self._shelf = Shelf(self._library)
-        self._answering = torch_thread(threads, "answers", self._library)
-        self._training = torch_thread(threads, "training", self._library)
+        self._answering = torch_thread(threads, "answers")
+        self._training = torch_thread(threads, "training")
 
     def prepare(self) -> None:
         self._answering.submit(self._shelf.take, None).result()

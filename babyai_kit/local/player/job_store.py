@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from babyai_kit.atomic_files import write_json_atomically
+from babyai_kit.configuration.models import CHECKPOINT
 from babyai_kit.local.player.file_store import new_id
 from babyai_kit.local.player.protocol import ProtocolError
 
 ENDED = ("succeeded", "failed", "cancelled")
 EVENTS, CHECKPOINTS = "events.jsonl", "checkpoints.jsonl"
-CHECKPOINT = ":ckpt-step-"
-"""Stands between a model's name and the step in the name of its checkpoint."""
 _ID = re.compile(r"ftjob-[A-Za-z0-9]{1,64}")
 
 

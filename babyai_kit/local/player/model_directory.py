@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babyai_kit.local.player.job_store import CHECKPOINT, ENDED, JobStore
+from babyai_kit.configuration.models import CHECKPOINT
+from babyai_kit.local.player.job_store import ENDED, JobStore
 from babyai_kit.local.player.protocol import ProtocolError
 from babyai_kit.local.player.trainer import Embedder, Player, Trainer
 

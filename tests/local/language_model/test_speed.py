@@ -24,9 +24,9 @@ def test_threads_are_doubled_while_that_is_faster(seconds, fastest, monkeypatch)
     before = torch.get_num_threads()
     monkeypatch.setattr(speed.os, "sched_getaffinity", lambda _: range(max(seconds)), raising=False)
     monkeypatch.setattr(speed, "_seconds", lambda *_: seconds[torch.get_num_threads()])
-    assert speed.fastest_threads(torch.float32) == fastest
+    assert speed.fastest_threads() == fastest
     assert torch.get_num_threads() == before
 
 
 def test_a_number_of_threads_is_found_here():
-    assert speed.fastest_threads(torch.float32) >= 1
+    assert speed.fastest_threads() >= 1
